@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The app as data: what it consists of, and what AWS must be told to make it so.
+//!
+//! ```text
+//! Manifest --resolve(&Stage)--> App --synth--> Assembly { template, policies }
+//! ```
+//!
+//! [`app::app`] declares the app, [`stage::Stages`] holds what differs between its
+//! deployments, [`Manifest::resolve`] checks the two together and [`App::synth`]
+//! writes the CloudFormation template and one IAM policy document per function.
+//!
+//! The crate is pure: it reads no file, environment variable or clock and opens no
+//! connection, so the same declaration gives the same bytes everywhere. Its
+//! `clippy.toml` and `tests/purity.rs` keep it that way.
+
+pub mod app;
+mod bootstrap;
+mod cloudformation;
+pub mod declare;
+mod name;
+mod policy;
+mod resolve;
+pub mod stage;
+mod synth;
+
+pub use app::app;
+pub use bootstrap::bootstrap_template;
+pub use declare::Manifest;
+pub use resolve::{App, Function, Violation};
+pub use stage::{Architecture, Stage, Stages};
+pub use synth::Assembly;

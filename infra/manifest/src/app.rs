@@ -1,0 +1,68 @@
+//! The media library: the one file to edit when the app changes.
+
+use crate::declare::{
+    Bucket, BucketAction::*, Function, Grant, HttpApi, Manifest, Table, TableAction::*, Topic,
+};
+
+/// Declares the app.
+#[must_use]
+pub fn app() -> Manifest {
+    // What the app keeps.
+    let media = Bucket::new("media").variable("MEDIA_BUCKET_NAME");
+    let catalogue = Table::new("media", "name").variable("MEDIA_TABLE_NAME");
+    let state = Table::new("media-state", "name")
+        .time_to_live("expires_at")
+        .variable("MEDIA_STATE_TABLE_NAME");
+
+    // How the world reaches it.
+    let video = Topic::new("video").variable("VIDEO_TOPIC_ARN");
+    let api = HttpApi::new("media").variable("API_URL");
+
+    // What it does.
+    let detect_labels = Function::new("detect-labels")
+        .grant(media.allow([GetObject]))
+        .grant(image_labels())
+        .grant(state.allow([GetItem, ConditionCheckItem]))
+        .grant(catalogue.allow([PutItem]));
+
+    let handle_object_created = Function::new("handle-object-created")
+        .timeout_seconds(60)
+        .trigger(media.object_created())
+        .grant(media.allow([GetObject]))
+        .grant(image_labels())
+        .grant(state.allow([GetItem, PutItem, UpdateItem]))
+        .grant(catalogue.allow([PutItem, DeleteItem]));
+
+    let handle_object_removed = Function::new("handle-object-removed")
+        .timeout_seconds(60)
+        .trigger(media.object_removed())
+        .grant(state.allow([GetItem, PutItem, UpdateItem]))
+        .grant(catalogue.allow([DeleteItem]));
+
+    let media_api = Function::new("media-api")
+        .trigger(api.get("/"))
+        .trigger(api.get("/{name+}"))
+        .grant(catalogue.allow([GetItem, Scan]))
+        .grant(state.allow([GetItem]));
+
+    Manifest {
+        name: "media-query",
+        buckets: vec![media],
+        tables: vec![catalogue, state],
+        topics: vec![video],
+        http_apis: vec![api],
+        functions: vec![
+            detect_labels,
+            handle_object_created,
+            handle_object_removed,
+            media_api,
+        ],
+    }
+}
+
+fn image_labels() -> Grant {
+    Grant::unscoped(
+        "rekognition:DetectLabels",
+        "the action takes an image, not a resource: IAM has no ARN to restrict it to",
+    )
+}

@@ -1,0 +1,356 @@
+//! The vocabulary of [`crate::app`]: what an app can consist of.
+//!
+//! A resource is a value. Triggers and grants are made from it, so what they refer
+//! to cannot be misspelt, and a trigger carries both the wiring of an event and the
+//! permission that the wiring needs.
+
+/// An app: its resources and the functions that work on them.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Prefix of every name in an AWS account, in kebab-case.
+    pub name: &'static str,
+    /// S3 buckets.
+    pub buckets: Vec<Bucket>,
+    /// DynamoDB tables.
+    pub tables: Vec<Table>,
+    /// SNS topics.
+    pub topics: Vec<Topic>,
+    /// API Gateway HTTP APIs.
+    pub http_apis: Vec<HttpApi>,
+    /// Lambda functions.
+    pub functions: Vec<Function>,
+}
+
+impl Manifest {
+    /// The functions' names, which are also their packages' and binaries' names.
+    #[must_use]
+    pub fn function_names(&self) -> Vec<&str> {
+        self.functions
+            .iter()
+            .map(|function| function.name.as_str())
+            .collect()
+    }
+}
+
+/// An S3 bucket: encrypted, closed to the public, reachable over TLS only.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub(crate) name: String,
+    pub(crate) variable: Option<String>,
+}
+
+impl Bucket {
+    /// A bucket; its name in AWS also carries app, stage, account and region.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            variable: None,
+        }
+    }
+
+    /// The environment variable that tells the bucket's name to every function with
+    /// a grant on it, and to the shell of `cargo xtask env`.
+    #[must_use]
+    pub fn variable(mut self, name: &str) -> Self {
+        self.variable = Some(name.to_owned());
+        self
+    }
+
+    /// Objects written, by whatever call wrote them.
+    #[must_use]
+    pub fn object_created(&self) -> Trigger {
+        self.trigger(&["s3:ObjectCreated:*"])
+    }
+
+    /// Objects gone, whether deleted by a call or expired by a lifecycle rule: S3
+    /// announces the two as different events.
+    #[must_use]
+    pub fn object_removed(&self) -> Trigger {
+        self.trigger(&["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"])
+    }
+
+    /// Lets a function do `actions` to the bucket and its objects.
+    #[must_use]
+    pub fn allow<const N: usize>(&self, actions: [BucketAction; N]) -> Grant {
+        Grant::Bucket {
+            bucket: self.name.clone(),
+            actions: actions.to_vec(),
+        }
+    }
+
+    fn trigger(&self, events: &[&str]) -> Trigger {
+        Trigger::BucketEvents {
+            bucket: self.name.clone(),
+            events: events.iter().map(|&event| event.to_owned()).collect(),
+        }
+    }
+}
+
+/// What a function may do to a bucket, in IAM's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BucketAction {
+    /// Read objects.
+    GetObject,
+    /// Write objects.
+    PutObject,
+    /// Delete objects.
+    DeleteObject,
+    /// List keys. Without it, S3 answers "access denied" for a key that does not exist.
+    ListBucket,
+}
+
+/// A DynamoDB table: on demand, encrypted.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(crate) name: String,
+    pub(crate) partition_key: String,
+    pub(crate) time_to_live: Option<String>,
+    pub(crate) variable: Option<String>,
+}
+
+impl Table {
+    /// A table and its partition key, a string attribute.
+    #[must_use]
+    pub fn new(name: &str, partition_key: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            partition_key: partition_key.to_owned(),
+            time_to_live: None,
+            variable: None,
+        }
+    }
+
+    /// The attribute, in seconds since the epoch, after which DynamoDB drops an item.
+    #[must_use]
+    pub fn time_to_live(mut self, attribute: &str) -> Self {
+        self.time_to_live = Some(attribute.to_owned());
+        self
+    }
+
+    /// The environment variable that tells the table's name to every function with
+    /// a grant on it, and to the shell of `cargo xtask env`.
+    #[must_use]
+    pub fn variable(mut self, name: &str) -> Self {
+        self.variable = Some(name.to_owned());
+        self
+    }
+
+    /// Lets a function do `actions` to the table's items.
+    #[must_use]
+    pub fn allow<const N: usize>(&self, actions: [TableAction; N]) -> Grant {
+        Grant::Table {
+            table: self.name.clone(),
+            actions: actions.to_vec(),
+        }
+    }
+}
+
+/// What a function may do to a table, in IAM's words. A transaction needs the
+/// actions of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TableAction {
+    /// Check a condition on an item within a transaction.
+    ConditionCheckItem,
+    /// Delete an item.
+    DeleteItem,
+    /// Read an item by its key.
+    GetItem,
+    /// Write a whole item.
+    PutItem,
+    /// Read the items of one partition.
+    Query,
+    /// Read the whole table.
+    Scan,
+    /// Change some of an item's attributes.
+    UpdateItem,
+}
+
+/// An SNS topic: encrypted, reachable over TLS only.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub(crate) name: String,
+    pub(crate) variable: Option<String>,
+}
+
+impl Topic {
+    /// A topic.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            variable: None,
+        }
+    }
+
+    /// The environment variable that tells the topic's ARN to the shell of `cargo
+    /// xtask env`.
+    #[must_use]
+    pub fn variable(mut self, name: &str) -> Self {
+        self.variable = Some(name.to_owned());
+        self
+    }
+}
+
+/// An API Gateway HTTP API on its `$default` stage, so that paths carry no prefix.
+#[derive(Clone, Debug)]
+pub struct HttpApi {
+    pub(crate) name: String,
+    pub(crate) variable: Option<String>,
+}
+
+impl HttpApi {
+    /// An HTTP API.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            variable: None,
+        }
+    }
+
+    /// The environment variable that tells the API's URL to the shell of `cargo
+    /// xtask env`.
+    #[must_use]
+    pub fn variable(mut self, name: &str) -> Self {
+        self.variable = Some(name.to_owned());
+        self
+    }
+
+    /// `GET` requests for `path`; `/{name+}` takes the rest of a path, slashes
+    /// included.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Trigger {
+        self.route("GET", path)
+    }
+
+    fn route(&self, method: &'static str, path: &str) -> Trigger {
+        Trigger::Route {
+            http_api: self.name.clone(),
+            method,
+            path: path.to_owned(),
+        }
+    }
+}
+
+/// A Lambda function, built from the workspace package of the same name.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub(crate) name: String,
+    pub(crate) memory_mb: u32,
+    pub(crate) timeout_seconds: u32,
+    pub(crate) triggers: Vec<Trigger>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Function {
+    /// A function with 256 MB of memory and a timeout of 30 seconds. Without a
+    /// trigger it is invoked by hand.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            memory_mb: 256,
+            timeout_seconds: 30,
+            triggers: Vec::new(),
+            grants: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Memory, in MB; Lambda's share of CPU grows with it.
+    #[must_use]
+    pub fn memory_mb(mut self, memory_mb: u32) -> Self {
+        self.memory_mb = memory_mb;
+        self
+    }
+
+    /// The longest an invocation may take, in seconds.
+    #[must_use]
+    pub fn timeout_seconds(mut self, timeout_seconds: u32) -> Self {
+        self.timeout_seconds = timeout_seconds;
+        self
+    }
+
+    /// What invokes the function.
+    #[must_use]
+    pub fn trigger(mut self, trigger: Trigger) -> Self {
+        self.triggers.push(trigger);
+        self
+    }
+
+    /// What the function may do. It also gets the variable of what it may do it to.
+    #[must_use]
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grants.push(grant);
+        self
+    }
+
+    /// An environment variable with a fixed value.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// An event and the function's permission to be invoked by it, made by the resource
+/// that the event comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Notifications of a bucket, delivered asynchronously.
+    BucketEvents {
+        /// The bucket's name.
+        bucket: String,
+        /// S3's event types.
+        events: Vec<String>,
+    },
+    /// Requests to an HTTP API, answered synchronously.
+    Route {
+        /// The API's name.
+        http_api: String,
+        /// The HTTP method.
+        method: &'static str,
+        /// The path, with `{name}` for one segment and `{name+}` for the rest.
+        path: String,
+    },
+}
+
+/// Something that a function may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Actions on a bucket, made by [`Bucket::allow`].
+    Bucket {
+        /// The bucket's name.
+        bucket: String,
+        /// What may be done.
+        actions: Vec<BucketAction>,
+    },
+    /// Actions on a table, made by [`Table::allow`].
+    Table {
+        /// The table's name.
+        table: String,
+        /// What may be done.
+        actions: Vec<TableAction>,
+    },
+    /// One action on `Resource: "*"`, made by [`Grant::unscoped`].
+    Unscoped {
+        /// The IAM action, such as `rekognition:DetectLabels`.
+        action: String,
+        /// Why no resource can be named.
+        reason: String,
+    },
+}
+
+impl Grant {
+    /// Lets a function do `action` to anything: only for actions that AWS cannot
+    /// restrict to a resource, and `reason` says so.
+    #[must_use]
+    pub fn unscoped(action: &str, reason: &str) -> Self {
+        Self::Unscoped {
+            action: action.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+}

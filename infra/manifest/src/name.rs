@@ -1,0 +1,76 @@
+//! Names: how they may look, what derives from them, which one was meant.
+
+/// `media-state` → `MediaState`, `MEDIA_BUCKET_NAME` → `MediaBucketName`: the form
+/// of CloudFormation's logical IDs, which may hold letters and digits only.
+pub(crate) fn pascal_case(name: &str) -> String {
+    name.split(['-', '_'])
+        .flat_map(|word| {
+            let mut letters = word.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+            first
+                .into_iter()
+                .chain(letters.map(|letter| letter.to_ascii_lowercase()))
+        })
+        .collect()
+}
+
+/// Whether `name` is words of `a-z0-9` joined by single hyphens, starting with a letter.
+pub(crate) fn is_kebab_case(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && name.split('-').all(|word| {
+            !word.is_empty()
+                && word
+                    .chars()
+                    .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+        })
+}
+
+/// The candidate that was probably meant by `name`, if one is near enough.
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    const NEAR_ENOUGH: f64 = 0.7;
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(name, candidate),
+                candidate,
+            )
+        })
+        .filter(|(similarity, _)| *similarity >= NEAR_ENOUGH)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derives_pascal_case_from_both_conventions() {
+        assert_eq!(pascal_case("handle-object-created"), "HandleObjectCreated");
+        assert_eq!(pascal_case("MEDIA_BUCKET_NAME"), "MediaBucketName");
+        assert_eq!(pascal_case("api2"), "Api2");
+    }
+
+    #[test]
+    fn kebab_case_is_strict() {
+        for name in ["media", "media-state", "v2", "a-1"] {
+            assert!(is_kebab_case(name), "{name}");
+        }
+        for name in [
+            "", "Media", "2media", "-media", "media-", "a--b", "a_b", "é",
+        ] {
+            assert!(!is_kebab_case(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn suggests_only_what_is_near() {
+        assert_eq!(nearest("regoin", ["region", "account"]), Some("region"));
+        assert_eq!(nearest("prd", ["dev", "prod"]), Some("prod"));
+        assert_eq!(nearest("banana", ["dev", "prod"]), None);
+    }
+}

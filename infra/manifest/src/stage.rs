@@ -1,0 +1,226 @@
+//! Stages: the deployments of one app, and what differs between them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, IgnoredAny};
+
+use crate::name;
+
+/// The parsed text of `stages.yaml`.
+#[derive(Clone, Debug)]
+pub struct Stages {
+    stages: BTreeMap<String, Stage>,
+}
+
+impl Stages {
+    /// Parses the text of `stages.yaml`.
+    ///
+    /// # Errors
+    /// When the text is no YAML, or a setting is unknown or of the wrong type; the
+    /// message gives the line, and the setting that was probably meant. Whether the
+    /// values suit AWS is checked by [`crate::Manifest::resolve`].
+    pub fn parse(yaml: &str) -> Result<Self, StageError> {
+        // First the keys alone: serde's own complaint about an unknown field lists
+        // all fields but does not say which one was meant.
+        let _: BTreeMap<String, Option<BTreeMap<SettingName, IgnoredAny>>> =
+            serde_yaml::from_str(yaml)?;
+        let stages: BTreeMap<String, Option<Settings>> = serde_yaml::from_str(yaml)?;
+        let stages = stages
+            .into_iter()
+            .map(|(name, settings)| (name.clone(), settings.unwrap_or_default().named(name)))
+            .collect();
+        Ok(Self { stages })
+    }
+
+    /// The stage called `name`.
+    ///
+    /// # Errors
+    /// When there is none; the message lists the stages there are.
+    pub fn get(&self, name: &str) -> Result<Stage, UnknownStage> {
+        self.stages.get(name).cloned().ok_or_else(|| UnknownStage {
+            name: name.to_owned(),
+            known: self.names().map(str::to_owned).collect(),
+        })
+    }
+
+    /// The stages' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.stages.keys().map(String::as_str)
+    }
+}
+
+/// Why `stages.yaml` cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("stages.yaml: {0}")]
+pub struct StageError(#[from] serde_yaml::Error);
+
+/// A stage that `stages.yaml` does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownStage {
+    name: String,
+    known: Vec<String>,
+}
+
+impl std::error::Error for UnknownStage {}
+
+impl fmt::Display for UnknownStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown stage `{}`", self.name)?;
+        if let Some(meant) = name::nearest(&self.name, self.known.iter().map(String::as_str)) {
+            write!(f, "; did you mean `{meant}`?")?;
+        }
+        write!(f, " (stages.yaml has: {})", self.known.join(", "))
+    }
+}
+
+/// One deployment of the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Second part of every name in an AWS account, in kebab-case.
+    pub name: String,
+    /// Where to deploy; `None` leaves it to the AWS configuration (`AWS_REGION`, profile).
+    pub region: Option<String>,
+    /// An AWS-compatible endpoint to use instead of AWS.
+    pub endpoint_url: Option<String>,
+    /// The only account that this stage may be deployed to; `None` means any.
+    pub account: Option<String>,
+    /// Whether data outlives mistakes: buckets and tables stay when the stack goes,
+    /// tables are protected from deletion and can be restored to any second of the
+    /// last 35 days.
+    pub production: bool,
+    /// The processor that functions are built for.
+    pub architecture: Architecture,
+    /// How long logs are kept, in days, one of the periods that CloudWatch Logs knows.
+    pub log_retention_days: u32,
+    /// Memory of every function, in MB, instead of what the app declares.
+    pub memory_mb: Option<u32>,
+    /// Timeout of every function, in seconds, instead of what the app declares.
+    pub timeout_seconds: Option<u32>,
+    /// Tags of every resource, besides `app` and `stage`.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The processor that functions are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// AWS Graviton, at a lower price per second.
+    Arm64,
+    /// Intel and AMD.
+    X86_64,
+}
+
+impl Architecture {
+    /// The processor that this program was compiled for: where functions run as
+    /// processes of the developer's machine, they must be built for it.
+    pub const HOST: Self = if cfg!(target_arch = "aarch64") {
+        Self::Arm64
+    } else {
+        Self::X86_64
+    };
+
+    /// Lambda's and CloudFormation's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+}
+
+/// One stage as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    account: Option<String>,
+    production: bool,
+    architecture: ArchitectureSetting,
+    log_retention_days: u32,
+    memory_mb: Option<u32>,
+    timeout_seconds: Option<u32>,
+    tags: BTreeMap<String, String>,
+}
+
+/// The fields of [`Settings`].
+const SETTINGS: [&str; 9] = [
+    "region",
+    "endpoint_url",
+    "account",
+    "production",
+    "architecture",
+    "log_retention_days",
+    "memory_mb",
+    "timeout_seconds",
+    "tags",
+];
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            account: None,
+            production: false,
+            architecture: ArchitectureSetting::Arm64,
+            log_retention_days: 14,
+            memory_mb: None,
+            timeout_seconds: None,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    fn named(self, name: String) -> Stage {
+        Stage {
+            name,
+            region: self.region,
+            endpoint_url: self.endpoint_url,
+            account: self.account,
+            production: self.production,
+            architecture: match self.architecture {
+                ArchitectureSetting::Arm64 => Architecture::Arm64,
+                ArchitectureSetting::X86_64 => Architecture::X86_64,
+                ArchitectureSetting::Host => Architecture::HOST,
+            },
+            log_retention_days: self.log_retention_days,
+            memory_mb: self.memory_mb,
+            timeout_seconds: self.timeout_seconds,
+            tags: self.tags,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+enum ArchitectureSetting {
+    #[serde(rename = "arm64")]
+    Arm64,
+    #[serde(rename = "x86_64")]
+    X86_64,
+    #[serde(rename = "host")]
+    Host,
+}
+
+/// A key that is one of [`SETTINGS`].
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SettingName(String);
+
+impl<'de> Deserialize<'de> for SettingName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = String::deserialize(deserializer)?;
+        if SETTINGS.contains(&written.as_str()) {
+            return Ok(Self(written));
+        }
+        let hint = match name::nearest(&written, SETTINGS) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("a stage has: {}", SETTINGS.join(", ")),
+        };
+        Err(de::Error::custom(format!(
+            "unknown setting `{written}`; {hint}"
+        )))
+    }
+}
