@@ -1,0 +1,164 @@
+//! Reading functions' logs.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
+use serde::Serialize;
+
+use crate::error::{Error, Kind, Result};
+use crate::target::Target;
+
+/// CloudWatch Logs may make an event visible some seconds after a later one: so much is
+/// read again on every call, and what was seen already is left out.
+const OVERLAP_MS: i64 = 15_000;
+
+/// Which lines to read.
+#[derive(Debug, Clone)]
+pub struct LogQuery {
+    /// The log group.
+    pub group: String,
+    /// A CloudWatch Logs filter pattern.
+    pub pattern: Option<String>,
+    /// How far back the first read goes.
+    pub since: Duration,
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// When it was written, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// The log stream: one per execution environment.
+    pub stream: String,
+    /// The line, without its line break.
+    pub message: String,
+}
+
+/// Reads a log group from one moment on, each line once.
+#[derive(Debug)]
+pub struct LogTail {
+    query: LogQuery,
+    from_ms: i64,
+    seen: BTreeMap<String, i64>,
+}
+
+impl LogTail {
+    /// A reader that starts `query.since` ago.
+    pub fn new(query: LogQuery) -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let from = now.saturating_sub(query.since);
+        Self {
+            from_ms: i64::try_from(from.as_millis()).unwrap_or(i64::MAX),
+            query,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The lines that appeared since the last call, in order of time.
+    ///
+    /// # Errors
+    /// When the log group does not exist or cannot be read.
+    pub async fn read(&mut self, target: &Target) -> Result<Vec<LogLine>> {
+        let mut pages = target
+            .logs
+            .filter_log_events()
+            .log_group_name(&self.query.group)
+            .set_filter_pattern(self.query.pattern.clone())
+            .start_time(self.from_ms)
+            .into_paginator()
+            .send();
+        let mut lines = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                let error = Error::aws(&format!("read log group {}", self.query.group), &error);
+                match error.kind() {
+                    Kind::NotFound => error.hint("deploy the stage first"),
+                    _ => error,
+                }
+            })?;
+            lines.extend(self.fresh(page.events.unwrap_or_default()));
+        }
+        lines.sort_by_key(|line| line.timestamp_ms);
+        Ok(lines)
+    }
+
+    /// Drops events that were returned before and moves the start of the next read.
+    fn fresh(&mut self, events: Vec<FilteredLogEvent>) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        for event in events {
+            let timestamp_ms = event.timestamp.unwrap_or_default();
+            let id = event.event_id.unwrap_or_default();
+            if self.seen.insert(id, timestamp_ms).is_none() {
+                lines.push(LogLine {
+                    timestamp_ms,
+                    stream: event.log_stream_name.unwrap_or_default(),
+                    message: event
+                        .message
+                        .unwrap_or_default()
+                        .trim_end_matches(['\n', '\r'])
+                        .to_owned(),
+                });
+            }
+            self.from_ms = self.from_ms.max(timestamp_ms - OVERLAP_MS);
+        }
+        self.seen
+            .retain(|_, timestamp_ms| *timestamp_ms >= self.from_ms);
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: &str, timestamp_ms: i64) -> FilteredLogEvent {
+        FilteredLogEvent::builder()
+            .event_id(id)
+            .timestamp(timestamp_ms)
+            .message(format!("line {id}\n"))
+            .build()
+    }
+
+    fn tail() -> LogTail {
+        LogTail {
+            query: LogQuery {
+                group: "/aws/lambda/x".to_owned(),
+                pattern: None,
+                since: Duration::ZERO,
+            },
+            from_ms: 0,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_overlapping_read_returns_each_line_once_and_late_lines_too() {
+        let mut tail = tail();
+        let first = tail.fresh(vec![event("a", 1_000_000), event("b", 1_001_000)]);
+        assert_eq!(first.len(), 2);
+        assert_eq!(first[0].message, "line a");
+        let late = tail.fresh(vec![
+            event("a", 1_000_000),
+            event("late", 1_000_500),
+            event("b", 1_001_000),
+        ]);
+        assert_eq!(
+            late.iter()
+                .map(|line| line.message.as_str())
+                .collect::<Vec<_>>(),
+            ["line late"]
+        );
+    }
+
+    #[test]
+    fn what_was_seen_is_forgotten_once_it_cannot_come_again() {
+        let mut tail = tail();
+        tail.fresh(vec![event("old", 1_000_000)]);
+        tail.fresh(vec![event("new", 1_000_000 + OVERLAP_MS + 1)]);
+        assert_eq!(tail.from_ms, 1_000_001);
+        assert_eq!(tail.seen.len(), 1);
+    }
+}
