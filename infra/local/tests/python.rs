@@ -1,0 +1,46 @@
+//! The environments that `cargo xtask` uses too: made here if they are missing.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use local::{CheckTools, StageTools};
+
+fn python_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/python")
+}
+
+#[tokio::test]
+async fn the_stage_has_its_programs_and_weights() {
+    let tools = StageTools::prepare(&python_dir().join("stage"), |line| println!("{line}"))
+        .await
+        .unwrap();
+
+    let version = |program: PathBuf, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(version(tools.aws(), &["--version"]).starts_with("aws-cli/1."));
+    let ministack = "import importlib.metadata as m; print(m.version('ministack'))";
+    assert_eq!(version(tools.python(), &["-c", ministack]), "1.5.33\n");
+    let model = std::fs::read(tools.classifier_model().unwrap()).unwrap();
+    assert_eq!(&model[4..8], b"TFL3", "a TFLite file says so at byte 4");
+
+    let mut lines = 0;
+    StageTools::prepare(&python_dir().join("stage"), |_| lines += 1)
+        .await
+        .unwrap();
+    assert_eq!(lines, 0, "a second start has nothing to do");
+}
+
+#[tokio::test]
+async fn the_checks_have_their_linter() {
+    let tools = CheckTools::prepare(&python_dir().join("checks"), |line| println!("{line}"))
+        .await
+        .unwrap();
+    let output = Command::new(tools.cfn_lint())
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+}
