@@ -56,8 +56,8 @@ pub enum Error {
         needed_bytes: u64,
     },
 
-    /// A child process ended before it was ready.
-    #[error("{service} ended while starting ({status}); the end of its log:\n{log_tail}")]
+    /// A child process ended by itself, before it was ready or later.
+    #[error("{service} ended ({status}); the end of its log:\n{log_tail}")]
     ServiceEnded {
         /// The child process.
         service: &'static str,

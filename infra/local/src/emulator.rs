@@ -1,0 +1,144 @@
+//! MiniStack as a child process.
+//!
+//! What one has to know about MiniStack 1.5 to read this module:
+//!
+//! - It is configured by environment variables alone, and its whole environment
+//!   is handed down to the functions it runs. So it starts from an empty one:
+//!   the user's own AWS profile, region and proxies reach neither.
+//! - `provided.al2023` functions are child processes in MiniStack's own process
+//!   group, unpacked under `TMPDIR`. They do not notice when MiniStack dies,
+//!   but killing the group ends them.
+//! - `AWS_ENDPOINT_URL` is where functions find the emulator; a variable for one
+//!   service, like `AWS_ENDPOINT_URL_REKOGNITION`, takes precedence in every SDK.
+//! - With `AUTH=true` it enforces IAM policies, and each function is given its
+//!   execution role's credentials. The key `test` is the account's root user.
+//! - It listens for IoT devices and SFTP clients as well unless told not to.
+
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use crate::Error;
+use crate::service::Service;
+
+/// The access key of the account's root user, whom no policy restricts.
+pub const ROOT_ACCESS_KEY_ID: &str = "test";
+/// The secret access key that goes with [`ROOT_ACCESS_KEY_ID`].
+pub const ROOT_SECRET_ACCESS_KEY: &str = "test";
+
+/// What an [`Emulator`] is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct EmulatorConfig<'a> {
+    /// An interpreter that has MiniStack: [`StageTools::python`](crate::StageTools::python).
+    pub python: &'a Path,
+    /// Holds the log and, while the emulator runs, its data. Functions are
+    /// executed from here, so it must not be on a `noexec` file system.
+    pub dir: &'a Path,
+    /// Where to listen on 127.0.0.1.
+    pub port: u16,
+    /// Where the local Rekognition listens on 127.0.0.1, for the functions.
+    pub rekognition_port: u16,
+    /// The region that resources are in.
+    pub region: &'a str,
+    /// The account that resources are in, twelve digits.
+    pub account_id: &'a str,
+}
+
+/// A running MiniStack. Dropping it ends it, and the functions with it.
+#[derive(Debug)]
+pub struct Emulator {
+    service: Service,
+    endpoint: String,
+    log: PathBuf,
+    /// After `service`, so that nothing writes here any more when it is removed.
+    _data: DataDir,
+}
+
+impl Emulator {
+    /// Starts MiniStack and waits until it answers. It begins empty: nothing
+    /// is kept from an earlier run.
+    pub async fn start(config: EmulatorConfig<'_>) -> Result<Self, Error> {
+        let EmulatorConfig {
+            python, dir, port, ..
+        } = config;
+        let data = DataDir::create(&dir.join(format!("emulator-{port}")))?;
+        let log = dir.join(format!("emulator-{port}.log"));
+        let endpoint = format!("http://127.0.0.1:{port}");
+
+        let mut command = Command::new(python);
+        command
+            .args(["-c", include_str!("emulator.py")])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Away from the user's ~/.aws, which SDKs in functions would read.
+            .env("HOME", &data.0)
+            .env("TMPDIR", &data.0)
+            .env("PYTHONUTF8", "1")
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("MINISTACK_REGION", config.region)
+            .env("MINISTACK_ACCOUNT_ID", config.account_id)
+            .env("AUTH", "true")
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("SFTP_ENABLED", "0")
+            .env("AWS_ENDPOINT_URL", &endpoint)
+            .env(
+                "AWS_ENDPOINT_URL_REKOGNITION",
+                format!("http://127.0.0.1:{}", config.rekognition_port),
+            );
+        let ready = format!("Running on {endpoint}");
+        let service = Service::start("the AWS emulator (MiniStack)", command, log.clone(), &ready);
+        Ok(Self {
+            service: service.await?,
+            endpoint,
+            log,
+            _data: data,
+        })
+    }
+
+    /// The URL of every AWS service except Rekognition.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The file that MiniStack logs into.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Returns when MiniStack ends by itself, and says why.
+    pub async fn ended(&mut self) -> Error {
+        self.service.ended().await
+    }
+
+    /// Ends MiniStack and the functions, and removes their data.
+    pub async fn shutdown(self) {
+        self.service.shutdown().await;
+    }
+}
+
+/// A folder that is empty at first and removed at the end.
+#[derive(Debug)]
+struct DataDir(PathBuf);
+
+impl DataDir {
+    fn create(path: &Path) -> Result<Self, Error> {
+        if path.exists() {
+            std::fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
+        }
+        std::fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        // Functions get it as TMPDIR, and run in a working directory of their own.
+        path.canonicalize()
+            .map(Self)
+            .map_err(Error::io("resolve", path))
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // What cannot be removed now, the next start removes.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,65 @@
+//! `rekognition-local` (`infra/rekognition`) as a child process.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+use crate::Error;
+use crate::emulator::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+use crate::service::Service;
+
+/// What a [`RekognitionServer`] is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct RekognitionConfig<'a> {
+    /// The built `rekognition-local`.
+    pub program: &'a Path,
+    /// The classifier: [`StageTools::classifier_model`](crate::StageTools::classifier_model).
+    pub model: &'a Path,
+    /// Holds the log.
+    pub dir: &'a Path,
+    /// Where to listen on 127.0.0.1.
+    pub port: u16,
+    /// Where to read the images: [`Emulator::endpoint`](crate::Emulator::endpoint).
+    pub s3_endpoint: &'a str,
+    /// The region that the images' buckets are in.
+    pub region: &'a str,
+}
+
+/// A running local Rekognition. Dropping it ends it.
+#[derive(Debug)]
+pub struct RekognitionServer(Service);
+
+impl RekognitionServer {
+    /// Starts the server and waits until it answers.
+    pub async fn start(config: RekognitionConfig<'_>) -> Result<Self, Error> {
+        let port = config.port.to_string();
+        std::fs::create_dir_all(config.dir).map_err(Error::io("create", config.dir))?;
+        let log = config.dir.join(format!("rekognition-{port}.log"));
+        let mut command = Command::new(config.program);
+        command
+            .args(["--port", &port])
+            .arg("--model")
+            .arg(config.model)
+            .args(["--s3-endpoint", config.s3_endpoint])
+            .args(["--region", config.region])
+            .arg("--exit-with-stdin")
+            // The user's own AWS settings do not concern the local stage.
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY);
+        let ready = format!("listening on http://127.0.0.1:{port}");
+        let service = Service::start("the local Rekognition", command, log, &ready);
+        service.await.map(Self)
+    }
+
+    /// Returns when the server ends by itself, and says why.
+    pub async fn ended(&mut self) -> Error {
+        self.0.ended().await
+    }
+
+    /// Ends the server.
+    pub async fn shutdown(self) {
+        self.0.shutdown().await;
+    }
+}
