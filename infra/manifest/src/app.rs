@@ -30,13 +30,13 @@ pub fn app() -> Manifest {
         .trigger(media.object_created())
         .grant(media.allow([GetObject]))
         .grant(image_labels())
-        .grant(state.allow([GetItem, PutItem, UpdateItem]))
+        .grant(state.allow([GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]));
 
     let handle_object_removed = Function::new("handle-object-removed")
         .timeout_seconds(60)
         .trigger(media.object_removed())
-        .grant(state.allow([GetItem, PutItem, UpdateItem]))
+        .grant(state.allow([PutItem]))
         .grant(catalogue.allow([DeleteItem]));
 
     let media_api = Function::new("media-api")

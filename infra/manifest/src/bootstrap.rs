@@ -1,8 +1,61 @@
 //! The bootstrap stack: what must exist before the app's own stack can be created.
 
+use serde_json::json;
+
+use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
+use crate::{policy, render};
+
 /// The CloudFormation template, in YAML, of the stack that holds the artifact
 /// bucket. Its output `ArtifactBucketName` is the bucket's name.
 #[must_use]
 pub fn bootstrap_template() -> String {
-    String::new()
+    let mut template = Template::new("Code of the functions, waiting to be deployed".to_owned());
+    let bucket = Resource::new(
+        "AWS::S3::Bucket",
+        json!({
+            "BucketEncryption": {"ServerSideEncryptionConfiguration": [
+                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+            ]},
+            // Artifacts do not expire: a stack rolls back to the code it had before.
+            "LifecycleConfiguration": {"Rules": [
+                {
+                    "Id": "AbortIncompleteMultipartUploads",
+                    "Status": "Enabled",
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                },
+                {
+                    "Id": "ExpireNoncurrentVersions",
+                    "Status": "Enabled",
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+                },
+            ]},
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": true,
+                "BlockPublicPolicy": true,
+                "IgnorePublicAcls": true,
+                "RestrictPublicBuckets": true,
+            },
+            "VersioningConfiguration": {"Status": "Enabled"},
+        }),
+    )
+    .removal(Removal::Delete);
+    let bucket_policy = json!({
+        "Bucket": reference("ArtifactBucket"),
+        "PolicyDocument": policy::tls_only(
+            "s3:*",
+            &json!([attribute("ArtifactBucket", "Arn"), sub("${ArtifactBucket.Arn}/*")]),
+        ),
+    });
+    template.resource("ArtifactBucket".to_owned(), bucket);
+    template.resource(
+        "ArtifactBucketPolicy".to_owned(),
+        Resource::new("AWS::S3::BucketPolicy", bucket_policy),
+    );
+    template.output(
+        "ArtifactBucketName".to_owned(),
+        "Where to upload artifacts",
+        &reference("ArtifactBucket"),
+    );
+    render::yaml(&template.to_value())
 }

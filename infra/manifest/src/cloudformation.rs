@@ -1,1 +1,159 @@
-//! Placeholder.
+//! The parts of CloudFormation's template language that are used here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+/// A template under construction.
+#[derive(Debug, Default)]
+pub(crate) struct Template {
+    description: String,
+    parameters: BTreeMap<String, Value>,
+    resources: BTreeMap<String, Value>,
+    outputs: BTreeMap<String, Value>,
+    collisions: BTreeSet<String>,
+}
+
+impl Template {
+    pub(crate) fn new(description: String) -> Self {
+        Self {
+            description,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn parameter(&mut self, name: String, description: &str) {
+        self.parameters
+            .insert(name, json!({"Type": "String", "Description": description}));
+    }
+
+    pub(crate) fn resource(&mut self, logical_id: String, resource: Resource) {
+        if self
+            .resources
+            .insert(logical_id.clone(), resource.into_value())
+            .is_some()
+        {
+            self.collisions.insert(logical_id);
+        }
+    }
+
+    pub(crate) fn output(&mut self, name: String, description: &str, value: &Value) {
+        self.outputs
+            .insert(name, json!({"Description": description, "Value": value}));
+    }
+
+    /// Logical IDs that two resources derive from their names.
+    pub(crate) fn collisions(&self) -> &BTreeSet<String> {
+        &self.collisions
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        let mut template = json!({
+            "AWSTemplateFormatVersion": "2010-09-09",
+            "Description": self.description,
+            "Resources": self.resources,
+            "Outputs": self.outputs,
+        });
+        if !self.parameters.is_empty() {
+            template["Parameters"] = json!(self.parameters);
+        }
+        template
+    }
+}
+
+/// One entry of a template's `Resources`.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    kind: &'static str,
+    properties: Value,
+    depends_on: Vec<String>,
+    removal: Option<Removal>,
+    metadata: Option<Value>,
+}
+
+/// What becomes of a resource with data when it leaves the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// It is deleted.
+    Delete,
+    /// It stays.
+    Retain,
+    /// It stays, unless the deployment that created it is rolled back.
+    RetainExceptOnCreate,
+}
+
+impl Resource {
+    pub(crate) fn new(kind: &'static str, properties: Value) -> Self {
+        Self {
+            kind,
+            properties,
+            depends_on: Vec::new(),
+            removal: None,
+            metadata: None,
+        }
+    }
+
+    /// Tags as most resource types take them: a list of keys and values.
+    pub(crate) fn tagged(mut self, tags: &BTreeMap<String, String>) -> Self {
+        let list: Vec<Value> = tags
+            .iter()
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect();
+        self.properties["Tags"] = Value::from(list);
+        self
+    }
+
+    /// Tags as API Gateway's resource types take them: a map.
+    pub(crate) fn tagged_as_map(mut self, tags: &BTreeMap<String, String>) -> Self {
+        self.properties["Tags"] = json!(tags);
+        self
+    }
+
+    pub(crate) fn depends_on(mut self, logical_ids: Vec<String>) -> Self {
+        self.depends_on = logical_ids;
+        self
+    }
+
+    pub(crate) fn removal(mut self, removal: Removal) -> Self {
+        self.removal = Some(removal);
+        self
+    }
+
+    pub(crate) fn metadata(mut self, metadata: Value) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    fn into_value(self) -> Value {
+        let mut value = json!({"Type": self.kind, "Properties": self.properties});
+        if !self.depends_on.is_empty() {
+            value["DependsOn"] = json!(self.depends_on);
+        }
+        if let Some(removal) = self.removal {
+            let (deletion, replacement) = match removal {
+                Removal::Delete => ("Delete", "Delete"),
+                Removal::Retain => ("Retain", "Retain"),
+                Removal::RetainExceptOnCreate => ("RetainExceptOnCreate", "Retain"),
+            };
+            value["DeletionPolicy"] = json!(deletion);
+            value["UpdateReplacePolicy"] = json!(replacement);
+        }
+        if let Some(metadata) = self.metadata {
+            value["Metadata"] = metadata;
+        }
+        value
+    }
+}
+
+pub(crate) fn reference(logical_id: &str) -> Value {
+    json!({"Ref": logical_id})
+}
+
+pub(crate) fn attribute(logical_id: &str, name: &str) -> Value {
+    json!({"Fn::GetAtt": [logical_id, name]})
+}
+
+/// Text with `${…}` placeholders.
+pub(crate) fn sub(text: &str) -> Value {
+    json!({"Fn::Sub": text})
+}

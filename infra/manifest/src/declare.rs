@@ -4,6 +4,14 @@
 //! to cannot be misspelt, and a trigger carries both the wiring of an event and the
 //! permission that the wiring needs.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::cloudformation::{reference, sub};
+use crate::name;
+
 /// An app: its resources and the functions that work on them.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -30,8 +38,79 @@ impl Manifest {
             .map(|function| function.name.as_str())
             .collect()
     }
+
+    /// Every resource that functions can refer to, and its variable.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (Handle, Option<&str>)> {
+        let buckets = self.buckets.iter().map(|bucket| {
+            let handle = Handle::Bucket(bucket.name.clone());
+            (handle, bucket.variable.as_deref())
+        });
+        let tables = self.tables.iter().map(|table| {
+            let handle = Handle::Table(table.name.clone());
+            (handle, table.variable.as_deref())
+        });
+        let topics = self.topics.iter().map(|topic| {
+            let handle = Handle::Topic(topic.name.clone());
+            (handle, topic.variable.as_deref())
+        });
+        let http_apis = self.http_apis.iter().map(|http_api| {
+            let handle = Handle::HttpApi(http_api.name.clone());
+            (handle, http_api.variable.as_deref())
+        });
+        buckets.chain(tables).chain(topics).chain(http_apis)
+    }
 }
 
+/// A resource, by kind and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Handle {
+    Bucket(String),
+    Table(String),
+    Topic(String),
+    HttpApi(String),
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Bucket(_) => "bucket",
+            Self::Table(_) => "table",
+            Self::Topic(_) => "topic",
+            Self::HttpApi(_) => "HTTP API",
+        };
+        write!(f, "{kind} `{}`", self.name())
+    }
+}
+
+impl Handle {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Bucket(name) | Self::Table(name) | Self::Topic(name) | Self::HttpApi(name) => {
+                name
+            }
+        }
+    }
+
+    pub(crate) fn logical_id(&self) -> String {
+        let kind = match self {
+            Self::Bucket(_) => "Bucket",
+            Self::Table(_) => "Table",
+            Self::Topic(_) => "Topic",
+            Self::HttpApi(_) => "HttpApi",
+        };
+        format!("{}{kind}", name::pascal_case(self.name()))
+    }
+
+    /// What a program must know to use the resource: a name, an ARN or a URL.
+    pub(crate) fn value(&self) -> Value {
+        let logical_id = self.logical_id();
+        match self {
+            Self::Bucket(name) => sub(&name::bucket(name)),
+            Self::Table(_) | Self::Topic(_) => reference(&logical_id),
+            Self::HttpApi(_) => sub(&format!("${{{logical_id}.ApiEndpoint}}/")),
+        }
+    }
+}
 /// An S3 bucket: encrypted, closed to the public, reachable over TLS only.
 #[derive(Clone, Debug)]
 pub struct Bucket {
@@ -60,14 +139,14 @@ impl Bucket {
     /// Objects written, by whatever call wrote them.
     #[must_use]
     pub fn object_created(&self) -> Trigger {
-        self.trigger(&["s3:ObjectCreated:*"])
+        self.trigger([BucketEvent::ObjectCreated].into())
     }
 
     /// Objects gone, whether deleted by a call or expired by a lifecycle rule: S3
     /// announces the two as different events.
     #[must_use]
     pub fn object_removed(&self) -> Trigger {
-        self.trigger(&["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"])
+        self.trigger([BucketEvent::ObjectRemoved, BucketEvent::LifecycleExpiration].into())
     }
 
     /// Lets a function do `actions` to the bucket and its objects.
@@ -79,11 +158,29 @@ impl Bucket {
         }
     }
 
-    fn trigger(&self, events: &[&str]) -> Trigger {
+    fn trigger(&self, events: BTreeSet<BucketEvent>) -> Trigger {
         Trigger::BucketEvents {
             bucket: self.name.clone(),
-            events: events.iter().map(|&event| event.to_owned()).collect(),
+            events,
         }
+    }
+}
+
+/// What happens in a bucket, every kind of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BucketEvent {
+    /// Objects written by a call.
+    ObjectCreated,
+    /// Objects deleted by a call.
+    ObjectRemoved,
+    /// Objects deleted by a lifecycle rule.
+    LifecycleExpiration,
+}
+
+impl BucketEvent {
+    /// S3's name of the event type.
+    pub(crate) fn event_type(self) -> String {
+        format!("s3:{self:?}:*")
     }
 }
 
@@ -98,6 +195,12 @@ pub enum BucketAction {
     DeleteObject,
     /// List keys. Without it, S3 answers "access denied" for a key that does not exist.
     ListBucket,
+}
+
+impl BucketAction {
+    pub(crate) fn iam_action(self) -> String {
+        format!("s3:{self:?}")
+    }
 }
 
 /// A DynamoDB table: on demand, encrypted.
@@ -164,6 +267,12 @@ pub enum TableAction {
     Scan,
     /// Change some of an item's attributes.
     UpdateItem,
+}
+
+impl TableAction {
+    pub(crate) fn iam_action(self) -> String {
+        format!("dynamodb:{self:?}")
+    }
 }
 
 /// An SNS topic: encrypted, reachable over TLS only.
@@ -273,14 +382,15 @@ impl Function {
         self
     }
 
-    /// What invokes the function.
+    /// What invokes the function. It also gets the variable of a bucket whose events
+    /// it handles.
     #[must_use]
     pub fn trigger(mut self, trigger: Trigger) -> Self {
         self.triggers.push(trigger);
         self
     }
 
-    /// What the function may do. It also gets the variable of what it may do it to.
+    /// What the function may do. It also gets the variable of the resource.
     #[must_use]
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grants.push(grant);
@@ -293,6 +403,32 @@ impl Function {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
+
+    /// The resources that it works on, whose variables it gets: those it has a grant
+    /// on and those whose events it handles. An HTTP API is not among them: its
+    /// function answers whoever asks.
+    pub(crate) fn works_on(&self) -> BTreeSet<Handle> {
+        let granted = self.grants.iter().filter_map(Grant::handle);
+        let handled = self.triggers.iter().filter_map(|trigger| match trigger {
+            Trigger::BucketEvents { .. } => Some(trigger.handle()),
+            Trigger::Route { .. } => None,
+        });
+        granted.chain(handled).collect()
+    }
+
+    /// Whether Lambda queues its events, retries it, and finally gives an event up.
+    pub(crate) fn is_asynchronous(&self) -> bool {
+        self.triggers
+            .iter()
+            .any(|trigger| matches!(trigger, Trigger::BucketEvents { .. }))
+    }
+
+    /// Whether somebody waits for its answer to an HTTP request.
+    pub(crate) fn has_route(&self) -> bool {
+        self.triggers
+            .iter()
+            .any(|trigger| matches!(trigger, Trigger::Route { .. }))
+    }
 }
 
 /// An event and the function's permission to be invoked by it, made by the resource
@@ -303,8 +439,8 @@ pub enum Trigger {
     BucketEvents {
         /// The bucket's name.
         bucket: String,
-        /// S3's event types.
-        events: Vec<String>,
+        /// The events that invoke the function.
+        events: BTreeSet<BucketEvent>,
     },
     /// Requests to an HTTP API, answered synchronously.
     Route {
@@ -315,6 +451,15 @@ pub enum Trigger {
         /// The path, with `{name}` for one segment and `{name+}` for the rest.
         path: String,
     },
+}
+
+impl Trigger {
+    pub(crate) fn handle(&self) -> Handle {
+        match self {
+            Self::BucketEvents { bucket, .. } => Handle::Bucket(bucket.clone()),
+            Self::Route { http_api, .. } => Handle::HttpApi(http_api.clone()),
+        }
+    }
 }
 
 /// Something that a function may do.
@@ -351,6 +496,14 @@ impl Grant {
         Self::Unscoped {
             action: action.to_owned(),
             reason: reason.to_owned(),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        match self {
+            Self::Bucket { bucket, .. } => Some(Handle::Bucket(bucket.clone())),
+            Self::Table { table, .. } => Some(Handle::Table(table.clone())),
+            Self::Unscoped { .. } => None,
         }
     }
 }

@@ -18,13 +18,16 @@ mod cloudformation;
 pub mod declare;
 mod name;
 mod policy;
+mod render;
 mod resolve;
 pub mod stage;
 mod synth;
+mod validate;
 
 pub use app::app;
 pub use bootstrap::bootstrap_template;
 pub use declare::Manifest;
-pub use resolve::{App, Function, Violation};
+pub use resolve::{App, Function};
 pub use stage::{Architecture, Stage, Stages};
 pub use synth::Assembly;
+pub use validate::Violation;

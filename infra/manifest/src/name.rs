@@ -14,6 +14,42 @@ pub(crate) fn pascal_case(name: &str) -> String {
         .collect()
 }
 
+/// The name of the stage that is none: its stack holds the artifact bucket.
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
+
+/// The name of a stage's stack.
+pub(crate) fn stack(app: &str, stage: &str) -> String {
+    format!("{app}-{stage}")
+}
+
+/// The name of a function's log group, the one that Lambda would choose as well.
+pub(crate) fn log_group(function: &str) -> String {
+    format!("/aws/lambda/{function}")
+}
+
+// Names in AWS, as `Fn::Sub` text. The stack is named `<app>-<stage>`, so they are
+// the same text for every stage. Only what must be known before it exists is named
+// here; the rest is named by CloudFormation, which can then replace it.
+
+/// A function's name.
+pub(crate) fn function(name: &str) -> String {
+    format!("${{AWS::StackName}}-{name}")
+}
+
+/// A bucket's name. Bucket names are global, hence account and region.
+///
+/// Derived, not referred to, wherever it is needed: the bucket depends on the
+/// permission to notify a function, the permission on the function, and the function
+/// on its role and environment, which name the bucket.
+pub(crate) fn bucket(name: &str) -> String {
+    format!("${{AWS::StackName}}-{name}-${{AWS::AccountId}}-${{AWS::Region}}")
+}
+
+/// A bucket's ARN.
+pub(crate) fn bucket_arn(name: &str) -> String {
+    format!("arn:${{AWS::Partition}}:s3:::{}", bucket(name))
+}
+
 /// Whether `name` is words of `a-z0-9` joined by single hyphens, starting with a letter.
 pub(crate) fn is_kebab_case(name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_ascii_lowercase())

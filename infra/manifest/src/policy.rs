@@ -1,1 +1,111 @@
-//! Placeholder.
+//! IAM policy documents: what each function may do, and who may reach a resource.
+//!
+//! The same document goes into the template and into `policies/`: resources are
+//! CloudFormation expressions, so it holds for every stage, account and region.
+
+use serde_json::{Value, json};
+
+use crate::cloudformation::{attribute, sub};
+use crate::declare::{BucketAction, Grant, Handle, TableAction};
+use crate::name;
+use crate::resolve::Function;
+
+/// Everything that `function` may do.
+pub(crate) fn document(function: &Function) -> Value {
+    let mut statements = vec![allow(
+        "WriteOwnLogs",
+        &[
+            "logs:CreateLogStream".to_owned(),
+            "logs:PutLogEvents".to_owned(),
+        ],
+        // Not `Fn::GetAtt`: whether that ends in `:*` depends on who implements it.
+        &sub(&format!(
+            "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:${{{}}}:*",
+            function.logical_id("LogGroup")
+        )),
+    )];
+    if function.is_asynchronous() {
+        statements.push(allow(
+            "KeepFailedEvents",
+            &["sqs:SendMessage".to_owned()],
+            &attribute(&function.logical_id("FailureQueue"), "Arn"),
+        ));
+    }
+    statements.extend(function.grants().iter().flat_map(statements_of));
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Denies `action` on `resources` to whoever does not come over TLS.
+pub(crate) fn tls_only(action: &str, resources: &Value) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": action,
+            "Resource": resources,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }],
+    })
+}
+
+/// Lets the Lambda service, and nothing else, assume a role.
+pub(crate) fn lambda_trust() -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }],
+    })
+}
+
+fn statements_of(grant: &Grant) -> Vec<Value> {
+    match grant {
+        Grant::Bucket { bucket, actions } => {
+            let handle = Handle::Bucket(bucket.clone());
+            let (on_bucket, on_objects): (Vec<BucketAction>, Vec<BucketAction>) = actions
+                .iter()
+                .copied()
+                .partition(|action| matches!(action, BucketAction::ListBucket));
+            let arn = name::bucket_arn(bucket);
+            [
+                (handle.logical_id(), on_bucket, sub(&arn)),
+                (
+                    format!("{}Objects", handle.logical_id()),
+                    on_objects,
+                    sub(&format!("{arn}/*")),
+                ),
+            ]
+            .into_iter()
+            .filter(|(_, actions, _)| !actions.is_empty())
+            .map(|(sid, actions, resource)| {
+                let actions = sorted(actions.into_iter().map(BucketAction::iam_action));
+                allow(&sid, &actions, &resource)
+            })
+            .collect()
+        }
+        Grant::Table { table, actions } => {
+            let logical_id = Handle::Table(table.clone()).logical_id();
+            let actions = sorted(actions.iter().copied().map(TableAction::iam_action));
+            vec![allow(&logical_id, &actions, &attribute(&logical_id, "Arn"))]
+        }
+        Grant::Unscoped { action, .. } => {
+            let (service, verb) = action.split_once(':').unwrap_or_default();
+            let sid = format!("{}{verb}", name::pascal_case(service));
+            vec![allow(&sid, std::slice::from_ref(action), &json!("*"))]
+        }
+    }
+}
+
+fn sorted(actions: impl Iterator<Item = String>) -> Vec<String> {
+    let mut actions: Vec<String> = actions.collect();
+    actions.sort();
+    actions
+}
+
+fn allow(sid: &str, actions: &[String], resource: &Value) -> Value {
+    json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
+}

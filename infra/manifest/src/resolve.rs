@@ -1,11 +1,13 @@
-//! Manifest and stage → App: checked, and with every name known.
+//! Manifest and stage → App: checked, and with everything settled that a stage decides.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use crate::declare::{self, Manifest};
+use serde_json::Value;
+
+use crate::declare::{self, Grant, Handle, Manifest, Trigger};
 use crate::name;
 use crate::stage::Stage;
+use crate::validate::{self, Violation};
 
 impl Manifest {
     /// Checks the manifest for `stage` and settles what depends on it.
@@ -13,49 +15,50 @@ impl Manifest {
     /// # Errors
     /// Every violation of AWS's rules and of ours, each saying what to change.
     pub fn resolve(&self, stage: &Stage) -> Result<App, Vec<Violation>> {
-        Ok(App {
-            name: self.name.to_owned(),
-            stage: stage.clone(),
-            functions: self
-                .functions
-                .iter()
-                .map(|function| Function::new(self, stage, function))
-                .collect(),
-            outputs: BTreeMap::new(),
-        })
-    }
-}
-
-/// Something in the manifest or the stage that cannot be deployed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    subject: String,
-    problem: String,
-    remedy: String,
-}
-
-impl std::error::Error for Violation {}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.subject, self.problem, self.remedy)
+        let violations = validate::violations(self, stage);
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        let app = App::new(self, stage);
+        let collisions = validate::collisions(&app);
+        if !collisions.is_empty() {
+            return Err(collisions);
+        }
+        Ok(app)
     }
 }
 
 /// An app that can be deployed to one stage.
 #[derive(Clone, Debug)]
 pub struct App {
-    name: String,
+    manifest: Manifest,
     stage: Stage,
     functions: Vec<Function>,
-    outputs: BTreeMap<String, String>,
 }
 
 impl App {
+    fn new(manifest: &Manifest, stage: &Stage) -> Self {
+        let variables: BTreeMap<Handle, String> = manifest
+            .resources()
+            .filter_map(|(handle, variable)| Some((handle, variable?.to_owned())))
+            .collect();
+        let mut functions: Vec<Function> = manifest
+            .functions
+            .iter()
+            .map(|declared| Function::new(manifest.name, stage, &variables, declared))
+            .collect();
+        functions.sort_by(|left, right| left.name.cmp(&right.name));
+        Self {
+            manifest: manifest.clone(),
+            stage: stage.clone(),
+            functions,
+        }
+    }
+
     /// The app's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.manifest.name
     }
 
     /// The stage that it was resolved for.
@@ -64,29 +67,37 @@ impl App {
         &self.stage
     }
 
-    /// The name of its CloudFormation stack.
+    /// The name of its CloudFormation stack. Names in the template derive from it.
     #[must_use]
     pub fn stack_name(&self) -> String {
-        format!("{}-{}", self.name, self.stage.name)
+        name::stack(self.name(), &self.stage.name)
     }
 
-    /// The name of the stack with the artifact bucket, one for all stages in an
+    /// The name of the stack with the artifact bucket: one for all stages in an
     /// account and region.
     #[must_use]
     pub fn bootstrap_stack_name(&self) -> String {
-        format!("{}-bootstrap", self.name)
+        name::stack(self.name(), name::BOOTSTRAP)
     }
 
-    /// Its functions, in the order of their names.
+    /// Its functions, sorted by name.
     pub fn functions(&self) -> impl Iterator<Item = &Function> {
         self.functions.iter()
     }
 
-    /// The stack outputs that functions and shells see, as environment variables:
-    /// output key → variable.
+    /// The stack outputs that a shell sees as environment variables, by the same
+    /// variables as functions see them: output key → variable.
     #[must_use]
     pub fn env_outputs(&self) -> BTreeMap<String, String> {
-        self.outputs.clone()
+        self.manifest
+            .resources()
+            .filter_map(|(_, variable)| variable)
+            .map(|variable| (name::pascal_case(variable), variable.to_owned()))
+            .collect()
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 }
 
@@ -98,16 +109,35 @@ pub struct Function {
     memory_mb: u32,
     timeout_seconds: u32,
     asynchronous: bool,
+    environment: BTreeMap<String, Value>,
+    triggers: Vec<Trigger>,
+    grants: Vec<Grant>,
 }
 
 impl Function {
-    fn new(manifest: &Manifest, stage: &Stage, declared: &declare::Function) -> Self {
+    fn new(
+        app: &str,
+        stage: &Stage,
+        variables: &BTreeMap<Handle, String>,
+        declared: &declare::Function,
+    ) -> Self {
+        let texts = declared
+            .environment
+            .iter()
+            .map(|(variable, text)| (variable.clone(), Value::from(text.as_str())));
+        let resources = declared.works_on().into_iter().filter_map(|handle| {
+            let variable = variables.get(&handle)?;
+            Some((variable.clone(), handle.value()))
+        });
         Self {
             name: declared.name.clone(),
-            physical_name: format!("{}-{}-{}", manifest.name, stage.name, declared.name),
+            physical_name: format!("{}-{}", name::stack(app, &stage.name), declared.name),
             memory_mb: stage.memory_mb.unwrap_or(declared.memory_mb),
             timeout_seconds: stage.timeout_seconds.unwrap_or(declared.timeout_seconds),
-            asynchronous: false,
+            asynchronous: declared.is_asynchronous(),
+            environment: texts.chain(resources).collect(),
+            triggers: declared.triggers.clone(),
+            grants: declared.grants.clone(),
         }
     }
 
@@ -126,21 +156,21 @@ impl Function {
     /// The CloudWatch log group that it writes to.
     #[must_use]
     pub fn log_group(&self) -> String {
-        format!("/aws/lambda/{}", self.physical_name)
+        name::log_group(&self.physical_name)
     }
 
     /// The template parameter that takes the S3 key of its code.
     #[must_use]
     pub fn code_parameter(&self) -> String {
-        format!("{}CodeKey", name::pascal_case(&self.name))
+        self.logical_id("CodeKey")
     }
 
-    /// The stack output with the URL of the queue that keeps the events it failed
-    /// on; `None` unless it is invoked asynchronously.
+    /// The stack output with the URL of the queue of events that it failed on;
+    /// `None` unless it is invoked asynchronously.
     #[must_use]
     pub fn failure_queue_output(&self) -> Option<String> {
         self.asynchronous
-            .then(|| format!("{}FailureQueueUrl", name::pascal_case(&self.name)))
+            .then(|| self.logical_id("FailureQueueUrl"))
     }
 
     /// Its memory, in MB.
@@ -155,9 +185,27 @@ impl Function {
         self.timeout_seconds
     }
 
-    /// Whether events invoke it without waiting for its answer.
+    /// Whether events invoke it and nobody waits for its answer: Lambda retries it,
+    /// and what it still fails on ends in its failure queue.
     #[must_use]
     pub fn is_asynchronous(&self) -> bool {
         self.asynchronous
+    }
+
+    /// The logical ID of the `part` of the template that belongs to the function.
+    pub(crate) fn logical_id(&self, part: &str) -> String {
+        format!("{}{part}", name::pascal_case(&self.name))
+    }
+
+    pub(crate) fn environment(&self) -> &BTreeMap<String, Value> {
+        &self.environment
+    }
+
+    pub(crate) fn triggers(&self) -> &[Trigger] {
+        &self.triggers
+    }
+
+    pub(crate) fn grants(&self) -> &[Grant] {
+        &self.grants
     }
 }

@@ -1,8 +1,15 @@
 //! App → CloudFormation template and policies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::resolve::App;
+use serde_json::json;
+
+use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
+use crate::declare::{Bucket, Grant, Handle, HttpApi, Table, Topic, Trigger};
+use crate::name;
+use crate::policy;
+use crate::render;
+use crate::resolve::{App, Function};
 
 /// Everything that AWS must be told, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +21,542 @@ pub struct Assembly {
     pub policies: BTreeMap<String, String>,
 }
 
+/// The template parameter that takes the name of the bucket with the functions' code.
+const ARTIFACT_BUCKET: &str = "ArtifactBucket";
+
 impl App {
     /// Writes the template and the policies. The same app gives the same bytes.
     #[must_use]
     pub fn synth(&self) -> Assembly {
+        let policies = self
+            .functions()
+            .map(|function| {
+                let document = policy::document(function);
+                (function.name().to_owned(), render::json(&document))
+            })
+            .collect();
         Assembly {
-            template: String::new(),
-            policies: BTreeMap::new(),
+            template: render::yaml(&template(self).to_value()),
+            policies,
         }
     }
+}
+
+pub(crate) fn template(app: &App) -> Template {
+    let mut synthesis = Synthesis {
+        app,
+        tags: tags(app),
+        template: Template::new(format!("{}, stage {}", app.name(), app.stage().name)),
+    };
+    synthesis.run();
+    synthesis.template
+}
+
+fn tags(app: &App) -> BTreeMap<String, String> {
+    let mut tags = app.stage().tags.clone();
+    tags.insert("app".to_owned(), app.name().to_owned());
+    tags.insert("stage".to_owned(), app.stage().name.clone());
+    tags
+}
+
+/// A template under construction, and what every part of it needs.
+struct Synthesis<'a> {
+    app: &'a App,
+    tags: BTreeMap<String, String>,
+    template: Template,
+}
+
+impl Synthesis<'_> {
+    fn run(&mut self) {
+        self.template.parameter(
+            ARTIFACT_BUCKET.to_owned(),
+            "Bucket with the functions' code",
+        );
+        let manifest = self.app.manifest();
+        for bucket in &manifest.buckets {
+            self.bucket(bucket);
+        }
+        for table in &manifest.tables {
+            self.table(table);
+        }
+        for topic in &manifest.topics {
+            self.topic(topic);
+        }
+        for http_api in &manifest.http_apis {
+            self.http_api(http_api);
+        }
+        for function in self.app.functions() {
+            self.function(function);
+        }
+        for (handle, variable) in manifest.resources() {
+            if let Some(variable) = variable {
+                self.template.output(
+                    name::pascal_case(variable),
+                    &format!("{variable} of the environment"),
+                    &handle.value(),
+                );
+            }
+        }
+    }
+
+    fn add(&mut self, logical_id: String, resource: Resource) {
+        self.template.resource(logical_id, resource);
+    }
+
+    /// Not versioned: S3 announces the removal of an old version of an object and the
+    /// removal of the object by the same event.
+    fn bucket(&mut self, bucket: &Bucket) {
+        let logical_id = Handle::Bucket(bucket.name.clone()).logical_id();
+        let mut notifications = Vec::new();
+        let mut permissions = BTreeSet::new();
+        for function in self.app.functions() {
+            for trigger in function.triggers() {
+                let Trigger::BucketEvents {
+                    bucket: source,
+                    events,
+                } = trigger
+                else {
+                    continue;
+                };
+                if *source != bucket.name {
+                    continue;
+                }
+                permissions.insert(permission_id(source, function));
+                notifications.extend(events.iter().map(|event| {
+                    json!({
+                        "Event": event.event_type(),
+                        "Function": attribute(&function.logical_id("Function"), "Arn"),
+                    })
+                }));
+            }
+        }
+
+        let mut properties = json!({
+            "BucketName": sub(&name::bucket(&bucket.name)),
+            "BucketEncryption": {"ServerSideEncryptionConfiguration": [
+                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+            ]},
+            "LifecycleConfiguration": {"Rules": [{
+                "Id": "AbortIncompleteMultipartUploads",
+                "Status": "Enabled",
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+            }]},
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": true,
+                "BlockPublicPolicy": true,
+                "IgnorePublicAcls": true,
+                "RestrictPublicBuckets": true,
+            },
+        });
+        if !notifications.is_empty() {
+            properties["NotificationConfiguration"] =
+                json!({"LambdaConfigurations": notifications});
+        }
+        let removal = if self.app.stage().production {
+            // Its name is fixed: left behind by a failed creation, it would be in the
+            // way of the next one.
+            Removal::RetainExceptOnCreate
+        } else {
+            Removal::Delete
+        };
+        let resource = Resource::new("AWS::S3::Bucket", properties)
+            .tagged(&self.tags)
+            // S3 refuses a notification that it is not permitted to deliver.
+            .depends_on(permissions.into_iter().collect())
+            .removal(removal);
+
+        let arn = attribute(&logical_id, "Arn");
+        let objects = sub(&format!("${{{logical_id}.Arn}}/*"));
+        let bucket_policy = json!({
+            "Bucket": reference(&logical_id),
+            "PolicyDocument": policy::tls_only("s3:*", &json!([arn, objects])),
+        });
+        self.add(
+            format!("{logical_id}Policy"),
+            Resource::new("AWS::S3::BucketPolicy", bucket_policy),
+        );
+        self.add(logical_id, resource);
+    }
+
+    fn table(&mut self, table: &Table) {
+        let production = self.app.stage().production;
+        let mut properties = json!({
+            "AttributeDefinitions": [
+                {"AttributeName": table.partition_key, "AttributeType": "S"},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+            "DeletionProtectionEnabled": production,
+            "KeySchema": [{"AttributeName": table.partition_key, "KeyType": "HASH"}],
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": production},
+            "SSESpecification": {"SSEEnabled": true},
+        });
+        if let Some(attribute) = &table.time_to_live {
+            properties["TimeToLiveSpecification"] =
+                json!({"AttributeName": attribute, "Enabled": true});
+        }
+        let removal = if production {
+            // Not `RetainExceptOnCreate`: a protected table cannot be deleted, so the
+            // rollback of a failed creation would fail too.
+            Removal::Retain
+        } else {
+            Removal::Delete
+        };
+        self.add(
+            Handle::Table(table.name.clone()).logical_id(),
+            Resource::new("AWS::DynamoDB::Table", properties)
+                .tagged(&self.tags)
+                .removal(removal),
+        );
+    }
+
+    fn topic(&mut self, topic: &Topic) {
+        let logical_id = Handle::Topic(topic.name.clone()).logical_id();
+        // The key that AWS manages for SNS serves every principal of the account that
+        // publishes through SNS, and so a role that Rekognition assumes. A service
+        // that publishes in its own name (S3, EventBridge) would need a key of ours.
+        let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
+        let topic_policy = json!({
+            "Topics": [reference(&logical_id)],
+            // SNS accepts no `sns:*` here.
+            "PolicyDocument": policy::tls_only("sns:Publish", &reference(&logical_id)),
+        });
+        self.add(
+            format!("{logical_id}Policy"),
+            Resource::new("AWS::SNS::TopicPolicy", topic_policy),
+        );
+        self.add(
+            logical_id,
+            Resource::new("AWS::SNS::Topic", properties).tagged(&self.tags),
+        );
+    }
+
+    fn http_api(&mut self, http_api: &HttpApi) {
+        let logical_id = Handle::HttpApi(http_api.name.clone()).logical_id();
+        let log_group_name = format!("${{AWS::StackName}}-{}", http_api.name);
+        let log_group_id = self.log_group(
+            &format!("{logical_id}AccessLogGroup"),
+            // The prefix keeps the resource policy, which API Gateway extends for each
+            // log group without it, below its limit of 5120 characters.
+            &format!("/aws/vendedlogs/apis/{log_group_name}"),
+        );
+        let access_log = json!({
+            "requestId": "$context.requestId",
+            "requestTime": "$context.requestTime",
+            "routeKey": "$context.routeKey",
+            "path": "$context.path",
+            "status": "$context.status",
+            "responseLatencyMs": "$context.responseLatency",
+            "integrationError": "$context.integrationErrorMessage",
+        });
+        self.add(
+            logical_id.clone(),
+            Resource::new(
+                "AWS::ApiGatewayV2::Api",
+                json!({
+                    "Name": sub(&format!("${{AWS::StackName}}-{}", http_api.name)),
+                    "ProtocolType": "HTTP",
+                }),
+            )
+            .tagged_as_map(&self.tags),
+        );
+        self.add(
+            format!("{logical_id}Stage"),
+            Resource::new(
+                "AWS::ApiGatewayV2::Stage",
+                json!({
+                    "ApiId": reference(&logical_id),
+                    "StageName": "$default",
+                    "AutoDeploy": true,
+                    "AccessLogSettings": {
+                        "DestinationArn": sub(&format!(
+                            "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:${{{log_group_id}}}"
+                        )),
+                        "Format": access_log.to_string(),
+                    },
+                }),
+            )
+            .tagged_as_map(&self.tags),
+        );
+    }
+
+    fn function(&mut self, function: &Function) {
+        let logical_id = function.logical_id("Function");
+        let role_id = function.logical_id("Role");
+        let code_parameter = function.code_parameter();
+        self.template.parameter(
+            code_parameter.clone(),
+            &format!("S3 key of the code of {}", function.name()),
+        );
+        let log_group_id = self.log_group(
+            &function.logical_id("LogGroup"),
+            &name::log_group(&name::function(function.name())),
+        );
+        self.role(&role_id, function);
+
+        let mut properties = json!({
+            "FunctionName": sub(&name::function(function.name())),
+            "Architectures": [self.app.stage().architecture.as_str()],
+            "Code": {
+                "S3Bucket": reference(ARTIFACT_BUCKET),
+                "S3Key": reference(&code_parameter),
+            },
+            "Handler": "bootstrap",
+            "LoggingConfig": {"LogFormat": "JSON", "LogGroup": reference(&log_group_id)},
+            "MemorySize": function.memory_mb(),
+            "Role": attribute(&role_id, "Arn"),
+            "Runtime": "provided.al2023",
+            "Timeout": function.timeout_seconds(),
+        });
+        if !function.environment().is_empty() {
+            properties["Environment"] = json!({"Variables": function.environment()});
+        }
+        self.add(
+            logical_id,
+            Resource::new("AWS::Lambda::Function", properties).tagged(&self.tags),
+        );
+        if function.is_asynchronous() {
+            self.failure_queue(function);
+        }
+        self.triggers(function);
+    }
+
+    fn role(&mut self, logical_id: &str, function: &Function) {
+        let role = Resource::new(
+            "AWS::IAM::Role",
+            json!({
+                "AssumeRolePolicyDocument": policy::lambda_trust(),
+                "Policies": [{
+                    "PolicyName": function.name(),
+                    "PolicyDocument": policy::document(function),
+                }],
+            }),
+        )
+        .tagged(&self.tags);
+        let reasons: BTreeMap<&str, &str> = function
+            .grants()
+            .iter()
+            .filter_map(|grant| match grant {
+                Grant::Unscoped { action, reason } => Some((action.as_str(), reason.as_str())),
+                Grant::Bucket { .. } | Grant::Table { .. } => None,
+            })
+            .collect();
+        let role = if reasons.is_empty() {
+            role
+        } else {
+            role.metadata(json!({"Unscoped": reasons}))
+        };
+        self.add(logical_id.to_owned(), role);
+    }
+
+    /// Where an asynchronous function's events go when its retries are used up.
+    fn failure_queue(&mut self, function: &Function) {
+        const MAXIMUM_RETRY_ATTEMPTS: u32 = 2;
+        const MAXIMUM_EVENT_AGE_SECONDS: u32 = 6 * 60 * 60;
+        const RETENTION_SECONDS: u32 = 14 * 24 * 60 * 60;
+
+        let queue_id = function.logical_id("FailureQueue");
+        self.add(
+            queue_id.clone(),
+            Resource::new(
+                "AWS::SQS::Queue",
+                json!({
+                    "MessageRetentionPeriod": RETENTION_SECONDS,
+                    "SqsManagedSseEnabled": true,
+                }),
+            )
+            .tagged(&self.tags)
+            .removal(Removal::Delete),
+        );
+        self.add(
+            format!("{queue_id}Policy"),
+            Resource::new(
+                "AWS::SQS::QueuePolicy",
+                json!({
+                    "Queues": [reference(&queue_id)],
+                    "PolicyDocument": policy::tls_only("sqs:*", &attribute(&queue_id, "Arn")),
+                }),
+            ),
+        );
+        self.add(
+            function.logical_id("EventInvokeConfig"),
+            Resource::new(
+                "AWS::Lambda::EventInvokeConfig",
+                json!({
+                    "FunctionName": reference(&function.logical_id("Function")),
+                    "Qualifier": "$LATEST",
+                    "MaximumRetryAttempts": MAXIMUM_RETRY_ATTEMPTS,
+                    "MaximumEventAgeInSeconds": MAXIMUM_EVENT_AGE_SECONDS,
+                    "DestinationConfig": {
+                        "OnFailure": {"Destination": attribute(&queue_id, "Arn")},
+                    },
+                }),
+            ),
+        );
+        if let Some(output) = function.failure_queue_output() {
+            self.template.output(
+                output,
+                &format!("Events that {} failed on", function.name()),
+                &reference(&queue_id),
+            );
+        }
+    }
+
+    fn triggers(&mut self, function: &Function) {
+        let buckets: BTreeSet<&str> = function.triggers().iter().filter_map(bucket_of).collect();
+        for bucket in buckets {
+            self.bucket_permission(function, bucket);
+        }
+        let mut http_apis = BTreeSet::new();
+        for trigger in function.triggers() {
+            if let Trigger::Route {
+                http_api,
+                method,
+                path,
+            } = trigger
+            {
+                let api_id = Handle::HttpApi(http_api.clone()).logical_id();
+                let integration_id = format!("{api_id}{}", function.logical_id("Integration"));
+                if http_apis.insert(http_api) {
+                    self.integration(function, &api_id, &integration_id);
+                }
+                self.route(function, &api_id, &integration_id, method, path);
+            }
+        }
+    }
+
+    /// One permission serves all events of a bucket. `SourceAccount` as well as
+    /// `SourceArn`: a bucket's ARN names no account, and a deleted bucket's name may
+    /// be taken by another one.
+    fn bucket_permission(&mut self, function: &Function, bucket: &str) {
+        self.add(
+            permission_id(bucket, function),
+            Resource::new(
+                "AWS::Lambda::Permission",
+                json!({
+                    "Action": "lambda:InvokeFunction",
+                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
+                    "Principal": "s3.amazonaws.com",
+                    "SourceAccount": reference("AWS::AccountId"),
+                    "SourceArn": sub(&name::bucket_arn(bucket)),
+                }),
+            ),
+        );
+    }
+
+    fn integration(&mut self, function: &Function, api_id: &str, integration_id: &str) {
+        self.add(
+            integration_id.to_owned(),
+            Resource::new(
+                "AWS::ApiGatewayV2::Integration",
+                json!({
+                    "ApiId": reference(api_id),
+                    "IntegrationType": "AWS_PROXY",
+                    "IntegrationUri": attribute(&function.logical_id("Function"), "Arn"),
+                    "PayloadFormatVersion": "2.0",
+                }),
+            ),
+        );
+    }
+
+    fn route(
+        &mut self,
+        function: &Function,
+        api_id: &str,
+        integration_id: &str,
+        method: &str,
+        path: &str,
+    ) {
+        let route_id = format!(
+            "{api_id}{}{}Route",
+            name::pascal_case(method),
+            path_id(path)
+        );
+        let source_arn = format!(
+            "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:\
+             ${{{api_id}}}/*/{method}{}",
+            path_pattern(path)
+        );
+        self.add(
+            format!("{route_id}Permission"),
+            Resource::new(
+                "AWS::Lambda::Permission",
+                json!({
+                    "Action": "lambda:InvokeFunction",
+                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
+                    "Principal": "apigateway.amazonaws.com",
+                    "SourceArn": sub(&source_arn),
+                }),
+            ),
+        );
+        self.add(
+            route_id,
+            Resource::new(
+                "AWS::ApiGatewayV2::Route",
+                json!({
+                    "ApiId": reference(api_id),
+                    "RouteKey": format!("{method} {path}"),
+                    "Target": sub(&format!("integrations/${{{integration_id}}}")),
+                }),
+            ),
+        );
+    }
+
+    fn log_group(&mut self, logical_id: &str, log_group_name: &str) -> String {
+        self.add(
+            logical_id.to_owned(),
+            Resource::new(
+                "AWS::Logs::LogGroup",
+                json!({
+                    "LogGroupName": sub(log_group_name),
+                    "RetentionInDays": self.app.stage().log_retention_days,
+                }),
+            )
+            .tagged(&self.tags)
+            .removal(Removal::Delete),
+        );
+        logical_id.to_owned()
+    }
+}
+
+/// The bucket whose events `trigger` stands for.
+fn bucket_of(trigger: &Trigger) -> Option<&str> {
+    match trigger {
+        Trigger::BucketEvents { bucket, .. } => Some(bucket),
+        Trigger::Route { .. } => None,
+    }
+}
+
+fn permission_id(bucket: &str, function: &Function) -> String {
+    let bucket_id = Handle::Bucket(bucket.to_owned()).logical_id();
+    format!("{bucket_id}{}", function.logical_id("Permission"))
+}
+
+/// The part of a route's logical ID that stands for its path.
+fn path_id(path: &str) -> String {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let id: String = segments
+        .map(|segment| match parameter(segment) {
+            Some(name) => match name.strip_suffix('+') {
+                Some(name) => format!("By{}Path", name::pascal_case(name)),
+                None => format!("By{}", name::pascal_case(name)),
+            },
+            None => name::pascal_case(segment),
+        })
+        .collect();
+    if id.is_empty() { "Root".to_owned() } else { id }
+}
+
+/// The path as IAM matches it, with `*` for each parameter.
+pub(crate) fn path_pattern(path: &str) -> String {
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| parameter(segment).map_or(segment, |_| "*"))
+        .collect();
+    segments.join("/")
+}
+
+/// `name` of the segment `{name}`.
+pub(crate) fn parameter(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
 }

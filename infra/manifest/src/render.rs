@@ -1,0 +1,217 @@
+//! JSON values → text that people review.
+//!
+//! Both formats are written here rather than by a serialiser for three reasons: keys
+//! come in the order in which a reader looks for them, and always in that order; text
+//! is quoted for YAML 1.1, which is what CloudFormation reads, where a plain `yes`
+//! or `12:30` is no text; and it cannot fail.
+
+use serde_json::{Map, Value};
+
+/// Keys that come before all others, in this order.
+const FIRST: [&str; 17] = [
+    "AWSTemplateFormatVersion",
+    "Description",
+    "Parameters",
+    "Resources",
+    "Type",
+    "DependsOn",
+    "DeletionPolicy",
+    "UpdateReplacePolicy",
+    "Metadata",
+    "Version",
+    "Sid",
+    "Effect",
+    "Principal",
+    "Action",
+    "Resource",
+    "Key",
+    "Value",
+];
+
+/// YAML in block style, with a trailing newline.
+pub(crate) fn yaml(value: &Value) -> String {
+    let mut out = String::new();
+    yaml_block(&mut out, value, 0);
+    out
+}
+
+/// Pretty JSON, with a trailing newline.
+pub(crate) fn json(value: &Value) -> String {
+    let mut out = String::new();
+    json_value(&mut out, value, 0);
+    out.push('\n');
+    out
+}
+
+fn in_reading_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let rank = |key: &str| FIRST.iter().position(|first| *first == key);
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by_key(|(key, _)| (rank(key).unwrap_or(FIRST.len()), *key));
+    entries
+}
+
+/// Writes `value` as lines, the first of them where `out` stands.
+fn yaml_block(out: &mut String, value: &Value, depth: usize) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (index, (key, value)) in in_reading_order(map).into_iter().enumerate() {
+                if index > 0 {
+                    indent(out, depth);
+                }
+                out.push_str(&yaml_text(key));
+                out.push(':');
+                match value {
+                    Value::Object(map) if !map.is_empty() => {
+                        out.push('\n');
+                        indent(out, depth + 1);
+                        yaml_block(out, value, depth + 1);
+                    }
+                    Value::Array(items) if !items.is_empty() => {
+                        out.push('\n');
+                        indent(out, depth + 1);
+                        yaml_block(out, value, depth + 1);
+                    }
+                    _ => {
+                        out.push(' ');
+                        yaml_block(out, value, depth + 1);
+                    }
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    indent(out, depth);
+                }
+                out.push_str("- ");
+                yaml_block(out, item, depth + 1);
+            }
+        }
+        Value::String(text) => {
+            out.push_str(&yaml_text(text));
+            out.push('\n');
+        }
+        scalar_or_empty => {
+            out.push_str(&scalar_or_empty.to_string());
+            out.push('\n');
+        }
+    }
+}
+
+/// `text` as it stands when no YAML reader can take it for anything else, otherwise
+/// in quotes: in double ones, for which JSON's escapes are YAML's, unless it is full
+/// of them itself.
+fn yaml_text(text: &str) -> String {
+    /// What YAML 1.1 reads as null or a boolean, in lower case.
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '$')
+        && text.ends_with(|last: char| last.is_ascii_alphanumeric() || "}/*+".contains(last))
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || " -_./:${}+*@,;()".contains(letter))
+        && !text.contains(": ")
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    let printable = text
+        .chars()
+        .all(|letter| letter.is_ascii_graphic() || letter == ' ');
+    if plain {
+        text.to_owned()
+    } else if printable && text.contains('"') && !text.contains('\'') {
+        format!("'{text}'")
+    } else {
+        Value::from(text).to_string()
+    }
+}
+
+fn json_value(out: &mut String, value: &Value, depth: usize) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            out.push_str("{\n");
+            for (index, (key, value)) in in_reading_order(map).into_iter().enumerate() {
+                if index > 0 {
+                    out.push_str(",\n");
+                }
+                indent(out, depth + 1);
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push_str(": ");
+                json_value(out, value, depth + 1);
+            }
+            out.push('\n');
+            indent(out, depth);
+            out.push('}');
+        }
+        Value::Array(items) if !items.is_empty() => {
+            out.push_str("[\n");
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(",\n");
+                }
+                indent(out, depth + 1);
+                json_value(out, item, depth + 1);
+            }
+            out.push('\n');
+            indent(out, depth);
+            out.push(']');
+        }
+        scalar_or_empty => out.push_str(&scalar_or_empty.to_string()),
+    }
+}
+
+fn indent(out: &mut String, depth: usize) {
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn everything() -> Value {
+        json!({
+            "Type": "AWS::S3::Bucket",
+            "DependsOn": ["A", "B"],
+            "Nested": [{"Value": "v", "Key": "k"}, [], {}, [[1, 2], [true]]],
+            "Numbers": [0, -1, 1.5],
+            "Nothing": null,
+            "Texts": [
+                "", "yes", "No", "null", "1", "012", "1e3", "12:30", "2012-10-17", "~", "-", "- a",
+                "*", "&a", "!b", "%", "@", "`", "# c", "a #b", "a: b", "a:", "{}", "[]", "'", "\"",
+                "\\", "a\nb", " a", "a ", "é", "arn:${AWS::Partition}:s3:::x/*", "$default",
+            ],
+            "aws:SecureTransport": "false",
+        })
+    }
+
+    #[test]
+    fn yaml_reads_back_as_what_was_written() {
+        let read: Value = serde_yaml::from_str(&yaml(&everything())).unwrap();
+        assert_eq!(read, everything());
+    }
+
+    #[test]
+    fn json_reads_back_as_what_was_written() {
+        let read: Value = serde_json::from_str(&json(&everything())).unwrap();
+        assert_eq!(read, everything());
+    }
+
+    #[test]
+    fn yaml_quotes_what_yaml_1_1_would_not_read_as_text() {
+        for text in ["yes", "Off", "y", "12:30", "2012-10-17", "0o7", ".inf", "="] {
+            assert_eq!(yaml_text(text), format!("{text:?}"));
+        }
+    }
+
+    #[test]
+    fn keys_come_in_reading_order() {
+        let value = json!({"Properties": {"B": 1, "A": []}, "Type": "T", "DependsOn": "D"});
+        assert_eq!(
+            yaml(&value),
+            "Type: T\nDependsOn: D\nProperties:\n  A: []\n  B: 1\n"
+        );
+        assert_eq!(
+            json(&json!({"Statement": [], "Version": "1"})),
+            "{\n  \"Version\": \"1\",\n  \"Statement\": []\n}\n"
+        );
+    }
+}

@@ -1,0 +1,680 @@
+//! What AWS, or this project, does not accept in a manifest or a stage.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::declare::{BucketEvent, Function, Grant, Handle, Manifest, Trigger};
+use crate::name;
+use crate::resolve::App;
+use crate::stage::Stage;
+use crate::synth;
+
+/// Something in the manifest or the stage that cannot be deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    subject: String,
+    problem: String,
+    remedy: String,
+}
+
+impl std::error::Error for Violation {}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}; {}", self.subject, self.problem, self.remedy)
+    }
+}
+
+/// The longest name of a function, in characters.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>
+const FUNCTION_NAME_MAX: usize = 64;
+/// The longest name of a bucket, in characters.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+const BUCKET_NAME_MAX: usize = 63;
+/// The length of an account ID, in digits.
+const ACCOUNT_DIGITS: usize = 12;
+/// The longest name of a region, in characters: `us-isof-south-1`.
+const REGION_NAME_MAX: usize = 15;
+/// The longest name or ARN that a reference to a resource can turn into, in bytes.
+const REFERENCE_MAX: usize = 256;
+/// A function's environment, names and values together, in bytes.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const ENVIRONMENT_MAX: usize = 4096;
+/// The longest that an HTTP API waits for a function, in seconds.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
+const INTEGRATION_TIMEOUT_SECONDS: u32 = 30;
+/// Routes of one HTTP API, by the same page.
+const ROUTES_MAX: usize = 300;
+/// Tags of one resource, `app` and `stage` included.
+/// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
+const TAGS_MAX: usize = 50;
+/// Periods that CloudWatch Logs can keep logs for, in days.
+/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
+const LOG_RETENTION_DAYS: [u32; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
+/// Variables that Lambda sets itself.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+const RESERVED_VARIABLES: [&str; 17] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_TASK_ROOT",
+];
+/// IAM services whose actions can be restricted to a resource that the manifest has a
+/// type for, and that type.
+const SCOPED_SERVICES: [(&str, &str); 2] = [("dynamodb", "Table::allow"), ("s3", "Bucket::allow")];
+
+/// Everything wrong with `manifest` or `stage` that can be seen in them.
+pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
+    let mut check = Check {
+        manifest,
+        stage,
+        violations: Vec::new(),
+    };
+    check.stage();
+    check.names();
+    check.variables();
+    check.tables();
+    for function in &manifest.functions {
+        check.function(function);
+        check.environment(function);
+        check.grants(function);
+        check.references(function);
+    }
+    check.bucket_events();
+    check.routes();
+    check.violations
+}
+
+/// Names that differ but become the same logical ID.
+pub(crate) fn collisions(app: &App) -> Vec<Violation> {
+    synth::template(app)
+        .collisions()
+        .iter()
+        .map(|logical_id| Violation {
+            subject: format!("logical ID `{logical_id}`"),
+            problem: "derives from the names of two things".to_owned(),
+            remedy: "rename one of them so that they differ in more than punctuation".to_owned(),
+        })
+        .collect()
+}
+
+struct Check<'a> {
+    manifest: &'a Manifest,
+    stage: &'a Stage,
+    violations: Vec<Violation>,
+}
+
+impl Check<'_> {
+    fn require(
+        &mut self,
+        holds: bool,
+        subject: impl fmt::Display,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        if !holds {
+            self.violations.push(Violation {
+                subject: subject.to_string(),
+                problem: problem.into(),
+                remedy: remedy.into(),
+            });
+        }
+    }
+
+    fn stage(&mut self) {
+        let stage = self.stage;
+        let subject = format!("stage `{}`", stage.name);
+        self.kebab_case(&subject, &stage.name);
+        self.require(
+            stage.name != name::BOOTSTRAP,
+            &subject,
+            "has the name of the stack with the artifact bucket",
+            "choose another name",
+        );
+        if let Some(region) = &stage.region {
+            self.require(
+                is_region(region),
+                &subject,
+                format!("has `region: {region}`, which is no region"),
+                "write one like `eu-central-1`",
+            );
+        }
+        if let Some(account) = &stage.account {
+            self.require(
+                account.len() == ACCOUNT_DIGITS
+                    && account.bytes().all(|byte| byte.is_ascii_digit()),
+                &subject,
+                format!("has `account: {account}`, which is no account ID"),
+                "write its 12 digits in quotes",
+            );
+        }
+        if let Some(endpoint_url) = &stage.endpoint_url {
+            self.require(
+                ["http://", "https://"].iter().any(|scheme| {
+                    endpoint_url
+                        .strip_prefix(scheme)
+                        .is_some_and(|rest| !rest.is_empty())
+                }),
+                &subject,
+                format!("has `endpoint_url: {endpoint_url}`, which is no URL"),
+                "write one like `http://127.0.0.1:4566`",
+            );
+        }
+        self.require(
+            LOG_RETENTION_DAYS.contains(&stage.log_retention_days),
+            &subject,
+            format!(
+                "has `log_retention_days: {}`, a period that CloudWatch Logs does not offer",
+                stage.log_retention_days
+            ),
+            format!("choose from {}", join(LOG_RETENTION_DAYS)),
+        );
+        if let Some(memory_mb) = stage.memory_mb {
+            self.memory(&subject, memory_mb);
+        }
+        if let Some(timeout_seconds) = stage.timeout_seconds {
+            self.timeout(&subject, timeout_seconds);
+        }
+        self.tags(&subject);
+    }
+
+    fn tags(&mut self, subject: &str) {
+        let stage = self.stage;
+        self.require(
+            stage.tags.len() + 2 <= TAGS_MAX,
+            subject,
+            format!("has {} tags", stage.tags.len()),
+            format!("keep at most {}", TAGS_MAX - 2),
+        );
+        for (key, value) in &stage.tags {
+            self.require(
+                !["app", "stage"].contains(&key.as_str()),
+                subject,
+                format!("sets the tag `{key}`, which every resource has already"),
+                "remove it",
+            );
+            self.require(
+                !key.to_ascii_lowercase().starts_with("aws:"),
+                subject,
+                format!("sets the tag `{key}`; tags that begin with `aws:` are AWS's own"),
+                "choose another key",
+            );
+            self.require(
+                (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256,
+                subject,
+                format!("has a tag `{key}` that is too long or empty"),
+                "keep keys within 1 to 128 characters and values within 256",
+            );
+            self.require(
+                key.chars()
+                    .chain(value.chars())
+                    .all(|letter| letter.is_alphanumeric() || " _.:/=+-@".contains(letter)),
+                subject,
+                format!("has a tag `{key}` with characters that AWS does not accept in tags"),
+                "use letters, digits, spaces and _ . : / = + - @",
+            );
+        }
+    }
+
+    fn names(&mut self) {
+        let (manifest, stage) = (self.manifest, self.stage);
+        self.kebab_case(&format!("app `{}`", manifest.name), manifest.name);
+        self.require(
+            !manifest.functions.is_empty(),
+            format!("app `{}`", manifest.name),
+            "has no function",
+            "add one to `functions` in infra/manifest/src/app.rs",
+        );
+
+        let mut seen = BTreeSet::new();
+        for (handle, _) in manifest.resources() {
+            self.kebab_case(&handle.to_string(), handle.name());
+            if let Handle::Bucket(bucket) = &handle {
+                let region = stage.region.as_ref().map_or(REGION_NAME_MAX, String::len);
+                let length = name::stack(manifest.name, &stage.name).len()
+                    + bucket.len()
+                    + ACCOUNT_DIGITS
+                    + region
+                    + "---".len();
+                self.length(&handle.to_string(), length, BUCKET_NAME_MAX);
+            }
+            self.require(
+                !seen.contains(&handle),
+                &handle,
+                "is declared twice",
+                "remove or rename one",
+            );
+            seen.insert(handle);
+        }
+
+        let mut seen = BTreeSet::new();
+        for function in &manifest.functions {
+            let subject = subject(function);
+            self.kebab_case(&subject, &function.name);
+            let length = name::stack(manifest.name, &stage.name).len() + 1 + function.name.len();
+            self.length(&subject, length, FUNCTION_NAME_MAX);
+            self.require(
+                seen.insert(&function.name),
+                &subject,
+                "is declared twice",
+                "remove or rename one",
+            );
+        }
+    }
+
+    fn kebab_case(&mut self, subject: &str, name: &str) {
+        self.require(
+            name::is_kebab_case(name),
+            subject,
+            "has a name that is not in kebab-case",
+            "use lower-case letters and digits in words joined by single hyphens, a letter first",
+        );
+    }
+
+    fn length(&mut self, subject: &str, length: usize, max: usize) {
+        self.require(
+            length <= max,
+            subject,
+            format!("gets a name of {length} characters in AWS, where {max} are allowed"),
+            format!(
+                "shorten it, the app's or the stage's name by {}",
+                length.saturating_sub(max)
+            ),
+        );
+    }
+
+    fn variables(&mut self) {
+        let manifest = self.manifest;
+        let mut seen: BTreeMap<&str, Handle> = BTreeMap::new();
+        for (handle, variable) in manifest.resources() {
+            let Some(variable) = variable else { continue };
+            self.variable(&handle.to_string(), variable);
+            if let Some(other) = seen.get(variable) {
+                self.require(
+                    false,
+                    &handle,
+                    format!("has the variable `{variable}`, as {other} has"),
+                    "rename one of the variables",
+                );
+            }
+            seen.insert(variable, handle);
+        }
+    }
+
+    fn variable(&mut self, subject: &str, variable: &str) {
+        let upper_snake_case = variable.starts_with(|first: char| first.is_ascii_uppercase())
+            && variable.split('_').all(|word| {
+                !word.is_empty()
+                    && word
+                        .bytes()
+                        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            });
+        let reserved = RESERVED_VARIABLES.contains(&variable);
+        self.require(
+            upper_snake_case || reserved,
+            subject,
+            format!("has a variable `{variable}` that is not in UPPER_SNAKE_CASE"),
+            "use upper-case letters and digits in words joined by single underscores, a letter first",
+        );
+        self.require(
+            !reserved,
+            subject,
+            format!("has the variable `{variable}`, which Lambda sets itself"),
+            "choose another name",
+        );
+    }
+
+    fn tables(&mut self) {
+        let manifest = self.manifest;
+        for table in &manifest.tables {
+            let subject = format!("table `{}`", table.name);
+            for attribute in [Some(&table.partition_key), table.time_to_live.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                self.require(
+                    (1..=255).contains(&attribute.len()),
+                    &subject,
+                    format!("has an attribute name of {} bytes", attribute.len()),
+                    "use 1 to 255",
+                );
+            }
+            self.require(
+                table.time_to_live.as_ref() != Some(&table.partition_key),
+                &subject,
+                format!(
+                    "has its partition key `{}` as time to live, which must be a number",
+                    table.partition_key
+                ),
+                "name another attribute in `time_to_live`",
+            );
+        }
+    }
+
+    fn function(&mut self, function: &Function) {
+        let subject = subject(function);
+        self.memory(&subject, function.memory_mb);
+        self.timeout(&subject, function.timeout_seconds);
+        let timeout_seconds = self
+            .stage
+            .timeout_seconds
+            .unwrap_or(function.timeout_seconds);
+        self.require(
+            !function.has_route() || timeout_seconds <= INTEGRATION_TIMEOUT_SECONDS,
+            &subject,
+            format!(
+                "serves an HTTP API and may take {timeout_seconds} s, but the API answers 503 after {INTEGRATION_TIMEOUT_SECONDS} s"
+            ),
+            format!("set `timeout_seconds` to at most {INTEGRATION_TIMEOUT_SECONDS}"),
+        );
+    }
+
+    fn memory(&mut self, subject: &str, memory_mb: u32) {
+        self.require(
+            (128..=10_240).contains(&memory_mb),
+            subject,
+            format!("asks for {memory_mb} MB of memory"),
+            "set `memory_mb` to 128 to 10240",
+        );
+    }
+
+    fn timeout(&mut self, subject: &str, timeout_seconds: u32) {
+        self.require(
+            (1..=900).contains(&timeout_seconds),
+            subject,
+            format!("has a timeout of {timeout_seconds} s"),
+            "set `timeout_seconds` to 1 to 900",
+        );
+    }
+
+    fn environment(&mut self, function: &Function) {
+        let manifest = self.manifest;
+        let subject = subject(function);
+        let works_on = function.works_on();
+        let given: BTreeMap<&str, Handle> = manifest
+            .resources()
+            .filter(|(handle, _)| works_on.contains(handle))
+            .filter_map(|(handle, variable)| Some((variable?, handle)))
+            .collect();
+        let mut size: usize = given
+            .keys()
+            .map(|variable| variable.len() + REFERENCE_MAX)
+            .sum();
+        let mut seen = BTreeSet::new();
+        for (variable, value) in &function.environment {
+            size += variable.len() + value.len();
+            self.variable(&subject, variable);
+            self.require(
+                seen.insert(variable),
+                &subject,
+                format!("sets the variable `{variable}` twice"),
+                "remove one",
+            );
+            if let Some(handle) = given.get(variable.as_str()) {
+                self.require(
+                    false,
+                    &subject,
+                    format!("sets the variable `{variable}`, which it gets from {handle}"),
+                    "remove or rename it",
+                );
+            }
+        }
+        self.require(
+            size <= ENVIRONMENT_MAX,
+            &subject,
+            format!(
+                "has an environment of up to {size} bytes, where Lambda takes {ENVIRONMENT_MAX}"
+            ),
+            "move long values into its code or into a parameter store",
+        );
+    }
+
+    fn grants(&mut self, function: &Function) {
+        let subject = subject(function);
+        let mut seen = BTreeSet::new();
+        for grant in &function.grants {
+            match grant {
+                Grant::Bucket { actions, .. } => {
+                    self.granted(
+                        &subject,
+                        grant,
+                        actions.iter().map(|action| action.iam_action()),
+                    );
+                }
+                Grant::Table { actions, .. } => {
+                    self.granted(
+                        &subject,
+                        grant,
+                        actions.iter().map(|action| action.iam_action()),
+                    );
+                }
+                Grant::Unscoped { action, reason } => self.unscoped(&subject, action, reason),
+            }
+            let target = match grant {
+                Grant::Unscoped { action, .. } => format!("`{action}`"),
+                Grant::Bucket { bucket, .. } => Handle::Bucket(bucket.clone()).to_string(),
+                Grant::Table { table, .. } => Handle::Table(table.clone()).to_string(),
+            };
+            self.require(
+                seen.insert(target.clone()),
+                &subject,
+                format!("has two grants of {target}"),
+                "merge them into one",
+            );
+        }
+    }
+
+    fn granted(&mut self, subject: &str, grant: &Grant, actions: impl Iterator<Item = String>) {
+        let Some(handle) = grant.handle() else { return };
+        let mut seen = BTreeSet::new();
+        for action in actions {
+            self.require(
+                seen.insert(action.clone()),
+                subject,
+                format!("is granted {action} on {handle} twice"),
+                "list it once",
+            );
+        }
+        self.require(
+            !seen.is_empty(),
+            subject,
+            format!("has a grant on {handle} that allows nothing"),
+            "list actions in `allow` or remove the grant",
+        );
+    }
+
+    fn unscoped(&mut self, subject: &str, action: &str, reason: &str) {
+        let (service, verb) = action.split_once(':').unwrap_or_default();
+        self.require(
+            !service.is_empty()
+                && service
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+                && !verb.is_empty()
+                && verb.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            subject,
+            format!("is granted `{action}`, which is not one IAM action"),
+            "write one like `rekognition:DetectLabels`, without wildcards",
+        );
+        self.require(
+            !reason.trim().is_empty(),
+            subject,
+            format!("is granted `{action}` on every resource for no reason"),
+            "say in `Grant::unscoped` why AWS cannot restrict the action to a resource",
+        );
+        if let Some((_, scoped)) = SCOPED_SERVICES.iter().find(|(name, _)| *name == service) {
+            self.require(
+                false,
+                subject,
+                format!(
+                    "is granted `{action}` on every resource, though it can be restricted to one"
+                ),
+                format!("use `{scoped}`"),
+            );
+        }
+    }
+
+    fn references(&mut self, function: &Function) {
+        let declared: BTreeSet<Handle> = self
+            .manifest
+            .resources()
+            .map(|(handle, _)| handle)
+            .collect();
+        let triggers = function.triggers.iter().map(Trigger::handle);
+        let grants = function.grants.iter().filter_map(Grant::handle);
+        let unknown: BTreeSet<Handle> = triggers
+            .chain(grants)
+            .filter(|handle| !declared.contains(handle))
+            .collect();
+        for handle in unknown {
+            let same_kind = declared
+                .iter()
+                .filter(|other| std::mem::discriminant(*other) == std::mem::discriminant(&handle))
+                .map(Handle::name);
+            let remedy = match name::nearest(handle.name(), same_kind) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "add it to the manifest".to_owned(),
+            };
+            self.require(
+                false,
+                subject(function),
+                format!("refers to {handle}, which the manifest does not declare"),
+                remedy,
+            );
+        }
+    }
+
+    /// S3 refuses two notifications of one event.
+    fn bucket_events(&mut self) {
+        let manifest = self.manifest;
+        let mut taken: BTreeMap<(&str, BucketEvent), &str> = BTreeMap::new();
+        for function in &manifest.functions {
+            for trigger in &function.triggers {
+                let Trigger::BucketEvents { bucket, events } = trigger else {
+                    continue;
+                };
+                for event in events {
+                    if let Some(other) = taken.insert((bucket, *event), &function.name) {
+                        self.require(
+                            false,
+                            subject(function),
+                            format!(
+                                "handles {} of bucket `{bucket}`, as function `{other}` does; S3 notifies one of each event",
+                                event.event_type()
+                            ),
+                            "remove one of the triggers, or let one function do both",
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn routes(&mut self) {
+        let manifest = self.manifest;
+        let mut taken: BTreeMap<(&str, &str, String), &str> = BTreeMap::new();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for function in &manifest.functions {
+            for trigger in &function.triggers {
+                let Trigger::Route {
+                    http_api,
+                    method,
+                    path,
+                } = trigger
+                else {
+                    continue;
+                };
+                *counts.entry(http_api).or_default() += 1;
+                self.require(
+                    is_route_path(path),
+                    subject(function),
+                    format!("has the route `{method} {path}`, which is no path"),
+                    "write one like `/`, `/users/{id}` or `/{name+}`, the `+` in the last segment only",
+                );
+                // Two paths that differ in their parameters' names are the same.
+                let shape = synth::path_pattern(path) + if path.ends_with("+}") { "*" } else { "" };
+                if let Some(other) = taken.insert((http_api, method, shape), &function.name) {
+                    self.require(
+                        false,
+                        subject(function),
+                        format!("serves `{method} {path}` of HTTP API `{http_api}`, as function `{other}` does"),
+                        "remove one of the routes",
+                    );
+                }
+            }
+        }
+        for (http_api, count) in counts {
+            self.require(
+                count <= ROUTES_MAX,
+                format!("HTTP API `{http_api}`"),
+                format!("has {count} routes, where API Gateway takes {ROUTES_MAX}"),
+                "split it into two APIs",
+            );
+        }
+    }
+}
+
+fn subject(function: &Function) -> String {
+    format!("function `{}`", function.name)
+}
+
+fn is_region(region: &str) -> bool {
+    let words: Vec<&str> = region.split('-').collect();
+    match words.as_slice() {
+        [area @ .., number] => {
+            area.len() >= 2
+                && area.iter().all(|word| {
+                    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase())
+                })
+                && !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        [] => false,
+    }
+}
+
+fn is_route_path(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else {
+        return false;
+    };
+    if rest.is_empty() {
+        return true;
+    }
+    let segments: Vec<&str> = rest.split('/').collect();
+    let last = segments.len() - 1;
+    segments.iter().enumerate().all(|(index, segment)| {
+        let word = match synth::parameter(segment) {
+            Some(parameter) if index == last => parameter.strip_suffix('+').unwrap_or(parameter),
+            Some(parameter) => parameter,
+            None => segment,
+        };
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+    })
+}
+
+fn join(numbers: impl IntoIterator<Item = u32>) -> String {
+    let texts: Vec<String> = numbers
+        .into_iter()
+        .map(|number| number.to_string())
+        .collect();
+    texts.join(", ")
+}

@@ -1,0 +1,66 @@
+//! What the committed declaration becomes, stage by stage, as files to review.
+//!
+//! `UPDATE_GOLDENS=1 cargo test -p manifest --test goldens` writes them anew.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the crate is pure; this test compares it with files"
+)]
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use manifest::{Architecture, Assembly, Stages, app, bootstrap_template};
+
+fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+fn assemblies() -> BTreeMap<String, Assembly> {
+    let stages = Stages::parse(include_str!("../../stages.yaml")).unwrap();
+    let names: Vec<String> = stages.names().map(str::to_owned).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let mut stage = stages.get(&name).unwrap();
+            if stage.architecture == Architecture::HOST {
+                // The same golden on every machine.
+                stage.architecture = Architecture::X86_64;
+            }
+            let assembly = app().resolve(&stage).unwrap().synth();
+            (name, assembly)
+        })
+        .collect()
+}
+
+fn assert_golden(relative: &str, actual: &str) {
+    let path = path(relative);
+    if env::var_os("UPDATE_GOLDENS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, actual).unwrap();
+        return;
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        actual == expected,
+        "{relative} is stale; if the change is meant, run UPDATE_GOLDENS=1 cargo test -p manifest"
+    );
+}
+
+#[test]
+fn templates() {
+    for (stage, assembly) in assemblies() {
+        assert_golden(&format!("tests/golden/{stage}.yaml"), &assembly.template);
+    }
+    assert_golden("tests/golden/bootstrap.yaml", &bootstrap_template());
+}
+
+#[test]
+fn policies() {
+    for assembly in assemblies().values() {
+        for (function, policy) in &assembly.policies {
+            assert_golden(&format!("../../policies/{function}.json"), policy);
+        }
+    }
+}
