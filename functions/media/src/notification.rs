@@ -1,0 +1,176 @@
+//! S3's event notifications.
+//!
+//! An event holds records, in practice one. Each is handled by itself: one that
+//! fails does not keep the others from being handled, and afterwards the whole
+//! event fails, so that Lambda delivers it again. Those that were handled the first
+//! time are then superseded, which costs a read.
+
+use std::fmt;
+
+use aws_lambda_events::s3::S3EventRecord;
+use lambda_runtime::Diagnostic;
+use serde::Deserialize;
+use tracing::{error, info};
+
+use crate::key::{BucketName, KeyError, ObjectKey};
+use crate::sequencer::{Sequencer, SequencerError};
+
+/// What S3 sends: records, or the test event of a newly configured notification.
+#[derive(Debug, Deserialize)]
+pub struct Notification {
+    #[serde(rename = "Records", default)]
+    records: Vec<S3EventRecord>,
+    #[serde(rename = "Event")]
+    event: Option<String>,
+}
+
+/// One change of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectEvent {
+    /// The raw key.
+    pub key: ObjectKey,
+    /// Place among the key's events.
+    pub sequencer: Sequencer,
+}
+
+/// Why a record cannot be handled by this function. Nothing is skipped in silence: a record
+/// that should not be here ends in the failure queue, where it is seen.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The notification is wired to the wrong function.
+    #[error(
+        "a {found:?} event came to a function for {expected:?} events: correct the bucket's notification configuration"
+    )]
+    WrongEvent {
+        /// Event name in the record.
+        found: String,
+        /// Names that this function handles, by prefix.
+        expected: &'static [&'static str],
+    },
+    /// The record is about another bucket.
+    #[error("the record is about the bucket {found:?}, the catalogue about {expected:?}")]
+    WrongBucket {
+        /// Bucket in the record.
+        found: String,
+        /// The catalogue's bucket.
+        expected: String,
+    },
+    /// The record lacks what every event of this kind has.
+    #[error("the record has no {0}")]
+    Missing(&'static str),
+    /// The key cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The sequencer cannot be read.
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+}
+
+impl ObjectEvent {
+    fn of(
+        record: &S3EventRecord,
+        bucket: &BucketName,
+        expected: &'static [&'static str],
+    ) -> Result<Self, RecordError> {
+        let found = record.event_name.as_deref().unwrap_or_default();
+        if !expected.iter().any(|prefix| found.starts_with(prefix)) {
+            let found = found.into();
+            return Err(RecordError::WrongEvent { found, expected });
+        }
+        let found = record.s3.bucket.name.as_deref().unwrap_or_default();
+        if found != bucket.as_str() {
+            return Err(RecordError::WrongBucket {
+                found: found.into(),
+                expected: bucket.as_str().into(),
+            });
+        }
+        let object = &record.s3.object;
+        let key = object.key.as_deref().ok_or(RecordError::Missing("key"))?;
+        let sequencer = object.sequencer.as_deref();
+        Ok(Self {
+            key: ObjectKey::from_notification(key)?,
+            sequencer: Sequencer::parse(sequencer.ok_or(RecordError::Missing("sequencer"))?)?,
+        })
+    }
+}
+
+/// Why an event is to be delivered again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotificationError {
+    /// These records failed. The others of the event were handled.
+    Records {
+        /// How many records the event had.
+        total: usize,
+        /// What went wrong with each of those that failed.
+        failures: Vec<String>,
+    },
+    /// This is no event of S3's.
+    NoRecords,
+}
+
+impl fmt::Display for NotificationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Records { total, failures } => {
+                let (failed, reasons) = (failures.len(), failures.join("; "));
+                write!(f, "{failed} of {total} records failed: {reasons}")
+            }
+            Self::NoRecords => {
+                f.write_str("the event has no \"Records\": send an S3 event notification")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotificationError {}
+
+impl From<NotificationError> for Diagnostic {
+    fn from(error: NotificationError) -> Self {
+        let error_type = match &error {
+            NotificationError::Records { .. } => "RecordsFailedError",
+            NotificationError::NoRecords => "InvalidEventError",
+        };
+        Self {
+            error_type: error_type.into(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+impl Notification {
+    /// Hands the change of every record to `handle`, one after the other in the
+    /// event's order, and fails if one of them failed.
+    ///
+    /// `expected` are the beginnings of the event names that are `handle`'s.
+    pub async fn for_each<E: fmt::Display>(
+        self,
+        bucket: &BucketName,
+        expected: &'static [&'static str],
+        handle: impl AsyncFn(ObjectEvent) -> Result<(), E>,
+    ) -> Result<(), NotificationError> {
+        if self.event.as_deref() == Some("s3:TestEvent") {
+            info!("test event of a new bucket notification: nothing to do");
+            return Ok(());
+        }
+        if self.records.is_empty() {
+            return Err(NotificationError::NoRecords);
+        }
+        let mut failures = Vec::new();
+        for record in &self.records {
+            let key = record.s3.object.key.as_deref().unwrap_or_default();
+            let result = match ObjectEvent::of(record, bucket, expected) {
+                Ok(event) => handle(event).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = result {
+                error!(encoded_key = key, reason, "record failed");
+                failures.push(format!("{key:?}: {reason}"));
+            }
+        }
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let total = self.records.len();
+        Err(NotificationError::Records { total, failures })
+    }
+}

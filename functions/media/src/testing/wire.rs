@@ -1,0 +1,64 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+
+use crate::runtime::{Aws, Environment};
+
+/// The other end of the SDK's connection: answers requests from a script, and
+/// keeps them. The SDK's own test client would do, but its feature brings two dozen
+/// crates, and compiles half of the tree a second time.
+#[derive(Debug, Clone)]
+pub struct Wire(Arc<Mutex<Script>>);
+
+#[derive(Debug)]
+struct Script {
+    answers: VecDeque<(u16, Value)>,
+    requests: Vec<(String, Value)>,
+}
+
+impl Wire {
+    /// Answers the first request with the first status and body, and so on. A
+    /// request beyond the script meets a closed connection.
+    pub fn new(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
+        let answers = answers.into_iter().collect();
+        let requests = Vec::new();
+        Self(Arc::new(Mutex::new(Script { answers, requests })))
+    }
+
+    /// An AWS at the end of this wire.
+    pub fn aws(&self) -> Aws {
+        let environment = Environment::from_iter(BTreeMap::from([
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ]));
+        Aws::with_connector(&environment, SharedHttpConnector::new(self.clone())).unwrap()
+    }
+
+    /// The requests so far: operation, as in `DynamoDB_20120810.GetItem`, and body.
+    pub fn requests(&self) -> Vec<(String, Value)> {
+        self.0.lock().unwrap().requests.clone()
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let operation = request.headers().get("x-amz-target").unwrap().to_owned();
+        let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let mut script = self.0.lock().unwrap();
+        script.requests.push((operation, body));
+        let response = script.answers.pop_front().map(|(status, body)| {
+            HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()))
+        });
+        HttpConnectorFuture::ready(
+            response.ok_or_else(|| ConnectorError::user("the script is at its end".into())),
+        )
+    }
+}
