@@ -102,6 +102,15 @@ pub struct Stage {
     pub tags: BTreeMap<String, String>,
 }
 
+impl Stage {
+    /// Whether its endpoint is one that speaks no TLS, such as an emulator's.
+    pub(crate) fn is_plain_http(&self) -> bool {
+        self.endpoint_url
+            .as_ref()
+            .is_some_and(|endpoint_url| endpoint_url.starts_with("http://"))
+    }
+}
+
 /// The processor that functions are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {

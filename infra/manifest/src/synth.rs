@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
 use crate::declare::{Bucket, Grant, Handle, HttpApi, Table, Topic, Trigger};
@@ -168,13 +168,13 @@ impl Synthesis<'_> {
 
         let arn = attribute(&logical_id, "Arn");
         let objects = sub(&format!("${{{logical_id}.Arn}}/*"));
-        let bucket_policy = json!({
-            "Bucket": reference(&logical_id),
-            "PolicyDocument": policy::tls_only("s3:*", &json!([arn, objects])),
-        });
-        self.add(
-            format!("{logical_id}Policy"),
-            Resource::new("AWS::S3::BucketPolicy", bucket_policy),
+        self.tls_only(
+            &logical_id,
+            "AWS::S3::BucketPolicy",
+            json!({
+                "Bucket": reference(&logical_id),
+                "PolicyDocument": policy::tls_only("s3:*", &json!([arn, objects])),
+            }),
         );
         self.add(logical_id, resource);
     }
@@ -216,14 +216,14 @@ impl Synthesis<'_> {
         // publishes through SNS, and so a role that Rekognition assumes. A service
         // that publishes in its own name (S3, EventBridge) would need a key of ours.
         let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
-        let topic_policy = json!({
-            "Topics": [reference(&logical_id)],
-            // SNS accepts no `sns:*` here.
-            "PolicyDocument": policy::tls_only("sns:Publish", &reference(&logical_id)),
-        });
-        self.add(
-            format!("{logical_id}Policy"),
-            Resource::new("AWS::SNS::TopicPolicy", topic_policy),
+        self.tls_only(
+            &logical_id,
+            "AWS::SNS::TopicPolicy",
+            json!({
+                "Topics": [reference(&logical_id)],
+                // SNS takes no `sns:*` here.
+                "PolicyDocument": policy::tls_only("sns:Publish", &reference(&logical_id)),
+            }),
         );
         self.add(
             logical_id,
@@ -368,15 +368,13 @@ impl Synthesis<'_> {
             .tagged(&self.tags)
             .removal(Removal::Delete),
         );
-        self.add(
-            format!("{queue_id}Policy"),
-            Resource::new(
-                "AWS::SQS::QueuePolicy",
-                json!({
-                    "Queues": [reference(&queue_id)],
-                    "PolicyDocument": policy::tls_only("sqs:*", &attribute(&queue_id, "Arn")),
-                }),
-            ),
+        self.tls_only(
+            &queue_id,
+            "AWS::SQS::QueuePolicy",
+            json!({
+                "Queues": [reference(&queue_id)],
+                "PolicyDocument": policy::tls_only("sqs:*", &attribute(&queue_id, "Arn")),
+            }),
         );
         self.add(
             function.logical_id("EventInvokeConfig"),
@@ -500,6 +498,17 @@ impl Synthesis<'_> {
                 }),
             ),
         );
+    }
+
+    /// The resource policy that refuses plain HTTP, except where plain HTTP is all
+    /// that the stage's endpoint speaks: it would lock the functions out.
+    fn tls_only(&mut self, logical_id: &str, kind: &'static str, properties: Value) {
+        if !self.app.stage().is_plain_http() {
+            self.add(
+                format!("{logical_id}Policy"),
+                Resource::new(kind, properties),
+            );
+        }
     }
 
     fn log_group(&mut self, logical_id: &str, log_group_name: &str) -> String {
