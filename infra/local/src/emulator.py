@@ -4,6 +4,7 @@ import shutil
 import signal
 import socketserver
 import threading
+import urllib.parse
 
 
 def end_with_standard_input():
@@ -19,6 +20,12 @@ threading.Thread(target=end_with_standard_input, daemon=True).start()
 # algorithm the second waits for the function's delayed acknowledgement: 40 ms
 # on every invocation.
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+from ministack.services import apigateway
+
+# MiniStack does not decode `%25` in the path that functions see. The front door
+# has done what API Gateway does to a path, and needs it decoded once.
+apigateway.decode_http_api_path = urllib.parse.unquote
 
 from ministack import app
 

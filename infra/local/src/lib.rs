@@ -1,11 +1,13 @@
 //! The parts of the local stage, which `cargo xtask local` puts together: the
-//! AWS emulator and the local Rekognition as child processes.
+//! AWS emulator and the local Rekognition as child processes, and the front door
+//! of the HTTP API.
 //!
 //! Everything listens on 127.0.0.1 only, and everything that is started ends
 //! with the process that started it, however that process ends.
 
 mod emulator;
 mod error;
+mod front_door;
 mod preflight;
 mod python;
 mod rekognition;
@@ -13,6 +15,7 @@ mod service;
 
 pub use emulator::{Emulator, EmulatorConfig, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 pub use error::{Error, PortTaken};
+pub use front_door::{ApiId, FrontDoor};
 pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
 pub use python::{CheckTools, StageTools};
 pub use rekognition::{RekognitionConfig, RekognitionServer};

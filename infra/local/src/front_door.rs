@@ -1,0 +1,439 @@
+//! What Amazon API Gateway's endpoint of an HTTP API is on AWS: the address that
+//! clients call.
+//!
+//! MiniStack serves HTTP APIs under a long path of its own port. The front door
+//! has a port of its own, so that URLs look as they do on AWS, and adds what
+//! MiniStack lacks of API Gateway's behaviour:
+//!
+//! - **The path is decoded twice**, and cut at the first `?` in between. Functions
+//!   see the result. So clients reach a key that holds `%` or `?` only by encoding
+//!   it twice (`100%.jpg` is `/100%2525.jpg`), and `/100%25.jpg` is a bad request.
+//!   AWS does not document this; it is what live HTTP APIs were seen to do
+//!   (`vokerhttp/testdata/ingress-paths.json` in the repository `hotsock/voker`).
+//!   MiniStack decodes once, see `emulator.py`; hence the second encoding here.
+//! - Bodies of more than 10 MB are refused, and a function that takes longer than
+//!   30 s is given up ("Quotas for HTTP APIs" in API Gateway's developer guide).
+//!
+//! A page on the internet must not reach the API through the browser of someone
+//! who runs the local stage, by resolving its own name to 127.0.0.1 (DNS
+//! rebinding). So requests for any other host than this one are refused.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderName};
+use http::uri::Authority;
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{info, warn};
+
+use crate::{Error, PortTaken};
+
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests may go on that are being answered when the door is shut.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Everything but RFC 3986's unreserved characters and the slash.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// Headers that concern one connection, not the message (RFC 9110, 7.6.1), and
+/// `expect`, which the front door has answered.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::EXPECT,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// The identifier that API Gateway gave to an HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiId(String);
+
+impl From<String> for ApiId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+/// A running server that passes requests on to one HTTP API in the emulator.
+/// Dropping it stops it.
+#[derive(Debug)]
+pub struct FrontDoor {
+    port: u16,
+    api: watch::Sender<Option<ApiId>>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl FrontDoor {
+    /// Listens on 127.0.0.1 at `port` (0: any that is free). Until an API is
+    /// [set](Self::set_api), requests are answered with 503.
+    pub async fn start(port: u16, emulator_endpoint: &str) -> Result<Self, Error> {
+        let listening = async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+            let port = listener.local_addr()?.port();
+            Ok((listener, port))
+        };
+        let (listener, port) = listening.await.map_err(|reason| {
+            Error::PortsTaken(vec![PortTaken {
+                purpose: "the API",
+                port,
+                reason,
+            }])
+        })?;
+        let (api, watched_api) = watch::channel(None);
+        let (stop, stopped) = oneshot::channel();
+        let forwarder = Forwarder::new(emulator_endpoint, watched_api);
+        let server = tokio::spawn(serve(listener, forwarder, stopped));
+        Ok(Self {
+            port,
+            api,
+            stop,
+            server,
+        })
+    }
+
+    /// The URL that the API has for clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// From now on, requests go to the `$default` stage of this API.
+    pub fn set_api(&self, id: ApiId) {
+        self.api.send_replace(Some(id));
+    }
+
+    /// Accepts no more connections, and waits a moment for answers under way.
+    pub async fn shutdown(self) {
+        // Either fails only if the server has ended already.
+        let _ = self.stop.send(());
+        let _ = self.server.await;
+    }
+}
+
+/// Ends when `stopped` is sent, or its sender dropped.
+async fn serve(listener: TcpListener, forwarder: Forwarder, mut stopped: oneshot::Receiver<()>) {
+    let forwarder = Arc::new(forwarder);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    // Out of file descriptors, say: some will be given back.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next() => continue,
+            _ = &mut stopped => break,
+        };
+        // Without this, small answers are held back; that it fails harms nobody.
+        let _ = stream.set_nodelay(true);
+        let forwarder = Arc::clone(&forwarder);
+        let service = service_fn(move |request| {
+            let forwarder = Arc::clone(&forwarder);
+            async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service);
+        connections.spawn(graceful.watch(connection));
+    }
+    drop(listener);
+    // After the timeout, the set is dropped, and with it what still goes on.
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await;
+}
+
+type Body = Either<Incoming, Full<Bytes>>;
+
+/// An answer that does not come from the function: a status, and the `message`
+/// that API Gateway sends with it.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal(StatusCode, &'static str);
+
+impl From<Refusal> for Response<Body> {
+    fn from(Refusal(status, message): Refusal) -> Self {
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        let mut response = Response::new(Either::Right(Full::from(body)));
+        *response.status_mut() = status;
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        );
+        response
+    }
+}
+
+struct Forwarder {
+    client: Client<HttpConnector, Full<Bytes>>,
+    emulator_endpoint: String,
+    api: watch::Receiver<Option<ApiId>>,
+}
+
+impl Forwarder {
+    fn new(emulator_endpoint: &str, api: watch::Receiver<Option<ApiId>>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            emulator_endpoint: emulator_endpoint.to_owned(),
+            api,
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let started = Instant::now();
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let response = self.forward(request).await.unwrap_or_else(Response::from);
+        info!(
+            %method,
+            path,
+            status = response.status().as_u16(),
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+        response
+    }
+
+    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        if !is_for_this_host(request.headers()) {
+            return Err(Refusal(StatusCode::FORBIDDEN, "Forbidden"));
+        }
+        let uri = self.target(request.uri())?;
+        let (mut head, body) = request.into_parts();
+        head.uri = uri;
+        remove_hop_by_hop(&mut head.headers);
+
+        // API Gateway too has the whole body before it calls the function.
+        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+            } else {
+                Refusal(StatusCode::BAD_REQUEST, "Bad Request")
+            }
+        })?;
+        let request = Request::from_parts(head, Full::new(body.to_bytes()));
+
+        let unavailable = Refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+        match tokio::time::timeout(INTEGRATION_TIMEOUT, self.client.request(request)).await {
+            Ok(Ok(mut response)) => {
+                remove_hop_by_hop(response.headers_mut());
+                Ok(response.map(Either::Left))
+            }
+            Ok(Err(error)) => {
+                warn!(%error, "the emulator did not answer");
+                Err(unavailable)
+            }
+            Err(_) => {
+                warn!(
+                    "the function did not answer within 30 s, which is as long as API Gateway waits"
+                );
+                Err(unavailable)
+            }
+        }
+    }
+
+    /// Where the emulator serves what a client asks for.
+    fn target(&self, requested: &Uri) -> Result<Uri, Refusal> {
+        let api = self.api.borrow().clone();
+        let Some(ApiId(api)) = api else {
+            return Err(Refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The local stage is still being deployed. Try again in a moment.",
+            ));
+        };
+        let bad_request = Refusal(StatusCode::BAD_REQUEST, "Bad Request");
+        let Some(path) = path_for_functions(requested.path()) else {
+            warn!(
+                path = requested.path(),
+                "API Gateway decodes a path twice: send a percent sign as %2525"
+            );
+            return Err(bad_request);
+        };
+        let path = percent_encode(&path, PATH);
+        let emulator = &self.emulator_endpoint;
+        let mut target = format!("{emulator}/_aws/execute-api/{api}/$default{path}");
+        if let Some(query) = requested.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        target.parse().map_err(|_| bad_request)
+    }
+}
+
+/// The path as a function sees it, or nothing where API Gateway refuses it.
+fn path_for_functions(requested: &str) -> Option<Vec<u8>> {
+    let mut once = decode(requested.as_bytes())?;
+    if let Some(query) = once.iter().position(|byte| *byte == b'?') {
+        once.truncate(query);
+    }
+    decode(&once).filter(|path| path.starts_with(b"/"))
+}
+
+/// Nothing if a percent sign is not followed by two hexadecimal digits.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let is_escape = |(index, _): (usize, &u8)| {
+        text.get(index + 1..index + 3)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    text.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'%')
+        .all(is_escape)
+        .then(|| percent_decode(text).collect())
+}
+
+fn is_for_this_host(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::HOST)
+        .and_then(|host| Authority::try_from(host.as_bytes()).ok())
+        .is_some_and(|host| {
+            ["127.0.0.1", "localhost"]
+                .iter()
+                .any(|name| host.host().eq_ignore_ascii_case(name))
+        })
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(path: &str) -> Option<String> {
+        path_for_functions(path).map(|path| String::from_utf8(path).unwrap())
+    }
+
+    #[test]
+    fn paths_are_decoded_as_api_gateway_was_seen_to() {
+        for (sent, expected) in [
+            ("/plain.jpg", Some("/plain.jpg")),
+            ("/space%20value", Some("/space value")),
+            ("/question%3Fvalue", Some("/question")),
+            ("/percent%25done", None),
+            ("/hash%23value", Some("/hash#value")),
+            ("/slash%2Fvalue", Some("/slash/value")),
+            ("/%CE%BB-%E4%B8%96", Some("/λ-世")),
+            ("/literal%252Fvalue", Some("/literal/value")),
+            ("/literal%253Fvalue", Some("/literal?value")),
+            ("/literal%2525value", Some("/literal%value")),
+        ] {
+            assert_eq!(seen(sent).as_deref(), expected, "{sent}");
+        }
+    }
+
+    #[test]
+    fn paths_keep_plus_signs_and_empty_segments() {
+        assert_eq!(seen("/a+b//c/").as_deref(), Some("/a+b//c/"));
+    }
+
+    #[test]
+    fn paths_that_are_none_are_refused() {
+        for sent in ["*", "", "/%", "/%4", "/%zz", "/%25zz"] {
+            assert_eq!(seen(sent), None, "{sent}");
+        }
+    }
+
+    fn headers<const N: usize>(pairs: [(&'static str, &'static str); N]) -> HeaderMap {
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn only_this_host_is_served() {
+        for host in ["127.0.0.1:8000", "localhost:9", "localhost", "LocalHost"] {
+            assert!(is_for_this_host(&headers([("host", host)])), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.2",
+            "",
+            "127.0.0.1.evil.example:8000",
+        ] {
+            assert!(!is_for_this_host(&headers([("host", host)])), "{host}");
+        }
+        assert!(!is_for_this_host(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_not_passed_on() {
+        let mut headers = headers([
+            ("connection", "keep-alive, X-Mine"),
+            ("keep-alive", "timeout=5"),
+            ("x-mine", "1"),
+            ("transfer-encoding", "chunked"),
+            ("accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), [header::ACCEPT]);
+    }
+
+    #[test]
+    fn requests_go_to_the_default_stage_with_their_query_untouched() {
+        let (sender, receiver) = watch::channel(None);
+        let forwarder = Forwarder::new("http://127.0.0.1:1", receiver);
+        let target = |uri: &'static str| forwarder.target(&Uri::from_static(uri));
+        assert_eq!(target("/").unwrap_err().0, StatusCode::SERVICE_UNAVAILABLE);
+
+        sender.send_replace(Some(ApiId("abc".to_owned())));
+        let base = "http://127.0.0.1:1/_aws/execute-api/abc/$default";
+        for (requested, expected) in [
+            ("/", "/"),
+            ("/?a=%2B+b&empty=", "/?a=%2B+b&empty="),
+            ("/a%20b%2Fc+d%252525.jpg?", "/a%20b/c%2Bd%2525.jpg?"),
+        ] {
+            assert_eq!(
+                target(requested).unwrap().to_string(),
+                format!("{base}{expected}")
+            );
+        }
+        assert_eq!(
+            target("/100%25.jpg"),
+            Err(Refusal(StatusCode::BAD_REQUEST, "Bad Request"))
+        );
+    }
+}

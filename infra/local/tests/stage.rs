@@ -1,0 +1,359 @@
+//! The emulator with a function in it, behind the front door.
+
+#![expect(clippy::unwrap_used, reason = "also in what the tests share")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use local::{ApiId, Emulator, EmulatorConfig, FrontDoor, StageTools};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const REGION: &str = "us-east-1";
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+struct Stage {
+    emulator: Emulator,
+    emulator_port: u16,
+    front_door: FrontDoor,
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/python/stage");
+        let tools = StageTools::prepare(&python, |line| println!("{line}"))
+            .await
+            .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let emulator_port = free_port();
+        let emulator = Emulator::start(EmulatorConfig {
+            python: &tools.python(),
+            dir: dir.path(),
+            port: emulator_port,
+            rekognition_port: 9,
+            region: REGION,
+            account_id: "000000000000",
+        })
+        .await
+        .unwrap();
+        let front_door = FrontDoor::start(0, emulator.endpoint()).await.unwrap();
+        let stage = Self {
+            emulator,
+            emulator_port,
+            front_door,
+            dir,
+        };
+        assert_eq!(stage.get("/").0, 503, "nothing is deployed yet");
+        stage
+            .front_door
+            .set_api(stage.deploy_probe(&tools.python()));
+        stage
+    }
+
+    fn deploy_probe(&self, python: &Path) -> ApiId {
+        let output = Command::new(python)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe/deploy.py"))
+            .env_clear()
+            .env("AWS_ENDPOINT_URL", self.emulator.endpoint())
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", local::ROOT_ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", local::ROOT_SECRET_ACCESS_KEY)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        ApiId::from(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+
+    fn get(&self, target: &str) -> (u16, String) {
+        self.send(
+            &format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n"),
+            b"",
+        )
+    }
+
+    fn probe(&self, target: &str) -> Value {
+        let (status, body) = self.get(target);
+        assert_eq!(status, 200, "{target}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn send(&self, head: &str, body: &[u8]) -> (u16, String) {
+        let url = self.front_door.url();
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "{head}connection: close\r\n\r\n").unwrap();
+        // The server may answer, and close, before it has read everything.
+        let _ = stream.write_all(body);
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response);
+        let response = String::from_utf8(response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), body.to_owned())
+    }
+}
+
+fn pid(value: &Value) -> Pid {
+    Pid::from_raw(i32::try_from(value.as_i64().unwrap()).unwrap()).unwrap()
+}
+
+/// Whether the process has ended; it may still wait for its parent to notice.
+fn has_ended(pid: Pid) -> bool {
+    let output = Command::new("ps")
+        .args(["-o", "stat=", "-p", &pid.as_raw_nonzero().to_string()])
+        .output()
+        .unwrap();
+    let state = String::from_utf8(output.stdout).unwrap();
+    state.trim().is_empty() || state.starts_with('Z')
+}
+
+fn assert_nothing_is_left(processes: &[Pid], port: u16, dir: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !processes.iter().copied().all(has_ended) {
+        assert!(Instant::now() < deadline, "{processes:?} still run");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    TcpListener::bind(("127.0.0.1", port)).unwrap();
+    assert!(!dir.join(format!("emulator-{port}")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_see_what_clients_send() {
+    let stage = Stage::start().await;
+    let name = |target: &str| {
+        let seen = stage.probe(target);
+        assert_eq!(
+            seen["event"]["rawPath"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches('/'),
+            seen["event"]["pathParameters"]["name"]
+        );
+        seen["event"]["pathParameters"]["name"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (target, expected) in [
+        ("/plain.jpg", "plain.jpg"),
+        ("/a%20b.jpg", "a b.jpg"),
+        ("/a+b.jpg", "a+b.jpg"),
+        ("/a%2Bb.jpg", "a+b.jpg"),
+        ("/dir/a.jpg", "dir/a.jpg"),
+        ("/dir%2Fa.jpg", "dir/a.jpg"),
+        ("/dir//a.jpg", "dir//a.jpg"),
+        ("/dir/", "dir/"),
+        ("/%F0%9F%98%80.jpg", "😀.jpg"),
+        ("/100%2525.jpg", "100%.jpg"),
+        ("/100%252541.jpg", "100%41.jpg"),
+        ("/a%253Fb.jpg", "a?b.jpg"),
+        ("/a%23b%3Bc%3D%26d.jpg", "a#b;c=&d.jpg"),
+    ] {
+        assert_eq!(name(target), expected, "{target}");
+    }
+    assert_eq!(stage.get("/100%25.jpg").0, 400);
+
+    let root = stage.probe("/?label=Dog%20house&startswith=a%2Bb+c&empty=");
+    assert_eq!(root["event"]["rawPath"], "/");
+    assert_eq!(
+        root["event"]["rawQueryString"],
+        "label=Dog%20house&startswith=a%2Bb+c&empty="
+    );
+    let query = &root["event"]["queryStringParameters"];
+    assert_eq!(query["label"], "Dog house");
+    assert_eq!(query["startswith"], "a+b c");
+    assert_eq!(query["empty"], "");
+    assert_eq!(
+        stage.probe("/")["event"]["queryStringParameters"],
+        Value::Null
+    );
+
+    let (status, body) = stage.send(
+        "POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n",
+        b"hello",
+    );
+    assert_eq!(status, 200);
+    let seen: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(seen["event"]["body"], "hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_front_door_refuses_what_api_gateway_refuses() {
+    let stage = Stage::start().await;
+    let not_found = (404, r#"{"message":"Not Found"}"#.to_owned());
+    assert_eq!(
+        stage.send("DELETE /x HTTP/1.1\r\nhost: localhost\r\n", b""),
+        not_found
+    );
+
+    let foreign = stage.send("GET / HTTP/1.1\r\nhost: evil.example\r\n", b"");
+    assert_eq!(foreign, (403, r#"{"message":"Forbidden"}"#.to_owned()));
+
+    let too_much = 11 * 1024 * 1024;
+    let head = format!("POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-length: {too_much}\r\n");
+    let refused = stage.send(&head, &vec![b'x'; too_much]);
+    assert_eq!(
+        refused,
+        (413, r#"{"message":"Request Entity Too Large"}"#.to_owned())
+    );
+
+    let Stage {
+        emulator,
+        front_door,
+        dir,
+        ..
+    } = stage;
+    emulator.shutdown().await;
+    let url = front_door.url();
+    let mut stream =
+        TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/')).unwrap();
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(
+        answer.ends_with(r#"{"message":"Service Unavailable"}"#),
+        "{answer}"
+    );
+    front_door.shutdown().await;
+    drop(dir);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_have_no_more_rights_than_their_role() {
+    let stage = Stage::start().await;
+    let seen = stage.probe("/?list-buckets");
+    assert_eq!(seen["list_buckets"], "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_emulator_listens_on_loopback_only() {
+    let stage = Stage::start().await;
+    let connect = |host: [u8; 4]| {
+        let address = SocketAddr::from((host, stage.emulator_port));
+        TcpStream::connect_timeout(&address, Duration::from_secs(1))
+    };
+    connect([127, 0, 0, 1]).unwrap();
+    // Reaches a server that listens on all addresses, but not one on 127.0.0.1.
+    connect([127, 0, 0, 2]).unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_and_drop_leave_nothing() {
+    for drop_only in [false, true] {
+        let stage = Stage::start().await;
+        let seen = stage.probe("/");
+        let processes = [pid(&seen["function_pid"]), pid(&seen["emulator_pid"])];
+        let Stage {
+            emulator,
+            emulator_port,
+            dir,
+            ..
+        } = stage;
+        if drop_only {
+            drop(emulator);
+        } else {
+            emulator.shutdown().await;
+        }
+        assert_nothing_is_left(&processes, emulator_port, dir.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_end_with_the_emulator() {
+    let mut stage = Stage::start().await;
+    let seen = stage.probe("/");
+    let (function, emulator) = (pid(&seen["function_pid"]), pid(&seen["emulator_pid"]));
+
+    kill_process(emulator, Signal::KILL).unwrap();
+    let error = stage.emulator.ended().await;
+    assert!(error.to_string().contains("signal: 9"), "{error}");
+    assert!(
+        error
+            .hint()
+            .contains(&format!("emulator-{}.log", stage.emulator_port)),
+        "{}",
+        error.hint()
+    );
+    let Stage {
+        emulator,
+        emulator_port,
+        dir,
+        ..
+    } = stage;
+    drop(emulator);
+    assert_nothing_is_left(&[function], emulator_port, dir.path());
+}
+
+#[test]
+fn everything_ends_with_its_parent() {
+    for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
+        let mut parent = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "parent", "--ignored", "--nocapture"])
+            .env("AWS_PROFILE", "the-users-own")
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(parent.stdout.take().unwrap());
+        let line = output
+            .lines()
+            .map(Result::unwrap)
+            .find(|line| line.starts_with('{'))
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+
+        let environment = ready["seen"]["environment"].as_object().unwrap();
+        assert!(!environment.contains_key("AWS_PROFILE"));
+        assert!(!environment.contains_key("HTTP_PROXY"));
+        assert_eq!(
+            environment["AWS_ENDPOINT_URL_REKOGNITION"],
+            "http://127.0.0.1:9"
+        );
+
+        let processes = [
+            pid(&ready["seen"]["function_pid"]),
+            pid(&ready["seen"]["emulator_pid"]),
+        ];
+        assert!(!processes.iter().copied().any(has_ended));
+        kill_process(Pid::from_child(&parent), signal).unwrap();
+        parent.wait().unwrap();
+        let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
+        let dir = PathBuf::from(ready["dir"].as_str().unwrap());
+        assert_nothing_is_left(&processes, port, &dir);
+        // The parent had no chance to remove its own temporary folder.
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
+
+/// What `everything_ends_with_its_parent` starts and kills.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs until it is killed"]
+async fn parent() {
+    let stage = Stage::start().await;
+    let ready = serde_json::json!({
+        "seen": stage.probe("/"),
+        "port": stage.emulator_port,
+        "dir": stage.dir.path(),
+    });
+    println!("\n{ready}");
+    std::future::pending::<()>().await;
+}
