@@ -9,8 +9,9 @@
 //! writes the CloudFormation template and one IAM policy document per function.
 //!
 //! The crate is pure: it reads no file, environment variable or clock and opens no
-//! connection, so the same declaration gives the same bytes everywhere. Its
-//! `clippy.toml` and `tests/purity.rs` keep it that way.
+//! connection, so the same declaration and stage give the same bytes everywhere. Its
+//! `clippy.toml` and `tests/purity.rs` keep it that way. All that it knows of its
+//! surroundings is [`Architecture::HOST`], the processor it was compiled for.
 
 pub mod app;
 mod bootstrap;

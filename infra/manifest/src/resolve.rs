@@ -85,6 +85,15 @@ impl App {
         self.functions.iter()
     }
 
+    /// The tags of its stack and of every resource in it.
+    #[must_use]
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        let mut tags = self.stage.tags.clone();
+        tags.insert("app".to_owned(), self.name().to_owned());
+        tags.insert("stage".to_owned(), self.stage.name.clone());
+        tags
+    }
+
     /// The stack outputs that a shell sees as environment variables, by the same
     /// variables as functions see them: output key → variable.
     #[must_use]

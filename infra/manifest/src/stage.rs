@@ -233,3 +233,119 @@ impl<'de> Deserialize<'de> for SettingName {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(yaml: &str) -> String {
+        Stages::parse(yaml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_stage_without_settings_has_the_defaults() {
+        let dev = Stages::parse("dev:\n").unwrap().get("dev").unwrap();
+        assert_eq!(
+            dev,
+            Stage {
+                name: "dev".to_owned(),
+                region: None,
+                endpoint_url: None,
+                account: None,
+                production: false,
+                architecture: Architecture::Arm64,
+                log_retention_days: 14,
+                memory_mb: None,
+                timeout_seconds: None,
+                tags: BTreeMap::new(),
+            }
+        );
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let yaml = "
+all:
+  region: eu-central-1
+  endpoint_url: http://127.0.0.1:4566
+  account: '123456789012'
+  production: true
+  architecture: x86_64
+  log_retention_days: 30
+  memory_mb: 512
+  timeout_seconds: 20
+  tags: {team: media}
+";
+        for setting in SETTINGS {
+            assert!(yaml.contains(&format!("  {setting}: ")), "{setting}");
+        }
+        let all = Stages::parse(yaml).unwrap().get("all").unwrap();
+        assert_eq!(
+            all,
+            Stage {
+                name: "all".to_owned(),
+                region: Some("eu-central-1".to_owned()),
+                endpoint_url: Some("http://127.0.0.1:4566".to_owned()),
+                account: Some("123456789012".to_owned()),
+                production: true,
+                architecture: Architecture::X86_64,
+                log_retention_days: 30,
+                memory_mb: Some(512),
+                timeout_seconds: Some(20),
+                tags: [("team".to_owned(), "media".to_owned())].into(),
+            }
+        );
+    }
+
+    #[test]
+    fn the_hosts_architecture_can_be_asked_for() {
+        let stages = Stages::parse("local: {architecture: host}").unwrap();
+        let local = stages.get("local").unwrap();
+        assert_eq!(local.architecture, Architecture::HOST);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_found_with_its_line() {
+        let complaint = complaint("dev:\n  production: true\n  regoin: eu-central-1\n");
+        assert!(
+            complaint.contains("unknown setting `regoin`; did you mean `region`?"),
+            "{complaint}"
+        );
+        assert!(complaint.contains("line 3"), "{complaint}");
+        assert!(complaint.starts_with("stages.yaml: dev"), "{complaint}");
+    }
+
+    #[test]
+    fn an_unheard_of_setting_lists_those_there_are() {
+        let complaint = complaint("dev:\n  banana: 1\n");
+        assert!(
+            complaint.contains("a stage has: region, endpoint_url, account"),
+            "{complaint}"
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_found_with_its_line() {
+        let complaint = complaint("dev:\n  region: x\n  production: maybe\n");
+        assert!(complaint.contains("production"), "{complaint}");
+        assert!(complaint.contains("line 3"), "{complaint}");
+    }
+
+    #[test]
+    fn a_stage_written_twice_is_an_error() {
+        assert!(complaint("dev:\nprod:\ndev:\n").contains("dev"));
+    }
+
+    #[test]
+    fn an_unknown_stage_names_the_nearest_and_all() {
+        let stages = Stages::parse("local:\ndev:\nprod:\n").unwrap();
+        assert_eq!(
+            stages.get("prd").unwrap_err().to_string(),
+            "unknown stage `prd`; did you mean `prod`? (stages.yaml has: dev, local, prod)"
+        );
+        assert_eq!(
+            stages.get("banana").unwrap_err().to_string(),
+            "unknown stage `banana` (stages.yaml has: dev, local, prod)"
+        );
+    }
+}

@@ -45,18 +45,11 @@ impl App {
 pub(crate) fn template(app: &App) -> Template {
     let mut synthesis = Synthesis {
         app,
-        tags: tags(app),
+        tags: app.tags(),
         template: Template::new(format!("{}, stage {}", app.name(), app.stage().name)),
     };
     synthesis.run();
     synthesis.template
-}
-
-fn tags(app: &App) -> BTreeMap<String, String> {
-    let mut tags = app.stage().tags.clone();
-    tags.insert("app".to_owned(), app.name().to_owned());
-    tags.insert("stage".to_owned(), app.stage().name.clone());
-    tags
 }
 
 /// A template under construction, and what every part of it needs.

@@ -678,3 +678,370 @@ fn join(numbers: impl IntoIterator<Item = u32>) -> String {
         .collect();
     texts.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::{Bucket, BucketAction, HttpApi, Table, TableAction};
+    use crate::stage::Stages;
+
+    fn stage(yaml: &str) -> Stage {
+        Stages::parse(&format!("dev: {{{yaml}}}"))
+            .unwrap()
+            .get("dev")
+            .unwrap()
+    }
+
+    fn manifest(functions: Vec<Function>) -> Manifest {
+        Manifest {
+            name: "shop",
+            buckets: vec![bucket()],
+            tables: vec![table()],
+            topics: Vec::new(),
+            http_apis: vec![http_api()],
+            functions,
+        }
+    }
+
+    fn bucket() -> Bucket {
+        Bucket::new("photos").variable("PHOTOS_BUCKET_NAME")
+    }
+
+    fn table() -> Table {
+        Table::new("orders", "id")
+    }
+
+    fn http_api() -> HttpApi {
+        HttpApi::new("shop")
+    }
+
+    fn sell() -> Function {
+        Function::new("sell")
+    }
+
+    fn complaints(manifest: &Manifest, stage: &Stage) -> Vec<String> {
+        match manifest.resolve(stage) {
+            Ok(_) => Vec::new(),
+            Err(violations) => violations.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Asserts that `functions` violate exactly the rules whose messages have `parts`.
+    fn assert_complaints(functions: Vec<Function>, parts: &[&str]) {
+        assert_manifest_complaints(&manifest(functions), parts);
+    }
+
+    fn assert_manifest_complaints(manifest: &Manifest, parts: &[&str]) {
+        assert_parts(&complaints(manifest, &stage("")), parts);
+    }
+
+    fn assert_stage_complaints(yaml: &str, parts: &[&str]) {
+        assert_parts(&complaints(&manifest(vec![sell()]), &stage(yaml)), parts);
+    }
+
+    fn assert_parts(complaints: &[String], parts: &[&str]) {
+        assert_eq!(complaints.len(), parts.len(), "{complaints:#?}");
+        for (complaint, part) in complaints.iter().zip(parts) {
+            assert!(complaint.contains(part), "{complaint:?} lacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn a_sound_manifest_has_no_violation() {
+        let serve = Function::new("serve")
+            .trigger(http_api().get("/"))
+            .trigger(http_api().get("/orders/{id}"))
+            .trigger(http_api().get("/orders/{id}/{rest+}"))
+            .grant(table().allow([TableAction::Scan]))
+            .environment("GREETING", "hello");
+        let watch = Function::new("watch")
+            .trigger(bucket().object_created())
+            .trigger(bucket().object_removed())
+            .grant(Grant::unscoped("rekognition:DetectLabels", "no ARN"));
+        assert_complaints(vec![sell(), serve, watch], &[]);
+    }
+
+    #[test]
+    fn all_violations_are_reported_and_say_what_to_change() {
+        let mut manifest = manifest(vec![sell().memory_mb(64).timeout_seconds(0)]);
+        manifest.name = "Shop";
+        assert_eq!(
+            complaints(&manifest, &stage("log_retention_days: 2")),
+            [
+                "stage `dev` has `log_retention_days: 2`, a period that CloudWatch Logs does not \
+                 offer; choose from 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, \
+                 1096, 1827, 2192, 2557, 2922, 3288, 3653",
+                "app `Shop` has a name that is not in kebab-case; use lower-case letters and digits \
+                 in words joined by single hyphens, a letter first",
+                "function `sell` asks for 64 MB of memory; set `memory_mb` to 128 to 10240",
+                "function `sell` has a timeout of 0 s; set `timeout_seconds` to 1 to 900",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_fit_into_aws() {
+        let long = "a".repeat(56);
+        assert_complaints(
+            vec![Function::new(&long)],
+            &[
+                "gets a name of 65 characters in AWS, where 64 are allowed; shorten it, the app's or the stage's name by 1",
+            ],
+        );
+        assert_complaints(vec![Function::new(&long[1..])], &[]);
+
+        let mut manifest = manifest(vec![sell()]);
+        manifest.buckets = vec![Bucket::new(&"b".repeat(26))];
+        assert_manifest_complaints(
+            &manifest,
+            &["gets a name of 64 characters in AWS, where 63"],
+        );
+        assert_parts(&complaints(&manifest, &stage("region: us-east-1")), &[]);
+    }
+
+    #[test]
+    fn names_are_unique_and_in_kebab_case() {
+        assert_complaints(
+            vec![sell(), Function::new("Sell"), sell()],
+            &[
+                "function `Sell` has a name that is not",
+                "function `sell` is declared twice",
+            ],
+        );
+        let mut twice = manifest(vec![sell()]);
+        twice.tables.push(table());
+        assert_manifest_complaints(&twice, &["table `orders` is declared twice"]);
+    }
+
+    #[test]
+    fn names_that_become_the_same_logical_id_are_found() {
+        let mut manifest = manifest(vec![sell()]);
+        manifest.tables = vec![Table::new("order-1", "id"), Table::new("order1", "id")];
+        assert_manifest_complaints(
+            &manifest,
+            &["logical ID `Order1Table` derives from the names of two"],
+        );
+    }
+
+    #[test]
+    fn an_app_has_a_function() {
+        assert_complaints(Vec::new(), &["app `shop` has no function"]);
+    }
+
+    #[test]
+    fn references_lead_to_declared_resources() {
+        assert_complaints(
+            vec![
+                sell()
+                    .trigger(Bucket::new("photo").object_created())
+                    .grant(Table::new("banana", "id").allow([TableAction::GetItem])),
+            ],
+            &[
+                "refers to bucket `photo`, which the manifest does not declare; did you mean `photos`?",
+                "refers to table `banana`, which the manifest does not declare; add it",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_bucket_notifies_one_function_of_an_event() {
+        assert_complaints(
+            vec![
+                sell().trigger(bucket().object_created()),
+                Function::new("watch").trigger(bucket().object_created()),
+            ],
+            &[
+                "function `watch` handles s3:ObjectCreated:* of bucket `photos`, as function `sell` does",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_route_is_served_once() {
+        assert_complaints(
+            vec![
+                sell().trigger(http_api().get("/{id}")),
+                Function::new("serve")
+                    .trigger(http_api().get("/{name}"))
+                    .trigger(http_api().get("/{name+}")),
+            ],
+            &["function `serve` serves `GET /{name}` of HTTP API `shop`, as function `sell` does"],
+        );
+    }
+
+    #[test]
+    fn routes_have_paths_that_api_gateway_takes() {
+        for path in [
+            "", "orders", "/a//b", "/a/", "/{a+}/b", "/{}", "/{+}", "/a b", "/{a", "/?x",
+        ] {
+            assert_complaints(
+                vec![sell().trigger(http_api().get(path))],
+                &["which is no path"],
+            );
+        }
+    }
+
+    #[test]
+    fn an_api_has_a_limited_number_of_routes() {
+        let busy = (0..=ROUTES_MAX).fold(sell(), |function, number| {
+            function.trigger(http_api().get(&format!("/r{number}")))
+        });
+        assert_complaints(vec![busy], &["HTTP API `shop` has 301 routes"]);
+    }
+
+    #[test]
+    fn a_function_answers_before_the_api_gives_up() {
+        let slow = sell().timeout_seconds(31).trigger(http_api().get("/"));
+        assert_complaints(
+            vec![slow],
+            &["the API answers 503 after 30 s; set `timeout_seconds`"],
+        );
+        let overridden = manifest(vec![sell().trigger(http_api().get("/"))]);
+        assert_parts(
+            &complaints(&overridden, &stage("timeout_seconds: 60")),
+            &["may take 60 s"],
+        );
+    }
+
+    #[test]
+    fn grants_name_actions_once() {
+        assert_complaints(
+            vec![
+                sell()
+                    .grant(bucket().allow([]))
+                    .grant(table().allow([TableAction::GetItem, TableAction::GetItem])),
+                Function::new("watch")
+                    .grant(bucket().allow([BucketAction::GetObject]))
+                    .grant(bucket().allow([BucketAction::PutObject])),
+            ],
+            &[
+                "has a grant on bucket `photos` that allows nothing",
+                "is granted dynamodb:GetItem on table `orders` twice",
+                "function `watch` has two grants of bucket `photos`; merge them",
+            ],
+        );
+    }
+
+    #[test]
+    fn unscoped_grants_name_one_action_that_cannot_be_scoped_and_a_reason() {
+        for action in [
+            "rekognition:*",
+            "*",
+            "rekognition:Detect*",
+            "DetectLabels",
+            "a:b:c",
+            ":x",
+            "x:",
+        ] {
+            assert_complaints(
+                vec![sell().grant(Grant::unscoped(action, "because"))],
+                &["which is not one IAM action"],
+            );
+        }
+        assert_complaints(
+            vec![sell().grant(Grant::unscoped("rekognition:DetectLabels", " "))],
+            &["on every resource for no reason"],
+        );
+        assert_complaints(
+            vec![sell().grant(Grant::unscoped("s3:GetObject", "because"))],
+            &["though it can be restricted to one; use `Bucket::allow`"],
+        );
+    }
+
+    #[test]
+    fn variables_are_well_formed_unique_and_free() {
+        let mut manifest = manifest(vec![
+            sell()
+                .trigger(bucket().object_created())
+                .environment("lower", "")
+                .environment("AWS_REGION", "")
+                .environment("_HANDLER", "")
+                .environment("TWICE", "")
+                .environment("TWICE", "")
+                .environment("PHOTOS_BUCKET_NAME", ""),
+        ]);
+        manifest.tables = vec![table().variable("PHOTOS_BUCKET_NAME")];
+        assert_manifest_complaints(
+            &manifest,
+            &[
+                "table `orders` has the variable `PHOTOS_BUCKET_NAME`, as bucket `photos` has",
+                "has a variable `lower` that is not in UPPER_SNAKE_CASE",
+                "has the variable `AWS_REGION`, which Lambda sets itself",
+                "has the variable `_HANDLER`, which Lambda sets itself",
+                "sets the variable `TWICE` twice",
+                "sets the variable `PHOTOS_BUCKET_NAME`, which it gets from bucket `photos`",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_environment_is_limited() {
+        assert_complaints(
+            vec![sell().environment("TEXT", &"x".repeat(ENVIRONMENT_MAX - 3))],
+            &["has an environment of up to 4097 bytes"],
+        );
+    }
+
+    #[test]
+    fn attributes_of_tables_make_sense() {
+        let mut manifest = manifest(vec![sell()]);
+        manifest.tables = vec![
+            Table::new("orders", "id").time_to_live("id"),
+            Table::new("carts", ""),
+        ];
+        assert_manifest_complaints(
+            &manifest,
+            &[
+                "table `orders` has its partition key `id` as time to live",
+                "table `carts` has an attribute name of 0 bytes",
+            ],
+        );
+    }
+
+    #[test]
+    fn settings_of_a_stage_suit_aws() {
+        assert_stage_complaints(
+            "region: Frankfurt, account: '123', endpoint_url: localhost, memory_mb: 1, timeout_seconds: 901",
+            &[
+                "has `region: Frankfurt`, which is no region; write one like `eu-central-1`",
+                "has `account: 123`, which is no account ID",
+                "has `endpoint_url: localhost`, which is no URL",
+                "asks for 1 MB of memory",
+                "has a timeout of 901 s",
+            ],
+        );
+        for region in ["us-east-1", "us-gov-west-1", "eusc-de-east-1"] {
+            assert_stage_complaints(&format!("region: {region}"), &[]);
+        }
+    }
+
+    #[test]
+    fn tags_of_a_stage_suit_aws() {
+        assert_stage_complaints(
+            "tags: {app: x, 'aws:x': x, '': x, 'a#b': x}",
+            &[
+                "has a tag `` that is too long or empty",
+                "has a tag `a#b` with characters that AWS does not accept",
+                "sets the tag `app`, which every resource has already",
+                "sets the tag `aws:x`",
+            ],
+        );
+        let many: Vec<String> = (0..49).map(|number| format!("t{number}: x")).collect();
+        assert_stage_complaints(
+            &format!("tags: {{{}}}", many.join(", ")),
+            &["has 49 tags; keep at most 48"],
+        );
+    }
+
+    #[test]
+    fn the_bootstrap_stacks_name_is_taken() {
+        let bootstrap = Stages::parse("bootstrap:")
+            .unwrap()
+            .get("bootstrap")
+            .unwrap();
+        assert_parts(
+            &complaints(&manifest(vec![sell()]), &bootstrap),
+            &["stage `bootstrap` has the name of the stack with the artifact bucket"],
+        );
+    }
+}

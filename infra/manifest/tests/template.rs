@@ -1,0 +1,230 @@
+//! What must hold for the template and the policies of every stage, whatever the
+//! declaration says.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest::{App, Stages, app};
+use serde_json::Value;
+
+fn apps() -> Vec<App> {
+    let stages = Stages::parse(include_str!("../../stages.yaml")).unwrap();
+    stages
+        .names()
+        .map(|name| app().resolve(&stages.get(name).unwrap()).unwrap())
+        .collect()
+}
+
+fn template(app: &App) -> Value {
+    serde_yaml::from_str(&app.synth().template).unwrap()
+}
+
+/// The names that `value` refers to by `Ref`, `Fn::GetAtt` or `Fn::Sub`.
+fn references(value: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match (key.as_str(), value) {
+                    ("Ref", Value::String(name)) => {
+                        found.insert(name.clone());
+                    }
+                    ("Fn::GetAtt", Value::Array(path)) => {
+                        found.insert(path[0].as_str().unwrap().to_owned());
+                    }
+                    ("Fn::Sub", Value::String(text)) => {
+                        found.extend(
+                            text.split("${")
+                                .skip(1)
+                                .map(|rest| rest.split(['}', '.']).next().unwrap().to_owned()),
+                        );
+                    }
+                    _ => found.extend(references(value)),
+                }
+            }
+        }
+        Value::Array(items) => found.extend(items.iter().flat_map(references)),
+        _ => {}
+    }
+    found.retain(|name| !name.starts_with("AWS::"));
+    found
+}
+
+fn statements(policy: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(policy).unwrap();
+    policy["Statement"].as_array().unwrap().clone()
+}
+
+#[test]
+fn synthesis_is_deterministic() {
+    for (first, second) in apps().iter().zip(apps()) {
+        assert_eq!(first.synth(), second.synth());
+    }
+}
+
+#[test]
+fn every_reference_leads_to_a_resource_or_parameter() {
+    for app in apps() {
+        let template = template(&app);
+        let declared: BTreeSet<&String> = ["Resources", "Parameters"]
+            .iter()
+            .flat_map(|section| template[*section].as_object().unwrap().keys())
+            .collect();
+        for name in references(&template) {
+            assert!(declared.contains(&name), "{name} is not declared");
+        }
+    }
+}
+
+#[test]
+fn resources_do_not_depend_on_each_other_in_a_circle() {
+    for app in apps() {
+        let template = template(&app);
+        let resources = template["Resources"].as_object().unwrap();
+        let mut waiting: BTreeMap<&String, BTreeSet<String>> = resources
+            .iter()
+            .map(|(logical_id, resource)| {
+                let explicit = resource["DependsOn"].as_array().into_iter().flatten();
+                let explicit = explicit.map(|name| name.as_str().unwrap().to_owned());
+                let mut needs: BTreeSet<String> =
+                    references(resource).into_iter().chain(explicit).collect();
+                needs.retain(|name| resources.contains_key(name));
+                (logical_id, needs)
+            })
+            .collect();
+        while !waiting.is_empty() {
+            let ready: Vec<&String> = waiting
+                .iter()
+                .filter(|(_, needs)| needs.iter().all(|name| !waiting.contains_key(name)))
+                .map(|(logical_id, _)| *logical_id)
+                .collect();
+            assert!(!ready.is_empty(), "a circle among {:?}", waiting.keys());
+            for logical_id in ready {
+                waiting.remove(logical_id);
+            }
+        }
+    }
+}
+
+#[test]
+fn policies_are_the_same_on_every_stage_and_part_of_the_template() {
+    let apps = apps();
+    for app in &apps {
+        let assembly = app.synth();
+        assert_eq!(assembly.policies, apps[0].synth().policies);
+
+        let template = template(app);
+        let embedded: Vec<&Value> = template["Resources"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter(|resource| resource["Type"] == "AWS::IAM::Role")
+            .map(|role| &role["Properties"]["Policies"][0]["PolicyDocument"])
+            .collect();
+        assert_eq!(embedded.len(), assembly.policies.len());
+        for policy in assembly.policies.values() {
+            let policy: Value = serde_json::from_str(policy).unwrap();
+            assert!(embedded.contains(&&policy));
+        }
+    }
+}
+
+#[test]
+fn policies_grant_single_actions_and_no_more_than_logs_without_a_grant() {
+    for app in apps() {
+        for (function, policy) in app.synth().policies {
+            let statements = statements(&policy);
+            for statement in &statements {
+                assert_eq!(statement["Effect"], "Allow", "{function}");
+                for action in statement["Action"].as_array().unwrap() {
+                    let action = action.as_str().unwrap();
+                    assert!(!action.contains('*'), "{function}: {action}");
+                    assert_ne!(action, "logs:CreateLogGroup", "{function}");
+                }
+                if statement["Resource"] == "*" {
+                    assert_eq!(
+                        statement["Action"],
+                        serde_json::json!(["rekognition:DetectLabels"]),
+                        "{function}"
+                    );
+                }
+            }
+            let sids: BTreeSet<&str> = statements
+                .iter()
+                .map(|statement| statement["Sid"].as_str().unwrap())
+                .collect();
+            assert_eq!(sids.len(), statements.len(), "{function}: Sids repeat");
+        }
+    }
+}
+
+#[test]
+fn production_keeps_data_and_other_stages_do_not() {
+    for app in apps() {
+        let template = template(&app);
+        for (logical_id, resource) in template["Resources"].as_object().unwrap() {
+            let production = app.stage().production;
+            let (deletion, replacement) = match resource["Type"].as_str().unwrap() {
+                "AWS::S3::Bucket" if production => ("RetainExceptOnCreate", "Retain"),
+                "AWS::DynamoDB::Table" if production => ("Retain", "Retain"),
+                "AWS::S3::Bucket" | "AWS::DynamoDB::Table" => ("Delete", "Delete"),
+                _ => continue,
+            };
+            assert_eq!(resource["DeletionPolicy"], deletion, "{logical_id}");
+            assert_eq!(resource["UpdateReplacePolicy"], replacement, "{logical_id}");
+            if resource["Type"] == "AWS::DynamoDB::Table" {
+                let properties = &resource["Properties"];
+                assert_eq!(properties["DeletionProtectionEnabled"], production);
+                assert_eq!(
+                    properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"],
+                    production
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn outputs_tell_what_the_environment_and_the_failure_queues_are() {
+    for app in apps() {
+        let template = template(&app);
+        let outputs: BTreeSet<&str> = template["Outputs"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let variables = app.env_outputs();
+        let queues: BTreeSet<String> = app
+            .functions()
+            .filter_map(manifest::Function::failure_queue_output)
+            .collect();
+        let promised: BTreeSet<&str> = variables
+            .keys()
+            .chain(&queues)
+            .map(String::as_str)
+            .collect();
+        assert_eq!(outputs, promised);
+        assert_eq!(variables["MediaBucketName"], "MEDIA_BUCKET_NAME");
+        assert_eq!(variables["ApiUrl"], "API_URL");
+    }
+}
+
+#[test]
+fn parameters_are_the_artifact_bucket_and_a_key_for_each_function() {
+    for app in apps() {
+        let template = template(&app);
+        let parameters: BTreeSet<String> = template["Parameters"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
+        let promised: BTreeSet<String> = app
+            .functions()
+            .map(manifest::Function::code_parameter)
+            .chain(["ArtifactBucket".to_owned()])
+            .collect();
+        assert_eq!(parameters, promised);
+    }
+}
