@@ -1,1 +1,393 @@
-//! Placeholder.
+//! What the acceptance tests share: a local stage of their own, and the tools that a user has.
+//!
+//! Nothing here knows how the stage works: it is started by the `xtask` binary, found by its
+//! `env` verb, and reached by the AWS CLI and HTTP.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A start may have to compile the AWS SDK first.
+const START_PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+/// How long the effect of an event may take: a cold start and retries included.
+pub const EVENT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The workspace's root.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// The built `xtask`, built now if it is not.
+pub fn xtask_program() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(workspace())
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--message-format",
+            "json",
+        ])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "xtask cannot be built");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|message| message["target"]["name"] == "xtask" && message["executable"].is_string())
+        .map(|message| PathBuf::from(message["executable"].as_str().unwrap()))
+        .expect("cargo names the executable")
+}
+
+/// A command of the built `xtask` that sees nothing of the AWS configuration of this machine.
+pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear();
+    for kept in [
+        "PATH",
+        "HOME",
+        "CARGO",
+        "CARGO_HOME",
+        "CARGO_TARGET_DIR",
+        "RUSTUP_HOME",
+        "TMPDIR",
+    ] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    for (name, value) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PIP_") {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// A running local stage. Dropping it stops it.
+pub struct Stage {
+    program: PathBuf,
+    process: Child,
+    directory: TempDir,
+    log: PathBuf,
+    aws: PathBuf,
+    /// What `xtask env` gave.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// Starts a stage on free ports and waits until it is ready.
+    pub fn start() -> Self {
+        let program = xtask_program();
+        let directory = TempDir::new().unwrap();
+        let log = directory.path().join("xtask-local.log");
+        let (port, aws_port) = (free_port().to_string(), two_free_ports().to_string());
+        let output = File::create(&log).unwrap();
+        let process = xtask(
+            &program,
+            &["local", "--port", &port, "--aws-port", &aws_port],
+        )
+        .env("XTASK_LOCAL_DIR", directory.path())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap();
+        let mut stage = Self {
+            program,
+            process,
+            log,
+            directory,
+            aws: PathBuf::new(),
+            variables: BTreeMap::new(),
+        };
+        let started = Instant::now();
+        while !stage.directory.path().join("stage.json").exists() {
+            if let Some(status) = stage.process.try_wait().unwrap() {
+                panic!("the stage ended ({status}):\n{}", stage.log());
+            }
+            assert!(
+                started.elapsed() < START_PATIENCE,
+                "the stage is not ready:\n{}",
+                stage.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        stage.variables = serde_json::from_str(&stage.xtask_ok(&["env", "--json"])).unwrap();
+        stage.aws = aws_cli();
+        stage
+    }
+
+    /// What the stage printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The process that runs the stage.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The value of one of `xtask env`'s variables.
+    pub fn variable(&self, name: &str) -> &str {
+        self.variables
+            .get(name)
+            .unwrap_or_else(|| panic!("`xtask env` does not set {name}"))
+    }
+
+    /// A verb of the built `xtask`, for this stage.
+    pub fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = xtask(&self.program, arguments);
+        command
+            .env("XTASK_STAGE", "local")
+            .env("XTASK_LOCAL_DIR", self.directory.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The standard output of a verb that must succeed.
+    pub fn xtask_ok(&self, arguments: &[&str]) -> String {
+        succeed(&mut self.xtask(arguments))
+    }
+
+    /// An AWS CLI command, for this stage.
+    pub fn aws(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.aws);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_PAGER", "")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("LC_ALL", "C.UTF-8")
+            .envs(&self.variables)
+            .stdin(Stdio::null());
+        // Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
+        if arguments.first() == Some(&"sqs") {
+            command.args(["--endpoint-url", self.variable("AWS_ENDPOINT_URL")]);
+        }
+        command
+    }
+
+    /// The standard output of an AWS CLI command that must succeed.
+    pub fn aws_ok(&self, arguments: &[&str]) -> String {
+        succeed(&mut self.aws(arguments))
+    }
+
+    /// The JSON that an AWS CLI command prints.
+    pub fn aws_json(&self, arguments: &[&str]) -> Value {
+        let output = self.aws_ok(arguments);
+        if output.trim().is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&output).unwrap()
+    }
+
+    /// The message of an AWS CLI command that must fail.
+    pub fn aws_error(&self, arguments: &[&str]) -> String {
+        let output = self.aws(arguments).output().unwrap();
+        assert!(!output.status.success(), "aws {arguments:?} succeeded");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// `GET` on the HTTP API; the path and query are sent as they are.
+    pub fn get(&self, path_and_query: &str) -> Reply {
+        http_get(&format!(
+            "{}{}",
+            self.variable("API_URL").trim_end_matches('/'),
+            path_and_query
+        ))
+    }
+
+    /// Uploads bytes under a key, by `aws s3api put-object`.
+    pub fn upload(&self, key: &str, body: &Path) {
+        self.aws_ok(&[
+            "s3api",
+            "put-object",
+            "--bucket",
+            self.variable("MEDIA_BUCKET_NAME"),
+            "--key",
+            key,
+            "--body",
+            body.to_str().unwrap(),
+        ]);
+    }
+
+    /// Asks the stage to stop as a supervisor would, and waits for its end.
+    pub fn stop(&mut self) {
+        signal("TERM", self.process.id());
+        let asked = Instant::now();
+        while self.process.try_wait().unwrap().is_none() {
+            assert!(
+                asked.elapsed() < Duration::from_secs(10),
+                "the stage does not stop:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what the stage printed:\n{}", self.log());
+        }
+        if self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
+            signal("TERM", self.process.id());
+        }
+        let _ = self.process.wait();
+    }
+}
+
+/// Sends a signal, by its name, to a process.
+pub fn signal(name: &str, process_id: u32) {
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), &process_id.to_string()])
+        .status();
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The `Content-Type` header.
+    pub content_type: String,
+    /// The `Next-Cursor` header.
+    pub next_cursor: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
+
+/// `GET` on any URL.
+pub fn http_get(url: &str) -> Reply {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into();
+    let mut response = agent
+        .get(url)
+        .call()
+        .unwrap_or_else(|error| panic!("GET {url}: {error}"));
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    Reply {
+        status: response.status().as_u16(),
+        content_type: header("content-type").unwrap_or_default(),
+        next_cursor: header("next-cursor"),
+        body: response.body_mut().read_to_string().unwrap(),
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(
+            started.elapsed() < EVENT_PATIENCE,
+            "{what}: not within {} s",
+            EVENT_PATIENCE.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Runs a command that must succeed; returns its standard output.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}",
+        both(&output)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command printed on both streams.
+pub fn both(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The AWS CLI of the local stage's virtual environment.
+fn aws_cli() -> PathBuf {
+    stage_tools().aws()
+}
+
+/// The Python of the local stage's virtual environment; it has botocore.
+pub fn python() -> PathBuf {
+    stage_tools().python()
+}
+
+fn stage_tools() -> local::StageTools {
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(directory) => workspace().join(directory),
+        None => workspace().join("target"),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(local::StageTools::prepare(
+            &target.join("python/stage"),
+            |_| {},
+        ))
+        .unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A free port whose successor is free too.
+fn two_free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}

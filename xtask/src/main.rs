@@ -1,2 +1,40 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: builds, packages, deploys, runs and deletes the app of this workspace.
+//!
+//! The command line ([`cli`]) is not the settings of a command ([`context`]), and neither
+//! is the command: one module per verb under [`verbs`]. What belongs to the app's
+//! infrastructure lives in `infra/`; this crate only composes it.
+
+mod build;
+mod cli;
+mod context;
+mod elf;
+mod error;
+mod package;
+mod stage_state;
+mod terminal;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::CliError;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return CliError::new(format!("could not start: {error}")).report(),
+    };
+    let ended = runtime.block_on(verbs::run(cli.verb));
+    // A build in another thread must not delay the end.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(error) => error.report(),
+    }
+}

@@ -1,8 +1,10 @@
 //! Artifacts: the bucket they live in and their upload by content.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use aws_sdk_s3::primitives::ByteStream;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
@@ -14,26 +16,16 @@ use crate::target::Target;
 const BUCKET_OUTPUT: &str = "ArtifactBucketName";
 
 /// A function's code, ready to upload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Artifact {
     /// The function's name in the manifest.
     pub function: String,
-    /// The zip.
-    pub zip: Vec<u8>,
+    /// The zip file.
+    pub zip: PathBuf,
+    /// The zip's size.
+    pub zip_bytes: u64,
     /// The zip's SHA-256, lower-case hexadecimal.
     pub sha256: String,
-}
-
-impl Artifact {
-    /// An artifact of these bytes.
-    pub fn new(function: impl Into<String>, zip: Vec<u8>) -> Self {
-        let sha256 = hex(&Sha256::digest(&zip));
-        Self {
-            function: function.into(),
-            zip,
-            sha256,
-        }
-    }
 }
 
 /// Where functions' code lies in the artifact bucket.
@@ -121,15 +113,14 @@ impl Target {
             }
             report(Progress::Uploading {
                 function: artifact.function.clone(),
-                bytes: artifact.zip.len() as u64,
+                bytes: artifact.zip_bytes,
             });
             published.uploaded += 1;
-            let request = self
-                .s3
-                .put_object()
-                .bucket(bucket)
-                .key(key)
-                .body(ByteStream::from(artifact.zip));
+            let zip = ByteStream::from_path(&artifact.zip).await.map_err(|error| {
+                Error::new(format!("could not read {}", artifact.zip.display()))
+                    .because(error.to_string())
+            })?;
+            let request = self.s3.put_object().bucket(bucket).key(key).body(zip);
             uploads.spawn(async move {
                 request.send().await.map_err(|error| {
                     Error::aws(&format!("upload the code of {}", artifact.function), &error)
@@ -175,7 +166,7 @@ impl Target {
         let key = format!(
             "templates/{}-{}.yaml",
             spec.name,
-            hex(&Sha256::digest(spec.template))
+            hex::encode(Sha256::digest(spec.template))
         );
         self.s3
             .put_object()
@@ -199,30 +190,5 @@ impl Target {
                 )
             }
         })
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_artifact_is_known_by_its_content() {
-        let artifact = Artifact::new("detect-labels", b"abc".to_vec());
-        assert_eq!(
-            artifact.sha256,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 }

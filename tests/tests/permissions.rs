@@ -1,0 +1,139 @@
+//! Each function may do what the manifest grants, and nothing else.
+//!
+//! The functions' own code never asks for more, so it is replaced by a probe that makes any
+//! call it is told to, with the credentials that its execution role gives it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::Write;
+use std::path::Path;
+
+use acceptance::Stage;
+use serde_json::{Value, json};
+
+/// A Lambda function in Python: its event names a call, its answer is the outcome's code.
+const PROBE: &str = r#"
+import json, os, urllib.request
+import botocore.exceptions, botocore.session
+
+api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+while True:
+    request = urllib.request.urlopen(api + "next")
+    call = json.load(request)
+    client = botocore.session.get_session().create_client(
+        call["service"], region_name=os.environ["AWS_REGION"], endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    try:
+        getattr(client, call["operation"])(**call["parameters"])
+        outcome = "allowed"
+    except botocore.exceptions.ClientError as error:
+        outcome = error.response["Error"]["Code"]
+    answer = api + request.headers["Lambda-Runtime-Aws-Request-Id"] + "/response"
+    urllib.request.urlopen(answer, json.dumps(outcome).encode()).read()
+"#;
+
+#[test]
+fn a_function_is_denied_what_its_policy_does_not_grant() {
+    let stage = Stage::start();
+    let (bucket, media, state) = (
+        stage.variable("MEDIA_BUCKET_NAME"),
+        stage.variable("MEDIA_TABLE_NAME"),
+        stage.variable("MEDIA_STATE_TABLE_NAME"),
+    );
+    let key = json!({"name": {"S": "probe"}});
+    let get_object = json!({"service": "s3", "operation": "get_object", "parameters": {"Bucket": bucket, "Key": "probe.txt"}});
+    let put_object = json!({"service": "s3", "operation": "put_object", "parameters": {"Bucket": bucket, "Key": "stolen.txt"}});
+    let get_state = json!({"service": "dynamodb", "operation": "get_item", "parameters": {"TableName": state, "Key": key}});
+    let scan =
+        json!({"service": "dynamodb", "operation": "scan", "parameters": {"TableName": media}});
+    let delete_item = json!({"service": "dynamodb", "operation": "delete_item", "parameters": {"TableName": media, "Key": key}});
+    let list_buckets = json!({"service": "s3", "operation": "list_buckets", "parameters": {}});
+
+    let body = tempfile::NamedTempFile::new().unwrap();
+    stage.upload("probe.txt", body.path());
+    let cases = [
+        (
+            "detect-labels",
+            [&get_object, &get_state].as_slice(),
+            [&put_object, &scan, &delete_item].as_slice(),
+        ),
+        (
+            "handle-object-created",
+            &[&get_object, &delete_item],
+            &[&put_object, &scan, &list_buckets],
+        ),
+        (
+            "handle-object-removed",
+            &[&delete_item],
+            &[&get_object, &put_object, &scan],
+        ),
+        (
+            "media-api",
+            &[&scan, &get_state],
+            &[&delete_item, &get_object, &put_object],
+        ),
+    ];
+    for (function, allowed, denied) in cases {
+        let probe = Probe::install(&stage, function);
+        for call in allowed {
+            assert_eq!(probe.ask(call), "allowed", "{function}: {call}");
+        }
+        for call in denied {
+            let outcome = probe.ask(call);
+            assert!(
+                outcome.starts_with("AccessDenied"),
+                "{function}: {call} gave {outcome}"
+            );
+        }
+    }
+}
+
+struct Probe<'a> {
+    stage: &'a Stage,
+    function: &'a str,
+}
+
+impl<'a> Probe<'a> {
+    /// Replaces a function's code; its role stays.
+    fn install(stage: &'a Stage, function: &'a str) -> Self {
+        let physical_name = format!("media-query-local-{function}");
+        let zip = tempfile::NamedTempFile::new().unwrap();
+        write_bootstrap(zip.path());
+        stage.aws_ok(&[
+            "lambda",
+            "update-function-code",
+            "--function-name",
+            &physical_name,
+            "--zip-file",
+            &format!("fileb://{}", zip.path().display()),
+        ]);
+        stage.aws_ok(&[
+            "lambda",
+            "wait",
+            "function-updated",
+            "--function-name",
+            &physical_name,
+        ]);
+        Self { stage, function }
+    }
+
+    fn ask(&self, call: &Value) -> String {
+        let event = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(event.path(), call.to_string()).unwrap();
+        let answer = self.stage.xtask_ok(&[
+            "invoke",
+            self.function,
+            "--payload",
+            event.path().to_str().unwrap(),
+        ]);
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+}
+
+fn write_bootstrap(zip: &Path) {
+    let script = format!("#!{}{PROBE}", acceptance::python().display());
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(zip).unwrap());
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+    writer.start_file("bootstrap", options).unwrap();
+    writer.write_all(script.as_bytes()).unwrap();
+    writer.finish().unwrap();
+}

@@ -1,0 +1,184 @@
+//! Builds the functions with cargo.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use manifest::Architecture;
+use serde::Deserialize;
+use xshell::{Shell, cmd};
+
+use crate::context::Workspace;
+use crate::error::{CliError, Result};
+
+/// How functions are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For the local stage: the profile that everything else in the workspace uses, so
+    /// that dependencies are compiled once.
+    Dev,
+    /// For AWS: small and quick to start.
+    Lambda,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Lambda => "lambda",
+        }
+    }
+}
+
+/// A message of `cargo build --message-format=json`; other kinds have other fields.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Builds packages whose binaries have the packages' names; returns the executables.
+/// Cargo's own progress goes to standard error.
+pub(crate) fn build(
+    workspace: &Workspace,
+    packages: &[&str],
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let shell = Shell::new()?;
+    let _directory = shell.push_dir(workspace.root());
+    // Paths of this machine would make the bytes depend on where the source lies.
+    let _flags = (profile == Profile::Lambda).then(|| {
+        shell.push_env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!(
+                "--remap-path-prefix={}=/src\x1f--remap-path-prefix={}=/cargo",
+                workspace.root().display(),
+                workspace.cargo_home().display()
+            ),
+        )
+    });
+    let cargo = workspace.cargo();
+    let profile_name = profile.name();
+    let selected: Vec<String> = packages
+        .iter()
+        .map(|package| format!("--package={package}"))
+        .collect();
+    let target = cross_target(profile, architecture)?;
+    let messages = cmd!(
+        shell,
+        "{cargo} build --profile {profile_name} {selected...} {target...} --message-format json-render-diagnostics"
+    )
+    .quiet()
+    .read()
+    .map_err(|_| CliError::new("the functions could not be built").hint("cargo's messages above say why"))?;
+    let executables: BTreeMap<String, PathBuf> = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter_map(|message| Some((message.target?.name, message.executable?)))
+        .filter(|(name, _)| packages.contains(&name.as_str()))
+        .collect();
+    match packages
+        .iter()
+        .find(|package| !executables.contains_key(**package))
+    {
+        None => Ok(executables),
+        Some(missing) => Err(CliError::new(format!(
+            "package {missing} has no binary named {missing}"
+        ))
+        .hint("a function's package, binary and name in the manifest are the same")),
+    }
+}
+
+/// Cargo's `--target` arguments: none when this machine's own will do.
+fn cross_target(profile: Profile, architecture: Architecture) -> Result<Vec<String>> {
+    if profile == Profile::Dev || (cfg!(target_os = "linux") && architecture == Architecture::HOST)
+    {
+        return Ok(Vec::new());
+    }
+    Err(CliError::misuse(format!(
+        "functions for {} cannot be built on this machine yet",
+        architecture.as_str()
+    ))
+    .hint(format!(
+        "set `architecture: {}` for the stage in infra/stages.yaml and build on Linux; or run `cargo xtask local`",
+        Architecture::HOST.as_str()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::process::Command;
+
+    use super::*;
+    use crate::context::LOCAL;
+
+    /// The features of every dependency when cargo builds these packages together.
+    fn features(workspace: &Workspace, packages: &[&str]) -> BTreeMap<String, String> {
+        let output = Command::new(workspace.cargo())
+            .current_dir(workspace.root())
+            .args([
+                "tree",
+                "--edges",
+                "normal,build",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}|{f}",
+            ])
+            .args(packages.iter().flat_map(|package| ["--package", package]))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut features: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let (package, enabled) = line
+                .trim_end_matches(" (*)")
+                .split_once('|')
+                .unwrap_or((line, ""));
+            features
+                .entry(package.to_owned())
+                .or_default()
+                .push(enabled.to_owned());
+        }
+        features
+            .into_iter()
+            .map(|(package, mut enabled)| {
+                enabled.sort();
+                enabled.dedup();
+                (package, enabled.join(" and "))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn functions_and_this_program_share_their_dependencies_features() {
+        let workspace = Workspace::new();
+        let app = workspace.app(LOCAL).unwrap();
+        let ours = features(&workspace, &["xtask"]);
+        let functions: Vec<&str> = crate::package::local_packages(&app);
+        let theirs = features(&workspace, &functions);
+        let different: Vec<String> = ours
+            .iter()
+            .filter_map(|(package, enabled)| Some((package, enabled, theirs.get(package)?)))
+            .filter(|(_, enabled, other)| enabled != other)
+            .map(|(package, enabled, other)| {
+                format!("{package}: xtask has [{enabled}], the local stage [{other}]")
+            })
+            .collect();
+        assert!(
+            different.is_empty(),
+            "these are compiled twice:\n{}",
+            different.join("\n")
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! From the command line to what a command works with: the workspace, the resolved app,
+//! and where its stage lives.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use deploy::{Outputs, Settings, Target};
+use local::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+use manifest::{App, Function, Stages};
+
+use crate::cli::StageArgs;
+use crate::error::{AboutFile, CliError, Result};
+use crate::stage_state::StageState;
+
+/// The stage that runs on this machine.
+pub(crate) const LOCAL: &str = "local";
+
+/// The environment variable with the HTTP API's URL.
+pub(crate) const API_URL: &str = "API_URL";
+
+/// This cargo workspace.
+#[derive(Debug, Clone)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this program was built from.
+    pub(crate) fn new() -> Self {
+        // Cargo sets the variable for `cargo run`; a binary started by hand knows where it
+        // was built.
+        let manifest_dir = std::env::var("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+        let root = Path::new(&manifest_dir)
+            .ancestors()
+            .nth(1)
+            .unwrap_or(Path::new("."))
+            .to_owned();
+        Self { root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where everything that is built or downloaded goes.
+    pub(crate) fn target(&self) -> PathBuf {
+        match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(directory) => self.root.join(directory),
+            None => self.root.join("target"),
+        }
+    }
+
+    /// The cargo that runs this program.
+    pub(crate) fn cargo(&self) -> String {
+        std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+    }
+
+    /// Where cargo keeps the sources of dependencies.
+    pub(crate) fn cargo_home(&self) -> PathBuf {
+        std::env::var_os("CARGO_HOME").map_or_else(
+            || std::env::home_dir().unwrap_or_default().join(".cargo"),
+            PathBuf::from,
+        )
+    }
+
+    /// The stages of `infra/stages.yaml`.
+    pub(crate) fn stages(&self) -> Result<Stages> {
+        let path = self.root.join("infra/stages.yaml");
+        let text = std::fs::read_to_string(&path).about("read", &path)?;
+        Stages::parse(&text).map_err(|error| CliError::new(format!("infra/{error}")))
+    }
+
+    /// The app, resolved for a stage.
+    pub(crate) fn app(&self, stage: &str) -> Result<App> {
+        let stage = self.stages()?.get(stage).map_err(CliError::misuse)?;
+        manifest::app().resolve(&stage).map_err(|violations| {
+            let list: Vec<String> = violations
+                .iter()
+                .map(|violation| format!("\n  - {violation}"))
+                .collect();
+            CliError::new(format!(
+                "the manifest cannot be deployed to stage {}:{}",
+                stage.name,
+                list.concat()
+            ))
+            .hint(
+                "the app is declared in infra/manifest/src/app.rs, its stages in infra/stages.yaml",
+            )
+        })
+    }
+}
+
+/// A stage, and where it lives.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) workspace: Workspace,
+    pub(crate) app: App,
+    /// Set for the local stage.
+    pub(crate) local: Option<StageState>,
+}
+
+impl Context {
+    /// Resolves the stage that the command line names. The local stage must be running.
+    pub(crate) fn load(stage: &StageArgs) -> Result<Self> {
+        let workspace = Workspace::new();
+        let app = workspace.app(&stage.stage)?;
+        let local = (stage.stage == LOCAL)
+            .then(|| StageState::of_running(&workspace))
+            .transpose()?;
+        Ok(Self {
+            workspace,
+            app,
+            local,
+        })
+    }
+
+    /// Connects to the stage's account.
+    pub(crate) async fn connect(&self) -> Result<Target> {
+        Ok(Target::connect(&self.settings()).await?)
+    }
+
+    fn settings(&self) -> Settings {
+        let stage = self.app.stage();
+        let settings = Settings {
+            region: stage.region.clone(),
+            endpoint_url: stage.endpoint_url.clone(),
+            account: stage.account.clone(),
+            static_credentials: None,
+        };
+        match &self.local {
+            None => settings,
+            Some(local) => Settings {
+                endpoint_url: Some(local.endpoint_url()),
+                static_credentials: Some((
+                    ROOT_ACCESS_KEY_ID.to_owned(),
+                    ROOT_SECRET_ACCESS_KEY.to_owned(),
+                )),
+                ..settings
+            },
+        }
+    }
+
+    /// The function of this name.
+    pub(crate) fn function(&self, name: &str) -> Result<&Function> {
+        self.app
+            .functions()
+            .find(|function| function.name() == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.app.functions().map(Function::name).collect();
+                let error = CliError::misuse(format!("there is no function `{name}`"));
+                match nearest(name, &names) {
+                    Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                    None => error.hint(format!("the functions are: {}", names.join(", "))),
+                }
+            })
+    }
+
+    /// The app's environment variables: what functions see, and the API's URL.
+    pub(crate) fn variables(&self, outputs: &Outputs) -> BTreeMap<String, String> {
+        let mut variables: BTreeMap<String, String> = self
+            .app
+            .env_outputs()
+            .into_iter()
+            .filter_map(|(output, variable)| Some((variable, outputs.get(&output)?.clone())))
+            .collect();
+        if let Some(local) = &self.local
+            && let Some(url) = variables.get_mut(API_URL)
+        {
+            *url = local.api_url();
+        }
+        variables
+    }
+
+    /// The outputs of the deployed stack.
+    pub(crate) async fn outputs(&self, target: &Target) -> Result<Outputs> {
+        let stack = self.app.stack_name();
+        target
+            .outputs(&stack)
+            .await?
+            .ok_or_else(|| self.not_deployed())
+    }
+
+    /// The error that nothing is deployed.
+    pub(crate) fn not_deployed(&self) -> CliError {
+        let stage = &self.app.stage().name;
+        CliError::new(format!(
+            "stage {stage} is not deployed: there is no stack {}",
+            self.app.stack_name()
+        ))
+        .hint(format!("deploy it: cargo xtask deploy --stage {stage}"))
+    }
+}
+
+/// The candidate most like what was typed, if any is like it.
+fn nearest<'a>(typed: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(typed, candidate), *candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_recognised_and_a_strange_one_is_not() {
+        let names = ["detect-labels", "handle-object-created", "media-api"];
+        assert_eq!(nearest("detect_labels", &names), Some("detect-labels"));
+        assert_eq!(nearest("detectlabel", &names), Some("detect-labels"));
+        assert_eq!(nearest("xyzzy", &names), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! How a command fails: one line that says what and why, one that says what next.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use anstream::eprintln;
+
+use crate::terminal::{BOLD, CYAN, RED};
+
+/// The result of a command's step.
+pub(crate) type Result<T> = std::result::Result<T, CliError>;
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    message: String,
+    hint: Option<String>,
+    misuse: bool,
+}
+
+impl CliError {
+    /// The command could not do its work: exit code 1.
+    pub(crate) fn new(message: impl Display) -> Self {
+        Self {
+            message: message.to_string(),
+            hint: None,
+            misuse: false,
+        }
+    }
+
+    /// The command was asked for something that makes no sense: exit code 2.
+    pub(crate) fn misuse(message: impl Display) -> Self {
+        Self {
+            misuse: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Says what the error is about.
+    pub(crate) fn about(mut self, context: impl Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// Prints the error and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("{RED}error{RED:#}{BOLD}:{BOLD:#} {}", self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("{CYAN}hint{CYAN:#}{BOLD}:{BOLD:#} {hint}");
+        }
+        ExitCode::from(if self.misuse { 2 } else { 1 })
+    }
+}
+
+impl From<deploy::Error> for CliError {
+    fn from(error: deploy::Error) -> Self {
+        let refused = error.kind() == deploy::Kind::NotApproved;
+        let cli_error = if refused {
+            Self::misuse(&error)
+        } else {
+            Self::new(&error)
+        };
+        match error.next_step() {
+            Some(hint) => cli_error.hint(hint),
+            None => cli_error,
+        }
+    }
+}
+
+impl From<local::Error> for CliError {
+    fn from(error: local::Error) -> Self {
+        Self::new(&error).hint(error.hint())
+    }
+}
+
+impl From<xshell::Error> for CliError {
+    fn from(error: xshell::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+/// Says which file an input or output error is about.
+pub(crate) trait AboutFile<T> {
+    /// `doing` completes "could not …".
+    fn about(self, doing: &str, path: &std::path::Path) -> Result<T>;
+}
+
+impl<T> AboutFile<T> for std::io::Result<T> {
+    fn about(self, doing: &str, path: &std::path::Path) -> Result<T> {
+        self.map_err(|error| {
+            CliError::new(format!("could not {doing} {}: {error}", path.display()))
+        })
+    }
+}

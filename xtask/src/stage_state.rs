@@ -1,0 +1,79 @@
+//! What other commands must know of the local stage that runs in another terminal.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Workspace;
+use crate::error::{AboutFile, CliError, Result};
+
+/// The folder of the local stage's files, when not `target/local`: several stages can run
+/// from one checkout, for example one of a developer and one of the tests.
+pub(crate) const LOCAL_DIR_VARIABLE: &str = "XTASK_LOCAL_DIR";
+
+/// Where a running local stage answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StageState {
+    pub(crate) process_id: u32,
+    pub(crate) api_port: u16,
+    pub(crate) aws_port: u16,
+    pub(crate) rekognition_port: u16,
+}
+
+impl StageState {
+    /// The folder of the local stage's files.
+    pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
+        match std::env::var_os(LOCAL_DIR_VARIABLE) {
+            Some(directory) => directory.into(),
+            None => workspace.target().join("local"),
+        }
+    }
+
+    fn file(workspace: &Workspace) -> PathBuf {
+        Self::directory(workspace).join("stage.json")
+    }
+
+    /// The running stage.
+    pub(crate) fn of_running(workspace: &Workspace) -> Result<Self> {
+        Self::read(workspace).ok_or_else(|| {
+            CliError::new("the local stage is not running")
+                .hint("start it in another terminal: cargo xtask local")
+        })
+    }
+
+    /// What the last stage wrote, if it still answers.
+    fn read(workspace: &Workspace) -> Option<Self> {
+        let text = fs::read(Self::file(workspace)).ok()?;
+        let state: Self = serde_json::from_slice(&text).ok()?;
+        std::net::TcpStream::connect(("127.0.0.1", state.aws_port)).ok()?;
+        Some(state)
+    }
+
+    /// Tells other commands.
+    pub(crate) fn write(&self, workspace: &Workspace) -> Result<()> {
+        let file = Self::file(workspace);
+        let text = serde_json::to_vec_pretty(self).map_err(CliError::new)?;
+        fs::write(&file, text).about("write", &file)
+    }
+
+    /// Tells other commands that the stage has ended.
+    pub(crate) fn remove(workspace: &Workspace) {
+        let _ = fs::remove_file(Self::file(workspace));
+    }
+
+    /// The AWS endpoint.
+    pub(crate) fn endpoint_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.aws_port)
+    }
+
+    /// The Rekognition endpoint.
+    pub(crate) fn rekognition_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rekognition_port)
+    }
+
+    /// The HTTP API.
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.api_port)
+    }
+}

@@ -1,0 +1,122 @@
+//! What a user sees: results go to standard output, progress to standard error; colour and
+//! moving lines only on a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use anstream::eprintln;
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::{CliError, Result};
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A line of progress in cargo's manner: what happens, then to what.
+pub(crate) fn status(verb: &str, what: impl std::fmt::Display) {
+    eprintln!("{GREEN}{verb:>12}{GREEN:#} {what}");
+}
+
+/// Prints what the parts of the local stage tell while it runs, such as a line per request.
+pub(crate) fn show_requests() {
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time();
+    let ours = tracing_subscriber::filter::Targets::new()
+        .with_target("local", tracing_subscriber::filter::LevelFilter::INFO);
+    // Fails only if there is a subscriber already.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(ours)
+        .try_init();
+}
+
+/// A warning.
+pub(crate) fn warn(what: impl std::fmt::Display) {
+    eprintln!("{YELLOW}warning{YELLOW:#}{BOLD}:{BOLD:#} {what}");
+}
+
+/// A line that is shown while something runs and replaced when it moves on; without a
+/// terminal, nothing: the events themselves are printed as lines.
+pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner:>12.green} {msg} {elapsed:.dim}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(message.into());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Asks a yes-or-no question. Without a terminal nobody can answer, and that is a no.
+pub(crate) fn confirm(question: &str, flag: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::misuse(format!(
+            "{question} Nobody can answer: standard input is not a terminal"
+        ))
+        .hint(format!("pass {flag} to say yes beforehand")));
+    }
+    anstream::eprint!("{YELLOW}{question}{YELLOW:#} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| CliError::new(format!("could not read the answer: {error}")))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(CliError::new("stopped: nothing was changed"))
+    }
+}
+
+/// Bytes as people read them.
+pub(crate) fn human_bytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+    let bytes = bytes as f64;
+    match bytes {
+        b if b < 1e3 => format!("{b} B"),
+        b if b < 1e6 => format!("{:.0} KB", b / 1e3),
+        b => format!("{:.2} MB", b / 1e6),
+    }
+}
+
+/// Prints rows in aligned columns on standard output.
+pub(crate) fn table(rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            match widths.get_mut(column) {
+                Some(width) => *width = (*width).max(cell.chars().count()),
+                None => widths.push(cell.chars().count()),
+            }
+        }
+    }
+    for row in rows {
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        println!("{}", line.join("  ").trim_end());
+    }
+}
+
+/// Prints a value as JSON on standard output.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::new(format!("could not write JSON: {error}")))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! One module per verb.
+
+mod bench;
+mod ci;
+mod delete;
+mod deploy;
+mod env;
+mod gen_policy;
+mod info;
+mod invoke;
+mod local;
+mod logs;
+mod package;
+mod synth;
+mod url;
+
+use std::process::ExitCode;
+
+use crate::cli::Verb;
+use crate::error::Result;
+
+/// Runs a verb; the exit code is that of a command which the verb ran, if it ran one.
+pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Synth(args) => synth::run(&args)?,
+        Verb::GenPolicy(args) => gen_policy::run(&args)?,
+        Verb::Package(args) => package::run(&args)?,
+        Verb::Deploy(args) => deploy::run(&args).await?,
+        Verb::Delete(args) => delete::run(&args).await?,
+        Verb::Invoke(args) => return invoke::run(&args).await,
+        Verb::Logs(args) => logs::run(&args).await?,
+        Verb::Url(args) => url::run(&args).await?,
+        Verb::Info(args) => info::run(&args).await?,
+        Verb::Env(args) => env::run(&args).await?,
+        Verb::Local(args) => return local::run(args).await,
+        Verb::Bench(args) => bench::run(&args).await?,
+        Verb::Ci => ci::run().await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

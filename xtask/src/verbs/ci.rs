@@ -1,0 +1,64 @@
+//! `ci`: every check, in the order in which they are quick to fail.
+
+use local::CheckTools;
+use xshell::{Shell, cmd};
+
+use crate::cli;
+use crate::context::Workspace;
+use crate::error::{AboutFile, Result};
+use crate::terminal::status;
+use crate::verbs::gen_policy;
+
+pub(crate) async fn run() -> Result<()> {
+    let workspace = Workspace::new();
+    let shell = Shell::new()?;
+    let _directory = shell.push_dir(workspace.root());
+    let cargo = workspace.cargo();
+
+    status("Checking", "format");
+    cmd!(shell, "{cargo} fmt --all --check").quiet().run()?;
+    status("Checking", "policies");
+    gen_policy::run(&cli::GenPolicy { check: true })?;
+    lint_templates(&workspace, &shell).await?;
+    status("Checking", "lints");
+    cmd!(
+        shell,
+        "{cargo} clippy --workspace --all-targets -- --deny warnings"
+    )
+    .quiet()
+    .run()?;
+    status("Testing", "the workspace");
+    cmd!(shell, "{cargo} test --workspace").quiet().run()?;
+    status("Passed", "every check");
+    Ok(())
+}
+
+/// cfn-lint on the template of every stage: neither errors nor warnings.
+async fn lint_templates(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    let python = workspace.target().join("python/checks");
+    let tools = CheckTools::prepare(&python, |line| status("Installing", line)).await?;
+    let cfn_lint = tools.cfn_lint();
+    let directory = workspace.target().join("synth");
+    std::fs::create_dir_all(&directory).about("create", &directory)?;
+    let mut templates = Vec::new();
+    for stage in workspace.stages()?.names() {
+        let template = directory.join(format!("{stage}.yaml"));
+        std::fs::write(&template, workspace.app(stage)?.synth().template)
+            .about("write", &template)?;
+        templates.push(template);
+    }
+    let bootstrap = directory.join("bootstrap.yaml");
+    std::fs::write(&bootstrap, manifest::bootstrap_template()).about("write", &bootstrap)?;
+    templates.push(bootstrap);
+    status(
+        "Checking",
+        format!("{} templates with cfn-lint", templates.len()),
+    );
+    cmd!(
+        shell,
+        "{cfn_lint} --non-zero-exit-code informational {templates...}"
+    )
+    .quiet()
+    .run()?;
+    Ok(())
+}

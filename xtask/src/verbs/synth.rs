@@ -1,0 +1,33 @@
+//! `synth`: the template, as CloudFormation will see it.
+
+use std::fs;
+
+use crate::cli;
+use crate::context::Workspace;
+use crate::error::{AboutFile, Result};
+use crate::terminal::status;
+
+pub(crate) fn run(args: &cli::Synth) -> Result<()> {
+    let assembly = Workspace::new().app(&args.stage.stage)?.synth();
+    let Some(directory) = &args.out else {
+        print!("{}", assembly.template);
+        return Ok(());
+    };
+    let policies = directory.join("policies");
+    fs::create_dir_all(&policies).about("create", &policies)?;
+    let template = directory.join("template.yaml");
+    fs::write(&template, &assembly.template).about("write", &template)?;
+    for (function, policy) in &assembly.policies {
+        let file = policies.join(format!("{function}.json"));
+        fs::write(&file, policy).about("write", &file)?;
+    }
+    status(
+        "Wrote",
+        format!(
+            "{} and {} policies",
+            template.display(),
+            assembly.policies.len()
+        ),
+    );
+    Ok(())
+}
