@@ -1,2 +1,27 @@
-//! Placeholder.
-fn main() {}
+//! Starts the function: see the library for what it does.
+
+use std::process::ExitCode;
+
+use detect_labels::DetectLabels;
+use lambda_runtime::Error;
+use media::dynamodb::{DynamoCatalogue, Tables};
+use media::rekognition::RekognitionDetector;
+use media::runtime::{self, Aws, Environment, Service};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    runtime::run(start()).await
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let function = DetectLabels {
+        bucket: environment.bucket()?,
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        detector: RekognitionDetector::new(&aws),
+    };
+    aws.open_connections(&[Service::DynamoDb, Service::Rekognition])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}

@@ -31,7 +31,7 @@ use crate::catalogue::{
 use crate::detector::Failure;
 use crate::key::ObjectKey;
 use crate::media_type::{MediaType, UnknownMediaType};
-use crate::runtime::{Aws, Service};
+use crate::runtime::{Aws, Environment, MissingVariable, Service};
 use crate::sequencer::Sequencer;
 use crate::service_error::describe;
 
@@ -56,6 +56,16 @@ pub struct Tables {
     pub media: String,
     /// Holds the states.
     pub state: String,
+}
+
+impl Tables {
+    /// The tables that the stack's variables name.
+    pub fn named_by(environment: &Environment) -> Result<Self, MissingVariable> {
+        Ok(Self {
+            media: environment.require("MEDIA_TABLE_NAME")?,
+            state: environment.require("MEDIA_STATE_TABLE_NAME")?,
+        })
+    }
 }
 
 /// The catalogue in two DynamoDB tables.
@@ -446,7 +456,6 @@ fn to_state(attributes: &Attributes) -> Result<State, CatalogueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Environment;
     use crate::testing::{Wire, check_catalogue};
     use serde_json::{Value, json};
 
@@ -906,10 +915,7 @@ mod tests {
     #[ignore = "needs DynamoDB, named by the environment variables of a stage"]
     async fn dynamodb_keeps_the_contract() {
         let environment = Environment::of_process();
-        let tables = Tables {
-            media: environment.require("MEDIA_TABLE_NAME").unwrap(),
-            state: environment.require("MEDIA_STATE_TABLE_NAME").unwrap(),
-        };
+        let tables = Tables::named_by(&environment).unwrap();
         let catalogue = DynamoCatalogue::new(&Aws::new(&environment).unwrap(), tables);
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let prefix = format!("contract/{}/", started.as_nanos());

@@ -28,6 +28,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use http_body_util::BodyExt;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
@@ -35,6 +38,8 @@ use tracing::{debug, error};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::key::BucketName;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -60,6 +65,24 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// Hands the payload of each event to `handle`, and its answer back to Lambda, until
+/// Lambda ends the process.
+pub async fn serve<P, R, E>(
+    handle: impl AsyncFn(P) -> Result<R, E>,
+) -> Result<(), lambda_runtime::Error>
+where
+    P: DeserializeOwned,
+    R: Serialize,
+    E: Into<Diagnostic>,
+{
+    let handle = &handle;
+    // Boxed, because the SDK's futures nest deeper than the compiler looks.
+    let service = service_fn(|event: LambdaEvent<P>| {
+        Box::pin(async move { handle(event.payload).await.map_err(Into::into) })
+    });
+    lambda_runtime::run::<_, _, _, R, _, _, _>(service).await
 }
 
 /// One JSON object per line on standard output. Lines of a request carry its id in
@@ -121,6 +144,11 @@ impl Environment {
     pub fn require(&self, name: &str) -> Result<String, MissingVariable> {
         let value = self.get(name).map(String::from);
         value.ok_or_else(|| MissingVariable(name.into()))
+    }
+
+    /// The bucket that the catalogue is of.
+    pub fn bucket(&self) -> Result<BucketName, MissingVariable> {
+        self.require("MEDIA_BUCKET_NAME").map(BucketName::new)
     }
 }
 

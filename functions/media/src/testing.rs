@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "test code, also outside cfg(test)")]
 
 mod contract;
+mod detector;
 mod memory;
 mod wire;
 
 pub use contract::check_catalogue;
+pub use detector::Sees;
 pub use memory::MemoryCatalogue;
 pub use wire::Wire;

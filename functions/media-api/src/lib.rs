@@ -1,0 +1,382 @@
+//! The HTTP API of the catalogue.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /` | a JSON array of items; the parameters `startswith`, `media-type`, `label` narrow it in any combination |
+//! | `GET /{name+}` | one item |
+//!
+//! A listing comes in pages of `limit` items (100 unless given, at most 1000). When
+//! there is more, the header `Next-Cursor` holds the `cursor` of the next page. A
+//! page is full unless it is the last, or unless the filter passed so few items that
+//! the listing reached its bound, [`media::dynamodb::MAX_SCANNED_PAGES`]: follow the
+//! header, not the length.
+//!
+//! A file that can never be labelled has no item and is in no listing. Asked for by
+//! name it has no labels, and an `error` that says why.
+//!
+//! Errors have the body `{"Code": "…", "Message": "…"}`.
+//!
+//! HTTP API decodes the name in the path; it is used as it comes. The query string
+//! is taken raw and decoded here, once: in the map that HTTP API makes of it, a
+//! repeated parameter cannot be told from a value with a comma.
+
+mod query;
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use aws_lambda_events::encodings::Body;
+use aws_lambda_events::http::Method;
+use aws_lambda_events::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use media::catalogue::CatalogueError;
+use media::dynamodb::{DynamoCatalogue, Entry};
+use media::{MediaItem, MediaType, ObjectKey};
+use serde_json::{Value, json};
+use tracing::error;
+
+use crate::query::{ListQuery, to_cursor};
+
+const NEXT_CURSOR: HeaderName = HeaderName::from_static("next-cursor");
+
+/// The function, with what it works on.
+#[derive(Debug)]
+pub struct MediaApi {
+    /// Where items are read.
+    pub catalogue: DynamoCatalogue,
+}
+
+/// Why a request has no item for an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("Media file ({0}) not found")]
+    NotFound(String),
+    #[error("{0} is not a route of this API: use GET / or GET /{{name}}")]
+    NoRoute(String),
+    #[error("{0} is not supported: use GET")]
+    MethodNotAllowed(String),
+    /// Nothing that a client should see or could act on: the reason is in the log.
+    #[error("the request could not be served: try again later")]
+    Internal(#[from] CatalogueError),
+}
+
+impl ApiError {
+    fn status(&self) -> (i64, &'static str) {
+        match self {
+            Self::BadRequest(_) => (400, "BadRequestError"),
+            Self::NotFound(_) | Self::NoRoute(_) => (404, "NotFoundError"),
+            Self::MethodNotAllowed(_) => (405, "MethodNotAllowedError"),
+            Self::Internal(_) => (500, "InternalServerError"),
+        }
+    }
+}
+
+impl MediaApi {
+    /// Answers one request. Whatever goes wrong is an answer too.
+    pub async fn handle(&self, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+        let answer = match request.route_key.as_deref() {
+            Some("GET /") => self.list(&request).await,
+            Some("GET /{name+}") => self.get(&request).await,
+            _ => Err(no_route(&request)),
+        };
+        answer.unwrap_or_else(|error| {
+            if let ApiError::Internal(error) = &error {
+                error!(%error, "request not served");
+            }
+            to_response(&error)
+        })
+    }
+
+    async fn list(
+        &self,
+        request: &ApiGatewayV2httpRequest,
+    ) -> Result<ApiGatewayV2httpResponse, ApiError> {
+        let query = ListQuery::parse(request.raw_query_string.as_deref().unwrap_or_default())?;
+        let ListQuery {
+            filter,
+            limit,
+            after,
+        } = query;
+        let page = self.catalogue.list(&filter, limit, after.as_ref()).await?;
+        let mut response = json_response(200, &page.items.iter().map(to_json).collect());
+        if let Some(name) = page.next {
+            response.headers.extend(
+                // Base64 is always a header value.
+                HeaderValue::try_from(to_cursor(&name)).map(|cursor| (NEXT_CURSOR, cursor)),
+            );
+        }
+        Ok(response)
+    }
+
+    async fn get(
+        &self,
+        request: &ApiGatewayV2httpRequest,
+    ) -> Result<ApiGatewayV2httpResponse, ApiError> {
+        let path_name = request
+            .path_parameters
+            .get("name")
+            .cloned()
+            .unwrap_or_default();
+        let not_found = || ApiError::NotFound(path_name.clone());
+        // A name that no object can have is one that is not found.
+        let name = ObjectKey::new(&path_name).map_err(|_| not_found())?;
+        let media_type = MediaType::of(&name).ok_or_else(not_found)?;
+        match self.catalogue.find(&name).await? {
+            Some(Entry::Item(item)) => Ok(json_response(200, &to_json(&item))),
+            Some(Entry::Failed(failure)) => {
+                let mut body = to_json(&MediaItem {
+                    name,
+                    media_type,
+                    labels: Vec::new(),
+                });
+                body["error"] = json!({"Code": failure.code, "Message": failure.message});
+                Ok(json_response(200, &body))
+            }
+            None => Err(not_found()),
+        }
+    }
+}
+
+/// HTTP API sends no other routes than those that it is configured with.
+fn no_route(request: &ApiGatewayV2httpRequest) -> ApiError {
+    let method = &request.request_context.http.method;
+    if method == Method::GET {
+        ApiError::NoRoute(request.route_key.clone().unwrap_or_default())
+    } else {
+        ApiError::MethodNotAllowed(method.to_string())
+    }
+}
+
+fn to_json(item: &MediaItem) -> Value {
+    json!({
+        "labels": item.labels,
+        "name": item.name.as_str(),
+        "type": item.media_type.as_str(),
+    })
+}
+
+fn to_response(error: &ApiError) -> ApiGatewayV2httpResponse {
+    let (status, code) = error.status();
+    let body = json!({"Code": code, "Message": format!("{code}: {error}")});
+    let mut response = json_response(status, &body);
+    if matches!(error, ApiError::MethodNotAllowed(_)) {
+        response
+            .headers
+            .insert(ALLOW, HeaderValue::from_static("GET"));
+    }
+    response
+}
+
+fn json_response(status: i64, body: &Value) -> ApiGatewayV2httpResponse {
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = status;
+    response
+        .headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.body = Some(Body::Text(body.to_string()));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::dynamodb::Tables;
+    use media::testing::Wire;
+
+    const LIST: &str = include_str!("../../../assets/events/http-list.json");
+    const GET: &str = include_str!("../../../assets/events/http-get.json");
+
+    fn api(wire: &Wire) -> MediaApi {
+        let tables = Tables {
+            media: "media".into(),
+            state: "state".into(),
+        };
+        MediaApi {
+            catalogue: DynamoCatalogue::new(&wire.aws(), tables),
+        }
+    }
+
+    /// What Lambda would send for the answer to this event.
+    async fn answer(wire: &Wire, event: &Value) -> Value {
+        let request = serde_json::from_value(event.clone()).unwrap();
+        serde_json::to_value(api(wire).handle(request).await).unwrap()
+    }
+
+    fn list_event(query: &str) -> Value {
+        let mut event: Value = serde_json::from_str(LIST).unwrap();
+        event["rawQueryString"] = query.into();
+        event
+    }
+
+    fn get_event(name: &str) -> Value {
+        let mut event: Value = serde_json::from_str(GET).unwrap();
+        event["pathParameters"] = json!({"name": name});
+        event
+    }
+
+    fn attributes(name: &str) -> Value {
+        json!({
+            "name": {"S": name},
+            "type": {"S": "image"},
+            "labels": {"L": [{"S": "Dog"}, {"S": "Animal"}]},
+        })
+    }
+
+    #[tokio::test]
+    async fn the_sample_listing_asks_for_images_with_a_label() {
+        let wire = Wire::new([(200, json!({"Items": [attributes("sample.jpg")]}))]);
+        let answer = answer(&wire, &serde_json::from_str(LIST).unwrap()).await;
+        assert_eq!(answer["statusCode"], 200);
+        assert_eq!(
+            answer["headers"],
+            json!({"content-type": "application/json"})
+        );
+        assert_eq!(
+            answer["body"],
+            r#"[{"labels":["Dog","Animal"],"name":"sample.jpg","type":"image"}]"#
+        );
+        assert_eq!(
+            wire.requests()[0].1["ExpressionAttributeValues"],
+            json!({
+                ":type": {"S": "image"},
+                ":label": {"S": "Dog"},
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn pages_are_linked_by_a_header() {
+        let wire = Wire::new([
+            (
+                200,
+                json!({"Items": [attributes("a é.jpg"), attributes("b.jpg")]}),
+            ),
+            (200, json!({"Items": []})),
+        ]);
+        let first = answer(&wire, &list_event("limit=1")).await;
+        assert_eq!(
+            first["body"],
+            r#"[{"labels":["Dog","Animal"],"name":"a é.jpg","type":"image"}]"#
+        );
+        let cursor = first["headers"]["next-cursor"].as_str().unwrap();
+        let second = answer(&wire, &list_event(&format!("limit=1&cursor={cursor}"))).await;
+        assert_eq!(
+            (&second["body"], &second["headers"]["next-cursor"]),
+            (&json!("[]"), &Value::Null)
+        );
+        assert_eq!(
+            wire.requests()[1].1["ExclusiveStartKey"],
+            json!({"name": {"S": "a é.jpg"}})
+        );
+    }
+
+    #[tokio::test]
+    async fn the_sample_item_is_returned() {
+        let wire = Wire::new([(200, json!({"Item": attributes("sample.jpg")}))]);
+        let answer = answer(&wire, &serde_json::from_str(GET).unwrap()).await;
+        assert_eq!(answer["statusCode"], 200);
+        assert_eq!(
+            answer["body"],
+            r#"{"labels":["Dog","Animal"],"name":"sample.jpg","type":"image"}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_is_used_as_it_comes() {
+        for name in ["a b+c%20%.jpg", "holiday/2024/%2F é 🐕.png"] {
+            let wire = Wire::new([(200, json!({"Item": attributes(name)}))]);
+            assert_eq!(answer(&wire, &get_event(name)).await["statusCode"], 200);
+            assert_eq!(wire.requests()[0].1["Key"], json!({"name": {"S": name}}));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_is_not_found() {
+        let wire = Wire::new([(200, json!({})), (200, json!({}))]);
+        let unknown = answer(&wire, &get_event("noexists.jpg")).await;
+        assert_eq!(unknown["statusCode"], 404);
+        assert_eq!(
+            unknown["headers"],
+            json!({"content-type": "application/json"})
+        );
+        assert_eq!(
+            unknown["body"],
+            r#"{"Code":"NotFoundError","Message":"NotFoundError: Media file (noexists.jpg) not found"}"#
+        );
+        for name in ["notes.txt", "", &format!("{}.jpg", "x".repeat(1024))] {
+            let wire = Wire::new([]);
+            assert_eq!(answer(&wire, &get_event(name)).await["statusCode"], 404);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_with_the_name() {
+        let state = json!({
+            "name": {"S": "broken.jpg"},
+            "sequencer": {"S": "01"},
+            "failure": {"M": {
+                "code": {"S": "InvalidImageFormatException"},
+                "message": {"S": "Request has invalid image format"},
+            }},
+        });
+        let wire = Wire::new([(200, json!({})), (200, json!({"Item": state}))]);
+        let answer = answer(&wire, &get_event("broken.jpg")).await;
+        assert_eq!(answer["statusCode"], 200);
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "name": "broken.jpg",
+                "type": "image",
+                "labels": [],
+                "error": {
+                    "Code": "InvalidImageFormatException",
+                    "Message": "Request has invalid image format",
+                },
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_bad_query_reads_nothing() {
+        let wire = Wire::new([]);
+        let answer = answer(&wire, &list_event("media-type=audio")).await;
+        assert_eq!(answer["statusCode"], 400);
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body["Code"], "BadRequestError");
+        let message = body["Message"].as_str().unwrap();
+        assert!(
+            message.starts_with("BadRequestError: query parameter media-type"),
+            "{message}"
+        );
+    }
+
+    #[tokio::test]
+    async fn other_methods_and_routes_are_refused() {
+        let wire = Wire::new([]);
+        let mut event = list_event("");
+        event["routeKey"] = "$default".into();
+        assert_eq!(answer(&wire, &event).await["statusCode"], 404);
+        event["requestContext"]["http"]["method"] = "POST".into();
+        let refused = answer(&wire, &event).await;
+        assert_eq!(
+            (&refused["statusCode"], &refused["headers"]["allow"]),
+            (&json!(405), &json!("GET"))
+        );
+        assert_eq!(
+            refused["body"],
+            r#"{"Code":"MethodNotAllowedError","Message":"MethodNotAllowedError: POST is not supported: use GET"}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn details_of_an_internal_error_stay_inside() {
+        let denied = json!({"__type": "AccessDeniedException", "Message": "arn:aws:iam::1:role/x"});
+        let wire = Wire::new([(400, denied)]);
+        let answer = answer(&wire, &get_event("sample.jpg")).await;
+        assert_eq!(answer["statusCode"], 500);
+        assert_eq!(
+            answer["body"],
+            r#"{"Code":"InternalServerError","Message":"InternalServerError: the request could not be served: try again later"}"#
+        );
+    }
+}
