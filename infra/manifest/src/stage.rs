@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::name;
 
@@ -26,10 +26,10 @@ impl Stages {
         // all fields but does not say which one was meant.
         let _: BTreeMap<String, Option<BTreeMap<SettingName, IgnoredAny>>> =
             serde_yaml::from_str(yaml)?;
-        let stages: BTreeMap<String, Option<Settings>> = serde_yaml::from_str(yaml)?;
+        let Written(stages) = serde_yaml::from_str(yaml)?;
         let stages = stages
             .into_iter()
-            .map(|(name, settings)| (name.clone(), settings.unwrap_or_default().named(name)))
+            .map(|(name, settings)| (name.clone(), settings.named(name)))
             .collect();
         Ok(Self { stages })
     }
@@ -220,17 +220,62 @@ struct SettingName(String);
 
 impl<'de> Deserialize<'de> for SettingName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = String::deserialize(deserializer)?;
-        if SETTINGS.contains(&written.as_str()) {
-            return Ok(Self(written));
+        struct Known;
+
+        impl Visitor<'_> for Known {
+            type Value = SettingName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a setting")
+            }
+
+            // The complaint is made here, and not about the finished text, because
+            // here the deserialiser knows the line.
+            fn visit_str<E: de::Error>(self, written: &str) -> Result<SettingName, E> {
+                if SETTINGS.contains(&written) {
+                    return Ok(SettingName(written.to_owned()));
+                }
+                let hint = match name::nearest(written, SETTINGS) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("a stage has: {}", SETTINGS.join(", ")),
+                };
+                Err(E::custom(format!("unknown setting `{written}`; {hint}")))
+            }
         }
-        let hint = match name::nearest(&written, SETTINGS) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("a stage has: {}", SETTINGS.join(", ")),
-        };
-        Err(de::Error::custom(format!(
-            "unknown setting `{written}`; {hint}"
-        )))
+
+        deserializer.deserialize_str(Known)
+    }
+}
+
+/// All stages as written, each once.
+struct Written(BTreeMap<String, Settings>);
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Unique;
+
+        impl<'de> Visitor<'de> for Unique {
+            type Value = Written;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("stages by their names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written, A::Error> {
+                let mut stages = BTreeMap::new();
+                while let Some((name, settings)) = map.next_entry::<String, Option<Settings>>()? {
+                    if stages.contains_key(&name) {
+                        return Err(de::Error::custom(format!(
+                            "stage `{name}` is written twice"
+                        )));
+                    }
+                    stages.insert(name, settings.unwrap_or_default());
+                }
+                Ok(Written(stages))
+            }
+        }
+
+        deserializer.deserialize_map(Unique)
     }
 }
 
@@ -332,8 +377,11 @@ all:
     }
 
     #[test]
-    fn a_stage_written_twice_is_an_error() {
-        assert!(complaint("dev:\nprod:\ndev:\n").contains("dev"));
+    fn a_stage_or_setting_written_twice_is_an_error() {
+        let stage = complaint("dev:\nprod:\ndev:\n");
+        assert!(stage.contains("stage `dev` is written twice"), "{stage}");
+        let setting = complaint("dev:\n  region: a\n  region: b\n");
+        assert!(setting.contains("duplicate field `region`"), "{setting}");
     }
 
     #[test]
