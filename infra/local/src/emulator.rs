@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::Error;
 use crate::service::Service;
+use crate::{Error, check_ports};
 
 /// The access key of the account's root user, whom no policy restricts.
 pub const ROOT_ACCESS_KEY_ID: &str = "test";
@@ -61,6 +61,8 @@ impl Emulator {
         let EmulatorConfig {
             python, dir, port, ..
         } = config;
+        // Before the data of another stage that listens there is removed.
+        check_ports(&[("the AWS emulator", port)])?;
         let data = DataDir::create(&dir.join(format!("emulator-{port}")))?;
         let log = dir.join(format!("emulator-{port}.log"));
         let endpoint = format!("http://127.0.0.1:{port}");

@@ -342,11 +342,10 @@ async fn run(
         .await
         .map_err(Error::io("read the output of", &program))?
     {
-        let line = line.trim();
-        if !line.is_empty() {
-            progress(line);
-            output.push(line.to_owned());
+        if let Some(news) = news(&line) {
+            progress(news);
         }
+        output.push(line);
     }
     let status = child.wait().await.map_err(Error::io("run", &program))?;
     if status.success() {
@@ -359,9 +358,33 @@ async fn run(
     })
 }
 
+/// What of pip's output helps somebody who waits for it.
+fn news(line: &str) -> Option<&str> {
+    const STARTS: [&str; 4] = ["Collecting ", "Downloading ", "Building ", "Installing "];
+    let line = line.trim();
+    STARTS
+        .iter()
+        .any(|start| line.starts_with(start))
+        .then(|| line.split(" (from ").next().unwrap_or(line))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_told_the_package_but_not_where_it_is_pinned() {
+        let line = "Collecting six==1.17.0 (from -r requirements-0.txt (line 168))";
+        assert_eq!(news(line), Some("Collecting six==1.17.0"));
+        assert_eq!(
+            news("  Downloading six-1.17.0-py2.py3-none-any.whl (11 kB)"),
+            Some("Downloading six-1.17.0-py2.py3-none-any.whl (11 kB)")
+        );
+        assert_eq!(
+            news("Ignoring tomli: markers don't match your environment"),
+            None
+        );
+    }
 
     #[test]
     fn a_probe_tells_version_and_missing_module() {

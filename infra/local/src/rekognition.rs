@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::Error;
 use crate::emulator::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 use crate::service::Service;
+use crate::{Error, check_ports};
 
 /// What a [`RekognitionServer`] is started with.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,7 @@ pub struct RekognitionServer(Service);
 impl RekognitionServer {
     /// Starts the server and waits until it answers.
     pub async fn start(config: RekognitionConfig<'_>) -> Result<Self, Error> {
+        check_ports(&[("the local Rekognition", config.port)])?;
         let port = config.port.to_string();
         std::fs::create_dir_all(config.dir).map_err(Error::io("create", config.dir))?;
         let log = config.dir.join(format!("rekognition-{port}.log"));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use local::{ApiId, Emulator, EmulatorConfig, FrontDoor, StageTools};
+use local::{ApiId, Emulator, EmulatorConfig, Error, FrontDoor, StageTools};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -254,6 +254,23 @@ async fn the_emulator_listens_on_loopback_only() {
     connect([127, 0, 0, 1]).unwrap();
     // Reaches a server that listens on all addresses, but not one on 127.0.0.1.
     connect([127, 0, 0, 2]).unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_emulator_on_the_same_port_leaves_the_first_alone() {
+    let stage = Stage::start().await;
+    let error = Emulator::start(EmulatorConfig {
+        python: Path::new("python3"),
+        dir: stage.dir.path(),
+        port: stage.emulator_port,
+        rekognition_port: 9,
+        region: REGION,
+        account_id: "000000000000",
+    })
+    .await
+    .unwrap_err();
+    assert!(matches!(error, Error::PortsTaken(_)), "{error}");
+    stage.probe("/");
 }
 
 #[tokio::test(flavor = "multi_thread")]
