@@ -286,8 +286,10 @@ fn every_key_works(stage: &Stage) {
         ("with space.jpg", "/with%20space.jpg"),
         ("a+b.jpg", "/a+b.jpg"),
         ("a+c.jpg", "/a%2Bc.jpg"),
-        ("100%.jpg", "/100%25.jpg"),
-        ("%2B.jpg", "/%252B.jpg"),
+        // API Gateway decodes a path twice: `%` and `?` in a key are encoded twice.
+        ("100%.jpg", "/100%2525.jpg"),
+        ("%2B.jpg", "/%25252B.jpg"),
+        ("why?.jpg", "/why%253F.jpg"),
         ("folder/deep/photo.JPEG", "/folder/deep/photo.JPEG"),
         ("folder/encoded.png", "/folder%2Fencoded.png"),
         (

@@ -152,7 +152,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         .find(|(_, variable)| *variable == API_URL)
         .and_then(|(output, _)| api_id(outputs.get(output)?))
         .ok_or_else(|| CliError::new("the deployed stack has no HTTP API"))?;
-    front_door.set_api(&api_id);
+    front_door.set_api(api_id.into());
     state.write(workspace)?;
 
     let command = args.command.split_first();
