@@ -1,4 +1,10 @@
 //! The media library: the one file to edit when the app changes.
+//!
+//! A trigger wires an event to a function and permits it to invoke the function. A
+//! grant permits a function to use a resource. Either way the function gets the
+//! variable of the bucket or table concerned. After an edit, `cargo xtask gen-policy`
+//! writes down what functions may do now, and `cargo xtask deploy` shows what changes
+//! in AWS before it does.
 
 use crate::declare::{
     Bucket, BucketAction::*, Function, Grant, HttpApi, Manifest, Table, TableAction::*, Topic,
@@ -18,7 +24,8 @@ pub fn app() -> Manifest {
     let video = Topic::new("video").variable("VIDEO_TOPIC_ARN");
     let api = HttpApi::new("media").variable("API_URL");
 
-    // What it does.
+    // What it does. Rekognition reads an object with the rights of the function that
+    // asks for its labels.
     let detect_labels = Function::new("detect-labels")
         .grant(media.allow([GetObject]))
         .grant(image_labels())

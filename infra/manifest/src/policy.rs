@@ -109,3 +109,60 @@ fn sorted(actions: impl Iterator<Item = String>) -> Vec<String> {
 fn allow(sid: &str, actions: &[String], resource: &Value) -> Value {
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::{Bucket, Table};
+
+    #[test]
+    fn a_bucket_and_its_objects_are_different_resources() {
+        let grant = Bucket::new("media").allow([
+            BucketAction::PutObject,
+            BucketAction::ListBucket,
+            BucketAction::GetObject,
+        ]);
+        let arn =
+            "arn:${AWS::Partition}:s3:::${AWS::StackName}-media-${AWS::AccountId}-${AWS::Region}";
+        assert_eq!(
+            statements_of(&grant),
+            [
+                json!({
+                    "Sid": "MediaBucket",
+                    "Effect": "Allow",
+                    "Action": ["s3:ListBucket"],
+                    "Resource": {"Fn::Sub": arn},
+                }),
+                json!({
+                    "Sid": "MediaBucketObjects",
+                    "Effect": "Allow",
+                    "Action": ["s3:GetObject", "s3:PutObject"],
+                    "Resource": {"Fn::Sub": format!("{arn}/*")},
+                }),
+            ]
+        );
+    }
+
+    #[test]
+    fn actions_come_in_one_order_whatever_the_declarations() {
+        let table = Table::new("media-state", "name");
+        assert_eq!(
+            statements_of(&table.allow([TableAction::PutItem, TableAction::GetItem])),
+            statements_of(&table.allow([TableAction::GetItem, TableAction::PutItem])),
+        );
+    }
+
+    #[test]
+    fn only_an_unscoped_grant_covers_every_resource() {
+        let grant = Grant::unscoped("rekognition:DetectLabels", "no ARN");
+        assert_eq!(
+            statements_of(&grant),
+            [json!({
+                "Sid": "RekognitionDetectLabels",
+                "Effect": "Allow",
+                "Action": ["rekognition:DetectLabels"],
+                "Resource": "*",
+            })]
+        );
+    }
+}

@@ -104,11 +104,11 @@ fn yaml_block(out: &mut String, value: &Value, depth: usize) {
 fn yaml_text(text: &str) -> String {
     /// What YAML 1.1 reads as null or a boolean, in lower case.
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
-    let plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '$')
+    let plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || "$/".contains(first))
         && text.ends_with(|last: char| last.is_ascii_alphanumeric() || "}/*+".contains(last))
         && text
             .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || " -_./:${}+*@,;()".contains(letter))
+            .all(|letter| letter.is_ascii_alphanumeric() || " -_./:${}+*@,;()'".contains(letter))
         && !text.contains(": ")
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
     let printable = text

@@ -1,10 +1,10 @@
 //! Manifest and stage → App: checked, and with everything settled that a stage decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::declare::{self, Grant, Handle, Manifest, Trigger};
+use crate::declare::{self, BucketEvent, Grant, Handle, Manifest, Trigger};
 use crate::name;
 use crate::stage::Stage;
 use crate::validate::{self, Violation};
@@ -210,8 +210,32 @@ impl Function {
         &self.environment
     }
 
-    pub(crate) fn triggers(&self) -> &[Trigger] {
-        &self.triggers
+    /// The events of `bucket` that invoke it.
+    pub(crate) fn events_of(&self, bucket: &str) -> BTreeSet<BucketEvent> {
+        self.triggers
+            .iter()
+            .filter_map(|trigger| match trigger {
+                Trigger::BucketEvents { bucket: of, events } if of == bucket => Some(events),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// The routes of `http_api` that it serves, each a method and a path.
+    pub(crate) fn routes_of(&self, http_api: &str) -> Vec<(&str, &str)> {
+        self.triggers
+            .iter()
+            .filter_map(|trigger| match trigger {
+                Trigger::Route {
+                    http_api: of,
+                    method,
+                    path,
+                } if of == http_api => Some((*method, path.as_str())),
+                _ => None,
+            })
+            .collect()
     }
 
     pub(crate) fn grants(&self) -> &[Grant] {

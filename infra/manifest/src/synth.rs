@@ -1,11 +1,11 @@
 //! App → CloudFormation template and policies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
-use crate::declare::{Bucket, Grant, Handle, HttpApi, Table, Topic, Trigger};
+use crate::declare::{Bucket, Grant, Handle, HttpApi, Table, Topic};
 use crate::name;
 use crate::policy;
 use crate::render;
@@ -101,27 +101,21 @@ impl Synthesis<'_> {
     fn bucket(&mut self, bucket: &Bucket) {
         let logical_id = Handle::Bucket(bucket.name.clone()).logical_id();
         let mut notifications = Vec::new();
-        let mut permissions = BTreeSet::new();
+        let mut permissions = Vec::new();
         for function in self.app.functions() {
-            for trigger in function.triggers() {
-                let Trigger::BucketEvents {
-                    bucket: source,
-                    events,
-                } = trigger
-                else {
-                    continue;
-                };
-                if *source != bucket.name {
-                    continue;
-                }
-                permissions.insert(permission_id(source, function));
-                notifications.extend(events.iter().map(|event| {
-                    json!({
-                        "Event": event.event_type(),
-                        "Function": attribute(&function.logical_id("Function"), "Arn"),
-                    })
-                }));
+            let events = function.events_of(&bucket.name);
+            if events.is_empty() {
+                continue;
             }
+            let permission_id = format!("{logical_id}{}", function.logical_id("Permission"));
+            self.bucket_permission(&permission_id, bucket, function);
+            permissions.push(permission_id);
+            notifications.extend(events.into_iter().map(|event| {
+                json!({
+                    "Event": event.event_type(),
+                    "Function": attribute(&function.logical_id("Function"), "Arn"),
+                })
+            }));
         }
 
         let mut properties = json!({
@@ -156,7 +150,7 @@ impl Synthesis<'_> {
         let resource = Resource::new("AWS::S3::Bucket", properties)
             .tagged(&self.tags)
             // S3 refuses a notification that it is not permitted to deliver.
-            .depends_on(permissions.into_iter().collect())
+            .depends_on(permissions)
             .removal(removal);
 
         let arn = attribute(&logical_id, "Arn");
@@ -170,6 +164,24 @@ impl Synthesis<'_> {
             }),
         );
         self.add(logical_id, resource);
+    }
+
+    /// `SourceAccount` as well as `SourceArn`: a bucket's ARN names no account, and a
+    /// deleted bucket's name may be taken by another one.
+    fn bucket_permission(&mut self, logical_id: &str, bucket: &Bucket, function: &Function) {
+        self.add(
+            logical_id.to_owned(),
+            Resource::new(
+                "AWS::Lambda::Permission",
+                json!({
+                    "Action": "lambda:InvokeFunction",
+                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
+                    "Principal": "s3.amazonaws.com",
+                    "SourceAccount": reference("AWS::AccountId"),
+                    "SourceArn": sub(&name::bucket_arn(&bucket.name)),
+                }),
+            ),
+        );
     }
 
     fn table(&mut self, table: &Table) {
@@ -226,13 +238,12 @@ impl Synthesis<'_> {
 
     fn http_api(&mut self, http_api: &HttpApi) {
         let logical_id = Handle::HttpApi(http_api.name.clone()).logical_id();
-        let log_group_name = format!("${{AWS::StackName}}-{}", http_api.name);
-        let log_group_id = self.log_group(
-            &format!("{logical_id}AccessLogGroup"),
-            // The prefix keeps the resource policy, which API Gateway extends for each
-            // log group without it, below its limit of 5120 characters.
-            &format!("/aws/vendedlogs/apis/{log_group_name}"),
-        );
+        let name = format!("${{AWS::StackName}}-{}", http_api.name);
+        let log_group_id = format!("{logical_id}AccessLogGroup");
+        // API Gateway extends a resource policy of limited size for every log group
+        // without this prefix.
+        let log_group_name = format!("/aws/vendedlogs/apis/{name}");
+        self.log_group(&log_group_id, &log_group_name);
         let access_log = json!({
             "requestId": "$context.requestId",
             "requestTime": "$context.requestTime",
@@ -247,7 +258,7 @@ impl Synthesis<'_> {
             Resource::new(
                 "AWS::ApiGatewayV2::Api",
                 json!({
-                    "Name": sub(&format!("${{AWS::StackName}}-{}", http_api.name)),
+                    "Name": sub(&name),
                     "ProtocolType": "HTTP",
                 }),
             )
@@ -271,6 +282,74 @@ impl Synthesis<'_> {
             )
             .tagged_as_map(&self.tags),
         );
+        for function in self.app.functions() {
+            let routes = function.routes_of(&http_api.name);
+            if routes.is_empty() {
+                continue;
+            }
+            let integration_id = format!("{logical_id}{}", function.logical_id("Integration"));
+            self.integration(&integration_id, &logical_id, function);
+            for route in routes {
+                self.route(route, &logical_id, &integration_id, function);
+            }
+        }
+    }
+
+    fn integration(&mut self, integration_id: &str, api_id: &str, function: &Function) {
+        self.add(
+            integration_id.to_owned(),
+            Resource::new(
+                "AWS::ApiGatewayV2::Integration",
+                json!({
+                    "ApiId": reference(api_id),
+                    "IntegrationType": "AWS_PROXY",
+                    "IntegrationUri": attribute(&function.logical_id("Function"), "Arn"),
+                    "PayloadFormatVersion": "2.0",
+                }),
+            ),
+        );
+    }
+
+    fn route(
+        &mut self,
+        (method, path): (&str, &str),
+        api_id: &str,
+        integration_id: &str,
+        function: &Function,
+    ) {
+        let route_id = format!(
+            "{api_id}{}{}Route",
+            name::pascal_case(method),
+            path_id(path)
+        );
+        let source_arn = format!(
+            "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:\
+             ${{{api_id}}}/*/{method}{}",
+            path_pattern(path)
+        );
+        self.add(
+            format!("{route_id}Permission"),
+            Resource::new(
+                "AWS::Lambda::Permission",
+                json!({
+                    "Action": "lambda:InvokeFunction",
+                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
+                    "Principal": "apigateway.amazonaws.com",
+                    "SourceArn": sub(&source_arn),
+                }),
+            ),
+        );
+        self.add(
+            route_id,
+            Resource::new(
+                "AWS::ApiGatewayV2::Route",
+                json!({
+                    "ApiId": reference(api_id),
+                    "RouteKey": format!("{method} {path}"),
+                    "Target": sub(&format!("integrations/${{{integration_id}}}")),
+                }),
+            ),
+        );
     }
 
     fn function(&mut self, function: &Function) {
@@ -281,14 +360,13 @@ impl Synthesis<'_> {
             code_parameter.clone(),
             &format!("S3 key of the code of {}", function.name()),
         );
-        let log_group_id = self.log_group(
-            &function.logical_id("LogGroup"),
-            &name::log_group(&name::function(function.name())),
-        );
+        let log_group_id = function.logical_id("LogGroup");
+        let function_name = name::function(function.name());
+        self.log_group(&log_group_id, &name::log_group(&function_name));
         self.role(&role_id, function);
 
         let mut properties = json!({
-            "FunctionName": sub(&name::function(function.name())),
+            "FunctionName": sub(&function_name),
             "Architectures": [self.app.stage().architecture.as_str()],
             "Code": {
                 "S3Bucket": reference(ARTIFACT_BUCKET),
@@ -311,7 +389,6 @@ impl Synthesis<'_> {
         if function.is_asynchronous() {
             self.failure_queue(function);
         }
-        self.triggers(function);
     }
 
     fn role(&mut self, logical_id: &str, function: &Function) {
@@ -393,106 +470,6 @@ impl Synthesis<'_> {
         }
     }
 
-    fn triggers(&mut self, function: &Function) {
-        let buckets: BTreeSet<&str> = function.triggers().iter().filter_map(bucket_of).collect();
-        for bucket in buckets {
-            self.bucket_permission(function, bucket);
-        }
-        let mut http_apis = BTreeSet::new();
-        for trigger in function.triggers() {
-            if let Trigger::Route {
-                http_api,
-                method,
-                path,
-            } = trigger
-            {
-                let api_id = Handle::HttpApi(http_api.clone()).logical_id();
-                let integration_id = format!("{api_id}{}", function.logical_id("Integration"));
-                if http_apis.insert(http_api) {
-                    self.integration(function, &api_id, &integration_id);
-                }
-                self.route(function, &api_id, &integration_id, method, path);
-            }
-        }
-    }
-
-    /// One permission serves all events of a bucket. `SourceAccount` as well as
-    /// `SourceArn`: a bucket's ARN names no account, and a deleted bucket's name may
-    /// be taken by another one.
-    fn bucket_permission(&mut self, function: &Function, bucket: &str) {
-        self.add(
-            permission_id(bucket, function),
-            Resource::new(
-                "AWS::Lambda::Permission",
-                json!({
-                    "Action": "lambda:InvokeFunction",
-                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
-                    "Principal": "s3.amazonaws.com",
-                    "SourceAccount": reference("AWS::AccountId"),
-                    "SourceArn": sub(&name::bucket_arn(bucket)),
-                }),
-            ),
-        );
-    }
-
-    fn integration(&mut self, function: &Function, api_id: &str, integration_id: &str) {
-        self.add(
-            integration_id.to_owned(),
-            Resource::new(
-                "AWS::ApiGatewayV2::Integration",
-                json!({
-                    "ApiId": reference(api_id),
-                    "IntegrationType": "AWS_PROXY",
-                    "IntegrationUri": attribute(&function.logical_id("Function"), "Arn"),
-                    "PayloadFormatVersion": "2.0",
-                }),
-            ),
-        );
-    }
-
-    fn route(
-        &mut self,
-        function: &Function,
-        api_id: &str,
-        integration_id: &str,
-        method: &str,
-        path: &str,
-    ) {
-        let route_id = format!(
-            "{api_id}{}{}Route",
-            name::pascal_case(method),
-            path_id(path)
-        );
-        let source_arn = format!(
-            "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:\
-             ${{{api_id}}}/*/{method}{}",
-            path_pattern(path)
-        );
-        self.add(
-            format!("{route_id}Permission"),
-            Resource::new(
-                "AWS::Lambda::Permission",
-                json!({
-                    "Action": "lambda:InvokeFunction",
-                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
-                    "Principal": "apigateway.amazonaws.com",
-                    "SourceArn": sub(&source_arn),
-                }),
-            ),
-        );
-        self.add(
-            route_id,
-            Resource::new(
-                "AWS::ApiGatewayV2::Route",
-                json!({
-                    "ApiId": reference(api_id),
-                    "RouteKey": format!("{method} {path}"),
-                    "Target": sub(&format!("integrations/${{{integration_id}}}")),
-                }),
-            ),
-        );
-    }
-
     /// The resource policy that refuses plain HTTP, except where plain HTTP is all
     /// that the stage's endpoint speaks: it would lock the functions out.
     fn tls_only(&mut self, logical_id: &str, kind: &'static str, properties: Value) {
@@ -504,7 +481,7 @@ impl Synthesis<'_> {
         }
     }
 
-    fn log_group(&mut self, logical_id: &str, log_group_name: &str) -> String {
+    fn log_group(&mut self, logical_id: &str, log_group_name: &str) {
         self.add(
             logical_id.to_owned(),
             Resource::new(
@@ -517,21 +494,7 @@ impl Synthesis<'_> {
             .tagged(&self.tags)
             .removal(Removal::Delete),
         );
-        logical_id.to_owned()
     }
-}
-
-/// The bucket whose events `trigger` stands for.
-fn bucket_of(trigger: &Trigger) -> Option<&str> {
-    match trigger {
-        Trigger::BucketEvents { bucket, .. } => Some(bucket),
-        Trigger::Route { .. } => None,
-    }
-}
-
-fn permission_id(bucket: &str, function: &Function) -> String {
-    let bucket_id = Handle::Bucket(bucket.to_owned()).logical_id();
-    format!("{bucket_id}{}", function.logical_id("Permission"))
 }
 
 /// The part of a route's logical ID that stands for its path.
@@ -561,4 +524,22 @@ pub(crate) fn path_pattern(path: &str) -> String {
 /// `name` of the segment `{name}`.
 pub(crate) fn parameter(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_logical_ids_and_patterns() {
+        for (path, id, pattern) in [
+            ("/", "Root", "/"),
+            ("/users", "Users", "/users"),
+            ("/users/{id}", "UsersById", "/users/*"),
+            ("/{name+}", "ByNamePath", "/*"),
+        ] {
+            assert_eq!(path_id(path), id);
+            assert_eq!(path_pattern(path), pattern);
+        }
+    }
 }

@@ -24,8 +24,8 @@ fn assemblies() -> BTreeMap<String, Assembly> {
         .into_iter()
         .map(|name| {
             let mut stage = stages.get(&name).unwrap();
-            if stage.architecture == Architecture::HOST {
-                // The same golden on every machine.
+            if name == "local" {
+                // `architecture: host`, but the same golden on every machine.
                 stage.architecture = Architecture::X86_64;
             }
             let assembly = app().resolve(&stage).unwrap().synth();
