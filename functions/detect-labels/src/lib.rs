@@ -149,3 +149,210 @@ impl<C: Catalogue, D: LabelDetector> DetectLabels<C, D> {
         Err(DetectLabelsError::Changing(name.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    use lambda_runtime::Diagnostic;
+    use media::Failure;
+    use media::catalogue::{ChangeKind, ObjectChange};
+    use media::sequencer::Sequencer;
+    use media::testing::{MemoryCatalogue, Sees};
+    use serde_json::json;
+
+    const EVENT: &str = include_str!("../../../assets/events/detect-labels.json");
+
+    fn function<F>(sees: F) -> DetectLabels<MemoryCatalogue, Sees<F>>
+    where
+        F: Fn(&ObjectKey) -> Result<Vec<String>, DetectError>,
+    {
+        DetectLabels {
+            bucket: BucketName::new("amzn-s3-demo-bucket"),
+            catalogue: MemoryCatalogue::default(),
+            detector: Sees(sees),
+        }
+    }
+
+    fn dog() -> Result<Vec<String>, DetectError> {
+        Ok(vec!["Dog".into(), "Animal".into()])
+    }
+
+    fn sample() -> ObjectKey {
+        ObjectKey::new("sample.jpg").unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_sample_event_is_labelled_and_stored() {
+        let function = function(|_| dog());
+        let labels = function
+            .handle(serde_json::from_str(EVENT).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(labels, ["Dog", "Animal"]);
+        assert_eq!(
+            function.catalogue.item(&sample()),
+            Some(MediaItem {
+                name: sample(),
+                media_type: MediaType::Image,
+                labels,
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn save_false_leaves_the_catalogue_alone() {
+        let function = function(|_| dog());
+        let mut event: Value = serde_json::from_str(EVENT).unwrap();
+        event["Save"] = false.into();
+        assert_eq!(function.handle(event).await.unwrap(), ["Dog", "Animal"]);
+        assert_eq!(function.catalogue.item(&sample()), None);
+    }
+
+    #[tokio::test]
+    async fn the_key_is_never_decoded() {
+        let function = function(|key| Ok(vec![key.to_string()]));
+        let event = json!({"Bucket": "amzn-s3-demo-bucket", "Key": "a+b%20c.jpg"});
+        assert_eq!(function.handle(event).await.unwrap(), ["a+b%20c.jpg"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_request_is_told() {
+        let bucket = "amzn-s3-demo-bucket";
+        for (event, error_type, told) in [
+            (
+                json!({"Key": "a.jpg"}),
+                "InvalidRequestError",
+                "missing field `Bucket`",
+            ),
+            (
+                json!({"Bucket": bucket}),
+                "InvalidRequestError",
+                "missing field `Key`",
+            ),
+            (
+                json!({"Bucket": bucket, "Key": "a.jpg", "save": true}),
+                "InvalidRequestError",
+                "unknown field `save`",
+            ),
+            (
+                json!({"Bucket": bucket, "Key": "a.jpg", "Save": "no"}),
+                "InvalidRequestError",
+                "expected a boolean",
+            ),
+            (json!([]), "InvalidRequestError", "send {\"Bucket\": "),
+            (
+                json!({"Bucket": "other", "Key": "a.jpg"}),
+                "WrongBucketError",
+                "\"other\" is not",
+            ),
+            (
+                json!({"Bucket": bucket, "Key": ""}),
+                "InvalidKeyError",
+                "empty",
+            ),
+            (
+                json!({"Bucket": bucket, "Key": "clip.mp4"}),
+                "UnsupportedMediaTypeError",
+                "\"clip.mp4\" is not an image",
+            ),
+        ] {
+            let error = function(|_| panic!("nothing to look at"))
+                .handle(event.clone())
+                .await;
+            let diagnostic = Diagnostic::from(error.unwrap_err());
+            assert_eq!(diagnostic.error_type, error_type, "{event}");
+            assert!(
+                diagnostic.error_message.contains(told),
+                "{}",
+                diagnostic.error_message
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn rekognitions_own_error_is_passed_on_and_not_recorded() {
+        let function = function(|_| {
+            Err(DetectError::Permanent(Failure {
+                code: "InvalidS3ObjectException".into(),
+                message: "Unable to get object metadata from S3.".into(),
+            }))
+        });
+        let error = function
+            .handle(serde_json::from_str(EVENT).unwrap())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            Diagnostic::from(error),
+            Diagnostic {
+                error_type: "InvalidS3ObjectException".into(),
+                error_message: "Unable to get object metadata from S3.".into(),
+            }
+        );
+        assert_eq!(function.catalogue.state(&sample()).await.unwrap(), None);
+    }
+
+    /// A catalogue that moves on while the object is looked at, this often.
+    struct Moving {
+        catalogue: MemoryCatalogue,
+        changes_due: Cell<usize>,
+    }
+
+    impl Catalogue for Moving {
+        async fn state(
+            &self,
+            name: &ObjectKey,
+        ) -> Result<Option<media::catalogue::State>, CatalogueError> {
+            let seen = self.catalogue.state(name).await;
+            if self.changes_due.get() > 0 {
+                self.record(&ObjectChange {
+                    name: name.clone(),
+                    sequencer: Sequencer::parse(&format!("{:02}", 90 - self.changes_due.get()))
+                        .unwrap(),
+                    kind: ChangeKind::Removed,
+                })
+                .await?;
+                self.changes_due.set(self.changes_due.get() - 1);
+            }
+            seen
+        }
+
+        async fn record(&self, change: &ObjectChange) -> Result<Outcome, CatalogueError> {
+            self.catalogue.record(change).await
+        }
+
+        async fn save(
+            &self,
+            item: &MediaItem,
+            seen: Option<&media::catalogue::State>,
+        ) -> Result<Outcome, CatalogueError> {
+            self.catalogue.save(item, seen).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_meanwhile_starts_it_anew_but_not_for_ever() {
+        for (changes, is_stored) in [(ATTEMPTS - 1, true), (ATTEMPTS, false)] {
+            let function = DetectLabels {
+                bucket: BucketName::new("amzn-s3-demo-bucket"),
+                catalogue: Moving {
+                    catalogue: MemoryCatalogue::default(),
+                    changes_due: Cell::new(changes),
+                },
+                detector: Sees(|_: &ObjectKey| dog()),
+            };
+            let result = function.handle(serde_json::from_str(EVENT).unwrap()).await;
+            assert_eq!(
+                function.catalogue.catalogue.item(&sample()).is_some(),
+                is_stored
+            );
+            match result {
+                Ok(_) => assert!(is_stored),
+                Err(error) => {
+                    assert_eq!(Diagnostic::from(error).error_type, "ObjectChangingError");
+                }
+            }
+        }
+    }
+}

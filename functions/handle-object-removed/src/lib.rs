@@ -51,3 +51,75 @@ impl<C: Catalogue> HandleObjectRemoved<C> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::testing::MemoryCatalogue;
+    use media::{ObjectKey, Sequencer};
+    use serde_json::Value;
+
+    const EVENT: &str = include_str!("../../../assets/events/s3-object-removed.json");
+
+    fn function() -> HandleObjectRemoved<MemoryCatalogue> {
+        HandleObjectRemoved {
+            bucket: BucketName::new("amzn-s3-demo-bucket"),
+            catalogue: MemoryCatalogue::default(),
+        }
+    }
+
+    async fn store(catalogue: &MemoryCatalogue, name: &ObjectKey, sequencer: &str) {
+        let change = ObjectChange {
+            name: name.clone(),
+            sequencer: Sequencer::parse(sequencer).unwrap(),
+            kind: ChangeKind::Labelled {
+                media_type: MediaType::of(name).unwrap(),
+                labels: vec![],
+            },
+        };
+        catalogue.record(&change).await.unwrap();
+    }
+
+    fn event(change: impl Fn(&mut Value)) -> Notification {
+        let mut event: Value = serde_json::from_str(EVENT).unwrap();
+        change(&mut event["Records"][0]);
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[tokio::test]
+    async fn images_and_videos_go_whether_deleted_or_expired() {
+        for event_name in ["ObjectRemoved:Delete", "LifecycleExpiration:Delete"] {
+            for name in ["a.jpg", "clip.mp4"] {
+                let function = function();
+                let key = ObjectKey::new(name).unwrap();
+                store(&function.catalogue, &key, "00").await;
+                let removal = event(|record| {
+                    record["eventName"] = event_name.into();
+                    record["s3"]["object"]["key"] = name.into();
+                });
+                function.handle(removal).await.unwrap();
+                assert_eq!(function.catalogue.item(&key), None, "{event_name} {name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sample_event_is_remembered() {
+        let function = function();
+        function.handle(event(|_| {})).await.unwrap();
+        let key = ObjectKey::new("holiday photos/dog+ball.jpg").unwrap();
+        store(&function.catalogue, &key, "0055AED6DCD90281E5").await;
+        assert_eq!(function.catalogue.item(&key), None);
+        store(&function.catalogue, &key, "0055AED6DCD90281E7").await;
+        assert!(function.catalogue.item(&key).is_some());
+    }
+
+    #[tokio::test]
+    async fn other_files_leave_no_trace() {
+        let function = function();
+        let removal = event(|record| record["s3"]["object"]["key"] = "notes.txt".into());
+        function.handle(removal).await.unwrap();
+        let key = ObjectKey::new("notes.txt").unwrap();
+        assert_eq!(function.catalogue.state(&key).await.unwrap(), None);
+    }
+}

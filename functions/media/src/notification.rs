@@ -174,3 +174,89 @@ impl Notification {
         Err(NotificationError::Records { total, failures })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    use serde_json::{Value, json};
+
+    const EVENT: &str = include_str!("../../../assets/events/s3-object-created.json");
+
+    async fn handled(event: Value) -> (Vec<ObjectEvent>, Result<(), NotificationError>) {
+        let events = RefCell::new(Vec::new());
+        let notification: Notification = serde_json::from_value(event).unwrap();
+        let bucket = BucketName::new("amzn-s3-demo-bucket");
+        let keep = async |event| {
+            events.borrow_mut().push(event);
+            Ok::<_, String>(())
+        };
+        let result = notification
+            .for_each(&bucket, &["ObjectCreated:"], keep)
+            .await;
+        (events.into_inner(), result)
+    }
+
+    fn sample(change: impl Fn(&mut Value)) -> Value {
+        let mut event: Value = serde_json::from_str(EVENT).unwrap();
+        change(&mut event["Records"][0]);
+        event
+    }
+
+    #[tokio::test]
+    async fn the_sample_event_is_read() {
+        let (events, result) = handled(sample(|_| {})).await;
+        assert_eq!(result, Ok(()));
+        assert_eq!(
+            events,
+            [ObjectEvent {
+                key: ObjectKey::new("holiday photos/dog+ball.jpg").unwrap(),
+                sequencer: Sequencer::parse("0055AED6DCD90281E5").unwrap(),
+            }]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_handled_fails_the_event() {
+        for (field, value, told) in [
+            (
+                "/eventName",
+                json!("ObjectRemoved:Delete"),
+                "\"ObjectRemoved:Delete\" event came",
+            ),
+            (
+                "/s3/bucket/name",
+                json!("other"),
+                "about the bucket \"other\"",
+            ),
+            ("/s3/object/sequencer", Value::Null, "no sequencer"),
+            ("/s3/object/sequencer", json!("now"), "sequencer \"now\""),
+            ("/s3/object/key", Value::Null, "no key"),
+            ("/s3/object/key", json!("%FF.jpg"), "not decode to UTF-8"),
+        ] {
+            let event = sample(|record| *record.pointer_mut(field).unwrap() = value.clone());
+            let (events, result) = handled(event).await;
+            assert_eq!(events, []);
+            let diagnostic = Diagnostic::from(result.unwrap_err());
+            assert_eq!(diagnostic.error_type, "RecordsFailedError");
+            assert!(
+                diagnostic.error_message.contains(told),
+                "{}",
+                diagnostic.error_message
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_test_event_is_nothing_and_anything_else_an_error() {
+        let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"});
+        assert_eq!(handled(test).await, (vec![], Ok(())));
+        for other in [json!({}), json!({"Records": []}), json!({"Event": "other"})] {
+            assert_eq!(
+                handled(other).await,
+                (vec![], Err(NotificationError::NoRecords))
+            );
+        }
+    }
+}
