@@ -8,6 +8,8 @@ mod flatbuffer;
 mod graph;
 mod kernels;
 mod network;
+#[cfg(test)]
+mod tests;
 
 use std::num::TryFromIntError;
 
