@@ -124,7 +124,7 @@ fn invoke_detect_labels(stage: &Stage) -> Vec<String> {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("REPORT RequestId"),
+            .contains("labelled by hand"),
         "--logs shows the tail"
     );
 

@@ -53,23 +53,23 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
     let cases = [
         (
             "detect-labels",
-            [&get_object, &get_state].as_slice(),
-            [&put_object, &scan, &delete_item].as_slice(),
+            vec![&get_object, &get_state],
+            vec![&put_object, &scan, &delete_item],
         ),
         (
             "handle-object-created",
-            &[&get_object, &delete_item],
-            &[&put_object, &scan, &list_buckets],
+            vec![&get_object, &delete_item],
+            vec![&put_object, &scan, &list_buckets],
         ),
         (
             "handle-object-removed",
-            &[&delete_item],
-            &[&get_object, &put_object, &scan],
+            vec![&delete_item],
+            vec![&get_object, &put_object, &scan],
         ),
         (
             "media-api",
-            &[&scan, &get_state],
-            &[&delete_item, &get_object, &put_object],
+            vec![&scan, &get_state],
+            vec![&delete_item, &get_object, &put_object],
         ),
     ];
     for (function, allowed, denied) in cases {

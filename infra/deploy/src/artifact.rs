@@ -116,10 +116,12 @@ impl Target {
                 bytes: artifact.zip_bytes,
             });
             published.uploaded += 1;
-            let zip = ByteStream::from_path(&artifact.zip).await.map_err(|error| {
-                Error::new(format!("could not read {}", artifact.zip.display()))
-                    .because(error.to_string())
-            })?;
+            let zip = ByteStream::from_path(&artifact.zip)
+                .await
+                .map_err(|error| {
+                    Error::new(format!("could not read {}", artifact.zip.display()))
+                        .because(error.to_string())
+                })?;
             let request = self.s3.put_object().bucket(bucket).key(key).body(zip);
             uploads.spawn(async move {
                 request.send().await.map_err(|error| {

@@ -1,7 +1,7 @@
 //! Deleting a stack and what it holds.
 
 use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{Delete, NotificationConfiguration, ObjectIdentifier};
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
@@ -72,6 +72,7 @@ impl Target {
         loop {
             if !retains_data {
                 for bucket in &buckets {
+                    self.silence_bucket(bucket).await?;
                     deleted.object_versions += self.empty_bucket(bucket, "", report).await?;
                 }
             }
@@ -138,6 +139,30 @@ impl Target {
                             .unwrap_or("no reason was given"),
                     ),
                 })
+            }
+        }
+    }
+
+    /// Takes the event notifications from a bucket that is about to be deleted: functions need
+    /// not hear of every object, and none runs, or logs, while the stack goes away.
+    async fn silence_bucket(&self, bucket: &str) -> Result<()> {
+        let answer = self
+            .s3
+            .put_bucket_notification_configuration()
+            .bucket(bucket)
+            .notification_configuration(NotificationConfiguration::builder().build())
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let what = format!("take the notifications from bucket {bucket}");
+                let error = Error::aws(&what, &error);
+                if error.kind() == Kind::NotFound {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
         }
     }

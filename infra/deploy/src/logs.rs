@@ -1,6 +1,6 @@
 //! Reading functions' logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
@@ -25,7 +25,7 @@ pub struct LogQuery {
 }
 
 /// A line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct LogLine {
     /// When it was written, in milliseconds since 1970.
     pub timestamp_ms: i64,
@@ -40,7 +40,7 @@ pub struct LogLine {
 pub struct LogTail {
     query: LogQuery,
     from_ms: i64,
-    seen: BTreeMap<String, i64>,
+    seen: BTreeSet<(i64, String)>,
 }
 
 impl LogTail {
@@ -53,7 +53,7 @@ impl LogTail {
         Self {
             from_ms: i64::try_from(from.as_millis()).unwrap_or(i64::MAX),
             query,
-            seen: BTreeMap::new(),
+            seen: BTreeSet::new(),
         }
     }
 
@@ -70,7 +70,7 @@ impl LogTail {
             .start_time(self.from_ms)
             .into_paginator()
             .send();
-        let mut lines = Vec::new();
+        let mut events = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| {
                 let error = Error::aws(&format!("read log group {}", self.query.group), &error);
@@ -79,8 +79,9 @@ impl LogTail {
                     _ => error,
                 }
             })?;
-            lines.extend(self.fresh(page.events.unwrap_or_default()));
+            events.extend(page.events.unwrap_or_default());
         }
+        let mut lines = self.fresh(events);
         lines.sort_by_key(|line| line.timestamp_ms);
         Ok(lines)
     }
@@ -88,24 +89,30 @@ impl LogTail {
     /// Drops events that were returned before and moves the start of the next read.
     fn fresh(&mut self, events: Vec<FilteredLogEvent>) -> Vec<LogLine> {
         let mut lines = Vec::new();
+        let mut twins: BTreeMap<LogLine, usize> = BTreeMap::new();
         for event in events {
-            let timestamp_ms = event.timestamp.unwrap_or_default();
-            let id = event.event_id.unwrap_or_default();
-            if self.seen.insert(id, timestamp_ms).is_none() {
-                lines.push(LogLine {
-                    timestamp_ms,
-                    stream: event.log_stream_name.unwrap_or_default(),
-                    message: event
-                        .message
-                        .unwrap_or_default()
-                        .trim_end_matches(['\n', '\r'])
-                        .to_owned(),
-                });
+            let line = LogLine {
+                timestamp_ms: event.timestamp.unwrap_or_default(),
+                stream: event.log_stream_name.unwrap_or_default(),
+                message: event
+                    .message
+                    .unwrap_or_default()
+                    .trim_end_matches(['\n', '\r'])
+                    .to_owned(),
+            };
+            let id = event.event_id.unwrap_or_else(|| {
+                // Emulators may give no ids: then a line is known by what it says, and the
+                // same line in the same millisecond by how many came before it.
+                let twin = twins.entry(line.clone()).or_default();
+                *twin += 1;
+                format!("{} {twin} {}", line.stream, line.message)
+            });
+            self.from_ms = self.from_ms.max(line.timestamp_ms - OVERLAP_MS);
+            if self.seen.insert((line.timestamp_ms, id)) {
+                lines.push(line);
             }
-            self.from_ms = self.from_ms.max(timestamp_ms - OVERLAP_MS);
         }
-        self.seen
-            .retain(|_, timestamp_ms| *timestamp_ms >= self.from_ms);
+        self.seen = self.seen.split_off(&(self.from_ms, String::new()));
         lines
     }
 }
@@ -130,7 +137,7 @@ mod tests {
                 since: Duration::ZERO,
             },
             from_ms: 0,
-            seen: BTreeMap::new(),
+            seen: BTreeSet::new(),
         }
     }
 
@@ -160,5 +167,18 @@ mod tests {
         tail.fresh(vec![event("new", 1_000_000 + OVERLAP_MS + 1)]);
         assert_eq!(tail.from_ms, 1_000_001);
         assert_eq!(tail.seen.len(), 1);
+    }
+
+    #[test]
+    fn lines_without_ids_are_told_apart_and_known_again() {
+        let mut tail = tail();
+        let line = || {
+            FilteredLogEvent::builder()
+                .timestamp(1_000_000)
+                .message("the same words")
+                .build()
+        };
+        assert_eq!(tail.fresh(vec![line(), line()]).len(), 2);
+        assert_eq!(tail.fresh(vec![line(), line(), line()]).len(), 1);
     }
 }
