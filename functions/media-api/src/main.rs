@@ -10,7 +10,7 @@ use media_api::MediaApi;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    runtime::run(start()).await
+    runtime::run(env!("CARGO_CRATE_NAME"), start()).await
 }
 
 async fn start() -> Result<(), Error> {

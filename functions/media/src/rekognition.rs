@@ -197,6 +197,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_is_not_rekognitions_is_told_by_its_status() {
+        let wire = Wire::new([(404, json!({}))]);
+        let error = detect(&wire).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("HTTP status 404 and no error code"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
     async fn throttling_is_retried_and_then_left_to_lambda() {
         let wire = Wire::new([
             error("ProvisionedThroughputExceededException"),

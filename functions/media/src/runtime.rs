@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::endpoint::EndpointFuture;
 use aws_smithy_runtime_api::client::http::{
@@ -29,6 +31,9 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use http_body_util::BodyExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -40,6 +45,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::key::BucketName;
+use crate::service_error::chain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -51,17 +57,22 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a function until Lambda ends it: `main` in all but name. An error
-/// is one of starting, and is logged like any other.
-pub async fn run<F>(function: F) -> ExitCode
+/// is one of starting, and is logged like any other. `crate_name` is the function's.
+pub async fn run<F>(crate_name: &str, function: F) -> ExitCode
 where
     F: Future<Output = Result<(), lambda_runtime::Error>>,
 {
-    let environment = Environment::of_process();
-    log_json(environment.get("AWS_LAMBDA_LOG_LEVEL"));
+    log_json(
+        crate_name,
+        Environment::of_process().get("AWS_LAMBDA_LOG_LEVEL"),
+    );
     match function.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(error = %error, "the function could not start");
+            error!(
+                error = chain(error.as_ref()),
+                "the function could not start"
+            );
             ExitCode::FAILURE
         }
     }
@@ -88,20 +99,21 @@ where
 /// One JSON object per line on standard output. Lines of a request carry its id in
 /// `span.requestId`, by the span that the Lambda runtime opens for each.
 ///
-/// `level` is Lambda's setting for application logs; without it, `INFO`.
-fn log_json(level: Option<&str>) {
-    let level = level
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
-    // The SDK tells at INFO of its caches and of every retry of its identity.
-    let sdk_level = if level > LevelFilter::INFO {
-        level
-    } else {
-        LevelFilter::WARN
+/// `level` is Lambda's setting for application logs; without it, `INFO`. It is for our
+/// own crates. Others tell only of trouble: further down they write whole events,
+/// and signed requests with the session's token.
+fn log_json(crate_name: &str, level: Option<&str>) {
+    let level = match level {
+        Some("FATAL") => LevelFilter::ERROR,
+        level => level
+            .and_then(|level| level.parse().ok())
+            .unwrap_or(LevelFilter::INFO),
     };
     let targets = Targets::new()
-        .with_default(level)
-        .with_target("aws_", sdk_level);
+        .with_default(LevelFilter::WARN)
+        .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
+        .with_target("media", level)
+        .with_target(crate_name, level);
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -196,7 +208,7 @@ impl Aws {
     /// connections. The credentials of a process never change: Lambda starts
     /// another process before they expire.
     pub fn new(environment: &Environment) -> Result<Self, MissingVariable> {
-        Self::with_connector(environment, https_connector())
+        Self::with_connector(environment, https_connector(environment))
     }
 
     /// As [`Aws::new`], with another way to send requests.
@@ -242,7 +254,7 @@ impl Aws {
                 let result = timeout(WARM_UP_TIMEOUT, aws.open_connection(service)).await;
                 let failure = match result {
                     Ok(Ok(())) => return,
-                    Ok(Err(error)) => error.to_string(),
+                    Ok(Err(error)) => chain(error.as_ref()),
                     Err(elapsed) => elapsed.to_string(),
                 };
                 debug!(?service, failure, "no connection opened in advance");
@@ -299,16 +311,53 @@ async fn resolved(endpoint: EndpointFuture<'_>) -> Result<String, Box<dyn Error 
     Ok(endpoint.await?.url().to_owned())
 }
 
-fn https_connector() -> SharedHttpConnector {
+fn https_connector(environment: &Environment) -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .build();
-    let connector = Connector::builder()
+    let mut connector = Connector::builder()
         .connector_settings(settings)
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build();
-    SharedHttpConnector::new(connector)
+        .tls_provider(Provider::Rustls(CryptoMode::Ring));
+    if let Some(tls) = environment.bundled_roots() {
+        connector = connector.tls_context(tls);
+    }
+    SharedHttpConnector::new(connector.build())
+}
+
+/// Where Amazon Linux and Debian keep all root certificates in one file.
+const ROOT_BUNDLES: [&str; 2] = [
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/certs/ca-certificates.crt",
+];
+
+impl Environment {
+    /// The system's root certificates, read from one file. The default looks for them in
+    /// that file and in hundreds more that hold the same, which takes as long as all
+    /// the rest of starting a function.
+    ///
+    /// `None` leaves it to the default: when the environment names other roots, and
+    /// when the file is not there or is not wholly readable, because the connector
+    /// panics at a certificate that it cannot parse.
+    fn bundled_roots(&self) -> Option<TlsContext> {
+        if self
+            .get("SSL_CERT_FILE")
+            .or_else(|| self.get("SSL_CERT_DIR"))
+            .is_some()
+        {
+            return None;
+        }
+        let pem = ROOT_BUNDLES.iter().find_map(|path| fs::read(path).ok())?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<_, _>>()
+            .ok()?;
+        let (valid, invalid) = RootCertStore::empty().add_parsable_certificates(certificates);
+        if valid == 0 || invalid > 0 {
+            return None;
+        }
+        let roots = TrustStore::empty().with_pem_certificate(pem);
+        TlsContext::builder().with_trust_store(roots).build().ok()
+    }
 }
 
 #[cfg(test)]
@@ -346,6 +395,14 @@ mod tests {
             assert!(message.contains("NAME is not set"), "{message}");
         }
         assert_eq!(environment(&[("NAME", "x")]).require("NAME").unwrap(), "x");
+    }
+
+    #[test]
+    fn roots_that_the_environment_names_are_left_to_the_default() {
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            let environment = environment(&[(name, "/etc/own")]);
+            assert!(environment.bundled_roots().is_none());
+        }
     }
 
     #[test]

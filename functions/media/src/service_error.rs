@@ -4,26 +4,34 @@ use std::error::Error;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 /// What the service said, or else what kept the request from reaching it. The SDK's
 /// own `Display` says "service error" for the former, and its alternative prints
 /// the whole response.
-pub(crate) fn describe<E, R>(error: &SdkError<E, R>) -> String
+pub(crate) fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + RequestId + Error + 'static,
-    R: std::fmt::Debug,
 {
-    if let Some(service_error) = error.as_service_error() {
-        let code = service_error.code().unwrap_or("unknown error");
-        let message = service_error.message().unwrap_or("no explanation");
-        let request_id = service_error.request_id().unwrap_or("none");
-        return format!("{code}: {message} (AWS request id {request_id})");
+    if let SdkError::ServiceError(context) = error {
+        let (answer, status) = (context.err(), context.raw().status());
+        return match (answer.code(), answer.message(), answer.request_id()) {
+            (Some(code), message, request_id) => format!(
+                "{code}: {} (AWS request id {})",
+                message.unwrap_or("no explanation"),
+                request_id.unwrap_or("unknown"),
+            ),
+            (None, ..) => format!("an answer with HTTP status {status} and no error code"),
+        };
     }
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    line
+    chain(error)
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
