@@ -1,6 +1,11 @@
 //! Objects in S3.
 
-use aws_sdk_s3::{Client, error::DisplayErrorContext, error::SdkError};
+use std::error::Error;
+
+use aws_sdk_s3::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
 use serde::Deserialize;
 
 use crate::protocol::{ApiError, ErrorKind};
@@ -68,24 +73,32 @@ pub async fn fetch(s3: &Client, location: &ObjectLocation) -> Result<Vec<u8>, Ap
 
 fn refusal<E>(bucket: &str, name: &str, error: &SdkError<E>) -> ApiError
 where
-    E: std::error::Error + 'static,
+    E: ProvideErrorMetadata + Error + 'static,
 {
     let what = format!("cannot read s3://{bucket}/{name}");
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
-    match (error, status) {
-        // A request that the SDK would not build names an impossible bucket or key.
-        (SdkError::ConstructionFailure(_), _) | (_, Some(400..=499)) => ApiError::new(
+    match error {
+        SdkError::ServiceError(refused) if refused.raw().status().is_client_error() => {
+            let code = error.code().unwrap_or("no error code");
+            let advice = "check the bucket, the key, the region and the permissions";
+            ApiError::new(
+                ErrorKind::InvalidS3Object,
+                format!("{what} ({code}): {advice}"),
+            )
+        }
+        // The SDK builds no request for what cannot be a bucket or a key.
+        SdkError::ConstructionFailure(_) => ApiError::new(
             ErrorKind::InvalidS3Object,
-            format!(
-                "{what}: check the bucket, the key, the region and the permissions ({})",
-                DisplayErrorContext(error)
-            ),
+            format!("{what}: {}", causes(error)),
         ),
-        _ => ApiError::new(
-            ErrorKind::Internal,
-            format!("{what}: S3 gave no answer ({})", DisplayErrorContext(error)),
-        ),
+        _ => ApiError::new(ErrorKind::Internal, format!("{what}: {}", causes(error))),
     }
+}
+
+/// An error and what led to it, on one line.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let chain = anyhow::Chain::new(error);
+    chain
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

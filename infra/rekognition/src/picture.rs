@@ -195,9 +195,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_truncated_picture_is_an_error(cut in 1_usize..2000) {
+        fn a_picture_is_whole_or_an_error(cut in 1_usize..2000) {
             let (png, jpeg) = (png(&halves(120, 90)), jpeg(&halves(120, 90), 1));
-            prop_assert!(decode(&png[..png.len().saturating_sub(cut)]).is_err());
+            // The last bytes of a PNG only say that it ends.
+            if let Ok(picture) = decode(&png[..png.len().saturating_sub(cut)]) {
+                prop_assert_eq!(picture, halves(120, 90));
+            }
             prop_assert!(decode(&jpeg[..jpeg.len().saturating_sub(cut)]).is_err());
         }
 
