@@ -2,10 +2,11 @@
 //! them, the catalogue ends as the bucket does.
 //!
 //! A history is a list of steps: objects are stored and deleted, events are delivered
-//! or delivered again, someone labels an object by hand, an invocation goes on by one step,
-//! dies, or meets a throttled detector. Invocations run the functions' own handlers and stop before
-//! and after every call to a port, so they interleave there as they do on Lambda.
-//! After the history every event that is still due is delivered until it is handled.
+//! or delivered again, someone labels an object by hand, an invocation goes on by one
+//! step, dies, or meets a throttled detector. Invocations run the functions' own
+//! handlers and stop before and after every call to a port, so they interleave there
+//! as they do on Lambda. After the history every event that is still due is delivered
+//! until it is handled.
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 

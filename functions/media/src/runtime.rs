@@ -2,7 +2,7 @@
 //!
 //! The AWS configuration is made by hand from the variables that Lambda sets. The
 //! SDK's default chain would look for profiles, containers and instance metadata,
-//! none of which a function has, and would more than double the start.
+//! none of which a function has, and would bring their code into every zip.
 //!
 //! Connections are opened while the function starts, when Lambda gives it the
 //! most CPU, and not by the first request: with TLS that is the longest
