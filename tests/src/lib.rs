@@ -83,6 +83,35 @@ pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// `xtask local -- COMMAND` on free ports, and the folder that its stage lives in.
+pub fn one_command(command: &[&str]) -> (Command, TempDir) {
+    let directory = TempDir::new().unwrap();
+    let (port, aws_port) = (free_port().to_string(), two_free_ports().to_string());
+    let arguments = ["local", "--port", &port, "--aws-port", &aws_port, "--"];
+    let mut local = xtask(&xtask_program(), &[&arguments, command].concat());
+    local.env("XTASK_LOCAL_DIR", directory.path());
+    (local, directory)
+}
+
+/// The processes whose environment names this AWS endpoint: the functions and their emulator.
+/// Known on Linux only; elsewhere none is found.
+pub fn processes_that_know(endpoint_url: &str) -> Vec<PathBuf> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let variable = format!("AWS_ENDPOINT_URL={endpoint_url}\0");
+    processes
+        .flatten()
+        .map(|process| process.path())
+        .filter(|process| {
+            let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+            environment
+                .windows(variable.len())
+                .any(|window| window == variable.as_bytes())
+        })
+        .collect()
+}
+
 /// A running local stage. Dropping it stops it.
 pub struct Stage {
     program: PathBuf,

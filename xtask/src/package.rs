@@ -77,6 +77,10 @@ pub(crate) fn package(workspace: &Workspace, app: &App) -> Result<Packaged> {
     executables.remove(env!("CARGO_PKG_NAME"));
     let directory = workspace.target().join("package").join(&app.stage().name);
     fs::create_dir_all(&directory).about("create", &directory)?;
+    // Another terminal may package the same stage: its zips and stamps must not mix with ours.
+    let lock = directory.join(".lock");
+    let lock = File::create(&lock).about("create", &lock)?;
+    lock.lock().about("lock", &directory)?;
     let functions = executables
         .into_iter()
         .map(|(function, executable)| package_one(&directory, function, executable, profile, app))

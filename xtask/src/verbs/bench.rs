@@ -232,9 +232,18 @@ fn environment(runtime_port: u16, aws_port: u16) -> HashMap<&'static str, String
         ("AWS_ACCESS_KEY_ID", "test".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
         ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{aws_port}")),
-        ("MEDIA_BUCKET_NAME", "media-query-bench".to_owned()),
+        // The bucket that the sample events are about.
+        ("MEDIA_BUCKET_NAME", "amzn-s3-demo-bucket".to_owned()),
         ("MEDIA_TABLE_NAME", "media".to_owned()),
         ("MEDIA_STATE_TABLE_NAME", "media-state".to_owned()),
+        (
+            "VIDEO_TOPIC_ARN",
+            "arn:aws:sns:us-east-1:000000000000:video".to_owned(),
+        ),
+        (
+            "VIDEO_ROLE_ARN",
+            "arn:aws:iam::000000000000:role/video".to_owned(),
+        ),
     ])
 }
 

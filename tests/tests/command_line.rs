@@ -1,0 +1,361 @@
+//! What a user sees when something is wrong: one clear line, a hint, and an exit code that a
+//! script can rely on. None of these needs a stage.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use acceptance::{xtask, xtask_program};
+
+static PROGRAM: LazyLock<std::path::PathBuf> = LazyLock::new(xtask_program);
+
+struct Failure {
+    exit_code: Option<i32>,
+    error: String,
+}
+
+fn fail(command: &mut Command) -> Failure {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.stdin(Stdio::null()).output().unwrap();
+    let error = String::from_utf8(stderr).unwrap();
+    assert!(!status.success(), "{command:?} succeeded");
+    assert_eq!(stdout, b"", "results go to standard output, errors do not");
+    assert!(
+        !error.contains("panicked") && !error.contains("stack backtrace"),
+        "{error}"
+    );
+    assert!(
+        !error.contains('\u{1b}'),
+        "no colour without a terminal: {error}"
+    );
+    Failure {
+        exit_code: status.code(),
+        error,
+    }
+}
+
+fn with_credentials(arguments: &[&str], endpoint: &str) -> Command {
+    let mut command = xtask(&PROGRAM, arguments);
+    command
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env(
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        )
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_MAX_ATTEMPTS", "1")
+        .env("AWS_ENDPOINT_URL", endpoint);
+    command
+}
+
+#[test]
+fn a_wrong_stage_is_named_with_those_there_are() {
+    let failure = fail(&mut xtask(&PROGRAM, &["synth", "--stage", "prd"]));
+    assert_eq!(failure.exit_code, Some(2));
+    assert!(
+        failure
+            .error
+            .contains("unknown stage `prd`; did you mean `prod`?"),
+        "{}",
+        failure.error
+    );
+    assert!(
+        failure.error.contains("dev, local, prod"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn an_unknown_function_is_told_the_nearest() {
+    let failure = fail(&mut xtask(&PROGRAM, &["logs", "detect_labels"]));
+    assert_eq!(failure.exit_code, Some(2));
+    assert!(
+        failure
+            .error
+            .contains("there is no function `detect_labels`"),
+        "{}",
+        failure.error
+    );
+    assert!(
+        failure
+            .error
+            .contains("hint: did you mean `detect-labels`?"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn a_verb_that_does_not_exist_is_a_misuse() {
+    assert_eq!(fail(&mut xtask(&PROGRAM, &["deploi"])).exit_code, Some(2));
+}
+
+#[test]
+fn the_local_stage_must_be_started_first() {
+    let empty = tempfile::tempdir().unwrap();
+    let failure =
+        fail(xtask(&PROGRAM, &["info", "--stage", "local"]).env("XTASK_LOCAL_DIR", empty.path()));
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains("the local stage is not running"),
+        "{}",
+        failure.error
+    );
+    assert!(
+        failure.error.contains("cargo xtask local"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn without_credentials_it_says_how_to_sign_in() {
+    let home = tempfile::tempdir().unwrap();
+    let failure = fail(
+        xtask(&PROGRAM, &["info"])
+            .env("HOME", home.path())
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true"),
+    );
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains("no AWS credentials were found"),
+        "{}",
+        failure.error
+    );
+    assert!(failure.error.contains("hint: sign in"), "{}", failure.error);
+}
+
+#[test]
+fn without_a_region_it_says_where_to_set_one() {
+    let home = tempfile::tempdir().unwrap();
+    let failure = fail(
+        xtask(&PROGRAM, &["info"])
+            .env("HOME", home.path())
+            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .env(
+                "AWS_SECRET_ACCESS_KEY",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            )
+            .env("AWS_EC2_METADATA_DISABLED", "true"),
+    );
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains("no AWS region is set"),
+        "{}",
+        failure.error
+    );
+    assert!(
+        failure.error.contains("infra/stages.yaml"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn without_a_network_it_says_so() {
+    let failure = fail(&mut with_credentials(&["info"], "http://127.0.0.1:1"));
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains("could not be reached"),
+        "{}",
+        failure.error
+    );
+    assert!(
+        failure.error.contains("hint: check the network"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn an_expired_token_is_told_apart() {
+    let endpoint = answer_with(
+        "403 Forbidden",
+        "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>\
+         <Message>The security token included in the request is expired</Message></Error>\
+         <RequestId>7a62c49f-347e-4fc4-9331-6e8eEXAMPLE</RequestId></ErrorResponse>",
+    );
+    let failure = fail(&mut with_credentials(&["deploy"], &endpoint));
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains("is expired (ExpiredToken)"),
+        "{}",
+        failure.error
+    );
+    assert!(
+        failure
+            .error
+            .contains("hint: the session has expired: sign in again"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn another_account_than_the_stages_is_refused() {
+    // The local stage is guarded by its account; here the credentials belong to another.
+    let endpoint = answer_with(
+        "200 OK",
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::111122223333:user/ann</Arn><UserId>AIDA</UserId><Account>111122223333</Account>\
+         </GetCallerIdentityResult><ResponseMetadata><RequestId>01234567-89ab-cdef-0123-456789abcdef</RequestId>\
+         </ResponseMetadata></GetCallerIdentityResponse>",
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let port = endpoint.rsplit(':').next().unwrap();
+    std::fs::write(
+        directory.path().join("stage.json"),
+        format!(r#"{{"process_id": 1, "api_port": 1, "aws_port": {port}, "rekognition_port": 1}}"#),
+    )
+    .unwrap();
+    let failure = fail(
+        xtask(&PROGRAM, &["info", "--stage", "local"]).env("XTASK_LOCAL_DIR", directory.path()),
+    );
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains("belong to account 111122223333"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let failure =
+        fail(xtask(&PROGRAM, &["local", "--port", &port]).env("XTASK_LOCAL_DIR", directory.path()));
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure
+            .error
+            .contains(&format!("port {port} on 127.0.0.1 (the HTTP API, --port)")),
+        "{}",
+        failure.error
+    );
+    assert!(failure.error.contains("hint: "), "{}", failure.error);
+}
+
+#[test]
+fn an_event_that_is_not_json_is_refused_before_it_is_sent() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{Bucket: x}").unwrap();
+    let path = file.path().to_str().unwrap();
+    let failure = fail(&mut xtask(
+        &PROGRAM,
+        &["invoke", "detect-labels", "--payload", path],
+    ));
+    assert_eq!(failure.exit_code, Some(2));
+    assert!(
+        failure.error.contains("the event is not JSON"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn every_verb_teaches_by_an_example() {
+    for verb in [
+        "synth",
+        "gen-policy",
+        "package",
+        "deploy",
+        "delete",
+        "invoke",
+        "logs",
+        "url",
+        "info",
+        "env",
+        "local",
+        "bench",
+        "ci",
+    ] {
+        let help = acceptance::succeed(&mut xtask(&PROGRAM, &[verb, "--help"]));
+        assert!(help.contains("Usage: cargo xtask"), "{help}");
+        assert!(
+            help.contains("cargo xtask ") && help.contains("Example"),
+            "{verb}: {help}"
+        );
+    }
+}
+
+#[test]
+fn stale_policies_are_shown_as_a_difference() {
+    // The verb works on the workspace: a copy of it with one policy changed.
+    let copy = tempfile::tempdir().unwrap();
+    let root = acceptance::workspace();
+    for part in ["infra", "policies", "xtask"] {
+        std::fs::create_dir(copy.path().join(part)).unwrap();
+    }
+    std::fs::copy(
+        root.join("infra/stages.yaml"),
+        copy.path().join("infra/stages.yaml"),
+    )
+    .unwrap();
+    for policy in std::fs::read_dir(root.join("policies")).unwrap() {
+        let policy = policy.unwrap();
+        std::fs::copy(
+            policy.path(),
+            copy.path().join("policies").join(policy.file_name()),
+        )
+        .unwrap();
+    }
+    let in_copy = |arguments: &[&str]| {
+        let mut command = xtask(&PROGRAM, arguments);
+        command.env("CARGO_MANIFEST_DIR", copy.path().join("xtask"));
+        command
+    };
+    acceptance::succeed(&mut in_copy(&["gen-policy", "--check"]));
+    let stale = copy.path().join("policies/media-api.json");
+    let text = std::fs::read_to_string(&stale).unwrap();
+    std::fs::write(&stale, text.replace("dynamodb:Scan", "dynamodb:*")).unwrap();
+    let output = in_copy(&["gen-policy", "--check"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let difference = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        difference.contains("-        \"dynamodb:*\"")
+            && difference.contains("+        \"dynamodb:Scan\""),
+        "{difference}"
+    );
+    acceptance::succeed(&mut in_copy(&["gen-policy"]));
+    assert_eq!(std::fs::read_to_string(&stale).unwrap(), text);
+}
+
+/// An endpoint that gives every request the same answer, for as long as the test runs.
+fn answer_with(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(stream, status, body));
+        }
+    });
+    url
+}
+
+fn serve(mut stream: TcpStream, status: &str, body: &str) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    // The requests of these tests have short bodies: they arrive with their heads.
+    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => request.extend_from_slice(&buffer[..count]),
+        }
+    }
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}

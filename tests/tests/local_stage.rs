@@ -1,0 +1,65 @@
+//! The life of the local stage: what it starts, it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use acceptance::{Stage, eventually, signal};
+
+#[test]
+fn a_command_runs_with_the_stages_variables_and_gives_its_exit_status() {
+    let (mut command, _directory) = acceptance::one_command(&[
+        "sh",
+        "-c",
+        "aws s3 ls \"$MEDIA_BUCKET_NAME\" && curl -s \"$API_URL\" && exit 7",
+    ]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(7),
+        "{}",
+        acceptance::both(&output)
+    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "[]");
+}
+
+#[test]
+fn nothing_is_left_when_it_is_stopped_or_killed() {
+    for signal_name in ["INT", "TERM", "KILL"] {
+        let stage = Stage::start();
+        // A function process, too.
+        assert_eq!(stage.get("/").status, 200);
+        let ports: Vec<u16> = [
+            "API_URL",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_REKOGNITION",
+        ]
+        .iter()
+        .map(|name| {
+            let url = stage.variable(name).trim_end_matches('/');
+            url.rsplit(':').next().unwrap().parse().unwrap()
+        })
+        .collect();
+        assert!(
+            ports
+                .iter()
+                .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
+        );
+        let endpoint = stage.variable("AWS_ENDPOINT_URL").to_owned();
+        signal(signal_name, stage.process_id());
+        eventually(&format!("every port closed after SIG{signal_name}"), || {
+            ports
+                .iter()
+                .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_err())
+                .then_some(())
+        });
+        eventually(
+            &format!("every process ended after SIG{signal_name}"),
+            || {
+                acceptance::processes_that_know(&endpoint)
+                    .is_empty()
+                    .then_some(())
+            },
+        );
+    }
+}
