@@ -111,7 +111,7 @@ mod tests {
     use media::{Failure, ObjectKey};
     use serde_json::Value;
 
-    const EVENT: &str = include_str!("../../../assets/events/s3-object-created.json");
+    const EVENT: &str = include_str!("../../../assets/events/handle-object-created.json");
 
     fn function<F>(sees: F) -> HandleObjectCreated<MemoryCatalogue, Sees<F>>
     where

@@ -59,7 +59,7 @@ mod tests {
     use media::{ObjectKey, Sequencer};
     use serde_json::Value;
 
-    const EVENT: &str = include_str!("../../../assets/events/s3-object-removed.json");
+    const EVENT: &str = include_str!("../../../assets/events/handle-object-removed.json");
 
     fn function() -> HandleObjectRemoved<MemoryCatalogue> {
         HandleObjectRemoved {

@@ -182,7 +182,7 @@ mod tests {
     use media::dynamodb::Tables;
     use media::testing::Wire;
 
-    const LIST: &str = include_str!("../../../assets/events/http-list.json");
+    const LIST: &str = include_str!("../../../assets/events/media-api.json");
     const GET: &str = include_str!("../../../assets/events/http-get.json");
 
     fn api(wire: &Wire) -> MediaApi {

@@ -182,7 +182,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    const EVENT: &str = include_str!("../../../assets/events/s3-object-created.json");
+    const EVENT: &str = include_str!("../../../assets/events/handle-object-created.json");
 
     async fn handled(event: Value) -> (Vec<ObjectEvent>, Result<(), NotificationError>) {
         let events = RefCell::new(Vec::new());
