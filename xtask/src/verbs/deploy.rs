@@ -244,7 +244,7 @@ pub(crate) fn show(working: &ProgressBar, progress: &Progress) {
             if event.failed() {
                 let reason = event.reason.as_deref().unwrap_or("no reason was given");
                 working.suspend(|| {
-                    anstream::eprintln!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed")
+                    anstream::eprintln!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed");
                 });
             } else if working.is_hidden() && event.complete() {
                 anstream::eprintln!("{DIM}{:>12}{DIM:#} {line}", "");

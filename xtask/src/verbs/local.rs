@@ -113,7 +113,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         .unwrap_or_else(|| "us-east-1".to_owned());
     let emulator = async {
         let tools = StageTools::prepare(&workspace.target().join("python/stage"), |line| {
-            status("Installing", line)
+            status("Installing", line);
         })
         .await?;
         let emulator = Emulator::start(EmulatorConfig {
