@@ -332,7 +332,11 @@ mod tests {
             name: "Animal",
             parents: vec![],
         };
-        let found = |label, confidence| Detection { label, confidence };
+        let found = |label, confidence| Detection {
+            label,
+            confidence,
+            instances: vec![],
+        };
         let detections = [found(&animal, 91.5), found(&cat, 80.0), found(&cat, 20.0)];
         let request = parse(&json!({"Image": {"Bytes": "AAEC"}, "MinConfidence": 80})).unwrap();
         let expected = json!({

@@ -27,6 +27,30 @@ pub struct Detection<'a> {
     pub label: &'a Label,
     /// Percent, from 0 to 100.
     pub confidence: f32,
+    /// Where it was seen, from the most to the least confident. What describes the whole picture has no place in it.
+    pub instances: Vec<Instance>,
+}
+
+/// One thing in a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Instance {
+    /// Around the thing, inside the picture.
+    pub bounds: BoundingBox,
+    /// Percent, from 0 to 100.
+    pub confidence: f32,
+}
+
+/// A part of a picture, in ratios of the picture's width and height.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoundingBox {
+    /// From the picture's left side.
+    pub left: f32,
+    /// From the picture's top.
+    pub top: f32,
+    /// Of the part.
+    pub width: f32,
+    /// Of the part.
+    pub height: f32,
 }
 
 impl Default for Vocabulary {
@@ -105,6 +129,7 @@ impl Vocabulary {
             .map(|(label, sum)| Detection {
                 label,
                 confidence: (sum.min(1.0) * 100.0) as f32,
+                instances: Vec::new(),
             })
             .collect();
         // Among equals the more general label comes first.

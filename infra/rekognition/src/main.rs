@@ -11,7 +11,8 @@ use aws_smithy_http_client::{
 };
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use rekognition_local::{
-    classifier::{Classifier, WEIGHTS_HINT},
+    classifier::WEIGHTS_HINT,
+    labeller::Labeller,
     server::{self, Endpoint},
 };
 use tokio::{
@@ -80,12 +81,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             .error(ErrorKind::MissingRequiredArgument, missing)
             .exit();
     };
-    let classifier = Classifier::load(model)?;
+    let labeller = Labeller::load(model)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, cli.port)).await.with_context(|| {
         format!("cannot listen on 127.0.0.1:{}; choose another port with --port, or 0 for a free one", cli.port)
     })?;
     let shutdown = shutdown(cli.exit_with_stdin)?;
-    let endpoint = Arc::new(Endpoint::new(classifier, s3_client(&cli)));
+    let endpoint = Arc::new(Endpoint::new(labeller, s3_client(&cli)));
     println!("listening on http://{}", listener.local_addr()?);
     server::serve(listener, endpoint, shutdown).await;
     Ok(())

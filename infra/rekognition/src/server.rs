@@ -17,15 +17,15 @@ use tokio::{
 };
 
 use crate::{
-    classifier::Classifier,
     detect_labels::{self, ImageSource},
+    labeller::Labeller,
     objects, picture,
     protocol::{self, ApiError, ApiResponse, ErrorKind, MAX_BODY_BYTES, Operation},
 };
 
 /// What answers requests.
 pub struct Endpoint {
-    classifier: Arc<Classifier>,
+    labeller: Arc<Labeller>,
     s3: aws_sdk_s3::Client,
     /// One for each picture in memory. A single one keeps all processors busy only while it is classified, not while it
     /// is fetched and decoded.
@@ -35,10 +35,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint that reads objects through `s3`.
     #[must_use]
-    pub fn new(classifier: Classifier, s3: aws_sdk_s3::Client) -> Self {
+    pub fn new(labeller: Labeller, s3: aws_sdk_s3::Client) -> Self {
         let pictures = available_parallelism().map_or(1, NonZero::get) + 1;
         Self {
-            classifier: Arc::new(classifier),
+            labeller: Arc::new(labeller),
             s3,
             pictures: Semaphore::new(pictures),
         }
@@ -80,10 +80,10 @@ impl Endpoint {
             ImageSource::Bytes(bytes) => std::mem::take(bytes),
             ImageSource::Object(location) => objects::fetch(&self.s3, location).await?,
         };
-        let classifier = Arc::clone(&self.classifier);
+        let labeller = Arc::clone(&self.labeller);
         task::spawn_blocking(move || {
             let picture = picture::decode(&bytes)?;
-            Ok(request.response(&classifier.detect(&picture)))
+            Ok(request.response(&labeller.detect(&picture)))
         })
         .await
         .map_err(internal)?

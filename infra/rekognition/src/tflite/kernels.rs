@@ -4,71 +4,9 @@
 //! zero, and a product of quantized tensors is a plain matrix product. Sums of products of 8-bit integers stay exact in
 //! `f32` up to 2^24, so results do not depend on the order of summation, the number of threads or the machine.
 
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
 use rayon::prelude::*;
 
-/// Height, width and channels of an activation; channels vary fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
-}
-
-impl Shape {
-    pub(super) fn pixels(self) -> usize {
-        self.height * self.width
-    }
-
-    pub(super) fn len(self) -> usize {
-        self.pixels() * self.channels
-    }
-}
-
-/// How a kernel's window moves over its input.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) stride_y: usize,
-    pub(super) stride_x: usize,
-    /// Rows and columns of padding before the input.
-    pub(super) top: usize,
-    pub(super) left: usize,
-}
-
-impl Window {
-    /// The input rows or columns that a window covers: pairs of the place in the window and in the input.
-    fn covered(
-        output: usize,
-        stride: usize,
-        padding: usize,
-        size: usize,
-        input: usize,
-    ) -> impl Iterator<Item = (usize, usize)> + Clone {
-        (0..size).filter_map(move |place| {
-            let at = (output * stride + place).checked_sub(padding)?;
-            (at < input).then_some((place, at))
-        })
-    }
-
-    fn rows(&self, output_y: usize, input: Shape) -> impl Iterator<Item = (usize, usize)> + Clone {
-        Self::covered(output_y, self.stride_y, self.top, self.height, input.height)
-    }
-
-    fn columns(
-        &self,
-        output_x: usize,
-        input: Shape,
-    ) -> impl Iterator<Item = (usize, usize)> + Clone {
-        Self::covered(output_x, self.stride_x, self.left, self.width, input.width)
-    }
-
-    /// Whether each output pixel sees exactly the input pixel at its own place.
-    fn is_pointwise(&self) -> bool {
-        (self.height, self.width, self.stride_y, self.stride_x) == (1, 1, 1, 1)
-    }
-}
+use crate::convolution::{Convolution, Finish, Shape, Window};
 
 /// The range of a tensor's values, the zero point subtracted.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +33,7 @@ pub(super) struct Requantize {
     pub(super) range: Range,
 }
 
-impl Requantize {
-    /// `sums` are consecutive channels from `first_channel` on.
+impl Finish for Requantize {
     fn apply(&self, sums: &mut [f32], first_channel: usize) {
         let factors = self.biases[first_channel..]
             .iter()
@@ -109,7 +46,7 @@ impl Requantize {
 
 /// What turns inputs into an output.
 pub(super) enum Kernel {
-    Convolution(Convolution),
+    Convolution(Convolution<Requantize>),
     Depthwise(Depthwise),
     /// Sum of two inputs after bringing them to the output's scale.
     Add {
@@ -154,89 +91,6 @@ impl Kernel {
                 }
             }
         }
-    }
-}
-
-/// A convolution over all channels; a fully connected layer is one over a single pixel.
-pub(super) struct Convolution {
-    pub(super) window: Window,
-    pub(super) input: Shape,
-    pub(super) output: Shape,
-    /// Window rows × window columns × input channels × output channels, the last varying fastest.
-    pub(super) weights: Vec<f32>,
-    pub(super) requantize: Requantize,
-}
-
-impl Convolution {
-    /// Rows of a tile: enough to repay packing the weights, few enough to stay in the cache until requantized.
-    const TILE_ROWS: usize = 512;
-
-    /// Values of the input that one output value depends on.
-    pub(super) fn depth(&self) -> usize {
-        self.window.height * self.window.width * self.input.channels
-    }
-
-    fn run(&self, input: &[f32], output: &mut [f32]) {
-        if self.window.is_pointwise() {
-            self.multiply(input, output);
-        } else {
-            self.multiply(&self.patches(input), output);
-        }
-    }
-
-    /// The input values under the window, for each output pixel.
-    fn patches(&self, input: &[f32]) -> Vec<f32> {
-        let mut patches = vec![0.0; self.output.pixels() * self.depth()];
-        let channels = self.input.channels;
-        patches
-            .par_chunks_mut(self.output.width * self.depth())
-            .enumerate()
-            .for_each(|(y, row)| {
-                for (x, patch) in row.chunks_mut(self.depth()).enumerate() {
-                    for (window_y, input_y) in self.window.rows(y, self.input) {
-                        for (window_x, input_x) in self.window.columns(x, self.input) {
-                            let to = (window_y * self.window.width + window_x) * channels;
-                            let from = (input_y * self.input.width + input_x) * channels;
-                            patch[to..to + channels].copy_from_slice(&input[from..from + channels]);
-                        }
-                    }
-                }
-            });
-        patches
-    }
-
-    /// `output` = `patches` × weights, requantized, in tiles across the longer side.
-    fn multiply(&self, patches: &[f32], output: &mut [f32]) {
-        let (rows, columns, depth) = (self.output.pixels(), self.output.channels, self.depth());
-        let patches = matrix(patches, rows, depth);
-        let weights = matrix(&self.weights, depth, columns);
-        let by_rows = rows >= columns;
-        let share = rows.max(columns).div_ceil(rayon::current_num_threads());
-        let (axis, size) = if by_rows {
-            (Axis(0), share.min(Self::TILE_ROWS))
-        } else {
-            (Axis(1), share)
-        };
-        let mut output = matrix_mut(output, rows, columns);
-        let tiles: Vec<_> = output.axis_chunks_iter_mut(axis, size).collect();
-        tiles
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(index, mut tile)| {
-                let start = index * size;
-                let covered = (start..start + tile.len_of(axis)).into();
-                let (patches, weights, first_channel) = if by_rows {
-                    (patches.slice_axis(axis, covered), weights, 0)
-                } else {
-                    (patches, weights.slice_axis(axis, covered), start)
-                };
-                general_mat_mul(1.0, &patches, &weights, 0.0, &mut tile);
-                for mut row in tile.rows_mut() {
-                    if let Some(sums) = row.as_slice_mut() {
-                        self.requantize.apply(sums, first_channel);
-                    }
-                }
-            });
     }
 }
 
@@ -303,22 +157,4 @@ fn average_pool(
             *mean = range.nearest(*mean / count);
         }
     }
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "the network's shapes agree with its buffers"
-)]
-fn matrix(values: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows, columns), &values[..rows * columns])
-        .expect("as many values as the shape has")
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "the network's shapes agree with its buffers"
-)]
-fn matrix_mut(values: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
-    ArrayViewMut2::from_shape((rows, columns), &mut values[..rows * columns])
-        .expect("as many values as the shape has")
 }

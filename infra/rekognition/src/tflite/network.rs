@@ -8,8 +8,9 @@ use std::{
 use super::{
     ModelError,
     graph::{Activation, Element, Graph, Kind, Operator, Padding, Tensor, inconsistent},
-    kernels::{Convolution, Depthwise, Kernel, Range, Requantize, Shape, Window},
+    kernels::{Depthwise, Kernel, Range, Requantize},
 };
+use crate::convolution::{Convolution, Shape, Window, transpose};
 
 /// The most values that one activation may have, and all buffers together may have four times as many. The networks
 /// that this is for stay below 2^21; a damaged file may ask for anything.
@@ -392,20 +393,12 @@ fn dense(
     requantize: Requantize,
 ) -> Result<(Kernel, Shape), ModelError> {
     let stored = weights.weights()?;
-    let channels = output.channels;
-    let depth = stored.len() / channels;
-    let mut transposed = vec![0.0; stored.len()];
-    for (channel, values) in stored.chunks_exact(depth).enumerate() {
-        for (place, value) in values.iter().enumerate() {
-            transposed[place * channels + channel] = *value;
-        }
-    }
     let kernel = Convolution {
         window,
         input,
         output,
-        weights: transposed,
-        requantize,
+        weights: transpose(&stored, output.channels),
+        finish: requantize,
     };
     if output
         .pixels()
