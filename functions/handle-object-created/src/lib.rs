@@ -1,119 +1,90 @@
-//! Labels an image that was stored in the bucket, and records it in the catalogue.
+//! Labels an image that was stored in the bucket, and records it in the catalogue. Of a
+//! video, it starts the job that does: `add-video-file` records what the job saw.
 //!
-//! Videos are recognised and left alone; other files are none of the catalogue's.
-//! An image that can never be labelled is recorded as such, and the event is done.
-//! Whatever else goes wrong fails the event: Lambda tries it again, and in the end keeps it
-//! in the failure queue.
+//! Other files are none of the catalogue's. One that can never be labelled is
+//! recorded as such, and the event is done. Whatever else goes wrong fails the event:
+//! Lambda tries it again, and in the end keeps it in the failure queue.
 //!
 //! The state is read first, so that an event that comes late or twice costs no
-//! detection. What makes it harmless is the catalogue's rule, not this reading.
+//! detection. What makes it harmless is the catalogue's rule, not this reading. As
+//! long as a video's job runs, there is no such state, and it is the job's
+//! idempotency that keeps a repeated event from starting another.
 
 use media::MediaType;
-use media::catalogue::{Catalogue, CatalogueError, ChangeKind, ObjectChange};
-use media::detector::{DetectError, LabelDetector};
+use media::catalogue::{Catalogue, RecordError, record_detection};
+use media::detector::{LabelDetector, VideoJobs};
 use media::key::BucketName;
 use media::notification::{Notification, NotificationError, ObjectEvent};
-use tracing::{info, warn};
+use tracing::info;
 
 /// Beginnings of the names of this function's events.
 const EVENTS: &[&str] = &["ObjectCreated:"];
 
-/// Why one object is not in the catalogue yet.
-#[derive(Debug, thiserror::Error)]
-enum ObjectError {
-    #[error(transparent)]
-    Detect(#[from] DetectError),
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-}
-
 /// The function, with what it works on.
 #[derive(Debug)]
-pub struct HandleObjectCreated<C, D> {
+pub struct HandleObjectCreated<C, D, J> {
     /// The bucket that the catalogue is of.
     pub bucket: BucketName,
     /// Where changes are recorded.
     pub catalogue: C,
-    /// What sees the labels.
+    /// What sees the labels of images.
     pub detector: D,
+    /// What starts looking at videos.
+    pub jobs: J,
 }
 
-impl<C: Catalogue, D: LabelDetector> HandleObjectCreated<C, D> {
+impl<C: Catalogue, D: LabelDetector, J: VideoJobs> HandleObjectCreated<C, D, J> {
     /// Handles one event.
     pub async fn handle(&self, event: Notification) -> Result<(), NotificationError> {
         let object_created = async |event| self.object_created(event).await;
         event.for_each(&self.bucket, EVENTS, object_created).await
     }
 
-    async fn object_created(&self, event: ObjectEvent) -> Result<(), ObjectError> {
-        let name = &event.key;
-        match MediaType::of(name) {
-            Some(MediaType::Image) => self.image_created(event).await,
-            Some(MediaType::Video) => {
-                info!(%name, "video left alone: only images are labelled");
-                Ok(())
-            }
-            None => {
-                info!(%name, "skipped: its extension is that of no image or video");
-                Ok(())
-            }
-        }
-    }
-
-    async fn image_created(&self, event: ObjectEvent) -> Result<(), ObjectError> {
+    async fn object_created(&self, event: ObjectEvent) -> Result<(), RecordError> {
         let ObjectEvent {
             key: name,
             sequencer,
         } = event;
+        let Some(media_type) = MediaType::of(&name) else {
+            info!(%name, "skipped: its extension is that of no image or video");
+            return Ok(());
+        };
         let state = self.catalogue.state(&name).await?;
         if state.is_some_and(|state| state.supersedes(&sequencer)) {
             info!(%name, %sequencer, "skipped: this change or a later one is recorded");
             return Ok(());
         }
-        let kind = match self.detector.detect(&self.bucket, &name).await {
-            Ok(labels) => ChangeKind::Labelled {
-                media_type: MediaType::Image,
-                labels,
+        let detected = match media_type {
+            MediaType::Image => self.detector.detect(&self.bucket, &name).await,
+            MediaType::Video => match self.jobs.start(&self.bucket, &name, &sequencer).await {
+                Ok(job) => {
+                    info!(%name, %sequencer, %job, "a job looks at the video");
+                    return Ok(());
+                }
+                Err(error) => Err(error),
             },
-            Err(DetectError::Permanent(failure)) => {
-                let (code, message) = (&failure.code, &failure.message);
-                warn!(%name, %sequencer, code, message, "cannot be labelled");
-                ChangeKind::Failed(failure)
-            }
-            Err(error @ DetectError::Retryable(_)) => return Err(error.into()),
         };
-        let change = ObjectChange {
-            name,
-            sequencer,
-            kind,
-        };
-        let outcome = self.catalogue.record(&change).await?;
-        let ObjectChange {
-            name,
-            sequencer,
-            kind,
-        } = change;
-        let labels = match kind {
-            ChangeKind::Labelled { labels, .. } => labels.len(),
-            ChangeKind::Failed(_) | ChangeKind::Removed => 0,
-        };
-        info!(%name, %sequencer, labels, ?outcome, "image handled");
-        Ok(())
+        let catalogue = &self.catalogue;
+        record_detection(catalogue, name, sequencer, media_type, detected).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
-    use media::testing::{MemoryCatalogue, Sees};
-    use media::{Failure, ObjectKey};
+    use media::detector::{DetectError, JobId};
+    use media::testing::{MemoryCatalogue, Sees, Starts};
+    use media::{Failure, ObjectKey, Sequencer};
     use serde_json::Value;
 
     const EVENT: &str = include_str!("../../../assets/events/handle-object-created.json");
 
-    fn function<F>(sees: F) -> HandleObjectCreated<MemoryCatalogue, Sees<F>>
+    type NoJobs = Starts<fn(&ObjectKey, &Sequencer) -> Result<JobId, DetectError>>;
+
+    /// The function, for images.
+    fn function<F>(sees: F) -> HandleObjectCreated<MemoryCatalogue, Sees<F>, NoJobs>
     where
         F: Fn(&ObjectKey) -> Result<Vec<String>, DetectError>,
     {
@@ -121,6 +92,22 @@ mod tests {
             bucket: BucketName::new("amzn-s3-demo-bucket"),
             catalogue: MemoryCatalogue::default(),
             detector: Sees(sees),
+            jobs: Starts(|key, _| panic!("{key} is no video")),
+        }
+    }
+
+    type NoImages = Sees<fn(&ObjectKey) -> Result<Vec<String>, DetectError>>;
+
+    /// The function, for videos.
+    fn video_function<F>(starts: F) -> HandleObjectCreated<MemoryCatalogue, NoImages, Starts<F>>
+    where
+        F: Fn(&ObjectKey, &Sequencer) -> Result<JobId, DetectError>,
+    {
+        HandleObjectCreated {
+            bucket: BucketName::new("amzn-s3-demo-bucket"),
+            catalogue: MemoryCatalogue::default(),
+            detector: Sees(|key| panic!("{key} is no image")),
+            jobs: Starts(starts),
         }
     }
 
@@ -157,17 +144,13 @@ mod tests {
     #[tokio::test]
     async fn every_image_is_labelled_and_nothing_else() {
         let function = function(|_| Ok(vec!["Dog".into()]));
-        let keys = ["a.jpg", "clip.mp4", "notes.txt", "B.PNG"];
+        let keys = ["a.jpg", "notes.txt", "B.PNG", "mp4"];
         function.handle(event(&keys)).await.unwrap();
         let stored: Vec<_> = keys
             .into_iter()
             .filter(|name| function.catalogue.item(&key(name)).is_some())
             .collect();
         assert_eq!(stored, ["a.jpg", "B.PNG"]);
-        assert_eq!(
-            function.catalogue.state(&key("clip.mp4")).await.unwrap(),
-            None
-        );
     }
 
     #[tokio::test]
@@ -217,5 +200,60 @@ mod tests {
         let state = function.catalogue.state(&key("a.jpg")).await.unwrap();
         assert_eq!(state.unwrap().failure, Some(failure.clone()));
         assert_eq!(function.catalogue.item(&key("a.jpg")), None);
+    }
+    #[tokio::test]
+    async fn a_videos_job_is_started_for_its_change_and_nothing_is_recorded() {
+        let started = RefCell::new(Vec::new());
+        let function = video_function(|key, sequencer| {
+            started.borrow_mut().push((key.clone(), sequencer.clone()));
+            Ok(JobId::new("job"))
+        });
+        for _ in 0..2 {
+            function.handle(event(&["my+clip.MP4"])).await.unwrap();
+        }
+        // The same job: that is for `VideoJobs` to know.
+        let change = (
+            key("my clip.MP4"),
+            Sequencer::parse("0055AED6DCD90281E5").unwrap(),
+        );
+        assert_eq!(*started.borrow(), [change.clone(), change]);
+        let state = function.catalogue.state(&key("my clip.MP4")).await.unwrap();
+        assert_eq!(state, None);
+    }
+
+    #[tokio::test]
+    async fn no_job_is_started_for_a_change_that_is_recorded() {
+        let function = video_function(|_, _| panic!("nothing is left to do"));
+        let sequencer = Sequencer::parse("0055AED6DCD90281E5").unwrap();
+        let name = key("clip.mp4");
+        let labels = Ok(vec!["Dog".into()]);
+        let catalogue = &function.catalogue;
+        record_detection(catalogue, name, sequencer, MediaType::Video, labels)
+            .await
+            .unwrap();
+        function.handle(event(&["clip.mp4"])).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_video_that_no_job_can_look_at_is_recorded() {
+        let failure = Failure {
+            code: "VideoTooLargeException".into(),
+            message: "too large".into(),
+        };
+        let function = video_function(|_, _| Err(DetectError::Permanent(failure.clone())));
+        function.handle(event(&["clip.mov"])).await.unwrap();
+        let state = function.catalogue.state(&key("clip.mov")).await.unwrap();
+        assert_eq!(state.unwrap().failure, Some(failure.clone()));
+    }
+
+    #[tokio::test]
+    async fn too_many_jobs_fail_the_event() {
+        let limit = || DetectError::Retryable("LimitExceededException: 20 jobs".into());
+        let function = video_function(|_, _| Err(limit()));
+        let error = function.handle(event(&["clip.avi"])).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("LimitExceededException"), "{message}");
+        let state = function.catalogue.state(&key("clip.avi")).await.unwrap();
+        assert_eq!(state, None);
     }
 }

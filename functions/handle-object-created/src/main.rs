@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use handle_object_created::HandleObjectCreated;
 use lambda_runtime::Error;
 use media::dynamodb::{DynamoCatalogue, Tables};
-use media::rekognition::RekognitionDetector;
+use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
 use media::runtime::{self, Aws, Environment, Service};
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,6 +20,7 @@ async fn start() -> Result<(), Error> {
         bucket: environment.bucket()?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
         detector: RekognitionDetector::new(&aws),
+        jobs: RekognitionJobs::new(&aws, Channel::named_by(&environment)?)?,
     };
     aws.open_connections(&[Service::DynamoDb, Service::Rekognition])
         .await;

@@ -24,6 +24,13 @@
 //! the later change has an event of its own with a greater sequencer, which is
 //! either recorded already (and the write is superseded) or will be.
 //!
+//! The same holds for a video, whose labels come minutes later and in another
+//! function: its job is started after the event, looks after that, and carries the
+//! event's sequencer to its end. Until then nothing is recorded, so the
+//! item, if there is one, is that of the object before. A state of "being
+//! labelled" would tell no more than the missing item does, and would have to be
+//! of lesser order than the result with the same sequencer.
+//!
 //! # By hand
 //! `detect-labels` is invoked with a key and has no sequencer, so it cannot take
 //! part in the order. [`Catalogue::save`] writes the item only if the state is still the
@@ -40,11 +47,22 @@
 //! So in the end the item is never that of a deleted or replaced object. The state
 //! may have the sequencer of an event before the labels' content; that only means
 //! that the event of that content, when it comes, is recorded again.
+//!
+//! A video's job that someone starts by hand ends with a message, and nobody read
+//! the state before it looked. Its labels may be those of an object that was replaced
+//! and whose successor is recorded, and no read can tell. But there is one
+//! state that was surely the same before: none. With `None` for the state seen, the
+//! argument above holds, as a key that has a state never goes back to none while an
+//! event of it can be on its way. So such labels are stored for a key of which no
+//! change is recorded: an object older than the app, or one whose own job has not
+//! ended. Otherwise the catalogue holds what the object's own job saw.
 
 use std::future::Future;
 use std::time::Duration;
 
-use crate::detector::Failure;
+use tracing::{info, warn};
+
+use crate::detector::{DetectError, Failure};
 use crate::key::ObjectKey;
 use crate::media_type::MediaType;
 use crate::sequencer::Sequencer;
@@ -153,4 +171,44 @@ pub trait Catalogue {
         item: &MediaItem,
         seen: Option<&State>,
     ) -> impl Future<Output = Result<Outcome, CatalogueError>>;
+}
+
+/// Why a detection is not recorded yet. Trying again later may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// There are no labels yet.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// The catalogue could not be read or written.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+}
+
+/// Records what was seen of the object that the change at `sequencer` stored, or why
+/// nothing ever will be. An error that another try may mend is returned.
+pub async fn record_detection(
+    catalogue: &impl Catalogue,
+    name: ObjectKey,
+    sequencer: Sequencer,
+    media_type: MediaType,
+    detected: Result<Vec<String>, DetectError>,
+) -> Result<(), RecordError> {
+    let kind = match detected {
+        Ok(labels) => ChangeKind::Labelled { media_type, labels },
+        Err(DetectError::Permanent(failure)) => {
+            let (code, message) = (&failure.code, &failure.message);
+            warn!(%name, %sequencer, code, message, "cannot be labelled");
+            ChangeKind::Failed(failure)
+        }
+        Err(error @ DetectError::Retryable(_)) => return Err(error.into()),
+    };
+    let change = ObjectChange {
+        name,
+        sequencer,
+        kind,
+    };
+    let outcome = catalogue.record(&change).await?;
+    let (name, sequencer) = (&change.name, &change.sequencer);
+    info!(%name, %sequencer, %media_type, ?outcome, "detection handled");
+    Ok(())
 }

@@ -1,8 +1,16 @@
-//! The port to what sees labels in images.
+//! The ports to what sees labels.
+//!
+//! An image is looked at while the caller waits. A video takes minutes, so it is the
+//! subject of a job: one function starts it, and when it has ended, a message
+//! ([`crate::completion`]) makes another fetch what it saw.
 
+use std::fmt;
 use std::future::Future;
 
+use serde::Deserialize;
+
 use crate::key::{BucketName, ObjectKey};
+use crate::sequencer::Sequencer;
 
 /// Why an object can never be labelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,4 +42,46 @@ pub trait LabelDetector {
         bucket: &BucketName,
         key: &ObjectKey,
     ) -> impl Future<Output = Result<Vec<String>, DetectError>>;
+}
+
+/// Identifies a job that looks at a video.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(String);
+
+impl JobId {
+    /// Takes the id as it is.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as Rekognition writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Starts jobs that look at videos of the bucket.
+pub trait VideoJobs {
+    /// Starts a job for the change of a video at `sequencer`, or finds the one that
+    /// was started for it before. The job looks at what the object holds by then, and
+    /// the message at its end carries the sequencer.
+    fn start(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        sequencer: &Sequencer,
+    ) -> impl Future<Output = Result<JobId, DetectError>>;
+}
+
+/// Knows what jobs saw.
+pub trait VideoResults {
+    /// The names of the labels that a job which has ended saw: distinct, the surest first.
+    fn labels(&self, job: &JobId) -> impl Future<Output = Result<Vec<String>, DetectError>>;
 }

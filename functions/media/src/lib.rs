@@ -5,8 +5,8 @@
 //!
 //! - the domain: [`key`], [`media_type`], [`sequencer`], and the rules and ports
 //!   of [`catalogue`] and [`detector`];
-//! - what comes in: [`notification`] reads S3's events, [`form`] decodes what
-//!   arrives form-urlencoded;
+//! - what comes in: [`notification`] reads S3's events, [`completion`] Rekognition's
+//!   messages, [`form`] decodes what arrives form-urlencoded;
 //! - what goes out: [`dynamodb`] and [`rekognition`] are the adapters, and
 //!   [`runtime`] builds their clients. Only these know the AWS SDK.
 //!
@@ -14,6 +14,7 @@
 //! so the same code runs against AWS and against the memory of a test.
 
 pub mod catalogue;
+pub mod completion;
 pub mod detector;
 pub mod dynamodb;
 pub mod form;
@@ -29,7 +30,7 @@ pub mod testing;
 mod service_error;
 
 pub use catalogue::{Catalogue, MediaItem};
-pub use detector::{Failure, LabelDetector};
+pub use detector::{Failure, LabelDetector, VideoJobs, VideoResults};
 pub use key::{BucketName, ObjectKey};
 pub use media_type::MediaType;
 pub use sequencer::Sequencer;

@@ -104,7 +104,7 @@ pub enum NotificationError {
         /// What went wrong with each of those that failed.
         failures: Vec<String>,
     },
-    /// This is no event of S3's.
+    /// This is no event of the expected kind.
     NoRecords,
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for NotificationError {
                 write!(f, "{failed} of {total} records failed: {reasons}")
             }
             Self::NoRecords => {
-                f.write_str("the event has no \"Records\": send an S3 event notification")
+                f.write_str("the event has no \"Records\": send one as S3 or SNS does")
             }
         }
     }
@@ -152,27 +152,41 @@ impl Notification {
             info!("test event of a new bucket notification: nothing to do");
             return Ok(());
         }
-        if self.records.is_empty() {
-            return Err(NotificationError::NoRecords);
-        }
-        let mut failures = Vec::new();
-        for record in &self.records {
-            let key = record.s3.object.key.as_deref().unwrap_or_default();
-            let result = match ObjectEvent::of(record, bucket, expected) {
+        for_each_record(
+            &self.records,
+            |record| record.s3.object.key.as_deref().unwrap_or_default(),
+            async |record| match ObjectEvent::of(record, bucket, expected) {
                 Ok(event) => handle(event).await.map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
-            };
-            if let Err(reason) = result {
-                error!(encoded_key = key, reason, "record failed");
-                failures.push(format!("{key:?}: {reason}"));
-            }
-        }
-        if failures.is_empty() {
-            return Ok(());
-        }
-        let total = self.records.len();
-        Err(NotificationError::Records { total, failures })
+            },
+        )
+        .await
     }
+}
+
+/// Hands every record to `handle`, one after the other, and fails if one of them
+/// failed. A failure is reported with what the record is about.
+pub(crate) async fn for_each_record<R>(
+    records: &[R],
+    about: impl Fn(&R) -> &str,
+    handle: impl AsyncFn(&R) -> Result<(), String>,
+) -> Result<(), NotificationError> {
+    if records.is_empty() {
+        return Err(NotificationError::NoRecords);
+    }
+    let mut failures = Vec::new();
+    for record in records {
+        if let Err(reason) = handle(record).await {
+            let about = about(record);
+            error!(about, reason, "record failed");
+            failures.push(format!("{about:?}: {reason}"));
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let total = records.len();
+    Err(NotificationError::Records { total, failures })
 }
 
 #[cfg(test)]

@@ -1,24 +1,33 @@
-//! Labels from Amazon Rekognition.
+//! Labels from Amazon Rekognition: of images at once, of videos by jobs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_rekognition::Client;
-use aws_sdk_rekognition::error::ProvideErrorMetadata;
+use aws_sdk_rekognition::error::{BuildError, ErrorMetadata, ProvideErrorMetadata};
 use aws_sdk_rekognition::operation::detect_labels::{DetectLabelsError, DetectLabelsOutput};
-use aws_sdk_rekognition::types::{Image, S3Object};
+use aws_sdk_rekognition::operation::get_label_detection::GetLabelDetectionError;
+use aws_sdk_rekognition::operation::start_label_detection::StartLabelDetectionError;
+use aws_sdk_rekognition::types::{
+    Image, LabelDetection, LabelDetectionAggregateBy, LabelDetectionSortBy, NotificationChannel,
+    S3Object, Video, VideoJobStatus,
+};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use sha2::{Digest, Sha256};
 
-use crate::detector::{DetectError, Failure, LabelDetector};
+use crate::completion::job_tag;
+use crate::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
 use crate::key::{BucketName, ObjectKey};
-use crate::runtime::{Aws, Service};
+use crate::runtime::{Aws, Environment, MissingVariable, Service};
+use crate::sequencer::Sequencer;
 use crate::service_error::describe;
 
 /// Labels that Rekognition is less sure of are left out. Percent.
 const MIN_CONFIDENCE: f32 = 50.0;
 
-/// Throttling is retried here for a few seconds, with the SDK's jitter. What outlasts
-/// that is left to Lambda's retries, which wait for minutes.
+/// Throttling, and too many jobs at a time, are retried here for a few seconds, with the
+/// SDK's jitter. What outlasts that is left to Lambda's retries, which wait for minutes.
 const MAX_ATTEMPTS: u32 = 5;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(300);
 const MAX_BACKOFF: Duration = Duration::from_secs(3);
@@ -26,6 +35,13 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3);
 /// All attempts together, so that the function ends with an error of ours and not
 /// with Lambda's timeout.
 const TIMEOUT: Duration = Duration::from_secs(25);
+
+/// As many as Rekognition gives at a time.
+const RESULTS_OF_A_PAGE: i32 = 1000;
+
+/// Extensions of the videos that Rekognition reads, in lower case.
+/// <https://docs.aws.amazon.com/rekognition/latest/dg/video.html>
+const VIDEO_EXTENSIONS: [&str; 3] = ["mp4", "mov", "avi"];
 
 /// Detects labels with Rekognition Image.
 #[derive(Debug, Clone)]
@@ -36,17 +52,8 @@ pub struct RekognitionDetector {
 impl RekognitionDetector {
     /// Builds the client.
     pub fn new(aws: &Aws) -> Self {
-        let retries = RetryConfig::standard()
-            .with_max_attempts(MAX_ATTEMPTS)
-            .with_initial_backoff(INITIAL_BACKOFF)
-            .with_max_backoff(MAX_BACKOFF);
-        let config = aws_sdk_rekognition::config::Builder::from(&aws.config(Service::Rekognition))
-            .retry_config(retries)
-            .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
-            .build();
-        Self {
-            client: Client::from_conf(config),
-        }
+        let client = client(aws);
+        Self { client }
     }
 }
 
@@ -56,31 +63,201 @@ impl LabelDetector for RekognitionDetector {
         bucket: &BucketName,
         key: &ObjectKey,
     ) -> Result<Vec<String>, DetectError> {
-        let object = S3Object::builder()
-            .bucket(bucket.as_str())
-            .name(key.as_str())
-            .build();
+        let image = Image::builder().s3_object(s3_object(bucket, key)).build();
         let output = self
             .client
             .detect_labels()
-            .image(Image::builder().s3_object(object).build())
+            .image(image)
             .min_confidence(MIN_CONFIDENCE)
             .send()
             .await
             .map_err(|error| {
-                error.as_service_error().and_then(permanent).map_or_else(
-                    || DetectError::Retryable(describe(&error)),
-                    DetectError::Permanent,
-                )
+                let failure = error.as_service_error().and_then(image_failure);
+                to_detect_error(failure, || describe(&error))
             })?;
         Ok(label_names(output))
     }
 }
 
-/// The errors that say something of the object itself. Rekognition answers
+/// Where Rekognition tells that a job has ended, and the role by which it may.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// ARN of the SNS topic.
+    pub topic_arn: String,
+    /// ARN of the role, which the function passes to Rekognition.
+    pub role_arn: String,
+}
+
+impl Channel {
+    /// The channel that the stack's variables name.
+    pub fn named_by(environment: &Environment) -> Result<Self, MissingVariable> {
+        Ok(Self {
+            topic_arn: environment.require("VIDEO_TOPIC_ARN")?,
+            role_arn: environment.require("VIDEO_ROLE_ARN")?,
+        })
+    }
+}
+
+/// Starts jobs of Rekognition Video.
+#[derive(Debug, Clone)]
+pub struct RekognitionJobs {
+    client: Client,
+    channel: NotificationChannel,
+}
+
+impl RekognitionJobs {
+    /// Builds the client.
+    pub fn new(aws: &Aws, channel: Channel) -> Result<Self, BuildError> {
+        let client = client(aws);
+        let channel = NotificationChannel::builder()
+            .sns_topic_arn(channel.topic_arn)
+            .role_arn(channel.role_arn)
+            .build()?;
+        Ok(Self { client, channel })
+    }
+}
+
+impl VideoJobs for RekognitionJobs {
+    async fn start(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        sequencer: &Sequencer,
+    ) -> Result<JobId, DetectError> {
+        if !is_readable(key) {
+            return Err(DetectError::Permanent(Failure {
+                code: "UnsupportedVideoFormat".into(),
+                message: "Rekognition reads videos in the formats MP4, MOV and AVI: convert it to one of them".into(),
+            }));
+        }
+        let video = Video::builder().s3_object(s3_object(bucket, key)).build();
+        let output = self
+            .client
+            .start_label_detection()
+            .video(video)
+            .min_confidence(MIN_CONFIDENCE)
+            .notification_channel(self.channel.clone())
+            .client_request_token(request_token(bucket, key, sequencer))
+            .job_tag(job_tag(sequencer))
+            .send()
+            .await
+            .map_err(|error| {
+                let failure = error.as_service_error().and_then(video_failure);
+                to_detect_error(failure, || describe(&error))
+            })?;
+        output.job_id.map(JobId::new).ok_or_else(|| {
+            DetectError::Retryable("Rekognition started a job and gave no id of it".into())
+        })
+    }
+}
+
+/// Fetches what jobs of Rekognition Video saw.
+#[derive(Debug, Clone)]
+pub struct RekognitionResults {
+    client: Client,
+}
+
+impl RekognitionResults {
+    /// Builds the client.
+    pub fn new(aws: &Aws) -> Self {
+        let client = client(aws);
+        Self { client }
+    }
+}
+
+impl VideoResults for RekognitionResults {
+    /// Asks for the segments in which a label is seen, not for the label of every
+    /// frame: of a video of hours, these are hundreds of pages. A label is as sure as
+    /// in the segment where it is surest.
+    async fn labels(&self, job: &JobId) -> Result<Vec<String>, DetectError> {
+        let mut pages = self
+            .client
+            .get_label_detection()
+            .job_id(job.as_str())
+            .sort_by(LabelDetectionSortBy::Name)
+            .aggregate_by(LabelDetectionAggregateBy::Segments)
+            .into_paginator()
+            .page_size(RESULTS_OF_A_PAGE)
+            .send();
+        let mut confidences = HashMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                let failure = error.as_service_error().and_then(result_failure);
+                to_detect_error(failure, || describe(&error))
+            })?;
+            match page.job_status {
+                Some(VideoJobStatus::Failed) => {
+                    return Err(DetectError::Permanent(Failure {
+                        code: "LabelDetectionFailed".into(),
+                        message: page
+                            .status_message
+                            .unwrap_or_else(|| "Rekognition gives no reason".into()),
+                    }));
+                }
+                Some(VideoJobStatus::InProgress) => {
+                    let reason = format!("the job {job} has not ended yet");
+                    return Err(DetectError::Retryable(reason));
+                }
+                _ => add_labels(&mut confidences, page.labels.unwrap_or_default()),
+            }
+        }
+        Ok(surest_first(confidences))
+    }
+}
+
+fn client(aws: &Aws) -> Client {
+    let retries = RetryConfig::standard()
+        .with_max_attempts(MAX_ATTEMPTS)
+        .with_initial_backoff(INITIAL_BACKOFF)
+        .with_max_backoff(MAX_BACKOFF);
+    let config = aws_sdk_rekognition::config::Builder::from(&aws.config(Service::Rekognition))
+        .retry_config(retries)
+        .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
+        .build();
+    Client::from_conf(config)
+}
+
+fn s3_object(bucket: &BucketName, key: &ObjectKey) -> S3Object {
+    S3Object::builder()
+        .bucket(bucket.as_str())
+        .name(key.as_str())
+        .build()
+}
+
+fn is_readable(key: &ObjectKey) -> bool {
+    key.as_str().rsplit_once('.').is_some_and(|(_, extension)| {
+        VIDEO_EXTENSIONS
+            .iter()
+            .any(|readable| extension.eq_ignore_ascii_case(readable))
+    })
+}
+
+/// The same for every delivery of an event, so that a repeated one starts no second
+/// job. Rekognition takes up to 64 letters, digits, `-` and `_`: the hexadecimal
+/// SHA-256 of the change. Neither a bucket's name nor a sequencer has a `/`, so no two
+/// changes are hashed as the same text.
+fn request_token(bucket: &BucketName, key: &ObjectKey, sequencer: &Sequencer) -> String {
+    hex::encode(Sha256::digest(format!("{bucket}/{sequencer}/{key}")))
+}
+
+fn to_detect_error(failure: Option<Failure>, otherwise: impl FnOnce() -> String) -> DetectError {
+    failure.map_or_else(
+        || DetectError::Retryable(otherwise()),
+        DetectError::Permanent,
+    )
+}
+
+fn to_failure(code: &str, metadata: &ErrorMetadata) -> Failure {
+    Failure {
+        code: code.into(),
+        message: metadata.message().unwrap_or("no explanation").into(),
+    }
+}
+
+/// The errors that say something of the image itself. Rekognition answers
 /// `InvalidS3ObjectException` both for an object that is not there and for one it
 /// may not read, and its message does not tell which.
-fn permanent(error: &DetectLabelsError) -> Option<Failure> {
+fn image_failure(error: &DetectLabelsError) -> Option<Failure> {
     use DetectLabelsError as E;
     let (code, metadata) = match error {
         E::ImageTooLargeException(e) => ("ImageTooLargeException", e.meta()),
@@ -89,10 +266,33 @@ fn permanent(error: &DetectLabelsError) -> Option<Failure> {
         E::InvalidS3ObjectException(e) => ("InvalidS3ObjectException", e.meta()),
         _ => return None,
     };
-    Some(Failure {
-        code: code.into(),
-        message: metadata.message().unwrap_or("no explanation").into(),
-    })
+    Some(to_failure(code, metadata))
+}
+
+/// The errors that say something of the video itself. `LimitExceededException` is not
+/// among them (too many jobs run at this moment), nor is
+/// `IdempotentParameterMismatchException`: the change was submitted before with
+/// another topic or role, and the event is better kept until someone has looked.
+fn video_failure(error: &StartLabelDetectionError) -> Option<Failure> {
+    use StartLabelDetectionError as E;
+    let (code, metadata) = match error {
+        E::InvalidParameterException(e) => ("InvalidParameterException", e.meta()),
+        E::InvalidS3ObjectException(e) => ("InvalidS3ObjectException", e.meta()),
+        E::VideoTooLargeException(e) => ("VideoTooLargeException", e.meta()),
+        _ => return None,
+    };
+    Some(to_failure(code, metadata))
+}
+
+/// Rekognition keeps results for 7 days. After that they are lost to this job, but the
+/// video can be uploaded again.
+fn result_failure(error: &GetLabelDetectionError) -> Option<Failure> {
+    match error {
+        GetLabelDetectionError::ResourceNotFoundException(e) => {
+            Some(to_failure("ResourceNotFoundException", e.meta()))
+        }
+        _ => None,
+    }
 }
 
 /// Rekognition lists the parents of a label as labels too, so their names suffice.
@@ -109,6 +309,30 @@ fn label_names(output: DetectLabelsOutput) -> Vec<String> {
         }
     }
     names
+}
+
+/// Keeps the greatest confidence of each name.
+fn add_labels(confidences: &mut HashMap<String, f32>, detections: Vec<LabelDetection>) {
+    for label in detections
+        .into_iter()
+        .filter_map(|detection| detection.label)
+    {
+        if let Some(name) = label.name {
+            let confidence = label.confidence.unwrap_or_default();
+            let greatest = confidences.entry(name).or_default();
+            *greatest = greatest.max(confidence);
+        }
+    }
+}
+
+/// The names in the order in which Rekognition lists those of an image. Equals come
+/// by name, so that the same result is always the same item.
+fn surest_first(confidences: HashMap<String, f32>) -> Vec<String> {
+    let mut labels: Vec<_> = confidences.into_iter().collect();
+    labels.sort_by(|(name, confidence), (other, others)| {
+        others.total_cmp(confidence).then_with(|| name.cmp(other))
+    });
+    labels.into_iter().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -223,5 +447,233 @@ mod tests {
             Err(DetectError::Retryable(_))
         ));
         assert_eq!(wire.requests().len(), attempts);
+    }
+
+    fn jobs(wire: &Wire) -> RekognitionJobs {
+        let channel = Channel {
+            topic_arn: "arn:aws:sns:us-east-1:123456789012:video".into(),
+            role_arn: "arn:aws:iam::123456789012:role/video".into(),
+        };
+        RekognitionJobs::new(&wire.aws(), channel).unwrap()
+    }
+
+    async fn start(wire: &Wire, key: &str, sequencer: &str) -> Result<JobId, DetectError> {
+        let key = ObjectKey::new(key).unwrap();
+        let sequencer = Sequencer::parse(sequencer).unwrap();
+        let bucket = BucketName::new("bucket");
+        jobs(wire).start(&bucket, &key, &sequencer).await
+    }
+
+    fn started() -> (u16, Value) {
+        (200, json!({"JobId": "job"}))
+    }
+
+    #[tokio::test]
+    async fn a_job_is_told_the_video_the_change_and_whom_to_tell() {
+        let wire = Wire::new([started()]);
+        let job = start(&wire, "my clip+1%.mp4", "0055aed600").await;
+        assert_eq!(job, Ok(JobId::new("job")));
+        // printf '%s' 'bucket/0055AED6/my clip+1%.mp4' | sha256sum
+        let token = "f4c27e6900d1d444d398faf8f85ef522b5ae89b6353ab038b7e5a098c688c772";
+        assert_eq!(
+            wire.requests(),
+            [(
+                "RekognitionService.StartLabelDetection".into(),
+                json!({
+                    "Video": {"S3Object": {"Bucket": "bucket", "Name": "my clip+1%.mp4"}},
+                    "ClientRequestToken": token,
+                    "MinConfidence": 50.0,
+                    "NotificationChannel": {
+                        "SNSTopicArn": "arn:aws:sns:us-east-1:123456789012:video",
+                        "RoleArn": "arn:aws:iam::123456789012:role/video",
+                    },
+                    "JobTag": "sequencer:0055AED6",
+                })
+            )]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_has_one_token_and_every_change_its_own() {
+        let wire = Wire::new(vec![started(); 5]);
+        for (key, sequencer) in [
+            ("a.mp4", "01"),
+            ("a.mp4", "0100"),
+            ("a.mp4", "02"),
+            ("b.mp4", "01"),
+            ("1/a.mp4", "0"),
+        ] {
+            start(&wire, key, sequencer).await.unwrap();
+        }
+        let mut tokens: Vec<_> = wire
+            .requests()
+            .into_iter()
+            .map(|(_, body)| body["ClientRequestToken"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(tokens[0], tokens[1]);
+        assert!(tokens.iter().all(|token| token.len() == 64));
+        tokens.sort();
+        tokens.dedup();
+        assert_eq!(tokens.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn only_formats_that_rekognition_reads_are_submitted() {
+        for key in ["clip.mp4", "CLIP.MOV", "a.b.Avi"] {
+            let wire = Wire::new([started()]);
+            assert_eq!(start(&wire, key, "01").await, Ok(JobId::new("job")));
+        }
+        for key in ["clip.flv", "CLIP.FLV"] {
+            let wire = Wire::new([]);
+            let Err(DetectError::Permanent(failure)) = start(&wire, key, "01").await else {
+                panic!("{key} is not for Rekognition");
+            };
+            assert_eq!(failure.code, "UnsupportedVideoFormat");
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_of_the_video_are_permanent() {
+        for code in [
+            "InvalidParameterException",
+            "InvalidS3ObjectException",
+            "VideoTooLargeException",
+        ] {
+            let wire = Wire::new([error(code)]);
+            assert_eq!(
+                start(&wire, "clip.mp4", "01").await,
+                Err(DetectError::Permanent(Failure {
+                    code: code.into(),
+                    message: "because".into(),
+                }))
+            );
+            assert_eq!(wire.requests().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn too_many_jobs_are_retried_under_the_same_token() {
+        let limit = || error("LimitExceededException");
+        let wire = Wire::new([limit(), error("ThrottlingException"), started()]);
+        let job = start(&wire, "clip.mp4", "01").await;
+        assert_eq!(job, Ok(JobId::new("job")));
+        let requests = wire.requests();
+        assert_eq!((&requests[0], &requests[1]), (&requests[1], &requests[2]));
+
+        let wire = Wire::new(vec![limit(); MAX_ATTEMPTS as usize]);
+        let result = start(&wire, "clip.mp4", "01").await;
+        assert!(matches!(result, Err(DetectError::Retryable(_))));
+    }
+
+    #[tokio::test]
+    async fn what_someone_must_look_at_is_kept() {
+        for code in [
+            "AccessDeniedException",
+            "IdempotentParameterMismatchException",
+        ] {
+            let wire = Wire::new([error(code)]);
+            let error = start(&wire, "clip.mp4", "01").await.unwrap_err();
+            assert!(matches!(&error, DetectError::Retryable(_)), "{error:?}");
+            assert!(error.to_string().contains(code), "{error}");
+            assert_eq!(wire.requests().len(), 1);
+        }
+    }
+
+    async fn fetch(wire: &Wire) -> Result<Vec<String>, DetectError> {
+        RekognitionResults::new(&wire.aws())
+            .labels(&JobId::new("job"))
+            .await
+    }
+
+    fn seen(labels: &[(&str, f32)], more: Value) -> (u16, Value) {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, confidence)| {
+                json!({"Timestamp": 0, "Label": {"Name": name, "Confidence": confidence}})
+            })
+            .collect();
+        let mut page = more;
+        page["JobStatus"] = "SUCCEEDED".into();
+        page["Labels"] = labels.into();
+        (200, page)
+    }
+
+    #[tokio::test]
+    async fn every_page_is_fetched_and_the_surest_label_comes_first() {
+        let wire = Wire::new([
+            seen(
+                &[("Animal", 66.5), ("Animal", 90.0), ("Dog", 60.5)],
+                json!({"NextToken": "more"}),
+            ),
+            seen(
+                &[("Dog", 95.0), ("Husky", 51.5), ("Canine", 90.0)],
+                json!({}),
+            ),
+        ]);
+        let labels = fetch(&wire).await.unwrap();
+        assert_eq!(labels, ["Dog", "Animal", "Canine", "Husky"]);
+        let request = json!({
+            "JobId": "job",
+            "MaxResults": 1000,
+            "SortBy": "NAME",
+            "AggregateBy": "SEGMENTS",
+        });
+        let mut next = request.clone();
+        next["NextToken"] = "more".into();
+        let operation = || "RekognitionService.GetLabelDetection".to_owned();
+        assert_eq!(
+            wire.requests(),
+            [(operation(), request), (operation(), next)]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_video_without_labels_has_none() {
+        let wire = Wire::new([seen(&[], json!({}))]);
+        assert_eq!(fetch(&wire).await.unwrap(), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_reason_of_a_failed_job_is_told() {
+        for (answer, code, message) in [
+            (
+                (
+                    200,
+                    json!({"JobStatus": "FAILED", "StatusMessage": "no H.264"}),
+                ),
+                "LabelDetectionFailed",
+                "no H.264",
+            ),
+            (
+                (200, json!({"JobStatus": "FAILED"})),
+                "LabelDetectionFailed",
+                "Rekognition gives no reason",
+            ),
+            (
+                error("ResourceNotFoundException"),
+                "ResourceNotFoundException",
+                "because",
+            ),
+        ] {
+            assert_eq!(
+                fetch(&Wire::new([answer])).await,
+                Err(DetectError::Permanent(Failure {
+                    code: code.into(),
+                    message: message.into(),
+                }))
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_that_is_not_there_yet_can_be_fetched_later() {
+        for answer in [
+            (200, json!({"JobStatus": "IN_PROGRESS"})),
+            error("AccessDeniedException"),
+            error("InvalidPaginationTokenException"),
+        ] {
+            let result = fetch(&Wire::new([answer])).await;
+            assert!(matches!(result, Err(DetectError::Retryable(_))));
+        }
     }
 }

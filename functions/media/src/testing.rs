@@ -9,6 +9,6 @@ mod memory;
 mod wire;
 
 pub use contract::check_catalogue;
-pub use detector::Sees;
+pub use detector::{Saw, Sees, Starts};
 pub use memory::MemoryCatalogue;
 pub use wire::Wire;

@@ -1,0 +1,27 @@
+//! Starts the function: see the library for what it does.
+
+use std::process::ExitCode;
+
+use add_video_file::AddVideoFile;
+use lambda_runtime::Error;
+use media::dynamodb::{DynamoCatalogue, Tables};
+use media::rekognition::RekognitionResults;
+use media::runtime::{self, Aws, Environment, Service};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    runtime::run(env!("CARGO_CRATE_NAME"), start()).await
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let function = AddVideoFile {
+        bucket: environment.bucket()?,
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        results: RekognitionResults::new(&aws),
+    };
+    aws.open_connections(&[Service::DynamoDb, Service::Rekognition])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
