@@ -20,8 +20,9 @@ pub fn app() -> Manifest {
         .time_to_live("expires_at")
         .variable("MEDIA_STATE_TABLE_NAME");
 
-    // How the world reaches it.
+    // How the world reaches it. Rekognition tells by the topic that it has looked at a video.
     let video = Topic::new("video").variable("VIDEO_TOPIC_ARN");
+    let rekognition = video.publisher("rekognition").variable("VIDEO_ROLE_ARN");
     let api = HttpApi::new("media").variable("API_URL");
 
     // What it does. Rekognition reads an object with the rights of the function that
@@ -32,11 +33,20 @@ pub fn app() -> Manifest {
         .grant(state.allow([GetItem, ConditionCheckItem]))
         .grant(catalogue.allow([PutItem]));
 
+    let add_video_file = Function::new("add-video-file")
+        .timeout_seconds(120)
+        .trigger(video.published())
+        .grant(video_labels("rekognition:GetLabelDetection"))
+        .grant(state.allow([ConditionCheckItem, GetItem, PutItem]))
+        .grant(catalogue.allow([PutItem, DeleteItem]));
+
     let handle_object_created = Function::new("handle-object-created")
         .timeout_seconds(60)
         .trigger(media.object_created())
         .grant(media.allow([GetObject]))
         .grant(image_labels())
+        .grant(video_labels("rekognition:StartLabelDetection"))
+        .grant(rekognition.pass())
         .grant(state.allow([GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]));
 
@@ -57,8 +67,10 @@ pub fn app() -> Manifest {
         buckets: vec![media],
         tables: vec![catalogue, state],
         topics: vec![video],
+        publishers: vec![rekognition],
         http_apis: vec![api],
         functions: vec![
+            add_video_file,
             detect_labels,
             handle_object_created,
             handle_object_removed,
@@ -71,5 +83,12 @@ fn image_labels() -> Grant {
     Grant::unscoped(
         "rekognition:DetectLabels",
         "the action takes an image, not a resource: IAM has no ARN to restrict it to",
+    )
+}
+
+fn video_labels(action: &str) -> Grant {
+    Grant::unscoped(
+        action,
+        "a job that looks at a stored video has no ARN to restrict the action to",
     )
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::cloudformation::{reference, sub};
+use crate::cloudformation::{attribute, reference, sub};
 use crate::name;
 
 /// An app: its resources and the functions that work on them.
@@ -23,6 +23,8 @@ pub struct Manifest {
     pub tables: Vec<Table>,
     /// SNS topics.
     pub topics: Vec<Topic>,
+    /// Roles by which AWS services publish to them.
+    pub publishers: Vec<Publisher>,
     /// API Gateway HTTP APIs.
     pub http_apis: Vec<HttpApi>,
     /// Lambda functions.
@@ -53,10 +55,15 @@ impl Manifest {
             let handle = Handle::Topic(topic.name.clone());
             (handle, topic.variable.as_deref())
         });
+        let publishers = self.publishers.iter().map(|publisher| {
+            let handle = Handle::Publisher(publisher.topic.clone());
+            (handle, publisher.variable.as_deref())
+        });
         let http_apis = self.http_apis.iter().map(|http_api| {
             let handle = Handle::HttpApi(http_api.name.clone());
             (handle, http_api.variable.as_deref())
         });
+        let topics = topics.chain(publishers);
         buckets.chain(tables).chain(topics).chain(http_apis)
     }
 }
@@ -67,6 +74,7 @@ pub(crate) enum Handle {
     Bucket(String),
     Table(String),
     Topic(String),
+    Publisher(String),
     HttpApi(String),
 }
 
@@ -76,6 +84,7 @@ impl fmt::Display for Handle {
             Self::Bucket(_) => "bucket",
             Self::Table(_) => "table",
             Self::Topic(_) => "topic",
+            Self::Publisher(_) => "publisher",
             Self::HttpApi(_) => "HTTP API",
         };
         write!(f, "{kind} `{}`", self.name())
@@ -85,9 +94,11 @@ impl fmt::Display for Handle {
 impl Handle {
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Bucket(name) | Self::Table(name) | Self::Topic(name) | Self::HttpApi(name) => {
-                name
-            }
+            Self::Bucket(name)
+            | Self::Table(name)
+            | Self::Topic(name)
+            | Self::Publisher(name)
+            | Self::HttpApi(name) => name,
         }
     }
 
@@ -96,6 +107,7 @@ impl Handle {
             Self::Bucket(_) => "Bucket",
             Self::Table(_) => "Table",
             Self::Topic(_) => "Topic",
+            Self::Publisher(_) => "PublisherRole",
             Self::HttpApi(_) => "HttpApi",
         };
         format!("{}{kind}", name::pascal_case(self.name()))
@@ -107,6 +119,7 @@ impl Handle {
         match self {
             Self::Bucket(name) => sub(&name::bucket(name)),
             Self::Table(_) | Self::Topic(_) => reference(&logical_id),
+            Self::Publisher(_) => attribute(&logical_id, "Arn"),
             Self::HttpApi(_) => sub(&format!("${{{logical_id}.ApiEndpoint}}/")),
         }
     }
@@ -292,12 +305,59 @@ impl Topic {
         }
     }
 
-    /// The environment variable that tells the topic's ARN to the shell of `cargo
-    /// xtask env`.
+    /// The environment variable that tells the topic's ARN to every function that may
+    /// pass one of its publishers, and to the shell of `cargo xtask env`.
     #[must_use]
     pub fn variable(mut self, name: &str) -> Self {
         self.variable = Some(name.to_owned());
         self
+    }
+
+    /// Messages published to the topic.
+    #[must_use]
+    pub fn published(&self) -> Trigger {
+        Trigger::TopicMessages {
+            topic: self.name.clone(),
+        }
+    }
+
+    /// Lets an AWS service, such as `rekognition`, publish to the topic, when a function
+    /// that may do so tells it to.
+    #[must_use]
+    pub fn publisher(&self, service: &'static str) -> Publisher {
+        Publisher {
+            topic: self.name.clone(),
+            service,
+            variable: None,
+        }
+    }
+}
+
+/// A role by which an AWS service publishes to one topic, for this app's account only.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    pub(crate) topic: String,
+    pub(crate) service: &'static str,
+    pub(crate) variable: Option<String>,
+}
+
+impl Publisher {
+    /// The environment variable that tells the role's ARN to every function that may
+    /// pass it, and to the shell of `cargo xtask env`.
+    #[must_use]
+    pub fn variable(mut self, name: &str) -> Self {
+        self.variable = Some(name.to_owned());
+        self
+    }
+
+    /// Lets a function pass the role to its service, and to no other. The function
+    /// also gets the variable of the topic, which the service wants to know as well.
+    #[must_use]
+    pub fn pass(&self) -> Grant {
+        Grant::PassRole {
+            topic: self.topic.clone(),
+            service: self.service,
+        }
     }
 }
 
@@ -405,22 +465,23 @@ impl Function {
     }
 
     /// The resources that it works on, whose variables it gets: those it has a grant
-    /// on and those whose events it handles. An HTTP API is not among them: its
-    /// function answers whoever asks.
+    /// on and those whose events it handles. An HTTP API is not among them, as its
+    /// function answers whoever asks, nor a topic, as its messages are for whoever gets them.
     pub(crate) fn works_on(&self) -> BTreeSet<Handle> {
-        let granted = self.grants.iter().filter_map(Grant::handle);
+        let granted = self.grants.iter().flat_map(Grant::handles);
         let handled = self.triggers.iter().filter_map(|trigger| match trigger {
             Trigger::BucketEvents { .. } => Some(trigger.handle()),
-            Trigger::Route { .. } => None,
+            Trigger::TopicMessages { .. } | Trigger::Route { .. } => None,
         });
         granted.chain(handled).collect()
     }
 
     /// Whether Lambda queues its events, retries it, and finally gives an event up.
     pub(crate) fn is_asynchronous(&self) -> bool {
-        self.triggers
-            .iter()
-            .any(|trigger| matches!(trigger, Trigger::BucketEvents { .. }))
+        self.triggers.iter().any(|trigger| match trigger {
+            Trigger::BucketEvents { .. } | Trigger::TopicMessages { .. } => true,
+            Trigger::Route { .. } => false,
+        })
     }
 
     /// Whether somebody waits for its answer to an HTTP request.
@@ -442,6 +503,11 @@ pub enum Trigger {
         /// The events that invoke the function.
         events: BTreeSet<BucketEvent>,
     },
+    /// Messages of a topic, delivered asynchronously.
+    TopicMessages {
+        /// The topic's name.
+        topic: String,
+    },
     /// Requests to an HTTP API, answered synchronously.
     Route {
         /// The API's name.
@@ -457,6 +523,7 @@ impl Trigger {
     pub(crate) fn handle(&self) -> Handle {
         match self {
             Self::BucketEvents { bucket, .. } => Handle::Bucket(bucket.clone()),
+            Self::TopicMessages { topic } => Handle::Topic(topic.clone()),
             Self::Route { http_api, .. } => Handle::HttpApi(http_api.clone()),
         }
     }
@@ -479,6 +546,13 @@ pub enum Grant {
         /// What may be done.
         actions: Vec<TableAction>,
     },
+    /// Passing a publisher's role to its service, made by [`Publisher::pass`].
+    PassRole {
+        /// The name of the publisher's topic.
+        topic: String,
+        /// The service, such as `rekognition`.
+        service: &'static str,
+    },
     /// One action on `Resource: "*"`, made by [`Grant::unscoped`].
     Unscoped {
         /// The IAM action, such as `rekognition:DetectLabels`.
@@ -499,11 +573,18 @@ impl Grant {
         }
     }
 
-    pub(crate) fn handle(&self) -> Option<Handle> {
+    /// What it is a grant of, as far as the manifest declares it.
+    pub(crate) fn handles(&self) -> Vec<Handle> {
         match self {
-            Self::Bucket { bucket, .. } => Some(Handle::Bucket(bucket.clone())),
-            Self::Table { table, .. } => Some(Handle::Table(table.clone())),
-            Self::Unscoped { .. } => None,
+            Self::Bucket { bucket, .. } => vec![Handle::Bucket(bucket.clone())],
+            Self::Table { table, .. } => vec![Handle::Table(table.clone())],
+            Self::PassRole { topic, .. } => {
+                vec![
+                    Handle::Publisher(topic.clone()),
+                    Handle::Topic(topic.clone()),
+                ]
+            }
+            Self::Unscoped { .. } => Vec::new(),
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cloudformation::{attribute, sub};
-use crate::declare::{BucketAction, Grant, Handle, TableAction};
+use crate::cloudformation::{attribute, reference, sub};
+use crate::declare::{BucketAction, Grant, Handle, Publisher, TableAction};
 use crate::name;
 use crate::resolve::Function;
 
@@ -62,6 +62,42 @@ pub(crate) fn lambda_trust() -> Value {
     })
 }
 
+/// Lets a publisher's service assume its role, for this account's resources only.
+///
+/// AWS documents the two conditions, and that for stored videos the account alone will
+/// do: their jobs have no ARN that Rekognition promises to send. Hence `IfExists`,
+/// which admits no other account's ARN and does not insist on one.
+/// <https://docs.aws.amazon.com/rekognition/latest/dg/cross-service-confused-deputy-prevention.html>
+pub(crate) fn publisher_trust(publisher: &Publisher) -> Value {
+    let service = publisher.service;
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": principal(service)},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": reference("AWS::AccountId")},
+                "ArnLikeIfExists": {"aws:SourceArn": sub(&format!(
+                    "arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:*"
+                ))},
+            },
+        }],
+    })
+}
+
+/// Everything that a publisher's service may do by its role. The key that encrypts the
+/// topic is used by SNS, not by the role: see [`crate::synth`].
+pub(crate) fn publisher_document(publisher: &Publisher) -> Value {
+    let topic = Handle::Topic(publisher.topic.clone()).logical_id();
+    let publish = allow(&topic, &["sns:Publish".to_owned()], &reference(&topic));
+    json!({"Version": "2012-10-17", "Statement": [publish]})
+}
+
+fn principal(service: &str) -> String {
+    format!("{service}.amazonaws.com")
+}
+
 fn statements_of(grant: &Grant) -> Vec<Value> {
     match grant {
         Grant::Bucket { bucket, actions } => {
@@ -92,6 +128,17 @@ fn statements_of(grant: &Grant) -> Vec<Value> {
             let actions = sorted(actions.iter().copied().map(TableAction::iam_action));
             vec![allow(&logical_id, &actions, &attribute(&logical_id, "Arn"))]
         }
+        Grant::PassRole { topic, service } => {
+            let logical_id = Handle::Publisher(topic.clone()).logical_id();
+            let mut statement = allow(
+                &format!("Pass{logical_id}"),
+                &["iam:PassRole".to_owned()],
+                &attribute(&logical_id, "Arn"),
+            );
+            statement["Condition"] =
+                json!({"StringEquals": {"iam:PassedToService": principal(service)}});
+            vec![statement]
+        }
         Grant::Unscoped { action, .. } => {
             let (service, verb) = action.split_once(':').unwrap_or_default();
             let sid = format!("{}{verb}", name::pascal_case(service));
@@ -113,7 +160,7 @@ fn allow(sid: &str, actions: &[String], resource: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declare::{Bucket, Table};
+    use crate::declare::{Bucket, Table, Topic};
 
     #[test]
     fn a_bucket_and_its_objects_are_different_resources() {
@@ -149,6 +196,23 @@ mod tests {
         assert_eq!(
             statements_of(&table.allow([TableAction::PutItem, TableAction::GetItem])),
             statements_of(&table.allow([TableAction::GetItem, TableAction::PutItem])),
+        );
+    }
+
+    #[test]
+    fn a_role_is_passed_to_its_service_only() {
+        let publisher = Topic::new("video").publisher("rekognition");
+        assert_eq!(
+            statements_of(&publisher.pass()),
+            [json!({
+                "Sid": "PassVideoPublisherRole",
+                "Effect": "Allow",
+                "Action": ["iam:PassRole"],
+                "Resource": {"Fn::GetAtt": ["VideoPublisherRole", "Arn"]},
+                "Condition": {
+                    "StringEquals": {"iam:PassedToService": "rekognition.amazonaws.com"},
+                },
+            })]
         );
     }
 

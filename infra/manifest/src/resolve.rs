@@ -223,6 +223,13 @@ impl Function {
             .collect()
     }
 
+    /// Whether messages of `topic` invoke it.
+    pub(crate) fn subscribes_to(&self, topic: &str) -> bool {
+        self.triggers
+            .iter()
+            .any(|trigger| matches!(trigger, Trigger::TopicMessages { topic: of } if of == topic))
+    }
+
     /// The routes of `http_api` that it serves, each a method and a path.
     pub(crate) fn routes_of(&self, http_api: &str) -> Vec<(&str, &str)> {
         self.triggers

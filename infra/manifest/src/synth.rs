@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
-use crate::declare::{Bucket, Grant, Handle, HttpApi, Table, Topic};
+use crate::declare::{Bucket, Grant, Handle, HttpApi, Publisher, Table, Topic};
 use crate::name;
 use crate::policy;
 use crate::render;
@@ -74,6 +74,9 @@ impl Synthesis<'_> {
         }
         for topic in &manifest.topics {
             self.topic(topic);
+        }
+        for publisher in &manifest.publishers {
+            self.publisher(publisher);
         }
         for http_api in &manifest.http_apis {
             self.http_api(http_api);
@@ -218,8 +221,10 @@ impl Synthesis<'_> {
     fn topic(&mut self, topic: &Topic) {
         let logical_id = Handle::Topic(topic.name.clone()).logical_id();
         // The key that AWS manages for SNS serves every principal of the account that
-        // publishes through SNS, and so a role that Rekognition assumes. A service
-        // that publishes in its own name (S3, EventBridge) would need a key of ours.
+        // publishes through SNS, without a permission of its own, and so a role that
+        // Rekognition assumes. A service that publishes in its own name (S3,
+        // EventBridge) would need a key of ours.
+        // <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
         let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
         self.tls_only(
             &logical_id,
@@ -231,9 +236,60 @@ impl Synthesis<'_> {
             }),
         );
         self.add(
-            logical_id,
+            logical_id.clone(),
             Resource::new("AWS::SNS::Topic", properties).tagged(&self.tags),
         );
+        for function in self.app.functions() {
+            if function.subscribes_to(&topic.name) {
+                self.subscription(&logical_id, function);
+            }
+        }
+    }
+
+    fn subscription(&mut self, topic_id: &str, function: &Function) {
+        let arn = attribute(&function.logical_id("Function"), "Arn");
+        let permission_id = format!("{topic_id}{}", function.logical_id("Permission"));
+        self.add(
+            permission_id.clone(),
+            Resource::new(
+                "AWS::Lambda::Permission",
+                json!({
+                    "Action": "lambda:InvokeFunction",
+                    "FunctionName": arn,
+                    "Principal": "sns.amazonaws.com",
+                    "SourceArn": reference(topic_id),
+                }),
+            ),
+        );
+        self.add(
+            format!("{topic_id}{}", function.logical_id("Subscription")),
+            Resource::new(
+                "AWS::SNS::Subscription",
+                json!({
+                    "Endpoint": arn,
+                    "Protocol": "lambda",
+                    "TopicArn": reference(topic_id),
+                }),
+            )
+            // SNS drops a message that it is not permitted to deliver.
+            .depends_on(vec![permission_id]),
+        );
+    }
+
+    fn publisher(&mut self, publisher: &Publisher) {
+        let role = Resource::new(
+            "AWS::IAM::Role",
+            json!({
+                "AssumeRolePolicyDocument": policy::publisher_trust(publisher),
+                "Policies": [{
+                    "PolicyName": "publish",
+                    "PolicyDocument": policy::publisher_document(publisher),
+                }],
+            }),
+        )
+        .tagged(&self.tags);
+        let logical_id = Handle::Publisher(publisher.topic.clone()).logical_id();
+        self.add(logical_id, role);
     }
 
     fn http_api(&mut self, http_api: &HttpApi) {
@@ -408,7 +464,7 @@ impl Synthesis<'_> {
             .iter()
             .filter_map(|grant| match grant {
                 Grant::Unscoped { action, reason } => Some((action.as_str(), reason.as_str())),
-                Grant::Bucket { .. } | Grant::Table { .. } => None,
+                Grant::Bucket { .. } | Grant::Table { .. } | Grant::PassRole { .. } => None,
             })
             .collect();
         let role = if reasons.is_empty() {

@@ -77,7 +77,11 @@ const RESERVED_VARIABLES: [&str; 17] = [
 ];
 /// IAM services whose actions can be restricted to a resource that the manifest has a
 /// type for, and that type.
-const SCOPED_SERVICES: [(&str, &str); 2] = [("dynamodb", "Table::allow"), ("s3", "Bucket::allow")];
+const SCOPED_SERVICES: [(&str, &str); 3] = [
+    ("dynamodb", "Table::allow"),
+    ("iam", "Publisher::pass"),
+    ("s3", "Bucket::allow"),
+];
 
 /// Everything wrong with `manifest` or `stage` that can be seen in them.
 pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
@@ -94,9 +98,13 @@ pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
         check.function(function);
         check.environment(function);
         check.grants(function);
-        check.references(function);
+        let triggers = function.triggers.iter().map(Trigger::handle);
+        let grants = function.grants.iter().flat_map(Grant::handles);
+        check.references(&subject(function), triggers.chain(grants));
     }
+    check.publishers();
     check.bucket_events();
+    check.subscriptions();
     check.routes();
     check.violations
 }
@@ -449,28 +457,24 @@ impl Check<'_> {
         let subject = subject(function);
         let mut seen = BTreeSet::new();
         for grant in &function.grants {
-            match grant {
-                Grant::Bucket { actions, .. } => {
-                    self.granted(
-                        &subject,
-                        grant,
-                        actions.iter().map(|action| action.iam_action()),
-                    );
-                }
-                Grant::Table { actions, .. } => {
-                    self.granted(
-                        &subject,
-                        grant,
-                        actions.iter().map(|action| action.iam_action()),
-                    );
-                }
-                Grant::Unscoped { action, reason } => self.unscoped(&subject, action, reason),
-            }
             let target = match grant {
                 Grant::Unscoped { action, .. } => format!("`{action}`"),
                 Grant::Bucket { bucket, .. } => Handle::Bucket(bucket.clone()).to_string(),
                 Grant::Table { table, .. } => Handle::Table(table.clone()).to_string(),
+                Grant::PassRole { topic, .. } => Handle::Publisher(topic.clone()).to_string(),
             };
+            match grant {
+                Grant::Bucket { actions, .. } => {
+                    let actions = actions.iter().map(|action| action.iam_action());
+                    self.granted(&subject, &target, actions);
+                }
+                Grant::Table { actions, .. } => {
+                    let actions = actions.iter().map(|action| action.iam_action());
+                    self.granted(&subject, &target, actions);
+                }
+                Grant::PassRole { .. } => {}
+                Grant::Unscoped { action, reason } => self.unscoped(&subject, action, reason),
+            }
             self.require(
                 seen.insert(target.clone()),
                 &subject,
@@ -480,21 +484,20 @@ impl Check<'_> {
         }
     }
 
-    fn granted(&mut self, subject: &str, grant: &Grant, actions: impl Iterator<Item = String>) {
-        let Some(handle) = grant.handle() else { return };
+    fn granted(&mut self, subject: &str, target: &str, actions: impl Iterator<Item = String>) {
         let mut seen = BTreeSet::new();
         for action in actions {
             self.require(
                 seen.insert(action.clone()),
                 subject,
-                format!("is granted {action} on {handle} twice"),
+                format!("is granted {action} on {target} twice"),
                 "list it once",
             );
         }
         self.require(
             !seen.is_empty(),
             subject,
-            format!("has a grant on {handle} that allows nothing"),
+            format!("has a grant on {target} that allows nothing"),
             "list actions in `allow` or remove the grant",
         );
     }
@@ -530,16 +533,13 @@ impl Check<'_> {
         }
     }
 
-    fn references(&mut self, function: &Function) {
+    fn references(&mut self, subject: &str, referred: impl Iterator<Item = Handle>) {
         let declared: BTreeSet<Handle> = self
             .manifest
             .resources()
             .map(|(handle, _)| handle)
             .collect();
-        let triggers = function.triggers.iter().map(Trigger::handle);
-        let grants = function.grants.iter().filter_map(Grant::handle);
-        let unknown: BTreeSet<Handle> = triggers
-            .chain(grants)
+        let unknown: BTreeSet<Handle> = referred
             .filter(|handle| !declared.contains(handle))
             .collect();
         for handle in unknown {
@@ -553,10 +553,43 @@ impl Check<'_> {
             };
             self.require(
                 false,
-                subject(function),
+                subject,
                 format!("refers to {handle}, which the manifest does not declare"),
                 remedy,
             );
+        }
+    }
+
+    fn publishers(&mut self) {
+        let manifest = self.manifest;
+        for publisher in &manifest.publishers {
+            let topic = Handle::Topic(publisher.topic.clone());
+            let subject = Handle::Publisher(publisher.topic.clone()).to_string();
+            self.references(&subject, std::iter::once(topic));
+            self.require(
+                name::is_kebab_case(publisher.service),
+                &subject,
+                format!("is `{}`, which is no AWS service", publisher.service),
+                "write one like `rekognition`, without `.amazonaws.com`",
+            );
+        }
+    }
+
+    /// SNS keeps one subscription of a function to a topic.
+    fn subscriptions(&mut self) {
+        let manifest = self.manifest;
+        for function in &manifest.functions {
+            let mut seen = BTreeSet::new();
+            for trigger in &function.triggers {
+                if let Trigger::TopicMessages { topic } = trigger {
+                    self.require(
+                        seen.insert(topic),
+                        subject(function),
+                        format!("handles the messages of topic `{topic}` twice"),
+                        "remove one of the triggers",
+                    );
+                }
+            }
         }
     }
 
@@ -682,7 +715,7 @@ fn join(numbers: impl IntoIterator<Item = u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declare::{Bucket, BucketAction, HttpApi, Table, TableAction};
+    use crate::declare::{Bucket, BucketAction, HttpApi, Table, TableAction, Topic};
     use crate::stage::Stages;
 
     fn stage(yaml: &str) -> Stage {
@@ -697,7 +730,8 @@ mod tests {
             name: "shop",
             buckets: vec![bucket()],
             tables: vec![table()],
-            topics: Vec::new(),
+            topics: vec![topic()],
+            publishers: vec![topic().publisher("rekognition")],
             http_apis: vec![http_api()],
             functions,
         }
@@ -709,6 +743,10 @@ mod tests {
 
     fn table() -> Table {
         Table::new("orders", "id")
+    }
+
+    fn topic() -> Topic {
+        Topic::new("orders")
     }
 
     fn http_api() -> HttpApi {
@@ -757,6 +795,8 @@ mod tests {
         let watch = Function::new("watch")
             .trigger(bucket().object_created())
             .trigger(bucket().object_removed())
+            .trigger(topic().published())
+            .grant(topic().publisher("rekognition").pass())
             .grant(Grant::unscoped("rekognition:DetectLabels", "no ARN"));
         assert_complaints(vec![sell(), serve, watch], &[]);
     }
@@ -840,6 +880,31 @@ mod tests {
                 "refers to bucket `photo`, which the manifest does not declare; did you mean `photos`?",
                 "refers to table `banana`, which the manifest does not declare; add it",
             ],
+        );
+    }
+
+    #[test]
+    fn a_publisher_has_a_topic_and_a_service() {
+        let mut manifest = manifest(vec![sell().grant(topic().publisher("rekognition").pass())]);
+        manifest.publishers = vec![Topic::new("order").publisher("rekognition.amazonaws.com")];
+        assert_manifest_complaints(
+            &manifest,
+            &[
+                "function `sell` refers to publisher `orders`, which the manifest does not declare; did you mean `order`?",
+                "publisher `order` refers to topic `order`, which the manifest does not declare; did you mean `orders`?",
+                "publisher `order` is `rekognition.amazonaws.com`, which is no AWS service",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_function_subscribes_to_a_topic_once() {
+        let twice = sell().trigger(topic().published());
+        let also = Function::new("also").trigger(topic().published());
+        assert_complaints(vec![twice.clone(), also.clone()], &[]);
+        assert_complaints(
+            vec![twice.trigger(topic().published()), also],
+            &["function `sell` handles the messages of topic `orders` twice"],
         );
     }
 
@@ -945,6 +1010,10 @@ mod tests {
         assert_complaints(
             vec![sell().grant(Grant::unscoped("s3:GetObject", "because"))],
             &["though it can be restricted to one; use `Bucket::allow`"],
+        );
+        assert_complaints(
+            vec![sell().grant(Grant::unscoped("iam:PassRole", "because"))],
+            &["though it can be restricted to one; use `Publisher::pass`"],
         );
     }
 
