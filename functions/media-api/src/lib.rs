@@ -244,6 +244,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn videos_are_listed_by_their_type() {
+        let mut video = attributes("sample.mp4");
+        video["type"] = json!({"S": "video"});
+        let wire = Wire::new([(200, json!({"Items": [video]}))]);
+        let answer = answer(&wire, &list_event("media-type=video")).await;
+        assert_eq!(
+            answer["body"],
+            r#"[{"labels":["Dog","Animal"],"name":"sample.mp4","type":"video"}]"#
+        );
+        assert_eq!(
+            wire.requests()[0].1["ExpressionAttributeValues"],
+            json!({":type": {"S": "video"}})
+        );
+    }
+
+    #[tokio::test]
     async fn pages_are_linked_by_a_header() {
         let wire = Wire::new([
             (
@@ -310,30 +326,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_told_with_the_name() {
-        let state = json!({
-            "name": {"S": "broken.jpg"},
-            "sequencer": {"S": "01"},
-            "failure": {"M": {
-                "code": {"S": "InvalidImageFormatException"},
-                "message": {"S": "Request has invalid image format"},
-            }},
-        });
-        let wire = Wire::new([(200, json!({})), (200, json!({"Item": state}))]);
-        let answer = answer(&wire, &get_event("broken.jpg")).await;
-        assert_eq!(answer["statusCode"], 200);
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(
-            body,
-            json!({
-                "name": "broken.jpg",
-                "type": "image",
-                "labels": [],
-                "error": {
-                    "Code": "InvalidImageFormatException",
-                    "Message": "Request has invalid image format",
-                },
-            })
-        );
+        for (name, media_type, code) in [
+            ("broken.jpg", "image", "InvalidImageFormatException"),
+            ("broken.mp4", "video", "LabelDetectionFailed"),
+            ("old.flv", "video", "UnsupportedVideoFormat"),
+        ] {
+            let state = json!({
+                "name": {"S": name},
+                "sequencer": {"S": "01"},
+                "failure": {"M": {"code": {"S": code}, "message": {"S": "because"}}},
+            });
+            let wire = Wire::new([(200, json!({})), (200, json!({"Item": state}))]);
+            let answer = answer(&wire, &get_event(name)).await;
+            assert_eq!(answer["statusCode"], 200);
+            let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+            assert_eq!(
+                body,
+                json!({
+                    "name": name,
+                    "type": media_type,
+                    "labels": [],
+                    "error": {"Code": code, "Message": "because"},
+                })
+            );
+        }
     }
 
     #[tokio::test]
