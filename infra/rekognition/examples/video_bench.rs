@@ -6,8 +6,13 @@ use rekognition_local::{labeller::Labeller, video};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args_os().skip(1);
-    let path = arguments.next().context("usage: video_bench VIDEO [MODEL]")?;
-    let labeller = arguments.next().map(|model| Labeller::load(model.as_ref())).transpose()?;
+    let path = arguments
+        .next()
+        .context("usage: video_bench VIDEO [MODEL]")?;
+    let labeller = arguments
+        .next()
+        .map(|model| Labeller::load(model.as_ref()))
+        .transpose()?;
     let mut file = tempfile::tempfile()?;
     io::copy(&mut File::open(path)?, &mut file)?;
     let started = Instant::now();
@@ -16,17 +21,32 @@ fn main() -> anyhow::Result<()> {
     let (mut frames, mut labelling) = (0, std::time::Duration::ZERO);
     let metadata = video.sample(&mut file, |millis, picture| {
         frames += 1;
-        if let Ok(directory) = env::var("FRAMES") { let _ = picture.save(format!("{directory}/{millis:06}.png")); }
+        if let Ok(directory) = env::var("FRAMES") {
+            let _ = picture.save(format!("{directory}/{millis:06}.png"));
+        }
         let at = Instant::now();
         if let Some(labeller) = &labeller {
             let found = labeller.detect(picture);
-            let names: Vec<_> = found.iter().take_while(|found| found.confidence >= 50.0).map(|found| found.label.name).collect();
+            let names: Vec<_> = found
+                .iter()
+                .take_while(|found| found.confidence >= 50.0)
+                .map(|found| found.label.name)
+                .collect();
             println!("{millis:6} ms {}", names.join(", "));
         }
         labelling += at.elapsed();
     })?;
-    println!("{metadata:?}\n{frames} frames in {:?}, of which labels {labelling:?}", started.elapsed());
+    println!(
+        "{metadata:?}\n{frames} frames in {:?}, of which labels {labelling:?}",
+        started.elapsed()
+    );
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
+    println!(
+        "{}",
+        status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap_or_default()
+    );
     Ok(())
 }

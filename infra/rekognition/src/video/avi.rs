@@ -33,13 +33,17 @@ pub(super) fn open(file: &mut File, length: u64) -> Result<Video, VideoError> {
     };
     reader.read_list(0..length, 0)?;
     let Stream { scale, rate, .. } = reader.video.ok_or(VideoError::Empty)?;
-    let frames = reader.places.iter().enumerate().map(|(index, (offset, bytes))| {
-        Ok(Frame {
-            offset: *offset,
-            bytes: *bytes,
-            millis: millis(index as u64 * u64::from(scale), rate.into())?,
-        })
-    });
+    let frames = reader
+        .places
+        .iter()
+        .enumerate()
+        .map(|(index, (offset, bytes))| {
+            Ok(Frame {
+                offset: *offset,
+                bytes: *bytes,
+                millis: millis(index as u64 * u64::from(scale), rate.into())?,
+            })
+        });
     Ok(Video {
         format: "AVI (Audio Video Interleaved)",
         duration_millis: millis(reader.places.len() as u64 * u64::from(scale), rate.into())?,
@@ -102,10 +106,15 @@ impl Reader<'_> {
             b"strh" => self.read_stream_header(at, bytes)?,
             b"strf" if self.is_video_stream => {
                 if bytes < 20 {
-                    return Err(VideoError::Container("a stream format is too short".to_owned()));
+                    return Err(VideoError::Container(
+                        "a stream format is too short".to_owned(),
+                    ));
                 }
                 let codec = self.read::<4>(at + 16)?;
-                if !["h264", "x264", "avc1"].iter().any(|known| codec.eq_ignore_ascii_case(known.as_bytes())) {
+                if !["h264", "x264", "avc1"]
+                    .iter()
+                    .any(|known| codec.eq_ignore_ascii_case(known.as_bytes()))
+                {
                     return Err(VideoError::Codec(format!("`{}`", codec.escape_ascii())));
                 }
                 self.is_video_stream = false;
@@ -113,7 +122,11 @@ impl Reader<'_> {
             // `00dc` is a frame of stream 0, `00db` one that ought to be uncompressed. An empty one repeats the last.
             [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'd', b'c' | b'b'] => {
                 let number = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
-                if self.video.as_ref().is_some_and(|stream| stream.number == number) {
+                if self
+                    .video
+                    .as_ref()
+                    .is_some_and(|stream| stream.number == number)
+                {
                     self.places.push((at, bytes));
                     if self.places.len() > MAX_FRAMES {
                         return Err(limit(format!("it has more than {MAX_FRAMES} frames")));
@@ -127,11 +140,15 @@ impl Reader<'_> {
 
     fn read_stream_header(&mut self, at: u64, bytes: u32) -> Result<(), VideoError> {
         if (bytes as usize) < STREAM_HEADER_BYTES {
-            return Err(VideoError::Container("a stream header is too short".to_owned()));
+            return Err(VideoError::Container(
+                "a stream header is too short".to_owned(),
+            ));
         }
         let header = self.read::<STREAM_HEADER_BYTES>(at)?;
         let number = |place: usize| {
-            header[place..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+            header[place..]
+                .first_chunk()
+                .map_or(0, |bytes| u32::from_le_bytes(*bytes))
         };
         self.is_video_stream = header.starts_with(b"vids") && self.video.is_none();
         if self.is_video_stream {
@@ -147,9 +164,12 @@ impl Reader<'_> {
 
     fn read<const N: usize>(&mut self, at: u64) -> Result<[u8; N], VideoError> {
         // Relative, because an absolute seek would empty the buffer.
-        self.file.seek_relative(at.cast_signed().wrapping_sub(self.at.cast_signed()))?;
+        self.file
+            .seek_relative(at.cast_signed().wrapping_sub(self.at.cast_signed()))?;
         let mut bytes = [0; N];
-        self.file.read_exact(&mut bytes).map_err(|_| VideoError::Container("it ends in the middle".to_owned()))?;
+        self.file
+            .read_exact(&mut bytes)
+            .map_err(|_| VideoError::Container("it ends in the middle".to_owned()))?;
         self.at = at + N as u64;
         Ok(bytes)
     }

@@ -100,8 +100,16 @@ impl Conversion {
 mod tests {
     use super::*;
 
-    const BT601_FULL: Colour = Colour { range: ColourRange::Full, red: 0.299, blue: 0.114 };
-    const BT709_LIMITED: Colour = Colour { range: ColourRange::Limited, red: 0.2126, blue: 0.0722 };
+    const BT601_FULL: Colour = Colour {
+        range: ColourRange::Full,
+        red: 0.299,
+        blue: 0.114,
+    };
+    const BT709_LIMITED: Colour = Colour {
+        range: ColourRange::Limited,
+        red: 0.2126,
+        blue: 0.0722,
+    };
 
     fn near(colour: Colour, yuv: [u8; 3], rgb: [u8; 3]) {
         let [y, u, v] = yuv;
@@ -112,7 +120,11 @@ mod tests {
 
     #[test]
     fn primary_colours_come_out_as_the_standards_say() {
-        for (yuv, rgb) in [([0, 128, 128], [0, 0, 0]), ([255, 128, 128], [255, 255, 255]), ([76, 85, 255], [254, 0, 0])] {
+        for (yuv, rgb) in [
+            ([0, 128, 128], [0, 0, 0]),
+            ([255, 128, 128], [255, 255, 255]),
+            ([76, 85, 255], [254, 0, 0]),
+        ] {
             near(BT601_FULL, yuv, rgb);
         }
         for (yuv, rgb) in [
@@ -128,12 +140,27 @@ mod tests {
 
     #[test]
     fn a_picture_with_too_small_planes_is_none() {
-        let frame = YuvFrame { width: 4, height: 2, y: vec![255; 8], u: vec![128; 2], v: vec![128; 2] };
+        let frame = YuvFrame {
+            width: 4,
+            height: 2,
+            y: vec![255; 8],
+            u: vec![128; 2],
+            v: vec![128; 2],
+        };
         let picture = to_rgb(&frame, BT601_FULL).unwrap();
-        assert_eq!((picture.dimensions(), picture.into_raw()), ((4, 2), vec![255; 24]));
+        assert_eq!(
+            (picture.dimensions(), picture.into_raw()),
+            ((4, 2), vec![255; 24])
+        );
         for broken in [
-            YuvFrame { y: vec![255; 7], ..frame.clone() },
-            YuvFrame { v: vec![], ..frame.clone() },
+            YuvFrame {
+                y: vec![255; 7],
+                ..frame.clone()
+            },
+            YuvFrame {
+                v: vec![],
+                ..frame.clone()
+            },
             YuvFrame { width: 3, ..frame },
         ] {
             assert_eq!(to_rgb(&broken, BT601_FULL), None);

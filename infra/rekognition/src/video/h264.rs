@@ -1,6 +1,8 @@
 //! H.264: from compressed frames to pictures.
 
-use rusty_h264_common::{BitReader, NalUnitType, YuvFrame, bit_reader::OutOfData, nal::emulation_unprevent};
+use rusty_h264_common::{
+    BitReader, NalUnitType, YuvFrame, bit_reader::OutOfData, nal::emulation_unprevent,
+};
 use serde::Serialize;
 
 /// Macroblocks of the largest picture: 4096 × 2304, the most that level 5.1 allows.
@@ -48,7 +50,11 @@ impl Colour {
     const BT2020: (f32, f32) = (0.2627, 0.0593);
 
     fn new(is_full: bool, (red, blue): (f32, f32)) -> Self {
-        let range = if is_full { ColourRange::Full } else { ColourRange::Limited };
+        let range = if is_full {
+            ColourRange::Full
+        } else {
+            ColourRange::Limited
+        };
         Self { range, red, blue }
     }
 }
@@ -85,7 +91,11 @@ impl Decoder {
     }
 
     /// Decodes a frame. One to which no other frame refers is decoded only if it is wanted.
-    pub(super) fn decode(&mut self, frame: &[u8], wanted: bool) -> Result<Option<YuvFrame>, String> {
+    pub(super) fn decode(
+        &mut self,
+        frame: &[u8],
+        wanted: bool,
+    ) -> Result<Option<YuvFrame>, String> {
         self.stream.clear();
         let (mut is_reference, mut units) = (false, 0);
         let mut rest = frame;
@@ -97,11 +107,17 @@ impl Decoder {
             is_reference |= unit.first().is_some_and(|header| header & 0x60 != 0);
             self.add(unit)?;
         }
-        if is_reference || wanted { self.decode_stream() } else { Ok(None) }
+        if is_reference || wanted {
+            self.decode_stream()
+        } else {
+            Ok(None)
+        }
     }
 
     fn decode_stream(&mut self) -> Result<Option<YuvFrame>, String> {
-        self.decoder.decode(&self.stream).map_err(|error| error.to_string())
+        self.decoder
+            .decode(&self.stream)
+            .map_err(|error| error.to_string())
     }
 
     fn add(&mut self, unit: &[u8]) -> Result<(), String> {
@@ -125,14 +141,21 @@ impl Framing {
         match self {
             _ if rest.is_empty() => Ok(None),
             Self::Length(size) => {
-                let (length, after) = rest.split_at_checked(size).ok_or("it ends in the middle of a length")?;
-                let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-                let (unit, after) = after.split_at_checked(length).ok_or("a unit is longer than the frame")?;
+                let (length, after) = rest
+                    .split_at_checked(size)
+                    .ok_or("it ends in the middle of a length")?;
+                let length = length
+                    .iter()
+                    .fold(0, |length, byte| length << 8 | usize::from(*byte));
+                let (unit, after) = after
+                    .split_at_checked(length)
+                    .ok_or("a unit is longer than the frame")?;
                 *rest = after;
                 Ok(Some(unit))
             }
             Self::StartCodes => {
-                let code = |bytes: &[u8]| bytes.windows(3).position(|three| three == START_CODE[1..]);
+                let code =
+                    |bytes: &[u8]| bytes.windows(3).position(|three| *three == START_CODE[1..]);
                 let Some(start) = code(rest) else {
                     *rest = &[];
                     return Ok(None);
@@ -164,7 +187,10 @@ impl Sequence {
         let profile = reader.read_bits(8)?;
         reader.skip_bits(16)?; // constraints and level
         reader.read_ue()?; // id
-        if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+        if matches!(
+            profile,
+            100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
+        ) {
             let chroma_format = reader.read_ue()?;
             if chroma_format == 3 {
                 reader.read_bit()?; // separate planes
@@ -240,7 +266,10 @@ impl Sequence {
             ));
         }
         if self.references > MAX_REFERENCES {
-            return Err(format!("it refers to {} pictures, not up to {MAX_REFERENCES}", self.references));
+            return Err(format!(
+                "it refers to {} pictures, not up to {MAX_REFERENCES}",
+                self.references
+            ));
         }
         let matrix = match self.matrix {
             Some(1) => Colour::BT709,
@@ -284,7 +313,10 @@ mod tests {
         assert_eq!(units(Framing::Length(4), &by_length).unwrap(), expected);
         let by_start_code = [0, 0, 0, 1, 7, 8, 0, 0, 1, 9];
         let expected: [&[u8]; 2] = [&[7, 8], &[9]];
-        assert_eq!(units(Framing::StartCodes, &by_start_code).unwrap(), expected);
+        assert_eq!(
+            units(Framing::StartCodes, &by_start_code).unwrap(),
+            expected
+        );
         assert!(units(Framing::StartCodes, &[1, 2, 3]).unwrap().is_empty());
     }
 
@@ -307,18 +339,34 @@ mod tests {
 
     #[test]
     fn colours_are_as_said_or_as_usual() {
-        assert_eq!(sequence().check().unwrap(), Colour::new(false, Colour::BT709));
-        let small = Sequence { height: 30, ..sequence() };
+        assert_eq!(
+            sequence().check().unwrap(),
+            Colour::new(false, Colour::BT709)
+        );
+        let small = Sequence {
+            height: 30,
+            ..sequence()
+        };
         assert_eq!(small.check().unwrap(), Colour::new(false, Colour::BT601));
-        let said = Sequence { is_full: Some(true), matrix: Some(6), ..sequence() };
+        let said = Sequence {
+            is_full: Some(true),
+            matrix: Some(6),
+            ..sequence()
+        };
         assert_eq!(said.check().unwrap(), Colour::new(true, Colour::BT601));
     }
 
     #[test]
     fn what_would_take_too_much_memory_is_refused() {
         for sequence in [
-            Sequence { macroblocks: MAX_MACROBLOCKS + 1, ..sequence() },
-            Sequence { references: MAX_REFERENCES + 1, ..sequence() },
+            Sequence {
+                macroblocks: MAX_MACROBLOCKS + 1,
+                ..sequence()
+            },
+            Sequence {
+                references: MAX_REFERENCES + 1,
+                ..sequence()
+            },
         ] {
             assert!(sequence.check().is_err());
         }

@@ -115,7 +115,9 @@ struct Frame {
 pub fn open(file: &mut File) -> Result<Video, VideoError> {
     let length = file.seek(SeekFrom::End(0))?;
     if length > MAX_FILE_BYTES {
-        return Err(limit(format!("it has {length} bytes, not {MAX_FILE_BYTES}")));
+        return Err(limit(format!(
+            "it has {length} bytes, not {MAX_FILE_BYTES}"
+        )));
     }
     let mut start = Vec::new();
     file.seek(SeekFrom::Start(0))?;
@@ -129,14 +131,26 @@ pub fn open(file: &mut File) -> Result<Video, VideoError> {
         return Err(VideoError::Empty);
     }
     if video.duration_millis > MAX_DURATION_MILLIS {
-        return Err(limit(format!("it is {} s long, not up to six hours", video.duration_millis / 1000)));
+        return Err(limit(format!(
+            "it is {} s long, not up to six hours",
+            video.duration_millis / 1000
+        )));
     }
     for frame in &video.frames {
         if frame.bytes > MAX_FRAME_BYTES {
-            return Err(limit(format!("a compressed frame has {} bytes, not {MAX_FRAME_BYTES}", frame.bytes)));
+            return Err(limit(format!(
+                "a compressed frame has {} bytes, not {MAX_FRAME_BYTES}",
+                frame.bytes
+            )));
         }
-        if frame.offset.checked_add(frame.bytes.into()).is_none_or(|end| end > length) {
-            return Err(VideoError::Container("it ends before its last frame".to_owned()));
+        if frame
+            .offset
+            .checked_add(frame.bytes.into())
+            .is_none_or(|end| end > length)
+        {
+            return Err(VideoError::Container(
+                "it ends before its last frame".to_owned(),
+            ));
         }
     }
     Ok(video)
@@ -148,30 +162,43 @@ impl Video {
     ///
     /// # Errors
     /// A frame cannot be decoded, is too large, or all of them take too long.
-    pub fn sample(&self, file: &mut File, mut show: impl FnMut(u64, &RgbImage)) -> Result<Metadata, VideoError> {
+    pub fn sample(
+        &self,
+        file: &mut File,
+        mut show: impl FnMut(u64, &RgbImage),
+    ) -> Result<Metadata, VideoError> {
         let started = Instant::now();
         let wanted = self.wanted();
         let mut decoder = Decoder::new(self.framing);
         for set in &self.parameter_sets {
-            decoder.configure(set).map_err(|reason| VideoError::Frame { millis: 0, reason })?;
+            decoder
+                .configure(set)
+                .map_err(|reason| VideoError::Frame { millis: 0, reason })?;
         }
         let (mut bytes, mut size) = (Vec::new(), None);
         for (frame, wanted) in self.frames.iter().zip(wanted) {
             if started.elapsed() > TIME_LIMIT {
-                return Err(limit(format!("decoding it takes more than {} s", TIME_LIMIT.as_secs())));
+                return Err(limit(format!(
+                    "decoding it takes more than {} s",
+                    TIME_LIMIT.as_secs()
+                )));
             }
             bytes.resize(frame.bytes as usize, 0);
             file.seek(SeekFrom::Start(frame.offset))?;
             file.read_exact(&mut bytes)?;
-            let decoded = decoder.decode(&bytes, wanted).map_err(|reason| VideoError::Frame {
-                millis: frame.millis,
-                reason,
-            })?;
+            let decoded = decoder
+                .decode(&bytes, wanted)
+                .map_err(|reason| VideoError::Frame {
+                    millis: frame.millis,
+                    reason,
+                })?;
             if let Some(picture) = decoded.filter(|_| wanted) {
                 size = Some((picture.width, picture.height));
-                let picture = colour::to_rgb(&picture, decoder.colour()).ok_or_else(|| VideoError::Frame {
-                    millis: frame.millis,
-                    reason: "its planes do not have the size of the picture".to_owned(),
+                let picture = colour::to_rgb(&picture, decoder.colour()).ok_or_else(|| {
+                    VideoError::Frame {
+                        millis: frame.millis,
+                        reason: "its planes do not have the size of the picture".to_owned(),
+                    }
                 })?;
                 show(frame.millis, &self.rotation.apply(picture));
             }
@@ -181,7 +208,8 @@ impl Video {
             codec: "h264",
             duration_millis: self.duration_millis,
             format: self.format,
-            frame_rate: (self.frames.len() as f64 * 1000.0 / self.duration_millis.max(1) as f64) as f32,
+            frame_rate: (self.frames.len() as f64 * 1000.0 / self.duration_millis.max(1) as f64)
+                as f32,
             frame_height,
             frame_width,
             color_range: decoder.colour().range,

@@ -35,18 +35,28 @@ pub(super) fn open(file: &mut File, length: u64) -> Result<Video, VideoError> {
         StsdBoxContent::Vp08(_) => return Err(VideoError::Codec("VP8".to_owned())),
         StsdBoxContent::Vp09(_) => return Err(VideoError::Codec("VP9".to_owned())),
         StsdBoxContent::Unknown(name) => {
-            return Err(VideoError::Codec(format!("`{}`", name.value.escape_ascii())));
+            return Err(VideoError::Codec(format!(
+                "`{}`",
+                name.value.escape_ascii()
+            )));
         }
         other @ (StsdBoxContent::Mp4a(_) | StsdBoxContent::Tx3g(_)) => {
             return Err(damaged(format!("its video track holds {other:?}")));
         }
     };
-    let sets = avc.sequence_parameter_sets.iter().chain(&avc.picture_parameter_sets);
+    let sets = avc
+        .sequence_parameter_sets
+        .iter()
+        .chain(&avc.picture_parameter_sets);
     let frames = track.samples.iter().map(|sample| {
         Ok(Frame {
             offset: sample.offset,
-            bytes: u32::try_from(sample.size).map_err(|_| limit("a compressed frame has more than 4 GB"))?,
-            millis: millis(sample.composition_timestamp.max(0).cast_unsigned(), track.timescale)?,
+            bytes: u32::try_from(sample.size)
+                .map_err(|_| limit("a compressed frame has more than 4 GB"))?,
+            millis: millis(
+                sample.composition_timestamp.max(0).cast_unsigned(),
+                track.timescale,
+            )?,
         })
     });
     let matrix = &trak.tkhd.matrix;
@@ -95,14 +105,23 @@ impl<'a> Index<'a> {
     /// Takes out all tracks but the first video track.
     fn prepare(&mut self, length: u64) -> Result<(), VideoError> {
         let top = self.boxes(0..length)?;
-        if !top.iter().any(|atom| matches!(&atom.name, b"ftyp" | b"moov")) {
+        if !top
+            .iter()
+            .any(|atom| matches!(&atom.name, b"ftyp" | b"moov"))
+        {
             return Err(damaged("its first bytes belong to no known format"));
         }
-        for atom in top.iter().filter(|atom| !matches!(&atom.name, b"mdat" | b"free")) {
+        for atom in top
+            .iter()
+            .filter(|atom| !matches!(&atom.name, b"mdat" | b"free"))
+        {
             // The library skips what it does not know; counting that, too, keeps the rule simple.
             self.bytes += atom.body.end - atom.body.start;
             if self.bytes > MAX_INDEX_BYTES {
-                return Err(limit(format!("its index has more than {} MB", MAX_INDEX_BYTES >> 20)));
+                return Err(limit(format!(
+                    "its index has more than {} MB",
+                    MAX_INDEX_BYTES >> 20
+                )));
             }
         }
         for atom in top.iter().filter(|atom| &atom.name == b"moov") {
@@ -134,7 +153,9 @@ impl<'a> Index<'a> {
                 b"mdia" => {
                     for atom in self.boxes(atom.body)? {
                         match &atom.name {
-                            b"hdlr" => is_video = self.number(&atom, 8)? == u32::from_be_bytes(*b"vide"),
+                            b"hdlr" => {
+                                is_video = self.number(&atom, 8)? == u32::from_be_bytes(*b"vide")
+                            }
                             b"minf" => frames += self.sample_count(&atom)?,
                             _ => {}
                         }
@@ -186,7 +207,10 @@ impl<'a> Index<'a> {
     fn count(&mut self, frames: usize) -> Result<(), VideoError> {
         self.frames += frames;
         if self.frames > MAX_FRAMES {
-            return Err(limit(format!("it has {} frames, not up to {MAX_FRAMES}", self.frames)));
+            return Err(limit(format!(
+                "it has {} frames, not up to {MAX_FRAMES}",
+                self.frames
+            )));
         }
         Ok(())
     }
@@ -232,7 +256,10 @@ impl<'a> Index<'a> {
     fn number(&mut self, atom: &Atom, place: u64) -> Result<u32, VideoError> {
         let mut bytes = [0; 4];
         if atom.body.end - atom.body.start < place + 4 {
-            return Err(damaged(format!("the box `{}` is too short", atom.name.escape_ascii())));
+            return Err(damaged(format!(
+                "the box `{}` is too short",
+                atom.name.escape_ascii()
+            )));
         }
         self.read(atom.body.start + place, &mut bytes)?;
         Ok(u32::from_be_bytes(bytes))
