@@ -1,6 +1,6 @@
 //! What a user sees when something is wrong: one clear line, a hint, and an exit code that a
 //! script can rely on. None of these needs a stage.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

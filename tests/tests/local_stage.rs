@@ -1,5 +1,5 @@
 //! The life of the local stage: what it starts, it ends.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::TcpStream;
 use std::process::Stdio;

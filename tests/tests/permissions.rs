@@ -3,7 +3,7 @@
 //! The functions' own code never asks for more, so it is replaced by a probe that makes any
 //! call it is told to, with the credentials that its execution role gives it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::Write;
 use std::path::Path;
