@@ -28,6 +28,7 @@ fn media_library() {
     logs_are_shown(&stage);
     deploying_again_changes_nothing(&stage);
     clean_up(&stage);
+    deploying_anew_starts_empty(&stage);
 }
 
 fn asset(name: &str) -> PathBuf {
@@ -562,4 +563,12 @@ fn clean_up(stage: &Stage) {
     }
     let output = stage.xtask(&["delete", "--yes"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "deleting twice is no error");
+}
+
+fn deploying_anew_starts_empty(stage: &Stage) {
+    stage.xtask_ok(&["deploy"]);
+    eventually("the new API answers", || {
+        let reply = stage.get("/");
+        (reply.status == 200).then(|| assert_eq!(reply.json(), json!([])))
+    });
 }

@@ -27,7 +27,9 @@ pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
     // Credentials first: a build that nothing can be done with would be a waste.
     let target = context.connect().await?;
     let packaged = package::package(&context.workspace, &context.app)?;
-    let (changed, outputs) = deploy(&context, &target, packaged, args.yes).await?;
+    // Nothing on the local stage is worth a question: it is empty after the next start.
+    let yes = args.yes || context.local.is_some();
+    let (changed, outputs) = deploy(&context, &target, packaged, yes).await?;
     let seconds = started.elapsed().as_secs_f64();
     let stack = context.app.stack_name();
     if changed {

@@ -1,14 +1,15 @@
 //! `local`: the whole app on this machine.
 
+use std::convert::Infallible;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
-use deploy::{LogQuery, LogTail, Target};
+use deploy::{LogQuery, LogTail, Outputs, Target};
 use local::{
-    Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor, RekognitionConfig, RekognitionServer,
-    StageTools, check_free_space, check_ports,
+    ApiId, Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor, RekognitionConfig,
+    RekognitionServer, StageTools, check_free_space, check_ports,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,6 +26,9 @@ const ACCOUNT_ID: &str = "000000000000";
 
 /// What a start needs when everything is built: functions' zips, uploads, logs.
 const WARM_RUN_BYTES: u64 = 500_000_000;
+
+/// How often the stack is asked for its HTTP API.
+const API_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the functions' logs are read.
 const LOG_INTERVAL: Duration = Duration::from_millis(250);
@@ -145,14 +149,9 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
 
     let target = context.connect().await?;
     let (_, outputs) = deploy(&context, &target, packaged, true).await?;
-    let api_id = context
-        .app
-        .env_outputs()
-        .iter()
-        .find(|(_, variable)| *variable == API_URL)
-        .and_then(|(output, _)| api_id(outputs.get(output)?))
+    let api_id = api_id(&context, &outputs)
         .ok_or_else(|| CliError::new("the deployed stack has no HTTP API"))?;
-    front_door.set_api(api_id.into());
+    front_door.set_api(api_id);
     state.write(workspace)?;
 
     let command = args.command.split_first();
@@ -180,6 +179,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     };
     let ended = tokio::select! {
         ended = done => ended,
+        never = follow_api(&front_door, &context, &target) => match never {},
         error = emulator.ended() => Err(error.into()),
         error = rekognition.ended() => Err(error.into()),
     };
@@ -198,10 +198,27 @@ async fn package_aside(context: &Context) -> Result<Packaged> {
         .map_err(|error| CliError::new(format!("the build was interrupted: {error}")))?
 }
 
-/// The id in an HTTP API's URL, `https://ID.execute-api.REGION.amazonaws.com`.
-fn api_id(url: &str) -> Option<String> {
-    let host = url.split_once("://")?.1;
-    Some(host.split_once('.')?.0.to_owned())
+/// The id of the deployed HTTP API: the first label of its host name,
+/// `https://ID.execute-api.REGION.amazonaws.com`.
+fn api_id(context: &Context, outputs: &Outputs) -> Option<ApiId> {
+    let names = context.app.env_outputs();
+    let (output, _) = names.iter().find(|(_, variable)| *variable == API_URL)?;
+    let host = outputs.get(output)?.split_once("://")?.1;
+    Some(ApiId::from(host.split_once('.')?.0.to_owned()))
+}
+
+/// Keeps the front door's API that of the stack: deleting and deploying in another terminal
+/// makes a new one.
+async fn follow_api(front_door: &FrontDoor, context: &Context, target: &Target) -> Infallible {
+    let stack = context.app.stack_name();
+    loop {
+        tokio::time::sleep(API_INTERVAL).await;
+        if let Ok(Some(outputs)) = target.outputs(&stack).await
+            && let Some(id) = api_id(context, &outputs)
+        {
+            front_door.set_api(id);
+        }
+    }
 }
 
 fn announce(context: &Context, took: Duration) {
@@ -273,18 +290,4 @@ fn exit_code(status: ExitStatus) -> ExitCode {
         .or_else(|| Some(128 + status.signal()?))
         .unwrap_or(1);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_api_is_known_by_its_url() {
-        assert_eq!(
-            api_id("https://a1b2c3.execute-api.us-east-1.amazonaws.com/").as_deref(),
-            Some("a1b2c3")
-        );
-        assert_eq!(api_id("a1b2c3"), None);
-    }
 }
