@@ -79,6 +79,11 @@ impl ObjectKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What comes after the last dot, as it is written.
+    pub(crate) fn extension(&self) -> Option<&str> {
+        Some(self.0.rsplit_once('.')?.1)
+    }
 }
 
 impl fmt::Display for ObjectKey {

@@ -30,7 +30,7 @@ impl MediaType {
     /// The type of an object by its key's extension, in upper or lower case.
     /// `None` is a file that the catalogue does not hold.
     pub fn of(key: &ObjectKey) -> Option<Self> {
-        let (_, extension) = key.as_str().rsplit_once('.')?;
+        let extension = key.extension()?;
         EXTENSIONS
             .iter()
             .find(|(known, _)| extension.eq_ignore_ascii_case(known))

@@ -225,7 +225,7 @@ fn s3_object(bucket: &BucketName, key: &ObjectKey) -> S3Object {
 }
 
 fn is_readable(key: &ObjectKey) -> bool {
-    key.as_str().rsplit_once('.').is_some_and(|(_, extension)| {
+    key.extension().is_some_and(|extension| {
         VIDEO_EXTENSIONS
             .iter()
             .any(|readable| extension.eq_ignore_ascii_case(readable))

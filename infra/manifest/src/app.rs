@@ -36,6 +36,7 @@ pub fn app() -> Manifest {
     let add_video_file = Function::new("add-video-file")
         .timeout_seconds(120)
         .trigger(video.published())
+        .know(&media)
         .grant(video_labels("rekognition:GetLabelDetection"))
         .grant(state.allow([ConditionCheckItem, GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]));

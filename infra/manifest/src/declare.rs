@@ -410,6 +410,7 @@ pub struct Function {
     pub(crate) timeout_seconds: u32,
     pub(crate) triggers: Vec<Trigger>,
     pub(crate) grants: Vec<Grant>,
+    pub(crate) known: Vec<Handle>,
     pub(crate) environment: Vec<(String, String)>,
 }
 
@@ -424,6 +425,7 @@ impl Function {
             timeout_seconds: 30,
             triggers: Vec::new(),
             grants: Vec::new(),
+            known: Vec::new(),
             environment: Vec::new(),
         }
     }
@@ -457,6 +459,14 @@ impl Function {
         self
     }
 
+    /// A bucket whose variable the function gets although it has nothing to do with the
+    /// bucket itself: it is told of objects in it by others.
+    #[must_use]
+    pub fn know(mut self, bucket: &Bucket) -> Self {
+        self.known.push(Handle::Bucket(bucket.name.clone()));
+        self
+    }
+
     /// An environment variable with a fixed value.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
@@ -464,16 +474,17 @@ impl Function {
         self
     }
 
-    /// The resources that it works on, whose variables it gets: those it has a grant
-    /// on and those whose events it handles. An HTTP API is not among them, as its
+    /// The resources whose variables it gets: those it has a grant on, those whose
+    /// events it handles, and those it is to know. An HTTP API is not among them, as its
     /// function answers whoever asks, nor a topic, as its messages are for whoever gets them.
-    pub(crate) fn works_on(&self) -> BTreeSet<Handle> {
+    pub(crate) fn knows(&self) -> BTreeSet<Handle> {
         let granted = self.grants.iter().flat_map(Grant::handles);
         let handled = self.triggers.iter().filter_map(|trigger| match trigger {
             Trigger::BucketEvents { .. } => Some(trigger.handle()),
             Trigger::TopicMessages { .. } | Trigger::Route { .. } => None,
         });
-        granted.chain(handled).collect()
+        let known = self.known.iter().cloned();
+        granted.chain(handled).chain(known).collect()
     }
 
     /// Whether Lambda queues its events, retries it, and finally gives an event up.

@@ -134,7 +134,7 @@ impl Function {
             .environment
             .iter()
             .map(|(variable, text)| (variable.clone(), Value::from(text.as_str())));
-        let resources = declared.works_on().into_iter().filter_map(|handle| {
+        let resources = declared.knows().into_iter().filter_map(|handle| {
             let variable = variables.get(&handle)?;
             Some((variable.clone(), handle.value()))
         });

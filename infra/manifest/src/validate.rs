@@ -100,7 +100,8 @@ pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
         check.grants(function);
         let triggers = function.triggers.iter().map(Trigger::handle);
         let grants = function.grants.iter().flat_map(Grant::handles);
-        check.references(&subject(function), triggers.chain(grants));
+        let known = function.known.iter().cloned();
+        check.references(&subject(function), triggers.chain(grants).chain(known));
     }
     check.publishers();
     check.bucket_events();
@@ -414,10 +415,10 @@ impl Check<'_> {
     fn environment(&mut self, function: &Function) {
         let manifest = self.manifest;
         let subject = subject(function);
-        let works_on = function.works_on();
+        let knows = function.knows();
         let given: BTreeMap<&str, Handle> = manifest
             .resources()
-            .filter(|(handle, _)| works_on.contains(handle))
+            .filter(|(handle, _)| knows.contains(handle))
             .filter_map(|(handle, variable)| Some((variable?, handle)))
             .collect();
         let mut size: usize = given
@@ -874,10 +875,12 @@ mod tests {
             vec![
                 sell()
                     .trigger(Bucket::new("photo").object_created())
+                    .know(&Bucket::new("photoss"))
                     .grant(Table::new("banana", "id").allow([TableAction::GetItem])),
             ],
             &[
                 "refers to bucket `photo`, which the manifest does not declare; did you mean `photos`?",
+                "refers to bucket `photoss`, which the manifest does not declare; did you mean `photos`?",
                 "refers to table `banana`, which the manifest does not declare; add it",
             ],
         );

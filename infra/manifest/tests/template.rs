@@ -215,6 +215,8 @@ fn messages_of_the_video_topic_invoke_one_function() {
                 "SourceArn": {"Ref": "VideoTopic"},
             })
         );
+        let variables = &resource("AddVideoFileFunction")["Environment"]["Variables"];
+        assert!(variables["MEDIA_BUCKET_NAME"].is_object(), "{variables}");
         let queue = &template["Outputs"]["AddVideoFileFailureQueueUrl"]["Value"];
         assert_eq!(*queue, json!({"Ref": "AddVideoFileFailureQueue"}));
     }
