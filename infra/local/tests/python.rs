@@ -25,6 +25,10 @@ async fn the_stage_has_its_programs_and_weights() {
     assert_eq!(version(tools.python(), &["-c", ministack]), "1.5.33\n");
     let model = std::fs::read(tools.classifier_model().unwrap()).unwrap();
     assert_eq!(&model[4..8], b"TFL3", "a TFLite file says so at byte 4");
+    let detector = tools.detector_model().unwrap();
+    for extension in ["weights", "cfg"] {
+        assert!(detector.with_extension(extension).is_file(), "{extension}");
+    }
 
     let mut lines = 0;
     StageTools::prepare(&python_dir().join("stage"), |_| lines += 1)

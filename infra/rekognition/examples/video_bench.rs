@@ -1,4 +1,5 @@
-//! Prints how long a video takes and how much memory: `video_bench VIDEO [MODEL]`; without a model it is only decoded.
+//! Prints how long a video takes and how much memory: `video_bench VIDEO [MODEL DETECTOR]`; without
+//! weights it is only decoded.
 use std::{env, fs::File, io, time::Instant};
 
 use anyhow::Context;
@@ -8,10 +9,11 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = env::args_os().skip(1);
     let path = arguments
         .next()
-        .context("usage: video_bench VIDEO [MODEL]")?;
+        .context("usage: video_bench VIDEO [MODEL DETECTOR]")?;
     let labeller = arguments
         .next()
-        .map(|model| Labeller::load(model.as_ref()))
+        .zip(arguments.next())
+        .map(|(model, detector)| Labeller::load(model.as_ref(), detector.as_ref()))
         .transpose()?;
     let mut file = tempfile::tempfile()?;
     io::copy(&mut File::open(path)?, &mut file)?;

@@ -16,7 +16,7 @@ use fast_image_resize::{
 use image::RgbImage;
 
 use crate::{
-    labels::{Detection, Vocabulary},
+    labels::Vocabulary,
     tflite::{ModelError, Network},
 };
 
@@ -45,7 +45,6 @@ const MAX_ASPECT_RATIO: (u32, u32) = (4, 3);
 /// A classifier of photos into labels.
 pub struct Classifier {
     network: Network,
-    vocabulary: Vocabulary,
 }
 
 /// Why there is no classifier.
@@ -82,7 +81,7 @@ impl Classifier {
     ///
     /// # Errors
     /// The file cannot be read, is not a model, or is not a classifier of photos into the classes of ImageNet-1k.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    pub fn load(path: &Path, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
         let file = read(path).map_err(|source| LoadError::Read {
             path: path.to_owned(),
             source,
@@ -91,24 +90,14 @@ impl Classifier {
             path: path.to_owned(),
             source,
         })?;
-        let vocabulary = Vocabulary::default();
-        check_classes(&file, &network, &vocabulary).map_err(|reason| LoadError::Classes {
+        check_classes(&file, &network, vocabulary).map_err(|reason| LoadError::Classes {
             path: path.to_owned(),
             reason,
         })?;
-        Ok(Self {
-            network,
-            vocabulary,
-        })
+        Ok(Self { network })
     }
 
-    /// The labels of a picture, from the most to the least confident. The same picture always has the same labels.
-    #[must_use]
-    pub fn detect(&self, picture: &RgbImage) -> Vec<Detection<'_>> {
-        self.vocabulary.detections(&self.probabilities(picture))
-    }
-
-    /// The probability of each class. They add up to one.
+    /// The probability of each class. They add up to one. The same picture always has the same.
     #[must_use]
     pub fn probabilities(&self, picture: &RgbImage) -> Vec<f32> {
         let (height, width, _) = self.network.input_size();
@@ -261,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_missing_model_says_where_to_get_it() {
-        let error = Classifier::load(Path::new("/nowhere/model.tflite"))
+        let error = Classifier::load(Path::new("/nowhere/model.tflite"), &Vocabulary::default())
             .err()
             .unwrap()
             .to_string();

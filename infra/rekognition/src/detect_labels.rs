@@ -1,10 +1,15 @@
 //! The operation DetectLabels.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    labels::Detection,
+    darknet::Found,
+    general_labels::{GeneralLabelsSettings, Label},
+    image_properties::{ImageProperties, Palette},
+    labeller::{Labeller, MODEL_VERSION},
+    labels::{BoundingBox, Detection},
     objects::ObjectLocation,
     picture::PictureError,
     protocol::{ApiError, ErrorKind},
@@ -16,21 +21,41 @@ pub const MAX_INLINE_BYTES: usize = 5 << 20;
 /// What the reference of DetectLabels gives as the default of `MinConfidence`, in percent.
 const DEFAULT_MIN_CONFIDENCE: f32 = 55.0;
 
-/// What the reference of DetectLabels gives as the default of `MaxLabels`.
-const DEFAULT_MAX_LABELS: usize = 1000;
+/// What the reference of DetectLabels gives as the default and the upper limit of `MaxLabels`.
+const MAX_LABELS: usize = 1000;
 
-/// Names the model where Rekognition gives the version of its own.
-const MODEL_VERSION: &str = "efficientnet-lite0";
+/// What the reference of DetectLabels gives as the default of `MaxDominantColors`.
+const DEFAULT_MAX_DOMINANT_COLORS: usize = 10;
+
+/// The most dominant colours that may be asked for, from the type `DetectLabelsImagePropertiesSettings`.
+const MAX_DOMINANT_COLORS: usize = 20;
+
+/// The most features, from the type `DetectLabelsFeatureList`.
+const MAX_FEATURES: usize = 2;
+
+/// What is less probable is not counted to the foreground.
+const MIN_FOREGROUND_PROBABILITY: f32 = 0.5;
 
 /// A valid request.
 #[derive(Debug, PartialEq)]
 pub struct Request {
     /// Where the picture is.
     pub image: ImageSource,
+    /// Which labels are wanted, if any.
+    pub general_labels: Option<GeneralLabels>,
+    /// How many dominant colours are wanted at most, if properties of the picture are.
+    pub max_dominant_colors: Option<usize>,
+}
+
+/// The feature GENERAL_LABELS.
+#[derive(Debug, PartialEq)]
+pub struct GeneralLabels {
     /// The most labels wanted.
     pub max_labels: usize,
     /// Percent that a label must reach.
     pub min_confidence: f32,
+    /// Which labels are wanted.
+    pub settings: GeneralLabelsSettings,
 }
 
 /// Where a picture is.
@@ -55,7 +80,18 @@ impl Request {
             max_labels: Option<i64>,
             min_confidence: Option<f32>,
             features: Option<Vec<String>>,
-            settings: Option<serde::de::IgnoredAny>,
+            settings: Option<Settings>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Settings {
+            general_labels: Option<GeneralLabelsSettings>,
+            image_properties: Option<ImagePropertiesSettings>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct ImagePropertiesSettings {
+            max_dominant_colors: Option<i64>,
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -69,36 +105,32 @@ impl Request {
                 format!("the request body is not valid: {error}"),
             )
         })?;
-        if body.settings.is_some() {
+        let features = Features::parse(body.features.as_deref().unwrap_or_default())?;
+        let settings = body.settings.unwrap_or_default();
+        let general_labels = if features.general_labels {
+            Some(GeneralLabels {
+                max_labels: max_labels(body.max_labels)?,
+                min_confidence: min_confidence(body.min_confidence)?,
+                settings: filters(settings.general_labels)?,
+            })
+        } else if body.max_labels.is_some() || body.min_confidence.is_some() {
             return Err(invalid(
-                "Settings is not provided by the local Rekognition; leave it out",
+                "MaxLabels and MinConfidence are valid only with the feature GENERAL_LABELS",
             ));
-        }
-        if let Some(feature) = body
-            .features
-            .iter()
-            .flatten()
-            .find(|feature| *feature != "GENERAL_LABELS")
-        {
-            return Err(invalid(format!(
-                "the local Rekognition has the feature GENERAL_LABELS only, not `{feature}`"
-            )));
-        }
-        let max_labels = match body.max_labels {
-            None => DEFAULT_MAX_LABELS,
-            Some(number) => usize::try_from(number)
-                .map_err(|_| invalid(format!("MaxLabels is {number}; it must be at least 0")))?,
+        } else {
+            None
         };
-        let min_confidence = body.min_confidence.unwrap_or(DEFAULT_MIN_CONFIDENCE);
-        if !(0.0..=100.0).contains(&min_confidence) {
-            return Err(invalid(format!(
-                "MinConfidence is {min_confidence}; it must be from 0 to 100"
-            )));
-        }
+        let max_dominant_colors = settings
+            .image_properties
+            .and_then(|settings| settings.max_dominant_colors);
+        let max_dominant_colors = features
+            .image_properties
+            .then(|| checked_max_dominant_colors(max_dominant_colors))
+            .transpose()?;
         let image = body.image.ok_or_else(|| invalid("Image is missing"))?;
         let image = match (image.bytes, image.s3_object) {
             (Some(bytes), None) => ImageSource::Bytes(inline(&bytes)?),
-            (None, Some(location)) => ImageSource::Object(checked(location)?),
+            (None, Some(location)) => ImageSource::Object(location.checked("Image")?),
             (Some(_), Some(_)) => {
                 return Err(invalid(
                     "Image has both Bytes and S3Object; give one of them",
@@ -112,37 +144,131 @@ impl Request {
         };
         Ok(Self {
             image,
-            max_labels,
-            min_confidence,
+            general_labels,
+            max_dominant_colors,
         })
     }
 
-    /// The response to this request for a picture with these labels, which come most confident first.
+    /// The response to this request for a picture.
     #[must_use]
-    pub fn response(&self, detections: &[Detection<'_>]) -> Response {
-        let labels = detections
-            .iter()
-            .take_while(|detection| detection.confidence >= self.min_confidence)
-            .take(self.max_labels)
-            .map(|detection| Label {
-                name: detection.label.name,
-                confidence: detection.confidence,
-                instances: [],
-                parents: detection
-                    .label
-                    .parents
-                    .iter()
-                    .map(|name| Parent { name })
-                    .collect(),
-                aliases: [],
-                categories: [],
-            })
-            .collect();
+    pub fn response(&self, labeller: &Labeller, picture: &RgbImage) -> Response {
+        let found = labeller.find(picture);
+        let mut labels = self
+            .general_labels
+            .as_ref()
+            .map_or_else(Vec::new, |wanted| {
+                wanted.labels(&labeller.detections(picture, &found))
+            });
+        let image_properties = self.max_dominant_colors.map(|max_colors| {
+            let palette = Palette::new(picture);
+            for instance in labels.iter_mut().flat_map(|label| &mut label.instances) {
+                let colors = palette.dominant_colors(instance.bounding_box, max_colors);
+                instance.dominant_colors = Some(colors);
+            }
+            palette.properties(&foreground(&found), max_colors)
+        });
         Response {
             labels,
+            image_properties,
             label_model_version: MODEL_VERSION,
         }
     }
+}
+
+impl GeneralLabels {
+    /// As many as are wanted of a picture's labels, which come most confident first.
+    fn labels(&self, detections: &[Detection<'_>]) -> Vec<Label> {
+        detections
+            .iter()
+            .take_while(|detection| detection.confidence >= self.min_confidence)
+            .filter(|detection| self.settings.admit(detection.label))
+            .take(self.max_labels)
+            .map(|detection| Label::new(detection, self.min_confidence))
+            .collect()
+    }
+}
+
+/// Where the things are that a picture is probably of.
+fn foreground(found: &[Found]) -> Vec<BoundingBox> {
+    found
+        .iter()
+        .filter(|found| found.probability >= MIN_FOREGROUND_PROBABILITY)
+        .map(|found| found.bounds)
+        .collect()
+}
+
+/// What a request asks for.
+struct Features {
+    general_labels: bool,
+    image_properties: bool,
+}
+
+impl Features {
+    /// Without any, the reference says, GENERAL_LABELS is meant.
+    fn parse(names: &[String]) -> Result<Self, ApiError> {
+        let mut features = Self {
+            general_labels: names.is_empty(),
+            image_properties: false,
+        };
+        if names.len() > MAX_FEATURES {
+            return Err(invalid(format!(
+                "Features has {} values; up to {MAX_FEATURES} are allowed",
+                names.len()
+            )));
+        }
+        for name in names {
+            match name.as_str() {
+                "GENERAL_LABELS" => features.general_labels = true,
+                "IMAGE_PROPERTIES" => features.image_properties = true,
+                _ => {
+                    return Err(invalid(format!(
+                        "Features has `{name}`; GENERAL_LABELS and IMAGE_PROPERTIES are allowed"
+                    )));
+                }
+            }
+        }
+        Ok(features)
+    }
+}
+
+fn max_labels(number: Option<i64>) -> Result<usize, ApiError> {
+    number.map_or(Ok(MAX_LABELS), |number| {
+        // "The default and upper limit is 1000 labels", says the reference: it is no error to ask for more.
+        usize::try_from(number)
+            .map(|number| number.min(MAX_LABELS))
+            .map_err(|_| invalid(format!("MaxLabels is {number}; it must be at least 0")))
+    })
+}
+
+/// Checks a threshold, in percent, and gives the default for none.
+fn min_confidence(percent: Option<f32>) -> Result<f32, ApiError> {
+    let percent = percent.unwrap_or(DEFAULT_MIN_CONFIDENCE);
+    if (0.0..=100.0).contains(&percent) {
+        Ok(percent)
+    } else {
+        Err(invalid(format!(
+            "MinConfidence is {percent}; it must be from 0 to 100"
+        )))
+    }
+}
+
+fn filters(settings: Option<GeneralLabelsSettings>) -> Result<GeneralLabelsSettings, ApiError> {
+    let settings = settings.unwrap_or_default();
+    settings.validate()?;
+    Ok(settings)
+}
+
+fn checked_max_dominant_colors(number: Option<i64>) -> Result<usize, ApiError> {
+    number.map_or(Ok(DEFAULT_MAX_DOMINANT_COLORS), |number| {
+        usize::try_from(number)
+            .ok()
+            .filter(|number| *number <= MAX_DOMINANT_COLORS)
+            .ok_or_else(|| {
+                invalid(format!(
+                    "Settings.ImageProperties.MaxDominantColors is {number}; it must be from 0 to {MAX_DOMINANT_COLORS}"
+                ))
+            })
+    })
 }
 
 /// The image in a request.
@@ -165,28 +291,6 @@ fn inline(base64: &str) -> Result<Vec<u8>, ApiError> {
     }
 }
 
-/// Checks the constraints of the type `S3Object`.
-fn checked(location: ObjectLocation) -> Result<ObjectLocation, ApiError> {
-    let constraint = |field: &str,
-                      value: &Option<String>,
-                      lengths: std::ops::RangeInclusive<usize>| {
-        let length = value.as_ref().map(|value| value.chars().count());
-        if length.is_some_and(|length| lengths.contains(&length)) {
-            return Ok(());
-        }
-        let (least, greatest) = (lengths.start(), lengths.end());
-        Err(invalid(format!(
-            "Image.S3Object.{field} must be given and have from {least} to {greatest} characters"
-        )))
-    };
-    constraint("Bucket", &location.bucket, 3..=255)?;
-    constraint("Name", &location.name, 1..=1024)?;
-    if location.version.is_some() {
-        constraint("Version", &location.version, 1..=1024)?;
-    }
-    Ok(location)
-}
-
 fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorKind::InvalidParameter, message)
 }
@@ -207,6 +311,8 @@ impl From<PictureError> for ApiError {
 #[serde(rename_all = "PascalCase")]
 pub struct Response {
     labels: Vec<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_properties: Option<ImageProperties>,
     label_model_version: &'static str,
 }
 
@@ -215,24 +321,6 @@ impl Response {
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.labels.iter().map(|label| label.name)
     }
-}
-
-/// A classifier says what a picture shows, not where: there are no instances.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Label {
-    name: &'static str,
-    confidence: f32,
-    instances: [(); 0],
-    parents: Vec<Parent>,
-    aliases: [(); 0],
-    categories: [(); 0],
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Parent {
-    name: &'static str,
 }
 
 #[cfg(test)]
@@ -250,7 +338,13 @@ mod tests {
         let request =
             parse(&json!({"Image": {"S3Object": {"Bucket": "photos", "Name": "a b+c.jpg"}}}))
                 .unwrap();
-        assert_eq!((request.min_confidence, request.max_labels), (55.0, 1000));
+        let expected = GeneralLabels {
+            max_labels: 1000,
+            min_confidence: 55.0,
+            settings: GeneralLabelsSettings::default(),
+        };
+        assert_eq!(request.general_labels, Some(expected));
+        assert_eq!(request.max_dominant_colors, None);
         let location = ObjectLocation {
             bucket: Some("photos".into()),
             name: Some("a b+c.jpg".into()),
@@ -283,8 +377,13 @@ mod tests {
             json!({"Image": image, "MaxLabels": -1}),
             json!({"Image": image, "MinConfidence": -0.1}),
             json!({"Image": image, "MinConfidence": 100.5}),
-            json!({"Image": image, "Features": ["IMAGE_PROPERTIES"]}),
-            json!({"Image": image, "Settings": {}}),
+            json!({"Image": image, "Features": ["FACES"]}),
+            json!({"Image": image, "Features": ["GENERAL_LABELS", "GENERAL_LABELS", "IMAGE_PROPERTIES"]}),
+            json!({"Image": image, "Features": ["IMAGE_PROPERTIES"], "MaxLabels": 5}),
+            json!({"Image": image, "Features": ["IMAGE_PROPERTIES"], "MinConfidence": 5}),
+            json!({"Image": image, "Features": ["IMAGE_PROPERTIES"],
+                "Settings": {"ImageProperties": {"MaxDominantColors": 21}}}),
+            json!({"Image": image, "Settings": {"GeneralLabels": {"LabelInclusionFilters": ["ß"]}}}),
         ] {
             assert_eq!(
                 parse(&body).unwrap_err().kind,
@@ -323,39 +422,92 @@ mod tests {
     }
 
     #[test]
-    fn the_response_has_the_members_of_the_reference_and_honours_both_limits() {
-        let cat = labels::Label {
-            name: "Cat",
-            parents: vec!["Animal"],
+    fn features_say_what_is_wanted() {
+        let wanted = |features: serde_json::Value| {
+            let request = parse(&json!({
+                "Image": {"Bytes": "AAEC"},
+                "Features": features,
+                "Settings": {"ImageProperties": {"MaxDominantColors": 3}},
+            }))
+            .unwrap();
+            (
+                request.general_labels.is_some(),
+                request.max_dominant_colors,
+            )
         };
-        let animal = labels::Label {
-            name: "Animal",
-            parents: vec![],
+        assert_eq!(wanted(json!([])), (true, None));
+        assert_eq!(wanted(json!(["GENERAL_LABELS"])), (true, None));
+        assert_eq!(wanted(json!(["IMAGE_PROPERTIES"])), (false, Some(3)));
+        assert_eq!(
+            wanted(json!(["IMAGE_PROPERTIES", "GENERAL_LABELS"])),
+            (true, Some(3))
+        );
+        let default = json!({"Image": {"Bytes": "AAEC"}, "Features": ["IMAGE_PROPERTIES"]});
+        assert_eq!(parse(&default).unwrap().max_dominant_colors, Some(10));
+    }
+
+    #[test]
+    fn labels_are_those_wanted_up_to_both_limits() {
+        let label = |name, parents| labels::Label {
+            name,
+            parents,
+            aliases: vec![],
+            category: None,
         };
+        let (animal, cat, tabby) = (
+            label("Animal", vec![]),
+            label("Cat", vec!["Animal"]),
+            label("Tabby Cat", vec!["Cat", "Animal"]),
+        );
         let found = |label, confidence| Detection {
             label,
             confidence,
             instances: vec![],
         };
-        let detections = [found(&animal, 91.5), found(&cat, 80.0), found(&cat, 20.0)];
-        let request = parse(&json!({"Image": {"Bytes": "AAEC"}, "MinConfidence": 80})).unwrap();
-        let expected = json!({
-            "Labels": [
-                {"Name": "Animal", "Confidence": 91.5, "Instances": [], "Parents": [], "Aliases": [], "Categories": []},
-                {"Name": "Cat", "Confidence": 80.0, "Instances": [], "Parents": [{"Name": "Animal"}], "Aliases": [], "Categories": []},
-            ],
-            "LabelModelVersion": "efficientnet-lite0",
-        });
+        let detections = [found(&animal, 91.5), found(&cat, 80.0), found(&tabby, 20.0)];
+        let names = |body: serde_json::Value| {
+            let mut request = json!({"Image": {"Bytes": "AAEC"}});
+            request
+                .as_object_mut()
+                .unwrap()
+                .extend(body.as_object().unwrap().clone());
+            let labels = parse(&request)
+                .unwrap()
+                .general_labels
+                .unwrap()
+                .labels(&detections);
+            labels.iter().map(|label| label.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(json!({})), ["Animal", "Cat"]);
+        assert_eq!(names(json!({"MinConfidence": 80})), ["Animal", "Cat"]);
         assert_eq!(
-            serde_json::to_value(request.response(&detections)).unwrap(),
-            expected
-        );
-        let request =
-            parse(&json!({"Image": {"Bytes": "AAEC"}, "MinConfidence": 0, "MaxLabels": 1}))
-                .unwrap();
-        assert_eq!(
-            request.response(&detections).names().collect::<Vec<_>>(),
+            names(json!({"MinConfidence": 0, "MaxLabels": 1})),
             ["Animal"]
+        );
+        assert_eq!(names(json!({"MaxLabels": 5000})), ["Animal", "Cat"]);
+        // What is not wanted does not count.
+        let excluded = json!({"GeneralLabels": {"LabelExclusionFilters": ["Animal"]}});
+        let settings = json!({"MinConfidence": 0, "MaxLabels": 1, "Settings": excluded});
+        assert_eq!(names(settings), ["Cat"]);
+    }
+
+    #[test]
+    fn a_response_is_of_the_shape_of_the_reference() {
+        let picture = RgbImage::from_pixel(90, 90, image::Rgb([255, 0, 0]));
+        let response = |image_properties| Response {
+            labels: vec![],
+            image_properties,
+            label_model_version: MODEL_VERSION,
+        };
+        assert_eq!(
+            serde_json::to_value(response(None)).unwrap(),
+            json!({"Labels": [], "LabelModelVersion": "efficientnet-lite0+yolov4-tiny"})
+        );
+        let properties = Palette::new(&picture).properties(&[], 10);
+        let json = serde_json::to_value(response(Some(properties))).unwrap();
+        assert_eq!(
+            json["ImageProperties"]["DominantColors"][0]["CSSColor"],
+            "red"
         );
     }
 }

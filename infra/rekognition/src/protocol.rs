@@ -17,6 +17,10 @@ pub const MAX_BODY_BYTES: usize = 21 << 20;
 pub enum Operation {
     /// Labels of one picture.
     DetectLabels,
+    /// Starts a job that labels a video.
+    StartLabelDetection,
+    /// What such a job found.
+    GetLabelDetection,
 }
 
 impl Operation {
@@ -31,16 +35,31 @@ impl Operation {
             .unwrap_or_default();
         match target.strip_prefix("RekognitionService.") {
             Some("DetectLabels") => Ok(Self::DetectLabels),
+            Some("StartLabelDetection") => Ok(Self::StartLabelDetection),
+            Some("GetLabelDetection") => Ok(Self::GetLabelDetection),
             Some(name) if NOT_PROVIDED.contains(&name) => Err(ApiError::new(
                 ErrorKind::NotProvided,
                 format!(
-                    "{name} is not provided by the local Rekognition, which has DetectLabels only"
+                    "{name} is not provided by the local Rekognition, which has DetectLabels, StartLabelDetection and \
+                     GetLabelDetection only"
                 ),
             )),
             _ => Err(ApiError::new(
                 ErrorKind::UnknownOperation,
                 format!("Rekognition has no operation `{target}` (the X-Amz-Target header)"),
             )),
+        }
+    }
+}
+
+impl Operation {
+    /// What IAM calls it.
+    #[must_use]
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::DetectLabels => "rekognition:DetectLabels",
+            Self::StartLabelDetection => "rekognition:StartLabelDetection",
+            Self::GetLabelDetection => "rekognition:GetLabelDetection",
         }
     }
 }
@@ -76,6 +95,26 @@ pub enum ErrorKind {
     ImageTooLarge,
     /// A parameter violates a constraint.
     InvalidParameter,
+    /// More bytes than a video may have.
+    VideoTooLarge,
+    /// There is no such job.
+    ResourceNotFound,
+    /// A `NextToken` that no response gave.
+    InvalidPaginationToken,
+    /// A `ClientRequestToken` that came with other parameters before.
+    IdempotentParameterMismatch,
+    /// Too many jobs at a time.
+    LimitExceeded,
+    /// No policy allows it, or one forbids it.
+    AccessDenied,
+    /// The caller's temporary credentials are no longer valid.
+    ExpiredToken,
+    /// The caller does not have the secret that belongs to its access key.
+    InvalidSignature,
+    /// The request is not signed.
+    MissingAuthenticationToken,
+    /// Nobody has the caller's access key.
+    UnrecognizedClient,
     /// The body is not JSON of the expected shape.
     Serialization,
     /// More bytes in the request than are read.
@@ -95,6 +134,16 @@ impl ErrorKind {
             Self::InvalidImageFormat => "InvalidImageFormatException",
             Self::ImageTooLarge => "ImageTooLargeException",
             Self::InvalidParameter => "InvalidParameterException",
+            Self::VideoTooLarge => "VideoTooLargeException",
+            Self::ResourceNotFound => "ResourceNotFoundException",
+            Self::InvalidPaginationToken => "InvalidPaginationTokenException",
+            Self::IdempotentParameterMismatch => "IdempotentParameterMismatchException",
+            Self::LimitExceeded => "LimitExceededException",
+            Self::AccessDenied => "AccessDeniedException",
+            Self::ExpiredToken => "ExpiredTokenException",
+            Self::InvalidSignature => "InvalidSignatureException",
+            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
             Self::Serialization => "SerializationException",
             Self::RequestTooLarge => "RequestEntityTooLargeException",
             Self::UnknownOperation => "UnknownOperationException",
@@ -150,7 +199,7 @@ pub fn respond<T: Serialize>(result: Result<T, &ApiError>) -> ApiResponse {
 }
 
 /// The operations of Rekognition's API reference that this endpoint does not have.
-const NOT_PROVIDED: [&str; 74] = [
+const NOT_PROVIDED: [&str; 72] = [
     "AssociateFaces",
     "CompareFaces",
     "CopyProjectVersion",
@@ -187,7 +236,6 @@ const NOT_PROVIDED: [&str; 74] = [
     "GetFaceDetection",
     "GetFaceLivenessSessionResults",
     "GetFaceSearch",
-    "GetLabelDetection",
     "GetMediaAnalysisJob",
     "GetPersonTracking",
     "GetSegmentDetection",
@@ -212,7 +260,6 @@ const NOT_PROVIDED: [&str; 74] = [
     "StartContentModeration",
     "StartFaceDetection",
     "StartFaceSearch",
-    "StartLabelDetection",
     "StartMediaAnalysisJob",
     "StartPersonTracking",
     "StartProjectVersion",

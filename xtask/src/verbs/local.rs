@@ -139,6 +139,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let mut rekognition = RekognitionServer::start(RekognitionConfig {
         program: &program,
         model: &tools.classifier_model()?,
+        detector: &tools.detector_model()?,
         dir: &directory,
         port: state.rekognition_port,
         s3_endpoint: emulator.endpoint(),

@@ -1,8 +1,9 @@
 //! The index of MP4 and MOV files, plain or fragmented.
 //!
-//! The library builds a table of all samples of all tracks from counts that a file of a few hundred bytes can set to four
-//! thousand million, and from sound that has a sample for every few bytes. So all tracks but the video are taken out of the
-//! index first, and what the rest announces is counted.
+//! The library trusts the index. It builds a table of all samples of all tracks from counts that a file of a few hundred
+//! bytes can set to four thousand million, and from sound that has a sample for every few bytes; some boxes of no length
+//! keep it busy for ever. So what does not concern the pictures is taken out of the index first, and of the rest all boxes
+//! are measured and all samples counted.
 
 use std::{
     fs::File,
@@ -10,7 +11,7 @@ use std::{
     ops::Range,
 };
 
-use re_mp4::{Mp4, StsdBoxContent};
+use re_mp4::{Mp4, Sample, StsdBoxContent};
 
 use super::{Frame, Framing, MAX_FRAMES, Rotation, Video, VideoError, limit, millis};
 
@@ -48,22 +49,33 @@ pub(super) fn open(file: &mut File, length: u64) -> Result<Video, VideoError> {
         .sequence_parameter_sets
         .iter()
         .chain(&avc.picture_parameter_sets);
+    // Fragments may begin later than at zero, and their durations are not in the index.
+    let shown = |sample: &Sample| sample.composition_timestamp;
+    let first = track.samples.iter().map(shown).min().unwrap_or(0);
+    let since_first = |time: i64| time.saturating_sub(first).max(0).cast_unsigned();
+    let duration = match trak.mdia.mdhd.duration {
+        0 => {
+            let ends = track
+                .samples
+                .iter()
+                .map(|sample| shown(sample).saturating_add_unsigned(sample.duration));
+            since_first(ends.max().unwrap_or(first))
+        }
+        duration => duration,
+    };
     let frames = track.samples.iter().map(|sample| {
         Ok(Frame {
             offset: sample.offset,
             bytes: u32::try_from(sample.size)
                 .map_err(|_| limit("a compressed frame has more than 4 GB"))?,
-            millis: millis(
-                sample.composition_timestamp.max(0).cast_unsigned(),
-                track.timescale,
-            )?,
+            millis: millis(since_first(shown(sample)), track.timescale)?,
         })
     });
     let matrix = &trak.tkhd.matrix;
     Ok(Video {
         // What AWS calls both.
         format: "QuickTime / MOV",
-        duration_millis: millis(track.duration, track.timescale)?,
+        duration_millis: millis(duration, track.timescale)?,
         rotation: Rotation::from_matrix([matrix.a, matrix.b, matrix.c, matrix.d]),
         framing: Framing::Length(usize::from(avc.length_size_minus_one) + 1),
         parameter_sets: sets.map(|set| set.bytes.clone()).collect(),
@@ -82,7 +94,35 @@ struct Atom {
     body: Range<u64>,
 }
 
-/// Walks over the boxes of an index, counting.
+/// The boxes that are left in a box of the index, and how many bytes come before them; `None` if it holds no boxes.
+fn contents(name: [u8; 4]) -> Option<(u64, &'static [&'static [u8; 4]])> {
+    Some(match &name {
+        b"moov" => (0, &[b"mvhd", b"trak", b"mvex"]),
+        b"trak" => (0, &[b"tkhd", b"mdia"]),
+        b"mdia" => (0, &[b"mdhd", b"hdlr", b"minf"]),
+        b"minf" => (0, &[b"vmhd", b"dinf", b"stbl"]),
+        b"dinf" => (0, &[b"dref"]),
+        b"dref" => (8, &[b"url "]),
+        b"stbl" => (
+            0,
+            &[
+                b"stsd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"co64",
+            ],
+        ),
+        b"mvex" => (0, &[b"trex"]),
+        b"moof" => (0, &[b"mfhd", b"traf"]),
+        b"traf" => (0, &[b"tfhd", b"tfdt", b"trun"]),
+        _ => return None,
+    })
+}
+
+/// Bytes before the description of the video in its box `stsd`.
+const BEFORE_DESCRIPTION: u64 = 8;
+
+/// Bytes before the boxes in the description of a video, from `VisualSampleEntry` in ISO/IEC 14496-12.
+const BEFORE_CONFIGURATION: u64 = 78;
+
+/// Walks over the boxes of an index.
 struct Index<'a> {
     file: &'a mut File,
     boxes: usize,
@@ -102,7 +142,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Takes out all tracks but the first video track.
+    /// Takes out everything but the first video track.
     fn prepare(&mut self, length: u64) -> Result<(), VideoError> {
         let top = self.boxes(0..length)?;
         if !top
@@ -111,39 +151,80 @@ impl<'a> Index<'a> {
         {
             return Err(damaged("its first bytes belong to no known format"));
         }
-        for atom in top
-            .iter()
-            .filter(|atom| !matches!(&atom.name, b"mdat" | b"free"))
-        {
-            // The library skips what it does not know; counting that, too, keeps the rule simple.
-            self.bytes += atom.body.end - atom.body.start;
-            if self.bytes > MAX_INDEX_BYTES {
-                return Err(limit(format!(
-                    "its index has more than {} MB",
-                    MAX_INDEX_BYTES >> 20
-                )));
+        for atom in &top {
+            if matches!(&atom.name, b"ftyp" | b"moov" | b"moof") {
+                self.bytes += atom.body.end - atom.body.start;
+            } else if &atom.name != b"mdat" {
+                self.take_out(atom)?;
             }
         }
-        for atom in top.iter().filter(|atom| &atom.name == b"moov") {
-            for track in self.boxes(atom.body.clone())? {
-                if &track.name == b"trak" && !self.keep_track(&track)? {
-                    self.take_out(&track)?;
-                }
-            }
+        if self.bytes > MAX_INDEX_BYTES {
+            return Err(limit(format!(
+                "its index has more than {} MB",
+                MAX_INDEX_BYTES >> 20
+            )));
         }
-        for atom in top.iter().filter(|atom| &atom.name == b"moof") {
-            for fragment in self.boxes(atom.body.clone())? {
-                if &fragment.name == b"traf" && !self.keep_fragment(&fragment)? {
-                    self.take_out(&fragment)?;
-                }
+        for name in [b"moov", b"moof"] {
+            for atom in top.iter().filter(|atom| &atom.name == name) {
+                self.prune(atom)?;
             }
         }
         Ok(())
     }
 
-    /// Whether this is the first video track; if so, its frames are counted.
-    fn keep_track(&mut self, track: &Atom) -> Result<bool, VideoError> {
-        let (mut id, mut is_video, mut frames) = (None, false, 0);
+    /// Measures what is in a box, and takes out what is not needed.
+    fn prune(&mut self, atom: &Atom) -> Result<(), VideoError> {
+        match &atom.name {
+            b"stsd" => return self.measure_description(atom),
+            b"stsz" => return self.count(atom, 8),
+            b"trun" => return self.count(atom, 4),
+            _ => {}
+        }
+        let Some((before, wanted)) = contents(atom.name) else {
+            return Ok(());
+        };
+        let start = atom.body.start + before;
+        if start > atom.body.end {
+            return Err(atom.too_short());
+        }
+        for inner in self.boxes(start..atom.body.end)? {
+            let is_wanted = wanted.contains(&&inner.name)
+                && match &inner.name {
+                    b"trak" => self.is_the_video(&inner)?,
+                    b"traf" => self.is_of_the_video(&inner)?,
+                    _ => true,
+                };
+            if is_wanted {
+                self.prune(&inner)?;
+            } else {
+                self.take_out(&inner)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Measures the boxes of an H.264 configuration. Other descriptions are only asked for their names.
+    fn measure_description(&mut self, table: &Atom) -> Result<(), VideoError> {
+        let start = table.body.start + BEFORE_DESCRIPTION;
+        if start > table.body.end {
+            return Err(table.too_short());
+        }
+        for description in self.boxes(start..table.body.end)? {
+            let start = description.body.start + BEFORE_CONFIGURATION;
+            if &description.name != b"avc1" {
+                continue;
+            }
+            if start > description.body.end {
+                return Err(description.too_short());
+            }
+            self.boxes(start..description.body.end)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this is the first track with pictures.
+    fn is_the_video(&mut self, track: &Atom) -> Result<bool, VideoError> {
+        let (mut id, mut is_video) = (None, false);
         for atom in self.boxes(track.body.clone())? {
             match &atom.name {
                 b"tkhd" => {
@@ -152,12 +233,8 @@ impl<'a> Index<'a> {
                 }
                 b"mdia" => {
                     for atom in self.boxes(atom.body)? {
-                        match &atom.name {
-                            b"hdlr" => {
-                                is_video = self.number(&atom, 8)? == u32::from_be_bytes(*b"vide")
-                            }
-                            b"minf" => frames += self.sample_count(&atom)?,
-                            _ => {}
+                        if &atom.name == b"hdlr" {
+                            is_video = self.number(&atom, 8)? == u32::from_be_bytes(*b"vide");
                         }
                     }
                 }
@@ -168,44 +245,23 @@ impl<'a> Index<'a> {
             return Ok(false);
         }
         self.video_track = id;
-        self.count(frames)?;
         Ok(true)
     }
 
-    /// The samples that a track's sample table announces.
-    fn sample_count(&mut self, media_information: &Atom) -> Result<usize, VideoError> {
-        let mut frames = 0;
-        for table in self.boxes(media_information.body.clone())? {
-            if &table.name == b"stbl" {
-                for atom in self.boxes(table.body)? {
-                    if &atom.name == b"stsz" {
-                        frames += self.number(&atom, 8)? as usize;
-                    }
-                }
-            }
-        }
-        Ok(frames)
-    }
-
-    /// Whether a fragment is one of the video track; if so, its frames are counted.
-    fn keep_fragment(&mut self, fragment: &Atom) -> Result<bool, VideoError> {
-        let (mut id, mut frames) = (None, 0);
+    /// Whether a fragment is one of the track with the pictures.
+    fn is_of_the_video(&mut self, fragment: &Atom) -> Result<bool, VideoError> {
+        let mut id = None;
         for atom in self.boxes(fragment.body.clone())? {
-            match &atom.name {
-                b"tfhd" => id = Some(self.number(&atom, 4)?),
-                b"trun" => frames += self.number(&atom, 4)? as usize,
-                _ => {}
+            if &atom.name == b"tfhd" {
+                id = Some(self.number(&atom, 4)?);
             }
         }
-        if id.is_none() || id != self.video_track {
-            return Ok(false);
-        }
-        self.count(frames)?;
-        Ok(true)
+        Ok(id.is_some() && id == self.video_track)
     }
 
-    fn count(&mut self, frames: usize) -> Result<(), VideoError> {
-        self.frames += frames;
+    /// Counts the samples that a box announces.
+    fn count(&mut self, atom: &Atom, place: u64) -> Result<(), VideoError> {
+        self.frames += self.number(atom, place)? as usize;
         if self.frames > MAX_FRAMES {
             return Err(limit(format!(
                 "it has {} frames, not up to {MAX_FRAMES}",
@@ -218,29 +274,31 @@ impl<'a> Index<'a> {
     /// The boxes that follow each other in a part of the file.
     fn boxes(&mut self, within: Range<u64>) -> Result<Vec<Atom>, VideoError> {
         let (mut atoms, mut at) = (Vec::new(), within.start);
-        while within.end - at >= 8 {
+        while at < within.end {
             self.boxes += 1;
             if self.boxes > MAX_BOXES {
                 return Err(limit(format!("its index has more than {MAX_BOXES} boxes")));
+            }
+            let left = within.end - at;
+            let misfit = || damaged(format!("the box at byte {at} does not fit"));
+            if left < 8 {
+                return Err(misfit());
             }
             let mut header = [0; 8];
             self.read(at, &mut header)?;
             let [a, b, c, d, name @ ..] = header;
             let (size, header_bytes) = match u32::from_be_bytes([a, b, c, d]) {
-                // To the end of the file, where the library ends, too.
-                0 => break,
-                1 => {
+                1 if left >= 16 => {
                     let mut size = [0; 8];
                     self.read(at + 8, &mut size)?;
                     (u64::from_be_bytes(size), 16)
                 }
+                // The last box of a file may go on to its end. The library ends there, too.
+                0 if within.start == 0 => (left, 8),
                 size => (size.into(), 8),
             };
-            if size < header_bytes || size > within.end - at {
-                return Err(damaged(format!(
-                    "the box `{}` at byte {at} does not fit",
-                    name.escape_ascii()
-                )));
+            if size < header_bytes || size > left {
+                return Err(misfit());
             }
             atoms.push(Atom {
                 name,
@@ -256,10 +314,7 @@ impl<'a> Index<'a> {
     fn number(&mut self, atom: &Atom, place: u64) -> Result<u32, VideoError> {
         let mut bytes = [0; 4];
         if atom.body.end - atom.body.start < place + 4 {
-            return Err(damaged(format!(
-                "the box `{}` is too short",
-                atom.name.escape_ascii()
-            )));
+            return Err(atom.too_short());
         }
         self.read(atom.body.start + place, &mut bytes)?;
         Ok(u32::from_be_bytes(bytes))
@@ -274,5 +329,14 @@ impl<'a> Index<'a> {
     fn take_out(&mut self, atom: &Atom) -> Result<(), VideoError> {
         self.file.seek(SeekFrom::Start(atom.name_offset))?;
         Ok(self.file.write_all(b"free")?)
+    }
+}
+
+impl Atom {
+    fn too_short(&self) -> VideoError {
+        damaged(format!(
+            "the box `{}` is too short",
+            self.name.escape_ascii()
+        ))
     }
 }

@@ -1,0 +1,385 @@
+//! Jobs: videos that are being labelled, and what was found in those that have been.
+//!
+//! A job has a thread of its own, which a video that makes the decoder panic takes with it and nothing else. It is not one
+//! of the runtime's: those would be waited for when the program ends.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{
+    general_labels::Label,
+    label_detection::{JobId, StartRequest},
+    labeller::Labeller,
+    objects,
+    protocol::{ApiError, ErrorKind},
+    sns::{Completion, Publisher},
+    video::{self, Metadata},
+};
+
+/// Jobs that may be waiting or running, from "Guidelines and quotas in Amazon Rekognition": the default for stored videos.
+const MAX_UNFINISHED_JOBS: usize = 20;
+
+/// Jobs that run at the same time; the others wait. Labelling one frame keeps all processors busy.
+const MAX_RUNNING_JOBS: usize = 2;
+
+/// Finished jobs that are remembered. AWS remembers them for seven days.
+const MAX_FINISHED_JOBS: usize = 1000;
+
+/// Labels that all finished jobs together may hold before the oldest are forgotten: some 200 MB.
+const MAX_REMEMBERED_LABELS: usize = 1_000_000;
+
+/// Labels of one frame that are kept, the most confident ones. With a `MinConfidence` of 0 there would be a thousand.
+const MAX_LABELS_PER_FRAME: usize = 100;
+
+/// Bytes of stack for a job. The containers' parsers are recursive.
+const STACK_BYTES: usize = 8 << 20;
+
+/// A job as it is at one moment.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// What it was started with.
+    pub request: Arc<StartRequest>,
+    /// How far it is.
+    pub state: State,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// Waiting or running.
+    InProgress,
+    /// Done.
+    Succeeded(Arc<Timeline>),
+    /// Given up, and why.
+    Failed(Arc<str>),
+}
+
+/// What was found in a video.
+#[derive(Debug)]
+pub struct Timeline {
+    /// What kind of video it is.
+    pub metadata: Metadata,
+    /// The frames that were looked at, in the order of their times.
+    pub frames: Vec<LabelledFrame>,
+}
+
+/// What was found in one frame.
+#[derive(Debug)]
+pub struct LabelledFrame {
+    /// From the start of the video.
+    pub millis: u64,
+    /// From the most to the least confident.
+    pub labels: Vec<Label>,
+}
+
+/// Starts, runs and remembers jobs.
+pub struct Jobs {
+    labeller: Arc<Labeller>,
+    s3: aws_sdk_s3::Client,
+    publisher: Publisher,
+    running: Semaphore,
+    store: Mutex<Store>,
+}
+
+#[derive(Default)]
+struct Store {
+    jobs: HashMap<JobId, Job>,
+    by_token: HashMap<String, JobId>,
+    /// The oldest first.
+    finished: VecDeque<JobId>,
+    remembered_labels: usize,
+}
+
+impl Jobs {
+    /// No jobs yet. Videos are read through `s3`, and their end is told through `publisher`.
+    #[must_use]
+    pub fn new(labeller: Arc<Labeller>, s3: aws_sdk_s3::Client, publisher: Publisher) -> Self {
+        Self {
+            labeller,
+            s3,
+            publisher,
+            running: Semaphore::new(MAX_RUNNING_JOBS),
+            store: Mutex::default(),
+        }
+    }
+
+    /// The job that an equal request with the same token started, if there was one.
+    ///
+    /// # Errors
+    /// Another request with this token started one.
+    pub fn find(&self, request: &StartRequest) -> Result<Option<JobId>, ApiError> {
+        self.store().find(request)
+    }
+
+    /// Starts a job, unless an equal request with the same token has done so.
+    ///
+    /// # Errors
+    /// Another request with the same token started a job, or too many are unfinished.
+    pub fn start(self: &Arc<Self>, request: StartRequest) -> Result<JobId, ApiError> {
+        let job = match self.store().add(request)? {
+            Added::Before(id) => return Ok(id),
+            Added::Now(job) => job,
+        };
+        let (jobs, id) = (Arc::clone(self), job.id.clone());
+        tokio::spawn(async move { jobs.run(job).await });
+        Ok(id)
+    }
+
+    /// A job as it is now.
+    ///
+    /// # Errors
+    /// There is no such job, or it has been forgotten.
+    pub fn get(&self, id: &JobId) -> Result<Job, ApiError> {
+        self.store().jobs.get(id).cloned().ok_or_else(|| {
+            ApiError::new(
+                ErrorKind::ResourceNotFound,
+                format!("there is no job {id}; jobs end with the local Rekognition"),
+            )
+        })
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // Nothing is left half done in there by a panic.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(self: Arc<Self>, job: Job) {
+        let result = match self.running.acquire().await {
+            Ok(_running) => self.label(&job).await,
+            Err(closed) => Err(closed.to_string()),
+        };
+        let state = match result {
+            Ok(timeline) => State::Succeeded(Arc::new(timeline)),
+            Err(reason) => {
+                tracing::warn!("job {} failed: {reason}", job.id);
+                State::Failed(reason.into())
+            }
+        };
+        let job = Job { state, ..job };
+        self.store().finish(job.clone());
+        if let Some(channel) = &job.request.channel {
+            self.publisher.publish(channel, &Completion::of(&job)).await;
+        }
+    }
+
+    /// What a job finds, or why it fails.
+    async fn label(&self, job: &Job) -> Result<Timeline, String> {
+        let (request, started) = (Arc::clone(&job.request), Instant::now());
+        let mut file = objects::copy_video(&self.s3, &request.video)
+            .await
+            .map_err(|error| error.message)?;
+        let labeller = Arc::clone(&self.labeller);
+        let (sender, receiver) = oneshot::channel();
+        thread::Builder::new()
+            .name("video".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                // Nobody is there to be told any more when the program ends.
+                let _ = sender.send(timeline(&labeller, &request, &mut file));
+            })
+            .map_err(|error| format!("no thread for the job: {error}"))?;
+        // The thread ends without an answer if the decoder panics.
+        let timeline = receiver
+            .await
+            .map_err(|_| "the video is damaged in a way that the decoder cannot tell".to_owned())?
+            .map_err(|error| error.to_string())?;
+        tracing::info!(
+            "job {}: {} frames in {} ms",
+            job.id,
+            timeline.frames.len(),
+            started.elapsed().as_millis()
+        );
+        Ok(timeline)
+    }
+}
+
+fn timeline(
+    labeller: &Labeller,
+    request: &StartRequest,
+    file: &mut std::fs::File,
+) -> Result<Timeline, video::VideoError> {
+    let mut frames = Vec::new();
+    let metadata = video::open(file)?.sample(file, |millis, picture| {
+        let labels = labeller.detect(picture);
+        let labels = labels
+            .iter()
+            .take_while(|found| found.confidence >= request.min_confidence)
+            .filter(|found| request.settings.admit(found.label))
+            .take(MAX_LABELS_PER_FRAME)
+            .map(|found| Label::new(found, request.min_confidence));
+        frames.push(LabelledFrame {
+            millis,
+            labels: labels.collect(),
+        });
+    })?;
+    frames.sort_by_key(|frame| frame.millis);
+    Ok(Timeline { metadata, frames })
+}
+
+/// The outcome of [`Store::add`].
+#[derive(Debug)]
+enum Added {
+    Before(JobId),
+    Now(Job),
+}
+
+impl Store {
+    fn find(&self, request: &StartRequest) -> Result<Option<JobId>, ApiError> {
+        let id = request
+            .token
+            .as_ref()
+            .and_then(|token| self.by_token.get(token));
+        match id.and_then(|id| self.jobs.get(id)) {
+            None => Ok(None),
+            Some(job) if *job.request == *request => Ok(Some(job.id.clone())),
+            Some(job) => Err(ApiError::new(
+                ErrorKind::IdempotentParameterMismatch,
+                format!(
+                    "the ClientRequestToken started job {} with other parameters",
+                    job.id
+                ),
+            )),
+        }
+    }
+
+    fn add(&mut self, request: StartRequest) -> Result<Added, ApiError> {
+        if let Some(id) = self.find(&request)? {
+            return Ok(Added::Before(id));
+        }
+        if self.jobs.len() - self.finished.len() >= MAX_UNFINISHED_JOBS {
+            return Err(ApiError::new(
+                ErrorKind::LimitExceeded,
+                format!(
+                    "{MAX_UNFINISHED_JOBS} jobs are waiting or running; try again when one has ended"
+                ),
+            ));
+        }
+        let job = Job {
+            id: JobId::random(),
+            request: Arc::new(request),
+            state: State::InProgress,
+        };
+        if let Some(token) = &job.request.token {
+            self.by_token.insert(token.clone(), job.id.clone());
+        }
+        self.jobs.insert(job.id.clone(), job.clone());
+        Ok(Added::Now(job))
+    }
+
+    fn finish(&mut self, job: Job) {
+        self.remembered_labels += job.label_count();
+        self.finished.push_back(job.id.clone());
+        self.jobs.insert(job.id.clone(), job);
+        // The job that has just finished stays, however many labels it has.
+        while self.finished.len() > MAX_FINISHED_JOBS
+            || self.remembered_labels > MAX_REMEMBERED_LABELS && self.finished.len() > 1
+        {
+            let Some(job) = self
+                .finished
+                .pop_front()
+                .and_then(|id| self.jobs.remove(&id))
+            else {
+                return;
+            };
+            self.remembered_labels -= job.label_count();
+            if let Some(token) = &job.request.token {
+                self.by_token.remove(token);
+            }
+        }
+    }
+}
+
+impl Job {
+    fn label_count(&self) -> usize {
+        match &self.state {
+            State::Succeeded(timeline) => {
+                timeline.frames.iter().map(|frame| frame.labels.len()).sum()
+            }
+            State::InProgress | State::Failed(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(token: Option<&str>, tag: &str) -> StartRequest {
+        let body = json!({
+            "Video": {"S3Object": {"Bucket": "videos", "Name": "a.mp4"}},
+            "ClientRequestToken": token,
+            "JobTag": tag,
+        });
+        StartRequest::parse(body.to_string().as_bytes()).unwrap()
+    }
+
+    fn add(store: &mut Store, token: Option<&str>, tag: &str) -> Job {
+        match store.add(request(token, tag)).unwrap() {
+            Added::Now(job) => job,
+            Added::Before(id) => panic!("{id} was there before"),
+        }
+    }
+
+    fn fail(store: &mut Store, job: Job) {
+        store.finish(Job {
+            state: State::Failed("no reason".into()),
+            ..job
+        });
+    }
+
+    #[test]
+    fn a_token_starts_one_job() {
+        let mut store = Store::default();
+        let job = add(&mut store, Some("once"), "a");
+        assert!(
+            matches!(store.add(request(Some("once"), "a")), Ok(Added::Before(id)) if id == job.id)
+        );
+        let mismatch = store.add(request(Some("once"), "b")).unwrap_err();
+        assert_eq!(mismatch.kind, ErrorKind::IdempotentParameterMismatch);
+        assert_ne!(add(&mut store, Some("twice"), "a").id, job.id);
+        assert_ne!(add(&mut store, None, "a").id, add(&mut store, None, "a").id);
+        // Also when it has ended.
+        fail(&mut store, job.clone());
+        assert_eq!(
+            store.find(&request(Some("once"), "a")).unwrap(),
+            Some(job.id)
+        );
+    }
+
+    #[test]
+    fn unfinished_jobs_are_limited() {
+        let mut store = Store::default();
+        let jobs: Vec<_> = (0..MAX_UNFINISHED_JOBS)
+            .map(|_| add(&mut store, None, "a"))
+            .collect();
+        assert_eq!(
+            store.add(request(None, "a")).unwrap_err().kind,
+            ErrorKind::LimitExceeded
+        );
+        fail(&mut store, jobs[0].clone());
+        add(&mut store, None, "a");
+    }
+
+    #[test]
+    fn the_oldest_finished_jobs_are_forgotten_with_their_tokens() {
+        let mut store = Store::default();
+        let unfinished = add(&mut store, None, "a");
+        for index in 0..=MAX_FINISHED_JOBS {
+            let job = add(&mut store, Some(&index.to_string()), "a");
+            fail(&mut store, job);
+        }
+        assert_eq!(store.jobs.len(), MAX_FINISHED_JOBS + 1);
+        assert!(store.jobs.contains_key(&unfinished.id));
+        assert_eq!(store.find(&request(Some("0"), "a")).unwrap(), None);
+        assert!(store.find(&request(Some("1"), "a")).unwrap().is_some());
+    }
+}
