@@ -23,7 +23,8 @@ const TAG_PREFIX: &str = "sequencer:";
 const LABEL_DETECTION: &str = "LABEL_DETECTION";
 
 /// The tag of a job for the change at `sequencer`. It is within Rekognition's limits:
-/// up to 256 characters, of letters, digits and `_.-:+=/`.
+/// up to 1024 characters, of letters, digits and `_.-:+=/`.
+/// <https://docs.aws.amazon.com/rekognition/latest/APIReference/API_StartLabelDetection.html>
 pub(crate) fn job_tag(sequencer: &Sequencer) -> String {
     format!("{TAG_PREFIX}{sequencer}")
 }
@@ -265,7 +266,7 @@ mod tests {
         fn a_sequencer_survives_in_a_tag_that_rekognition_takes(text in "[0-9a-fA-F]{1,64}") {
             let sequencer = Sequencer::parse(&text).unwrap();
             let tag = job_tag(&sequencer);
-            prop_assert!(tag.len() <= 256);
+            prop_assert!(tag.len() <= 1024);
             prop_assert!(tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-:+=/".contains(c)));
             let read = tag.strip_prefix(TAG_PREFIX).map(Sequencer::parse);
             prop_assert_eq!(read, Some(Ok(sequencer)));
