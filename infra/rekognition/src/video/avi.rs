@@ -86,7 +86,7 @@ impl Reader<'_> {
             let is_list = matches!(&name, b"RIFF" | b"LIST");
             if body.end > within.end {
                 return Err(VideoError::Container(format!(
-                    "the chunk `{}` at byte {at} does not fit",
+                    "the chunk `{}` at byte {at} does not fit, it is cut off or damaged",
                     name.escape_ascii()
                 )));
             }

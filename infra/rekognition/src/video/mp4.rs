@@ -24,7 +24,8 @@ const MAX_BOXES: usize = 400_000;
 pub(super) fn open(file: &mut File, length: u64) -> Result<Video, VideoError> {
     Index::new(file).prepare(length)?;
     file.seek(SeekFrom::Start(0))?;
-    let mp4 = Mp4::read(BufReader::new(&*file), length).map_err(damaged)?;
+    let mp4 =
+        Mp4::read(BufReader::new(&*file), length).map_err(|error| damaged(error.to_string()))?;
     let track = mp4.tracks().values().next().ok_or(VideoError::Empty)?;
     let trak = track.trak(&mp4);
     let avc = match &trak.mdia.minf.stbl.stsd.contents {
@@ -83,8 +84,8 @@ pub(super) fn open(file: &mut File, length: u64) -> Result<Video, VideoError> {
     })
 }
 
-fn damaged(what: impl ToString) -> VideoError {
-    VideoError::Container(what.to_string())
+fn damaged(what: impl Into<String>) -> VideoError {
+    VideoError::Container(what.into())
 }
 
 /// A box: a length, a name, and what is in it.
@@ -280,7 +281,11 @@ impl<'a> Index<'a> {
                 return Err(limit(format!("its index has more than {MAX_BOXES} boxes")));
             }
             let left = within.end - at;
-            let misfit = || damaged(format!("the box at byte {at} does not fit"));
+            let misfit = || {
+                damaged(format!(
+                    "the box at byte {at} does not fit, it is cut off or damaged"
+                ))
+            };
             if left < 8 {
                 return Err(misfit());
             }
