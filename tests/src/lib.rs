@@ -35,7 +35,16 @@ pub fn workspace() -> PathBuf {
 /// The built `xtask`, built now if it is not.
 pub fn xtask_program() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    // Variables of this test's own package would make cargo run build scripts again.
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    });
+    let mut build = Command::new(cargo);
+    for name in ours {
+        build.env_remove(name);
+    }
+    let output = build
         .current_dir(workspace())
         .args([
             "build",

@@ -56,6 +56,16 @@ impl Workspace {
         std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
     }
 
+    /// A command free of the variables that `cargo run` set for this program. Cargo runs a
+    /// build script again when one that it watches has changed, and `ring`'s watches these: a
+    /// nested cargo would compile it, and all that depends on it, at every turn.
+    pub(crate) fn without_cargo_variables(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
+        std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+            .fold(command, xshell::Cmd::env_remove)
+    }
+
     /// Where cargo keeps the sources of dependencies.
     pub(crate) fn cargo_home(&self) -> PathBuf {
         std::env::var_os("CARGO_HOME").map_or_else(

@@ -1,6 +1,7 @@
 //! What other commands must know of the local stage that runs in another terminal.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -34,20 +35,18 @@ impl StageState {
         Self::directory(workspace).join("stage.json")
     }
 
-    /// The running stage.
+    /// The running stage: what the last one wrote, if it still answers.
     pub(crate) fn of_running(workspace: &Workspace) -> Result<Self> {
-        Self::read(workspace).ok_or_else(|| {
-            CliError::new("the local stage is not running")
-                .hint("start it in another terminal: cargo xtask local")
-        })
+        Self::read(workspace)
+            .filter(|state| TcpStream::connect(("127.0.0.1", state.aws_port)).is_ok())
+            .ok_or_else(|| {
+                CliError::new("the local stage is not running")
+                    .hint("start it in another terminal: cargo xtask local")
+            })
     }
 
-    /// What the last stage wrote, if it still answers.
     fn read(workspace: &Workspace) -> Option<Self> {
-        let text = fs::read(Self::file(workspace)).ok()?;
-        let state: Self = serde_json::from_slice(&text).ok()?;
-        std::net::TcpStream::connect(("127.0.0.1", state.aws_port)).ok()?;
-        Some(state)
+        serde_json::from_slice(&fs::read(Self::file(workspace)).ok()?).ok()
     }
 
     /// Tells other commands.
@@ -57,9 +56,12 @@ impl StageState {
         fs::write(&file, text).about("write", &file)
     }
 
-    /// Tells other commands that the stage has ended.
+    /// Tells other commands that the stage of this process has ended. One that runs in
+    /// another terminal is left alone.
     pub(crate) fn remove(workspace: &Workspace) {
-        let _ = fs::remove_file(Self::file(workspace));
+        if Self::read(workspace).is_some_and(|state| state.process_id == std::process::id()) {
+            let _ = fs::remove_file(Self::file(workspace));
+        }
     }
 
     /// The AWS endpoint.

@@ -516,7 +516,7 @@ impl Target {
             }
             status => Ok(Outcome::RolledBack(Diagnosis {
                 status: status.as_str().to_owned(),
-                cause: events.first_failure,
+                cause: events.first_failure.or(events.stack_failure),
             })),
         }
     }
@@ -594,6 +594,9 @@ pub(crate) struct EventFollower {
     token: String,
     seen: BTreeSet<String>,
     pub(crate) first_failure: Option<ResourceEvent>,
+    /// What CloudFormation says of the stack as a whole when it gives up: mostly which
+    /// resources failed, but the only reason there is when its validation refuses to begin.
+    stack_failure: Option<ResourceEvent>,
     pub(crate) completed: Vec<ResourceEvent>,
 }
 
@@ -604,6 +607,7 @@ impl EventFollower {
             token: token.to_owned(),
             seen: BTreeSet::new(),
             first_failure: None,
+            stack_failure: None,
             completed: Vec::new(),
         };
         follower.new_events(target).await?;
@@ -614,6 +618,9 @@ impl EventFollower {
         for event in self.new_events(target).await? {
             if event.failed() && self.first_failure.is_none() && !is_consequence(&event) {
                 self.first_failure = Some(event.clone());
+            }
+            if self.stack_failure.is_none() && gives_up(&event) {
+                self.stack_failure = Some(event.clone());
             }
             if event.complete() {
                 self.completed.push(event.clone());
@@ -689,6 +696,12 @@ fn is_consequence(event: &ResourceEvent) -> bool {
         })
 }
 
+/// Whether the stack itself is said to go back, with a reason.
+fn gives_up(event: &ResourceEvent) -> bool {
+    let goes_back = event.failed() || event.status.contains("ROLLBACK");
+    event.resource_type == "AWS::CloudFormation::Stack" && goes_back && event.reason.is_some()
+}
+
 /// Distinct for every operation of this process and, practically, of others.
 pub(crate) fn unique_suffix() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -739,6 +752,25 @@ mod tests {
             "CREATE_FAILED",
             "media already exists (Service: S3, Status Code: 409)"
         )));
+    }
+
+    #[test]
+    fn a_stack_that_goes_back_says_why() {
+        let stack = |status, reason: Option<&str>| ResourceEvent {
+            resource_type: "AWS::CloudFormation::Stack".to_owned(),
+            reason: reason.map(str::to_owned),
+            ..event(status, "")
+        };
+        assert!(gives_up(&stack(
+            "ROLLBACK_IN_PROGRESS",
+            Some("Validation failed")
+        )));
+        assert!(!gives_up(&stack("ROLLBACK_COMPLETE", None)));
+        assert!(!gives_up(&stack(
+            "CREATE_IN_PROGRESS",
+            Some("User Initiated")
+        )));
+        assert!(!gives_up(&event("DELETE_FAILED", "in use")));
     }
 
     #[test]

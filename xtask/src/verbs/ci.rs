@@ -1,6 +1,6 @@
 //! `ci`: every check, in the order in which they are quick to fail.
 
-use local::CheckTools;
+use local::{CheckTools, StageTools};
 use xshell::{Shell, cmd};
 
 use crate::cli;
@@ -21,14 +21,18 @@ pub(crate) async fn run() -> Result<()> {
     gen_policy::run(&cli::GenPolicy { check: true })?;
     lint_templates(&workspace, &shell).await?;
     status("Checking", "lints");
-    cmd!(
+    let lints = cmd!(
         shell,
         "{cargo} clippy --workspace --all-targets -- --deny warnings"
-    )
-    .quiet()
-    .run()?;
+    );
+    Workspace::without_cargo_variables(lints).quiet().run()?;
     status("Testing", "the workspace");
-    cmd!(shell, "{cargo} test --workspace").quiet().run()?;
+    let python = workspace.target().join("python/stage");
+    let tools = StageTools::prepare(&python, |line| status("Installing", line)).await?;
+    let tests = cmd!(shell, "{cargo} test --workspace")
+        .env("REKOGNITION_MODEL", tools.classifier_model()?)
+        .env("REKOGNITION_DETECTOR", tools.detector_model()?);
+    Workspace::without_cargo_variables(tests).quiet().run()?;
     status("Passed", "every check");
     Ok(())
 }

@@ -142,7 +142,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         detector: &tools.detector_model()?,
         dir: &directory,
         port: state.rekognition_port,
-        s3_endpoint: emulator.endpoint(),
+        emulator_endpoint: emulator.endpoint(),
         region: &region,
     })
     .await?;
