@@ -83,7 +83,7 @@ impl<C: Catalogue, R: VideoResults> AddVideoFile<C, R> {
                 Ok(())
             }
             Err(DetectError::Permanent(Failure { code, message })) => {
-                warn!(%name, %job, code, message, "a job started by hand failed");
+                warn!(%name, %job, code, reason = message, "a job started by hand failed");
                 Ok(())
             }
             Err(error @ DetectError::Retryable(_)) => Err(error.into()),

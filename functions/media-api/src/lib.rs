@@ -30,7 +30,7 @@ use media::catalogue::CatalogueError;
 use media::dynamodb::{DynamoCatalogue, Entry};
 use media::{MediaItem, MediaType, ObjectKey};
 use serde_json::{Value, json};
-use tracing::error;
+use tracing::{error, info};
 
 use crate::query::{ListQuery, to_cursor};
 
@@ -78,12 +78,16 @@ impl MediaApi {
             Some("GET /{name+}") => self.get(&request).await,
             _ => Err(no_route(&request)),
         };
-        answer.unwrap_or_else(|error| {
+        let response = answer.unwrap_or_else(|error| {
             if let ApiError::Internal(error) = &error {
                 error!(%error, "request not served");
             }
             to_response(&error)
-        })
+        });
+        // What was asked for may name people: the route is enough to count by.
+        let route = request.route_key.as_deref().unwrap_or_default();
+        info!(route, status = response.status_code, "request answered");
+        response
     }
 
     async fn list(

@@ -197,7 +197,7 @@ pub async fn record_detection(
         Ok(labels) => ChangeKind::Labelled { media_type, labels },
         Err(DetectError::Permanent(failure)) => {
             let (code, message) = (&failure.code, &failure.message);
-            warn!(%name, %sequencer, code, message, "cannot be labelled");
+            warn!(%name, %sequencer, code, reason = message, "cannot be labelled");
             ChangeKind::Failed(failure)
         }
         Err(error @ DetectError::Retryable(_)) => return Err(error.into()),
