@@ -1,4 +1,7 @@
 # Runs MiniStack for as long as standard input stays open; see emulator.rs.
+import contextvars
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -28,5 +31,76 @@ from ministack.services import apigateway
 apigateway.decode_http_api_path = urllib.parse.unquote
 
 from ministack import app
+from ministack.core import iam_evaluator, router
+
+
+def json_response(status, body):
+    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
+
+
+# The local Rekognition shows its callers' requests as they came, and asks in
+# headers beside the signed ones whether their policies allow an action. Where
+# this is called, MiniStack has checked the signature and the session token.
+async def authorize(method, path, headers, body, query_params):
+    action = headers.get("x-authorize-action", "")
+    resource = json.loads(headers.get("x-authorize-resource", '"*"'))
+    denied = iam_evaluator.enforce(
+        router.extract_access_key_id(headers, query_params),
+        action,
+        "rekognition",
+        router.extract_region(headers, query_params),
+        resource_arn=resource,
+        service_context=json.loads(headers.get("x-authorize-context", "{}")),
+    )
+    if denied is None:
+        return json_response(200, {})
+    if isinstance(denied, iam_evaluator.AuthError):
+        return json_response(400, {"__type": denied.code, "message": denied.message})
+    if denied.decision == "Deny":
+        reason = "with an explicit deny in an identity-based policy"
+    else:
+        reason = f"because no identity-based policy allows the {action} action"
+    message = f"User: {denied.principal_arn} is not authorized to perform: {action} on resource: {resource} {reason}"
+    return json_response(400, {"__type": "AccessDeniedException", "message": message})
+
+
+app.SERVICE_HANDLERS["rekognition"] = authorize
+
+# A service that assumes a role has no access key here. The local Rekognition
+# does it as root and says which service it is, and for whom it does it: MiniStack
+# would let root assume the role of any service, and not know the condition key.
+sts = app.SERVICE_HANDLERS["sts"]
+request_headers = contextvars.ContextVar("request_headers", default={})
+evaluate_trust_policy = iam_evaluator.evaluate_trust_policy
+
+
+async def assume_role(method, path, headers, body, query_params):
+    token = request_headers.set(headers)
+    try:
+        return await sts(method, path, headers, body, query_params)
+    finally:
+        request_headers.reset(token)
+
+
+def evaluate_trust_policy_of_service(trust_policy, caller_arn, context=None):
+    headers = request_headers.get()
+    service = headers.get("x-local-service-principal")
+    if service and context and caller_arn.endswith(":root"):
+        document = json.loads(trust_policy) if isinstance(trust_policy, str) else trust_policy
+        statements = document.get("Statement", [])
+        trust_policy = {
+            "Statement": [
+                statement
+                for statement in ([statements] if isinstance(statements, dict) else statements)
+                if iam_evaluator._service_principal_matches(statement.get("Principal"), service)
+            ]
+        }
+        source = {"aws:sourceaccount": headers.get("x-amz-source-account")}
+        context = dataclasses.replace(context, service_context={**context.service_context, **source})
+    return evaluate_trust_policy(trust_policy, caller_arn, context)
+
+
+app.SERVICE_HANDLERS["sts"] = assume_role
+iam_evaluator.evaluate_trust_policy = evaluate_trust_policy_of_service
 
 app.main()

@@ -12,6 +12,9 @@
 //!   service, like `AWS_ENDPOINT_URL_REKOGNITION`, takes precedence in every SDK.
 //! - With `AUTH=true` it enforces IAM policies, and each function is given its
 //!   execution role's credentials. The key `test` is the account's root user.
+//! - It has no Rekognition. `emulator.py` adds what the local Rekognition needs
+//!   of it: a judgement on its callers' requests, made with MiniStack's own check of
+//!   signatures and policies, and roles that only the service they trust may assume.
 //! - It listens for IoT devices and SFTP clients as well unless told not to.
 
 use std::path::{Path, PathBuf};

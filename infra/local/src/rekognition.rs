@@ -21,8 +21,9 @@ pub struct RekognitionConfig<'a> {
     pub dir: &'a Path,
     /// Where to listen on 127.0.0.1.
     pub port: u16,
-    /// Where to read the images: [`Emulator::endpoint`](crate::Emulator::endpoint).
-    pub s3_endpoint: &'a str,
+    /// Where to read images and videos, tell the end of jobs and ask for callers' permissions:
+    /// [`Emulator::endpoint`](crate::Emulator::endpoint).
+    pub emulator_endpoint: &'a str,
     /// The region that the images' buckets are in.
     pub region: &'a str,
 }
@@ -45,7 +46,9 @@ impl RekognitionServer {
             .arg(config.model)
             .arg("--detector")
             .arg(config.detector)
-            .args(["--s3-endpoint", config.s3_endpoint])
+            .args(["--s3-endpoint", config.emulator_endpoint])
+            .args(["--sns-endpoint", config.emulator_endpoint])
+            .args(["--authorizer", config.emulator_endpoint])
             .args(["--region", config.region])
             .arg("--exit-with-stdin")
             // The user's own AWS settings do not concern the local stage.

@@ -29,7 +29,7 @@ impl Fixture {
             detector: Path::new("yolov4_tiny"),
             dir: self.dir.path(),
             port: self.port,
-            s3_endpoint: "http://127.0.0.1:1",
+            emulator_endpoint: "http://127.0.0.1:1",
             region: "eu-central-1",
         })
         .await
@@ -47,7 +47,7 @@ async fn the_server_is_told_what_to_serve() {
     let fixture = Fixture::new();
     let server = fixture.start("serves").await.unwrap();
     let arguments = format!(
-        "--port {} --model model.tflite --detector yolov4_tiny --s3-endpoint http://127.0.0.1:1 --region eu-central-1 --exit-with-stdin",
+        "--port {} --model model.tflite --detector yolov4_tiny --s3-endpoint http://127.0.0.1:1 --sns-endpoint http://127.0.0.1:1 --authorizer http://127.0.0.1:1 --region eu-central-1 --exit-with-stdin",
         fixture.port
     );
     let log = std::fs::read_to_string(fixture.log()).unwrap();

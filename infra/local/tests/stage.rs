@@ -23,6 +23,7 @@ fn free_port() -> u16 {
 }
 
 struct Stage {
+    python: PathBuf,
     emulator: Emulator,
     emulator_port: u16,
     front_door: FrontDoor,
@@ -49,21 +50,26 @@ impl Stage {
         .unwrap();
         let front_door = FrontDoor::start(0, emulator.endpoint()).await.unwrap();
         let stage = Self {
+            python: tools.python(),
             emulator,
             emulator_port,
             front_door,
             dir,
         };
         assert_eq!(stage.get("/").0, 503, "nothing is deployed yet");
-        stage
-            .front_door
-            .set_api(stage.deploy_probe(&tools.python()));
+        stage.front_door.set_api(stage.deploy_probe());
         stage
     }
 
-    fn deploy_probe(&self, python: &Path) -> ApiId {
-        let output = Command::new(python)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe/deploy.py"))
+    fn deploy_probe(&self) -> ApiId {
+        ApiId::from(self.output_of("deploy.py").trim().to_owned())
+    }
+
+    /// What a script of the folder `probe` prints when it is run as root.
+    fn output_of(&self, script: &str) -> String {
+        let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe");
+        let output = Command::new(&self.python)
+            .arg(probe.join(script))
             .env_clear()
             .env("AWS_ENDPOINT_URL", self.emulator.endpoint())
             .env("AWS_DEFAULT_REGION", REGION)
@@ -76,7 +82,7 @@ impl Stage {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        ApiId::from(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn get(&self, target: &str) -> (u16, String) {
@@ -242,6 +248,30 @@ async fn functions_have_no_more_rights_than_their_role() {
     let stage = Stage::start().await;
     let seen = stage.probe("/?list-buckets");
     assert_eq!(seen["list_buckets"], "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_emulator_decides_for_the_local_rekognition() {
+    let stage = Stage::start().await;
+    let answers = stage.output_of("authorize.py");
+    let answers: Value = serde_json::from_str(&answers).unwrap();
+    let expected = serde_json::json!({
+        "root": "allowed",
+        "granted": "allowed",
+        "not granted": "AccessDeniedException",
+        "object": "allowed",
+        "another object": "AccessDeniedException",
+        "pass": "allowed",
+        "pass another role": "AccessDeniedException",
+        "pass to another service": "AccessDeniedException",
+        "wrong secret": "InvalidSignatureException",
+        "wrong token": "UnrecognizedClientException",
+        "unknown key": "UnrecognizedClientException",
+        "assume": "allowed",
+        "assume for another account": "AccessDenied",
+        "assume another service's role": "AccessDenied",
+    });
+    assert_eq!(answers, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
