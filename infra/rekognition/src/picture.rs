@@ -9,8 +9,12 @@ pub const MIN_SIDE: u32 = 80;
 /// The most pixels a side, from the same page.
 pub const MAX_SIDE: u32 = 10_000;
 
-/// Bytes that decoding one picture may allocate: enough for 8-bit RGB at the largest size, with room for the decoder.
+/// Bytes that decoding one picture may allocate: enough for 8-bit RGBA at the largest size.
 const MAX_DECODED_BYTES: u64 = 400 << 20;
+
+/// A side of at most so many pixels is enough for both models, also for a thing that fills a ninth of the picture. What is
+/// larger is reduced before anything else takes memory.
+const ENOUGH_SIDE: u32 = 2048;
 
 /// Why a picture cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,46 +37,98 @@ pub enum PictureError {
     Memory,
 }
 
-/// Decodes a picture, upright as its EXIF orientation says.
+/// A picture whose size is known and allowed, but that is not decoded yet.
+pub struct Encoded<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
+    /// Bytes that decoding it takes at most.
+    memory_bytes: u64,
+}
+
+impl<'a> Encoded<'a> {
+    /// Reads the head of a picture.
+    ///
+    /// # Errors
+    /// It is not a JPEG or PNG, is damaged, or exceeds a limit.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, PictureError> {
+        let reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(|error| PictureError::Format(error.to_string()))?;
+        let format = reader.format();
+        match format {
+            Some(ImageFormat::Jpeg) if !ends_its_scan(bytes) => {
+                return Err(PictureError::Format(
+                    "the file ends in the middle of the picture".to_owned(),
+                ));
+            }
+            Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+            Some(other) => return Err(PictureError::Format(format!("it is {other:?}"))),
+            None => {
+                return Err(PictureError::Format(
+                    "its first bytes belong to no known format".to_owned(),
+                ));
+            }
+        }
+        let mut decoder = reader.into_decoder().map_err(refuse)?;
+        let (width, height) = decoder.dimensions();
+        if ![width, height]
+            .iter()
+            .all(|side| (MIN_SIDE..=MAX_SIDE).contains(side))
+        {
+            return Err(PictureError::Dimensions { width, height });
+        }
+        let decoded_bytes = decoder.total_bytes();
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(MAX_DECODED_BYTES);
+        if decoded_bytes > MAX_DECODED_BYTES {
+            return Err(PictureError::Memory);
+        }
+        decoder.set_limits(limits).map_err(refuse)?;
+        // A progressive JPEG is complete only at its end: until then there are two bytes for each of its values.
+        let working_bytes = match format {
+            Some(ImageFormat::Jpeg) if is_progressive(bytes) => 2 * decoded_bytes,
+            _ => 0,
+        };
+        Ok(Self {
+            decoder: Box::new(decoder),
+            memory_bytes: decoded_bytes + working_bytes,
+        })
+    }
+
+    /// Bytes of memory that decoding this picture takes at most.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// Decodes the picture, upright as its EXIF orientation says, and reduced if it is very large.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn decode(mut self) -> Result<RgbImage, PictureError> {
+        let orientation = self.decoder.orientation().map_err(refuse)?;
+        let mut picture = reduced(DynamicImage::from_decoder(self.decoder).map_err(refuse)?);
+        picture.apply_orientation(orientation);
+        Ok(picture.into_rgb8())
+    }
+}
+
+/// Decodes a picture as [`Encoded`] does.
 ///
 /// # Errors
 /// It is not a JPEG or PNG, is damaged, or exceeds a limit. Dimensions are checked before anything is decoded.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| PictureError::Format(error.to_string()))?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) if !ends_its_scan(bytes) => {
-            return Err(PictureError::Format(
-                "the file ends in the middle of the picture".to_owned(),
-            ));
-        }
-        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
-        Some(other) => return Err(PictureError::Format(format!("it is {other:?}"))),
-        None => {
-            return Err(PictureError::Format(
-                "its first bytes belong to no known format".to_owned(),
-            ));
-        }
+    Encoded::open(bytes)?.decode()
+}
+
+/// The picture with sides of at most [`ENOUGH_SIDE`].
+fn reduced(picture: DynamicImage) -> DynamicImage {
+    let longer = u64::from(picture.width().max(picture.height()));
+    if longer <= u64::from(ENOUGH_SIDE) {
+        return picture;
     }
-    let mut decoder = reader.into_decoder().map_err(refuse)?;
-    let (width, height) = decoder.dimensions();
-    if ![width, height]
-        .iter()
-        .all(|side| (MIN_SIDE..=MAX_SIDE).contains(side))
-    {
-        return Err(PictureError::Dimensions { width, height });
-    }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    if decoder.total_bytes() > MAX_DECODED_BYTES {
-        return Err(PictureError::Memory);
-    }
-    decoder.set_limits(limits).map_err(refuse)?;
-    let orientation = decoder.orientation().map_err(refuse)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(refuse)?;
-    picture.apply_orientation(orientation);
-    Ok(picture.into_rgb8())
+    let side = |pixels: u32| (u64::from(pixels) * u64::from(ENOUGH_SIDE) / longer).max(1) as u32;
+    // The mean of the pixels that become one, which needs no more memory than the result.
+    picture.thumbnail_exact(side(picture.width()), side(picture.height()))
 }
 
 fn refuse(error: ImageError) -> PictureError {
@@ -87,6 +143,12 @@ fn refuse(error: ImageError) -> PictureError {
 fn ends_its_scan(bytes: &[u8]) -> bool {
     let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
     last([0xff, 0xd9]) > last([0xff, 0xda])
+}
+
+/// Whether a JPEG may be progressive. Its marker may also occur in what is stored beside the picture; then decoding is
+/// taken to need more memory than it does.
+fn is_progressive(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair == [0xff, 0xc2])
 }
 
 #[cfg(test)]
@@ -176,6 +238,33 @@ mod tests {
                 height: 80
             })
         ));
+    }
+
+    #[test]
+    fn a_very_large_picture_is_reduced_in_its_proportions_and_upright() {
+        let picture = decode(&jpeg(&halves(4096, 100), 6)).unwrap();
+        assert_eq!((picture.width(), picture.height()), (50, 2048));
+        assert!(picture.get_pixel(25, 100)[0] > 200 && picture.get_pixel(25, 1900)[2] > 200);
+        assert_eq!(
+            decode(&png(&halves(2048, 100))).unwrap().dimensions(),
+            (2048, 100)
+        );
+    }
+
+    #[test]
+    fn memory_is_known_before_decoding() {
+        let bytes = png(&halves(100, 80));
+        assert_eq!(Encoded::open(&bytes).unwrap().memory_bytes(), 100 * 80 * 3);
+        let mut progressive = jpeg(&halves(100, 80), 1);
+        let start_of_frame = progressive
+            .windows(2)
+            .position(|pair| pair == [0xff, 0xc0])
+            .unwrap();
+        progressive[start_of_frame + 1] = 0xc2;
+        assert_eq!(
+            Encoded::open(&progressive).unwrap().memory_bytes(),
+            100 * 80 * 9
+        );
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! The HTTP server.
 
-use std::{future::Future, num::NonZero, sync::Arc, thread::available_parallelism, time::Instant};
+use std::{
+    future::Future,
+    num::NonZero,
+    sync::Arc,
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Incoming},
     server::conn::http1,
     service::service_fn,
 };
@@ -13,8 +19,10 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
     task,
+    time::timeout,
 };
 
 use crate::{
@@ -24,10 +32,13 @@ use crate::{
     label_detection::{GetRequest, StartRequest, StartResponse},
     labeller::Labeller,
     objects::{self, ObjectLocation},
-    picture,
+    picture::Encoded,
     protocol::{self, ApiError, ApiResponse, ErrorKind, MAX_BODY_BYTES, Operation},
     sns::Publisher,
 };
+
+/// How long a request may take to arrive.
+const MAX_BODY_TIME: Duration = Duration::from_secs(60);
 
 /// What answers requests.
 pub struct Endpoint {
@@ -35,9 +46,10 @@ pub struct Endpoint {
     s3: aws_sdk_s3::Client,
     jobs: Arc<Jobs>,
     authorizer: Option<Authorizer>,
-    /// One for each picture in memory. A single one keeps all processors busy only while it is classified, not while it
-    /// is fetched and decoded.
+    /// One for each picture at hand. A single one keeps all processors busy only while it is classified, not while it is
+    /// fetched and decoded.
     pictures: Semaphore,
+    memory: Arc<Memory>,
 }
 
 impl Endpoint {
@@ -58,6 +70,7 @@ impl Endpoint {
             s3,
             authorizer,
             pictures: Semaphore::new(pictures),
+            memory: Arc::default(),
         }
     }
 
@@ -84,6 +97,7 @@ impl Endpoint {
     async fn operate(&self, request: Request<Incoming>) -> Result<Answer, ApiError> {
         let (parts, body) = request.into_parts();
         let operation = Operation::from_headers(&parts.headers)?;
+        let _body_memory = self.memory.for_body(&body).await?;
         let body = read_body(body).await?;
         let signed = Signed { parts, body };
         self.authorize(&signed, operation.action(), "*", &[])
@@ -106,8 +120,13 @@ impl Endpoint {
             }
         };
         let labeller = Arc::clone(&self.labeller);
+        let memory = Arc::clone(&self.memory);
+        let runtime = Handle::current();
         let response = task::spawn_blocking(move || {
-            let picture = picture::decode(&bytes)?;
+            let encoded = Encoded::open(&bytes)?;
+            let decoding = runtime.block_on(memory.for_picture(&encoded))?;
+            let picture = encoded.decode()?;
+            drop(decoding);
             Ok::<_, ApiError>(request.response(&labeller, &picture))
         })
         .await
@@ -190,8 +209,67 @@ impl Answer {
     }
 }
 
+/// What is left of the memory that requests may take, in mebibytes. Those for which there is not enough wait.
+struct Memory {
+    bodies: Semaphore,
+    /// Pictures while they are decoded; afterwards they are small.
+    pictures: Semaphore,
+}
+
+/// Two of the largest bodies and their images.
+const BODIES_MEBIBYTES: u32 = 2 * BODY_COST * (MAX_BODY_BYTES >> 20) as u32;
+
+/// How often a body is in memory: as it came, its image in base64 and its image.
+const BODY_COST: u32 = 3;
+
+/// A hundred photos of a telephone's twelve megapixels do not take longer with more of it, for there are two or three in
+/// work at once. One picture that needs more is decoded alone.
+const PICTURES_MEBIBYTES: u32 = 128;
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            bodies: Semaphore::new(BODIES_MEBIBYTES as usize),
+            pictures: Semaphore::new(PICTURES_MEBIBYTES as usize),
+        }
+    }
+}
+
+impl Memory {
+    /// Waits for the memory of a body, which is not read yet.
+    async fn for_body(&self, body: &Incoming) -> Result<SemaphorePermit<'_>, ApiError> {
+        let bytes = body.size_hint().upper().unwrap_or(u64::MAX);
+        let mebibytes = BODY_COST * mebibytes(bytes.min(MAX_BODY_BYTES as u64));
+        self.bodies.acquire_many(mebibytes).await.map_err(internal)
+    }
+
+    /// Waits for the memory of a picture.
+    async fn for_picture(&self, picture: &Encoded<'_>) -> Result<SemaphorePermit<'_>, ApiError> {
+        let mebibytes = mebibytes(picture.memory_bytes()).min(PICTURES_MEBIBYTES);
+        self.pictures
+            .acquire_many(mebibytes)
+            .await
+            .map_err(internal)
+    }
+}
+
+fn mebibytes(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX)
+}
+
+/// Reads a body, which must come in a reasonable time: others may wait for its memory.
 async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+    let body = Limited::new(body, MAX_BODY_BYTES).collect();
+    let Ok(body) = timeout(MAX_BODY_TIME, body).await else {
+        return Err(ApiError::new(
+            ErrorKind::Serialization,
+            format!(
+                "the request did not end within {} seconds",
+                MAX_BODY_TIME.as_secs()
+            ),
+        ));
+    };
+    match body {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
             ErrorKind::RequestTooLarge,
@@ -225,7 +303,7 @@ pub async fn serve(
                 Err(error) => {
                     // Too many open files, for instance: others will be closed.
                     tracing::warn!("accepting a connection failed: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }

@@ -16,6 +16,10 @@ pub struct Found {
 /// Two boxes of one class that share more than this part of their union show one thing. It is what darknet detects with.
 const MAX_OVERLAP: f32 = 0.45;
 
+/// Two boxes of different classes that share more than this part of their union show one thing as well, which cannot be
+/// both a cat and a dog. It is above what a rider and a horse share.
+const MAX_OVERLAP_OF_CLASSES: f32 = 0.8;
+
 /// A layer that detects: for each cell of a grid and each of some typical sizes, a box, whether there is a thing in it, and
 /// how probable each class is if there is.
 pub(super) struct Head {
@@ -90,13 +94,18 @@ fn inside(middle: (f32, f32), size: (f32, f32)) -> BoundingBox {
     }
 }
 
-/// Drops boxes that show what a more probable one of the same class shows; the rest comes most probable first.
+/// Drops boxes that show what a more probable one shows; the rest comes most probable first.
 pub(super) fn distinct(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let mut distinct: Vec<Found> = Vec::new();
     for candidate in found {
         let known = distinct.iter().any(|known| {
-            known.class == candidate.class && overlap(known.bounds, candidate.bounds) > MAX_OVERLAP
+            let allowed = if known.class == candidate.class {
+                MAX_OVERLAP
+            } else {
+                MAX_OVERLAP_OF_CLASSES
+            };
+            overlap(known.bounds, candidate.bounds) > allowed
         });
         if !known {
             distinct.push(candidate);
@@ -190,11 +199,12 @@ mod tests {
         let boxes = distinct(vec![
             found(0, 0.6, square(0.11, 0.11, 0.4)),
             found(0, 0.9, square(0.1, 0.1, 0.4)),
-            found(1, 0.5, square(0.1, 0.1, 0.4)),
+            found(1, 0.5, square(0.1, 0.1, 0.41)),
+            found(2, 0.5, square(0.15, 0.1, 0.4)),
             found(0, 0.4, square(0.6, 0.1, 0.4)),
         ]);
         let shown: Vec<_> = boxes.iter().map(|it| (it.class, it.probability)).collect();
-        assert_eq!(shown, [(0, 0.9), (1, 0.5), (0, 0.4)]);
+        assert_eq!(shown, [(0, 0.9), (2, 0.5), (0, 0.4)]);
     }
 
     #[test]
