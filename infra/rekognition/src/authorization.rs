@@ -9,7 +9,12 @@
 //!
 //! A response of success allows it. Any other one is an error of AWS's JSON protocol, which the caller gets.
 
-use http::{Method, Request, StatusCode, header::HeaderValue, request::Parts, uri::Authority};
+use http::{
+    Method, Request, StatusCode,
+    header::{self, HeaderValue},
+    request::Parts,
+    uri::Authority,
+};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::{
@@ -115,6 +120,14 @@ impl Authorizer {
             .uri(format!("http://{}{path}", self.authority))
             .body(Full::new(signed.body.clone()))?;
         *request.headers_mut() = signed.parts.headers.clone();
+        // They concern the caller's connection, and nobody signs them.
+        for name in [
+            header::CONNECTION,
+            header::EXPECT,
+            header::TRANSFER_ENCODING,
+        ] {
+            request.headers_mut().remove(name);
+        }
         for (name, value) in [
             (ACTION, action.to_owned()),
             // Keys may hold what a header may not.
@@ -218,7 +231,8 @@ mod tests {
     fn the_question_is_the_signed_request_and_three_headers() {
         let request = Request::post("/")
             .header("host", "127.0.0.1:4567")
-            .header("authorization", "AWS4-HMAC-SHA256 x");
+            .header("authorization", "AWS4-HMAC-SHA256 x")
+            .header("connection", "close");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let signed = Signed {
             parts,
@@ -235,6 +249,7 @@ mod tests {
             (header("host"), header("authorization")),
             ("127.0.0.1:4567", "AWS4-HMAC-SHA256 x")
         );
+        assert!(!question.headers().contains_key("connection"));
         assert_eq!(header(ACTION), "s3:GetObject");
         assert_eq!(header(RESOURCE), r#""arn:aws:s3:::b/\u00e9 \"1\"""#);
         assert_eq!(

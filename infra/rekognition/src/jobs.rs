@@ -141,7 +141,7 @@ impl Jobs {
         self.store().jobs.get(id).cloned().ok_or_else(|| {
             ApiError::new(
                 ErrorKind::ResourceNotFound,
-                format!("there is no job {id}; jobs end with the local Rekognition"),
+                format!("there is no job {id}; jobs are forgotten when the local Rekognition ends"),
             )
         })
     }

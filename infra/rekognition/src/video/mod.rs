@@ -85,6 +85,22 @@ pub struct Metadata {
     color_range: ColourRange,
 }
 
+#[cfg(test)]
+impl Metadata {
+    /// Of some video of this length.
+    pub(crate) fn of_test(duration_millis: u64) -> Self {
+        Self {
+            codec: "h264",
+            duration_millis,
+            format: "QuickTime / MOV",
+            frame_rate: 25.0,
+            frame_height: 96,
+            frame_width: 160,
+            color_range: ColourRange::Limited,
+        }
+    }
+}
+
 /// A video whose index has been read.
 #[derive(Debug)]
 pub struct Video {
