@@ -6,6 +6,10 @@
 //! probabilities of the classifier's thousand classes along WordNet's tree, so that a tabby is also a cat and an animal.
 //! [`labeller`] is what the operations ask. [`server`] speaks AWS's JSON protocol, and [`detect_labels`] is the operation
 //! for pictures.
+//!
+//! [`label_detection`] has the operations for videos. [`jobs`] runs what they start: [`video`] decodes about two frames a
+//! second, the same labeller looks at them, and [`sns`] tells that it is done. [`authorization`] has an emulator of AWS
+//! decide whether a caller may do what it asks.
 
 pub mod authorization;
 pub mod classifier;
