@@ -19,8 +19,10 @@ use crate::sequencer::{Sequencer, SequencerError};
 /// hexadecimal number.
 const TAG_PREFIX: &str = "sequencer:";
 
-/// Rekognition's name of the jobs that detect labels.
-const LABEL_DETECTION: &str = "LABEL_DETECTION";
+/// Rekognition's names of the jobs that detect labels. It sends the first, as the example in
+/// "Calling Amazon Rekognition Video operations" of its developer guide; the second is in the
+/// guide's "Reference: Video analysis results notification".
+const LABEL_DETECTION: [&str; 2] = ["StartLabelDetection", "LABEL_DETECTION"];
 
 /// The tag of a job for the change at `sequencer`. It is within Rekognition's limits:
 /// up to 1024 characters, of letters, digits and `_.-:+=/`.
@@ -90,7 +92,7 @@ pub enum MessageError {
     Malformed(#[from] serde_json::Error),
     /// The job looked for something else.
     #[error(
-        "the message is about a {0:?} job, the catalogue holds what {LABEL_DETECTION} jobs see: give other jobs another topic"
+        "the message is about a {0:?} job, the catalogue holds what label detection jobs see: give other jobs another topic"
     )]
     WrongJob(String),
     /// The job looked at a video of another bucket.
@@ -112,7 +114,7 @@ pub enum MessageError {
 impl JobEnd {
     fn read(text: &str, bucket: &BucketName) -> Result<Self, MessageError> {
         let message: Message = serde_json::from_str(text)?;
-        if message.api != LABEL_DETECTION {
+        if !LABEL_DETECTION.contains(&message.api.as_str()) {
             return Err(MessageError::WrongJob(message.api));
         }
         if message.video.bucket != bucket.as_str() {
