@@ -222,9 +222,9 @@ const BODIES_MEBIBYTES: u32 = 2 * BODY_COST * (MAX_BODY_BYTES >> 20) as u32;
 /// How often a body is in memory: as it came, its image in base64 and its image.
 const BODY_COST: u32 = 3;
 
-/// A hundred photos of a telephone's twelve megapixels do not take longer with more of it, for there are two or three in
-/// work at once. One picture that needs more is decoded alone.
-const PICTURES_MEBIBYTES: u32 = 128;
+/// Two photos of twelve megapixels, as telephones take them: while these are decoded, a third is classified. A picture
+/// that needs more is decoded alone.
+const PICTURES_MEBIBYTES: u32 = 80;
 
 impl Default for Memory {
     fn default() -> Self {
