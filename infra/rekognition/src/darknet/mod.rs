@@ -6,6 +6,8 @@
 mod boxes;
 mod config;
 mod network;
+#[cfg(test)]
+mod tests;
 
 pub use boxes::Found;
 pub use network::Network;
