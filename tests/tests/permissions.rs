@@ -20,8 +20,7 @@ api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/in
 while True:
     request = urllib.request.urlopen(api + "next")
     call = json.load(request)
-    client = botocore.session.get_session().create_client(
-        call["service"], region_name=os.environ["AWS_REGION"], endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    client = botocore.session.get_session().create_client(call["service"], region_name=os.environ["AWS_REGION"])
     try:
         getattr(client, call["operation"])(**call["parameters"])
         outcome = "allowed"
@@ -48,28 +47,41 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
     let delete_item = json!({"service": "dynamodb", "operation": "delete_item", "parameters": {"TableName": media, "Key": key}});
     let list_buckets = json!({"service": "s3", "operation": "list_buckets", "parameters": {}});
 
-    let body = tempfile::NamedTempFile::new().unwrap();
-    stage.upload("probe.txt", body.path());
+    let detect = json!({"service": "rekognition", "operation": "detect_labels", "parameters":
+        {"Image": {"S3Object": {"Bucket": bucket, "Name": "probe.txt"}}}});
+    let start = json!({"service": "rekognition", "operation": "start_label_detection", "parameters":
+        {"Video": {"S3Object": {"Bucket": bucket, "Name": "probe.txt"}}}});
+    let result = json!({"service": "rekognition", "operation": "get_label_detection", "parameters": {"JobId": "0".repeat(64)}});
+
+    stage.upload(
+        "probe.txt",
+        &acceptance::workspace().join("assets/sample.jpg"),
+    );
     let cases = [
         (
             "detect-labels",
-            vec![&get_object, &get_state],
-            vec![&put_object, &scan, &delete_item],
+            vec![&get_object, &get_state, &detect],
+            vec![&put_object, &scan, &delete_item, &start, &result],
         ),
         (
             "handle-object-created",
-            vec![&get_object, &delete_item],
-            vec![&put_object, &scan, &list_buckets],
+            vec![&get_object, &delete_item, &detect, &start],
+            vec![&put_object, &scan, &list_buckets, &result],
         ),
         (
             "handle-object-removed",
             vec![&delete_item],
-            vec![&get_object, &put_object, &scan],
+            vec![&get_object, &put_object, &scan, &detect, &start],
+        ),
+        (
+            "add-video-file",
+            vec![&get_state, &delete_item],
+            vec![&get_object, &scan, &detect, &start],
         ),
         (
             "media-api",
             vec![&scan, &get_state],
-            vec![&delete_item, &get_object, &put_object],
+            vec![&delete_item, &get_object, &put_object, &detect, &result],
         ),
     ];
     for (function, allowed, denied) in cases {
