@@ -65,6 +65,9 @@ async def authorize(method, path, headers, body, query_params):
 
 
 app.SERVICE_HANDLERS["rekognition"] = authorize
+# Without it MiniStack reads the models of all of AWS's services, for seconds, to
+# find out whether the first such request is for one of them.
+router.SERVICE_PATTERNS["rekognition"] = {"target_prefixes": ["RekognitionService"], "host_patterns": []}
 
 # A service that assumes a role has no access key here. The local Rekognition
 # does it as root and says which service it is, and for whom it does it: MiniStack
