@@ -159,7 +159,7 @@ impl Context {
             .ok_or_else(|| {
                 let names: Vec<&str> = self.app.functions().map(Function::name).collect();
                 let error = CliError::misuse(format!("there is no function `{name}`"));
-                match nearest(name, &names) {
+                match manifest::nearest(name, names.iter().copied()) {
                     Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                     None => error.hint(format!("the functions are: {}", names.join(", "))),
                 }
@@ -199,28 +199,5 @@ impl Context {
             self.app.stack_name()
         ))
         .hint(format!("deploy it: cargo xtask deploy --stage {stage}"))
-    }
-}
-
-/// The candidate most like what was typed, if any is like it.
-fn nearest<'a>(typed: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    candidates
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(typed, candidate), *candidate))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_misspelt_name_is_recognised_and_a_strange_one_is_not() {
-        let names = ["detect-labels", "handle-object-created", "media-api"];
-        assert_eq!(nearest("detect_labels", &names), Some("detect-labels"));
-        assert_eq!(nearest("detectlabel", &names), Some("detect-labels"));
-        assert_eq!(nearest("xyzzy", &names), None);
     }
 }

@@ -35,8 +35,6 @@ pub struct Published {
     pub bucket: String,
     /// The key of each function's zip, by function.
     pub keys: BTreeMap<String, String>,
-    /// How many had to be uploaded.
-    pub uploaded: usize,
 }
 
 impl Target {
@@ -66,7 +64,7 @@ impl Target {
         let outputs = match self.plan(&spec, report).await? {
             Plan::NoChanges(outputs) => outputs,
             Plan::Changes(changes) => match self.execute(&changes, report).await? {
-                Outcome::Deployed(outputs) | Outcome::NoChanges(outputs) => outputs,
+                Outcome::Deployed(outputs) => outputs,
                 Outcome::RolledBack(diagnosis) => return Err(diagnosis.error(stack)),
             },
         };
@@ -97,7 +95,6 @@ impl Target {
         let mut published = Published {
             bucket: bucket.to_owned(),
             keys: BTreeMap::new(),
-            uploaded: 0,
         };
         let mut uploads = tokio::task::JoinSet::new();
         for artifact in artifacts {
@@ -115,7 +112,6 @@ impl Target {
                 function: artifact.function.clone(),
                 bytes: artifact.zip_bytes,
             });
-            published.uploaded += 1;
             let zip = ByteStream::from_path(&artifact.zip)
                 .await
                 .map_err(|error| {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetStatus, ChangeSetType, ExecutionStatus, Parameter,
     ResourceChange, Stack, StackStatus, Tag, TemplateStage,
@@ -121,11 +122,9 @@ impl Change {
     }
 }
 
-/// How a deploy ended.
+/// How the execution of a change set ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was nothing to do.
-    NoChanges(Outputs),
     /// The stack is as it shall be.
     Deployed(Outputs),
     /// CloudFormation gave up and went back.
@@ -385,15 +384,7 @@ impl Target {
         id: &str,
     ) -> Result<Option<ChangeSet>> {
         for wait in self.poll.waits() {
-            let page = self
-                .cloudformation
-                .describe_change_set()
-                .change_set_name(id)
-                .stack_name(stack)
-                .include_property_values(true)
-                .send()
-                .await
-                .map_err(|error| Error::aws("describe the change set", &error))?;
+            let mut page = self.describe_change_set(stack, id, None).await?;
             match page.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
                     if page.execution_status() == Some(&ExecutionStatus::Unavailable)
@@ -402,31 +393,18 @@ impl Target {
                         self.delete_change_set(stack, id).await?;
                         return Ok(None);
                     }
-                    let mut changes: Vec<Change> = Vec::new();
                     let stack_id = page.stack_id().unwrap_or(stack).to_owned();
-                    let mut next = page.next_token.clone();
-                    changes.extend(
-                        page.changes()
-                            .iter()
-                            .filter_map(|change| change.resource_change().map(Change::from)),
-                    );
-                    while let Some(token) = next {
-                        let page = self
-                            .cloudformation
-                            .describe_change_set()
-                            .change_set_name(id)
-                            .stack_name(stack)
-                            .include_property_values(true)
-                            .next_token(token)
-                            .send()
-                            .await
-                            .map_err(|error| Error::aws("describe the change set", &error))?;
+                    let mut changes: Vec<Change> = Vec::new();
+                    loop {
+                        let of_resources = page.changes().iter();
                         changes.extend(
-                            page.changes()
-                                .iter()
+                            of_resources
                                 .filter_map(|change| change.resource_change().map(Change::from)),
                         );
-                        next = page.next_token;
+                        let Some(token) = page.next_token.take() else {
+                            break;
+                        };
+                        page = self.describe_change_set(stack, id, Some(token)).await?;
                     }
                     changes.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
                     return Ok(Some(ChangeSet {
@@ -455,6 +433,24 @@ impl Target {
             }
         }
         unreachable!("the waits never end")
+    }
+
+    /// A page of a change set's description.
+    async fn describe_change_set(
+        &self,
+        stack: &str,
+        id: &str,
+        page: Option<String>,
+    ) -> Result<DescribeChangeSetOutput> {
+        self.cloudformation
+            .describe_change_set()
+            .change_set_name(id)
+            .stack_name(stack)
+            .include_property_values(true)
+            .set_next_token(page)
+            .send()
+            .await
+            .map_err(|error| Error::aws("describe the change set", &error))
     }
 
     async fn delete_change_set(&self, stack: &str, id: &str) -> Result<()> {

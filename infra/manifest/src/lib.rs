@@ -28,6 +28,7 @@ mod validate;
 pub use app::app;
 pub use bootstrap::bootstrap_template;
 pub use declare::Manifest;
+pub use name::nearest;
 pub use resolve::{App, Function};
 pub use stage::{Architecture, Stage, Stages};
 pub use synth::Assembly;

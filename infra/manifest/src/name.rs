@@ -62,10 +62,8 @@ pub(crate) fn is_kebab_case(name: &str) -> bool {
 }
 
 /// The candidate that was probably meant by `name`, if one is near enough.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const NEAR_ENOUGH: f64 = 0.7;
     candidates
         .into_iter()
@@ -108,5 +106,9 @@ mod tests {
         assert_eq!(nearest("regoin", ["region", "account"]), Some("region"));
         assert_eq!(nearest("prd", ["dev", "prod"]), Some("prod"));
         assert_eq!(nearest("banana", ["dev", "prod"]), None);
+        let functions = ["detect-labels", "handle-object-created", "media-api"];
+        assert_eq!(nearest("detect_labels", functions), Some("detect-labels"));
+        assert_eq!(nearest("detectlabel", functions), Some("detect-labels"));
+        assert_eq!(nearest("xyzzy", functions), None);
     }
 }

@@ -141,7 +141,6 @@ pub(crate) async fn deploy(
     working.finish_and_clear();
     match outcome {
         Outcome::Deployed(outputs) => Ok((true, outputs)),
-        Outcome::NoChanges(outputs) => Ok((false, outputs)),
         Outcome::RolledBack(diagnosis) => Err(CliError::from(diagnosis.error(&stack))
             .hint("nothing of this deployment remains; mend the cause and deploy again")),
     }
