@@ -136,7 +136,7 @@ impl Error {
                 .of_kind(Kind::Throttled)
                 .hint("AWS limits the rate of these calls: wait a minute and try again"),
             "ResourceNotFoundException" | "NoSuchBucket" | "NoSuchKey" | "NotFound"
-            | "ChangeSetNotFound" | "QueueDoesNotExist"
+            | "ChangeSetNotFound" | "TrimmedDataAccessException" | "QueueDoesNotExist"
             | "AWS.SimpleQueueService.NonExistentQueue" => error.of_kind(Kind::NotFound),
             "ValidationError" if message.contains("does not exist") => error.of_kind(Kind::NotFound),
             _ => error,

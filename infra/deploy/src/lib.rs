@@ -17,6 +17,7 @@ mod functions;
 mod logs;
 mod preflight;
 mod progress;
+mod redrive;
 mod stack;
 mod status;
 mod target;
@@ -27,6 +28,7 @@ pub use error::{Error, Kind, Result};
 pub use functions::{FunctionError, Invocation};
 pub use logs::{LogLine, LogQuery, LogTail};
 pub use progress::{Progress, Report, ResourceEvent};
+pub use redrive::{FailedEvent, Redriven, StreamBatch, Subject};
 pub use stack::{
     Action, Change, ChangeSet, Diagnosis, Outcome, Outputs, Plan, Replacement, StackSpec,
 };

@@ -40,6 +40,7 @@ pub struct Target {
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) streams: aws_sdk_dynamodbstreams::Client,
     pub(crate) poll: PollInterval,
 }
 
@@ -128,6 +129,7 @@ impl Target {
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::new(config),
+            streams: aws_sdk_dynamodbstreams::Client::new(config),
             poll: PollInterval::for_endpoint(config.endpoint_url()),
         }
     }
