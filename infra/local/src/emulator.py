@@ -30,6 +30,16 @@ from ministack.services import apigateway
 # has done what API Gateway does to a path, and needs it decoded once.
 apigateway.decode_http_api_path = urllib.parse.unquote
 
+
+# CloudFormation keeps the capitals of a CORS configuration's keys, and the gateway
+# looks for them without.
+def with_camel_case(answer):
+    return lambda cors, origin: answer({key[0].lower() + key[1:]: value for key, value in cors.items()}, origin)
+
+
+apigateway._cors_response_headers = with_camel_case(apigateway._cors_response_headers)
+apigateway._cors_preflight_response = with_camel_case(apigateway._cors_preflight_response)
+
 from ministack import app
 from ministack.core import iam_evaluator, router
 
