@@ -4,25 +4,26 @@ use std::process::ExitCode;
 
 use handle_object_created::HandleObjectCreated;
 use lambda_runtime::Error;
+use media::BucketName;
 use media::dynamodb::{DynamoCatalogue, Tables};
 use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
-use media::runtime::{self, Aws, Environment, Service};
+use runtime::{Aws, Environment, Service};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    runtime::run(env!("CARGO_CRATE_NAME"), start()).await
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start()).await
 }
 
 async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
     let function = HandleObjectCreated {
-        bucket: environment.bucket()?,
+        bucket: BucketName::named_by(&environment)?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
         detector: RekognitionDetector::new(&aws),
         jobs: RekognitionJobs::new(&aws, Channel::named_by(&environment)?)?,
     };
-    aws.open_connections(&[Service::DynamoDb, Service::Rekognition])
+    aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
         .await;
     runtime::serve(async |event| function.handle(event).await).await
 }

@@ -184,7 +184,7 @@ fn json_response(status: i64, body: &Value) -> ApiGatewayV2httpResponse {
 mod tests {
     use super::*;
     use media::dynamodb::Tables;
-    use media::testing::Wire;
+    use runtime::testing::Wire;
 
     const LIST: &str = include_str!("../../../assets/events/media-api.json");
     const GET: &str = include_str!("../../../assets/events/http-get.json");

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use lambda_runtime::Error;
 use media::dynamodb::{DynamoCatalogue, Tables};
-use media::runtime::{self, Aws, Environment, Service};
 use media_api::MediaApi;
+use runtime::{Aws, Environment, Service};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    runtime::run(env!("CARGO_CRATE_NAME"), start()).await
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start()).await
 }
 
 async fn start() -> Result<(), Error> {
@@ -19,6 +19,6 @@ async fn start() -> Result<(), Error> {
     let function = MediaApi {
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
     };
-    aws.open_connections(&[Service::DynamoDb]).await;
+    aws.open_connections(&[Service::DYNAMODB]).await;
     runtime::serve(async |request| Ok::<_, Infallible>(function.handle(request).await)).await
 }

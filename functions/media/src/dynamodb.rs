@@ -23,6 +23,8 @@ use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use aws_smithy_types::timeout::TimeoutConfig;
+use runtime::service_error::describe;
+use runtime::{Aws, Environment, MissingVariable, Service};
 
 use crate::catalogue::{
     Catalogue, CatalogueError, ChangeKind, MediaItem, ObjectChange, Outcome, State,
@@ -31,9 +33,7 @@ use crate::catalogue::{
 use crate::detector::Failure;
 use crate::key::ObjectKey;
 use crate::media_type::{MediaType, UnknownMediaType};
-use crate::runtime::{Aws, Environment, MissingVariable, Service};
 use crate::sequencer::Sequencer;
-use crate::service_error::describe;
 
 /// Conflicting transactions last for milliseconds; these attempts span a second.
 const TRANSACTION_ATTEMPTS: u32 = 7;
@@ -111,7 +111,7 @@ impl DynamoCatalogue {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(TIMEOUT)
             .build();
-        let config = aws_sdk_dynamodb::config::Builder::from(&aws.config(Service::DynamoDb))
+        let config = aws_sdk_dynamodb::config::Builder::from(&aws.config(Service::DYNAMODB))
             .timeout_config(timeouts)
             .build();
         Self {
@@ -456,7 +456,8 @@ fn to_state(attributes: &Attributes) -> Result<State, CatalogueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Wire, check_catalogue};
+    use crate::testing::check_catalogue;
+    use runtime::testing::Wire;
     use serde_json::{Value, json};
 
     fn catalogue(wire: &Wire) -> DynamoCatalogue {

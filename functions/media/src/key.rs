@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use runtime::{Environment, MissingVariable};
 use serde::Deserialize;
 
 use crate::form::{self, FormError};
@@ -19,6 +20,11 @@ impl BucketName {
     /// Takes the name as it is.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
+    }
+
+    /// The bucket that the catalogue is of, which the stack's variable names.
+    pub fn named_by(environment: &Environment) -> Result<Self, MissingVariable> {
+        environment.require("MEDIA_BUCKET_NAME").map(Self::new)
     }
 
     /// The name as AWS writes it.

@@ -7,8 +7,8 @@
 //!   of [`catalogue`] and [`detector`];
 //! - what comes in: [`notification`] reads S3's events, [`completion`] Rekognition's
 //!   messages, [`form`] decodes what arrives form-urlencoded;
-//! - what goes out: [`dynamodb`] and [`rekognition`] are the adapters, and
-//!   [`runtime`] builds their clients. Only these know the AWS SDK.
+//! - what goes out: [`dynamodb`] and [`rekognition`] are the adapters. Only these know
+//!   the AWS SDK.
 //!
 //! The functions' handlers are in the functions' own crates. They take the ports,
 //! so the same code runs against AWS and against the memory of a test.
@@ -22,12 +22,9 @@ pub mod key;
 pub mod media_type;
 pub mod notification;
 pub mod rekognition;
-pub mod runtime;
 pub mod sequencer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-
-mod service_error;
 
 pub use catalogue::{Catalogue, MediaItem};
 pub use detector::{Failure, LabelDetector, VideoJobs, VideoResults};

@@ -14,14 +14,14 @@ use aws_sdk_rekognition::types::{
 };
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use runtime::service_error::describe;
+use runtime::{Aws, Environment, MissingVariable, Service};
 use sha2::{Digest, Sha256};
 
 use crate::completion::job_tag;
 use crate::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
 use crate::key::{BucketName, ObjectKey};
-use crate::runtime::{Aws, Environment, MissingVariable, Service};
 use crate::sequencer::Sequencer;
-use crate::service_error::describe;
 
 /// Labels that Rekognition is less sure of are left out. Percent.
 const MIN_CONFIDENCE: f32 = 50.0;
@@ -210,7 +210,7 @@ fn client(aws: &Aws) -> Client {
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(INITIAL_BACKOFF)
         .with_max_backoff(MAX_BACKOFF);
-    let config = aws_sdk_rekognition::config::Builder::from(&aws.config(Service::Rekognition))
+    let config = aws_sdk_rekognition::config::Builder::from(&aws.config(Service::REKOGNITION))
         .retry_config(retries)
         .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
         .build();
@@ -338,7 +338,7 @@ fn surest_first(confidences: HashMap<String, f32>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Wire;
+    use runtime::testing::Wire;
     use serde_json::{Value, json};
 
     async fn detect(wire: &Wire) -> Result<Vec<String>, DetectError> {

@@ -1,4 +1,4 @@
-//! What every function does before its first event: logging, configuration, clients.
+//! Clients of AWS: their configuration and their connections.
 //!
 //! The AWS configuration is made by hand from the variables that Lambda sets. The
 //! SDK's default chain would look for profiles, containers and instance metadata,
@@ -8,12 +8,8 @@
 //! most CPU, and not by the first request: with TLS that is the longest
 //! part of it. All clients share one pool of connections.
 
-use std::collections::BTreeMap;
-use std::env;
 use std::error::Error;
 use std::fs;
-use std::future::Future;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -22,7 +18,9 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::endpoint::EndpointFuture;
+use aws_smithy_runtime_api::client::endpoint::{
+    EndpointResolverParams, ResolveEndpoint, SharedEndpointResolver,
+};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
@@ -30,21 +28,14 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use http_body_util::BodyExt;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::level_filters::LevelFilter;
-use tracing::{debug, error};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing::debug;
 
-use crate::key::BucketName;
+use crate::environment::{Environment, MissingVariable};
 use crate::service_error::chain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,140 +47,71 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// function that does not start within 10 seconds.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs a function until Lambda ends it: `main` in all but name. An error
-/// is one of starting, and is logged like any other. `crate_name` is the function's.
-pub async fn run<F>(crate_name: &str, function: F) -> ExitCode
-where
-    F: Future<Output = Result<(), lambda_runtime::Error>>,
-{
-    log_json(
-        crate_name,
-        Environment::of_process().get("AWS_LAMBDA_LOG_LEVEL"),
-    );
-    match function.await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(
-                error = chain(error.as_ref()),
-                "the function could not start"
-            );
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Hands the payload of each event to `handle`, and its answer back to Lambda, until
-/// Lambda ends the process.
-pub async fn serve<P, R, E>(
-    handle: impl AsyncFn(P) -> Result<R, E>,
-) -> Result<(), lambda_runtime::Error>
-where
-    P: DeserializeOwned,
-    R: Serialize,
-    E: Into<Diagnostic>,
-{
-    let handle = &handle;
-    // Boxed, because the SDK's futures nest deeper than the compiler looks.
-    let service = service_fn(|event: LambdaEvent<P>| {
-        Box::pin(async move { handle(event.payload).await.map_err(Into::into) })
-    });
-    lambda_runtime::run::<_, _, _, R, _, _, _>(service).await
-}
-
-/// One JSON object per line on standard output. Lines of a request carry its id in
-/// `span.requestId`, by the span that the Lambda runtime opens for each.
-///
-/// `level` is Lambda's setting for application logs; without it, `INFO`. It is for our
-/// own crates. Others tell only of trouble: further down they write whole events,
-/// and signed requests with the session's token.
-fn log_json(crate_name: &str, level: Option<&str>) {
-    let level = match level {
-        Some("FATAL") => LevelFilter::ERROR,
-        level => level
-            .and_then(|level| level.parse().ok())
-            .unwrap_or(LevelFilter::INFO),
-    };
-    let targets = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
-        .with_target("media", level)
-        .with_target(crate_name, level);
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false);
-    tracing_subscriber::registry()
-        .with(targets)
-        .with(lines)
-        .init();
-}
-
-/// The environment variables, as they were when the function started.
-#[derive(Debug, Clone)]
-pub struct Environment(BTreeMap<String, String>);
-
-/// A variable that the function cannot do without.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the environment variable {0} is not set: Lambda or the function's stack sets it; by hand, set it before starting"
-)]
-pub struct MissingVariable(String);
-
-impl Environment {
-    /// The variables of this process. One that is not UTF-8 is none of ours.
-    pub fn of_process() -> Self {
-        env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
-    }
-
-    /// A variable's value. An empty one counts as not set.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-
-    /// The value of a variable that must be there.
-    pub fn require(&self, name: &str) -> Result<String, MissingVariable> {
-        let value = self.get(name).map(String::from);
-        value.ok_or_else(|| MissingVariable(name.into()))
-    }
-
-    /// The bucket that the catalogue is of.
-    pub fn bucket(&self) -> Result<BucketName, MissingVariable> {
-        self.require("MEDIA_BUCKET_NAME").map(BucketName::new)
-    }
-}
-
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        let pairs = variables.into_iter();
-        Self(
-            pairs
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-}
-
 /// An AWS service that functions call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// Amazon DynamoDB.
-    DynamoDb,
-    /// Amazon Rekognition.
-    Rekognition,
+///
+/// Not an enum: the rules for endpoints are large, and this way the linker leaves those
+/// of services that a function does not name out of its zip.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    /// As in the variable that AWS's SDKs read for another endpoint of this service alone.
+    id: &'static str,
+    bucket: Option<&'a str>,
+    rules: fn(region: &str, bucket: Option<&str>) -> Result<Rules, BoxError>,
 }
 
-impl Service {
-    /// The variable that AWS's SDKs read for another endpoint of this service alone.
-    fn endpoint_variable(self) -> &'static str {
-        match self {
-            Self::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
-            Self::Rekognition => "AWS_ENDPOINT_URL_REKOGNITION",
+/// The SDK's own rules for endpoints of one service, and what to apply them to.
+type Rules = (SharedEndpointResolver, EndpointResolverParams);
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+impl<'a> Service<'a> {
+    /// Amazon DynamoDB.
+    pub const DYNAMODB: Self = Self {
+        id: "DYNAMODB",
+        bucket: None,
+        rules: |region, _| {
+            use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        },
+    };
+
+    /// Amazon Rekognition.
+    pub const REKOGNITION: Self = Self {
+        id: "REKOGNITION",
+        bucket: None,
+        rules: |region, _| {
+            use aws_sdk_rekognition::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        },
+    };
+
+    /// Amazon S3, as far as it is about one bucket: each has a host of its own.
+    ///
+    /// A client for a custom endpoint must be told to `force_path_style`, because that is
+    /// one host for all buckets.
+    pub const fn s3(bucket: &'a str) -> Self {
+        Self {
+            id: "S3",
+            bucket: Some(bucket),
+            rules: |region, bucket| {
+                use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+                let params = Params::builder()
+                    .region(region)
+                    .set_bucket(bucket.map(String::from))
+                    .build()?;
+                Ok((
+                    DefaultResolver::new().into_shared_resolver(),
+                    EndpointResolverParams::new(params),
+                ))
+            },
         }
     }
 }
@@ -232,7 +154,7 @@ impl Aws {
     }
 
     /// Configuration of a service's client.
-    pub fn config(&self, service: Service) -> SdkConfig {
+    pub fn config(&self, service: Service<'_>) -> SdkConfig {
         let connector = self.connector.clone();
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -246,28 +168,26 @@ impl Aws {
     /// Opens a connection to each service and leaves it in the pool, so that the first
     /// request finds it there. A failure is not reported: if it lasts, the
     /// request will meet it, and tell more.
-    pub async fn open_connections(&self, services: &[Service]) {
+    pub async fn open_connections(&self, services: &[Service<'_>]) {
         let mut attempts = JoinSet::new();
         for &service in services {
             let aws = self.clone();
+            let id = service.id;
+            let endpoint = self.endpoint(service).await;
             attempts.spawn(async move {
-                let result = timeout(WARM_UP_TIMEOUT, aws.open_connection(service)).await;
-                let failure = match result {
+                let attempt = async { aws.open_connection(&endpoint?).await };
+                let failure = match timeout(WARM_UP_TIMEOUT, attempt).await {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => chain(error.as_ref()),
                     Err(elapsed) => elapsed.to_string(),
                 };
-                debug!(?service, failure, "no connection opened in advance");
+                debug!(service = id, failure, "no connection opened in advance");
             });
         }
         attempts.join_all().await;
     }
 
-    async fn open_connection(&self, service: Service) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let endpoint = match self.custom_endpoint(service) {
-            Some(url) => url.to_owned(),
-            None => self.default_endpoint(service).await?,
-        };
+    async fn open_connection(&self, endpoint: &str) -> Result<(), BoxError> {
         // AWS's endpoints answer this without credentials. Whatever the answer, the
         // connection is there; it must be read to its end for it to be used again.
         let ping = HttpRequest::get(format!("{}/ping", endpoint.trim_end_matches('/')))?;
@@ -276,39 +196,20 @@ impl Aws {
         Ok(())
     }
 
-    fn custom_endpoint(&self, service: Service) -> Option<&str> {
-        let of_service = self.environment.get(service.endpoint_variable());
+    fn custom_endpoint(&self, service: Service<'_>) -> Option<&str> {
+        let of_service = format!("AWS_ENDPOINT_URL_{}", service.id);
+        let of_service = self.environment.get(&of_service);
         of_service.or_else(|| self.environment.get("AWS_ENDPOINT_URL"))
     }
 
-    /// The URL by the SDK's own rules, so that it is the one the client will use.
-    async fn default_endpoint(
-        &self,
-        service: Service,
-    ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let region = self.region.as_ref();
-        let endpoint = match service {
-            Service::DynamoDb => {
-                use aws_sdk_dynamodb::config::endpoint::{
-                    DefaultResolver, Params, ResolveEndpoint,
-                };
-                let params = Params::builder().region(region).build()?;
-                resolved(DefaultResolver::new().resolve_endpoint(&params)).await?
-            }
-            Service::Rekognition => {
-                use aws_sdk_rekognition::config::endpoint::{
-                    DefaultResolver, Params, ResolveEndpoint,
-                };
-                let params = Params::builder().region(region).build()?;
-                resolved(DefaultResolver::new().resolve_endpoint(&params)).await?
-            }
-        };
-        Ok(endpoint)
+    /// The URL that the service's client will use.
+    async fn endpoint(&self, service: Service<'_>) -> Result<String, BoxError> {
+        if let Some(url) = self.custom_endpoint(service) {
+            return Ok(url.to_owned());
+        }
+        let (resolver, params) = (service.rules)(self.region.as_ref(), service.bucket)?;
+        Ok(resolver.resolve_endpoint(&params).await?.url().to_owned())
     }
-}
-
-async fn resolved(endpoint: EndpointFuture<'_>) -> Result<String, Box<dyn Error + Send + Sync>> {
-    Ok(endpoint.await?.url().to_owned())
 }
 
 fn https_connector(environment: &Environment) -> SharedHttpConnector {
@@ -369,10 +270,6 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
     use tokio::net::{TcpListener, TcpStream};
 
-    use crate::catalogue::Catalogue;
-    use crate::dynamodb::{DynamoCatalogue, Tables};
-    use crate::key::ObjectKey;
-
     fn environment(more: &[(&str, &str)]) -> Environment {
         [
             ("AWS_REGION", "eu-central-1"),
@@ -383,18 +280,6 @@ mod tests {
         .chain(more)
         .copied()
         .collect()
-    }
-
-    #[test]
-    fn a_missing_variable_is_named() {
-        for empty in [
-            Environment::from_iter([("A", "a")]),
-            Environment::from_iter([("NAME", "")]),
-        ] {
-            let message = empty.require("NAME").unwrap_err().to_string();
-            assert!(message.contains("NAME is not set"), "{message}");
-        }
-        assert_eq!(environment(&[("NAME", "x")]).require("NAME").unwrap(), "x");
     }
 
     #[test]
@@ -410,31 +295,37 @@ mod tests {
         let aws = Aws::new(&environment(&[
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("AWS_ENDPOINT_URL_REKOGNITION", "http://127.0.0.1:2"),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:3"),
         ]))
         .unwrap();
-        let endpoint = |service| aws.config(service).endpoint_url().map(String::from);
-        assert_eq!(endpoint(Service::DynamoDb).unwrap(), "http://127.0.0.1:1");
-        assert_eq!(
-            endpoint(Service::Rekognition).unwrap(),
-            "http://127.0.0.1:2"
-        );
+        for (service, expected) in [
+            (Service::DYNAMODB, "http://127.0.0.1:1"),
+            (Service::REKOGNITION, "http://127.0.0.1:2"),
+            (Service::s3("b"), "http://127.0.0.1:3"),
+        ] {
+            assert_eq!(aws.config(service).endpoint_url(), Some(expected));
+        }
     }
 
     #[tokio::test]
     async fn without_one_the_endpoint_is_awss() {
         let aws = Aws::new(&environment(&[])).unwrap();
-        assert_eq!(aws.config(Service::DynamoDb).endpoint_url(), None);
         for (service, expected) in [
             (
-                Service::DynamoDb,
+                Service::DYNAMODB,
                 "https://dynamodb.eu-central-1.amazonaws.com",
             ),
             (
-                Service::Rekognition,
+                Service::REKOGNITION,
                 "https://rekognition.eu-central-1.amazonaws.com",
             ),
+            (
+                Service::s3("amzn-s3-demo-bucket"),
+                "https://amzn-s3-demo-bucket.s3.eu-central-1.amazonaws.com",
+            ),
         ] {
-            assert_eq!(aws.default_endpoint(service).await.unwrap(), expected);
+            assert_eq!(aws.config(service).endpoint_url(), None);
+            assert_eq!(aws.endpoint(service).await.unwrap(), expected);
         }
     }
 
@@ -480,16 +371,11 @@ mod tests {
         });
 
         let aws = Aws::new(&environment(&[("AWS_ENDPOINT_URL", &url)])).unwrap();
-        let tables = Tables {
-            media: "media".into(),
-            state: "state".into(),
-        };
-        let catalogue = DynamoCatalogue::new(&aws, tables);
-        aws.open_connections(&[Service::DynamoDb]).await;
+        let client = aws_sdk_dynamodb::Client::new(&aws.config(Service::DYNAMODB));
+        aws.open_connections(&[Service::DYNAMODB]).await;
         assert_eq!(requests.load(Ordering::SeqCst), 1);
 
-        let name = ObjectKey::new("dog.jpg").unwrap();
-        assert_eq!(catalogue.state(&name).await.unwrap(), None);
+        client.list_tables().send().await.unwrap();
         assert_eq!(requests.load(Ordering::SeqCst), 2);
         assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
@@ -500,7 +386,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let aws = Aws::new(&environment(&[("AWS_ENDPOINT_URL", &url)])).unwrap();
-        aws.open_connections(&[Service::DynamoDb, Service::Rekognition])
+        aws.open_connections(&[Service::DYNAMODB, Service::s3("b")])
             .await;
     }
 }

@@ -1,3 +1,7 @@
+//! What tests need: an AWS that answers from a script.
+
+#![allow(clippy::unwrap_used, reason = "test code, also outside cfg(test)")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-use crate::runtime::{Aws, Environment};
+use crate::{Aws, Environment};
 
 /// The other end of the SDK's connection: answers requests from a script, and
 /// keeps them. The SDK's own test client would do, but its feature brings two dozen
@@ -24,8 +28,9 @@ struct Script {
 }
 
 impl Wire {
-    /// Answers the first request with the first status and body, and so on. A
-    /// request beyond the script meets a closed connection.
+    /// Answers the first request with the first status and body, and so on. A body that is
+    /// a JSON string is sent without quotes: S3 answers in XML. A request beyond the
+    /// script meets a closed connection.
     pub fn new(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
         let answers = answers.into_iter().collect();
         let requests = Vec::new();
@@ -42,7 +47,9 @@ impl Wire {
         Aws::with_connector(&environment, SharedHttpConnector::new(self.clone())).unwrap()
     }
 
-    /// The requests so far: operation, as in `DynamoDB_20120810.GetItem`, and body.
+    /// The requests so far: operation and body. The operation is named as in
+    /// `DynamoDB_20120810.GetItem`, or with S3, which has no such names, by method and
+    /// URL. A body that is not JSON is a JSON string.
     pub fn requests(&self) -> Vec<(String, Value)> {
         self.0.lock().unwrap().requests.clone()
     }
@@ -50,12 +57,21 @@ impl Wire {
 
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = request.headers().get("x-amz-target").unwrap().to_owned();
-        let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let operation = request.headers().get("x-amz-target").map_or_else(
+            || format!("{} {}", request.method(), request.uri()),
+            String::from,
+        );
+        let body = request.body().bytes().unwrap();
+        let body =
+            serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into());
         let mut script = self.0.lock().unwrap();
         script.requests.push((operation, body));
         let response = script.answers.pop_front().map(|(status, body)| {
-            HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()))
+            let body = match body {
+                Value::String(text) => text,
+                json => json.to_string(),
+            };
+            HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
         });
         HttpConnectorFuture::ready(
             response.ok_or_else(|| ConnectorError::user("the script is at its end".into())),

@@ -1,15 +1,16 @@
-//! One line for any error of the AWS SDK.
+//! One line for any error.
 
 use std::error::Error;
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
 
-/// What the service said, or else what kept the request from reaching it. The SDK's
+/// What a failed call of the AWS SDK says: what the service said, or else what kept the request from reaching it. The SDK's
 /// own `Display` says "service error" for the former, and its alternative prints
 /// the whole response.
-pub(crate) fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
+pub fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + RequestId + Error + 'static,
 {
@@ -28,7 +29,7 @@ where
 }
 
 /// An error with its causes.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes
         .map(ToString::to_string)
