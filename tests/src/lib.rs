@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use ureq::http::{HeaderMap, Request};
 
 /// A start may have to compile the AWS SDK first.
 const START_PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -257,6 +258,13 @@ impl Stage {
         ))
     }
 
+    /// `POST` of a JSON body to one of the HTTP APIs, named by its variable.
+    pub fn post(&self, api: &str, path: &str, body: &str) -> Reply {
+        let url = format!("{}{path}", self.variable(api).trim_end_matches('/'));
+        let request = Request::post(url).header("content-type", "application/json");
+        send(request.body(body.to_owned()).unwrap())
+    }
+
     /// Uploads bytes under a key, by `aws s3api put-object`.
     pub fn upload(&self, key: &str, body: &Path) {
         self.aws_ok(&[
@@ -269,6 +277,16 @@ impl Stage {
             "--body",
             body.to_str().unwrap(),
         ]);
+    }
+
+    /// How many events wait in a function's failure queue.
+    pub fn failed_events(&self, function: &str) -> u64 {
+        let info: Value = serde_json::from_str(&self.xtask_ok(&["info", "--json"])).unwrap();
+        let queues = info["failure_queues"].as_array().unwrap();
+        let queue = queues.iter().find(|queue| queue["function"] == function);
+        queue.unwrap_or_else(|| panic!("no failure queue of {function}: {info}"))["events"]
+            .as_u64()
+            .unwrap()
     }
 
     /// Asks the stage to stop as a supervisor would, and waits for its end.
@@ -310,10 +328,8 @@ pub fn signal(name: &str, process_id: u32) {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The `Content-Type` header.
-    pub content_type: String,
-    /// The `Next-Cursor` header.
-    pub next_cursor: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: String,
 }
@@ -323,30 +339,35 @@ impl Reply {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
 }
 
 /// `GET` on any URL.
 pub fn http_get(url: &str) -> Reply {
+    send(Request::get(url).body(String::new()).unwrap())
+}
+
+/// Sends any request.
+pub fn send(request: Request<String>) -> Reply {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .allow_non_standard_methods(true)
         .timeout_global(Some(Duration::from_secs(30)))
         .build()
         .into();
-    let mut response = agent
-        .get(url)
-        .call()
-        .unwrap_or_else(|error| panic!("GET {url}: {error}"));
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
+    let what = format!("{} {}", request.method(), request.uri());
+    let response = agent
+        .run(request)
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    let (head, mut body) = response.into_parts();
     Reply {
-        status: response.status().as_u16(),
-        content_type: header("content-type").unwrap_or_default(),
-        next_cursor: header("next-cursor"),
-        body: response.body_mut().read_to_string().unwrap(),
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: body.read_to_string().unwrap(),
     }
 }
 
