@@ -66,6 +66,34 @@ impl Manifest {
         let topics = topics.chain(publishers);
         buckets.chain(tables).chain(topics).chain(http_apis)
     }
+
+    /// Every variable that a resource has.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> {
+        let of_resources = self.resources().filter_map(|(handle, name)| {
+            Some(Variable {
+                name: name?.to_owned(),
+                value: handle.value(),
+                of: handle,
+            })
+        });
+        let of_attributes = self.tables.iter().flat_map(|table| {
+            let variables = table.attribute_variables.iter();
+            variables.map(|(name, attribute)| Variable {
+                of: Handle::Table(table.name.clone()),
+                name: name.clone(),
+                value: Value::from(attribute.as_str()),
+            })
+        });
+        of_resources.chain(of_attributes)
+    }
+}
+
+/// An environment variable of every function that knows a resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Variable {
+    pub(crate) of: Handle,
+    pub(crate) name: String,
+    pub(crate) value: Value,
 }
 
 /// A resource, by kind and name.
@@ -124,6 +152,7 @@ impl Handle {
         }
     }
 }
+
 /// An S3 bucket: encrypted, closed to the public, reachable over TLS only.
 #[derive(Clone, Debug)]
 pub struct Bucket {
@@ -223,6 +252,7 @@ pub struct Table {
     pub(crate) partition_key: String,
     pub(crate) time_to_live: Option<String>,
     pub(crate) variable: Option<String>,
+    pub(crate) attribute_variables: Vec<(String, String)>,
 }
 
 impl Table {
@@ -234,6 +264,7 @@ impl Table {
             partition_key: partition_key.to_owned(),
             time_to_live: None,
             variable: None,
+            attribute_variables: Vec::new(),
         }
     }
 
@@ -244,12 +275,42 @@ impl Table {
         self
     }
 
-    /// The environment variable that tells the table's name to every function with
-    /// a grant on it, and to the shell of `cargo xtask env`.
+    /// The environment variable that tells the table's name to every function that has a
+    /// grant on it or handles its changes, and to the shell of `cargo xtask env`.
     #[must_use]
     pub fn variable(mut self, name: &str) -> Self {
         self.variable = Some(name.to_owned());
         self
+    }
+
+    /// The environment variable that tells the partition key's name to the same functions.
+    #[must_use]
+    pub fn key_variable(self, name: &str) -> Self {
+        let partition_key = self.partition_key.clone();
+        self.attribute_variable(name, &partition_key)
+    }
+
+    /// An environment variable that tells an attribute's name to the same functions, for
+    /// code that serves tables which name their attributes differently.
+    #[must_use]
+    pub fn attribute_variable(mut self, name: &str, attribute: &str) -> Self {
+        self.attribute_variables
+            .push((name.to_owned(), attribute.to_owned()));
+        self
+    }
+
+    /// Changes of the table's items, of these kinds, read from its stream.
+    #[must_use]
+    pub fn item_changes<const N: usize>(&self, kinds: [ItemChange; N]) -> ItemChanges {
+        ItemChanges {
+            table: self.name.clone(),
+            kinds: kinds.into(),
+            batch_size: 100,
+            batching_window_seconds: 1,
+            retry_attempts: 5,
+            record_age_seconds: 3600,
+            parallelization_factor: 1,
+        }
     }
 
     /// Lets a function do `actions` to the table's items.
@@ -259,6 +320,92 @@ impl Table {
             table: self.name.clone(),
             actions: actions.to_vec(),
         }
+    }
+}
+
+/// What happens to an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ItemChange {
+    /// A new item.
+    Insert,
+    /// Other attributes of an item that was there.
+    Modify,
+    /// An item gone, whether deleted by a call or expired by its time to live.
+    Remove,
+}
+
+impl ItemChange {
+    /// Its name in a stream's records.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>
+    pub(crate) fn event_name(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Modify => "MODIFY",
+            Self::Remove => "REMOVE",
+        }
+    }
+}
+
+/// Changes of a table's items, with the old and the new item, in the order in which they
+/// were made to an item. Lambda reads them from the table's stream and invokes the function
+/// with a batch at a time. A trigger.
+///
+/// What a batch may cost is bounded, unlike by AWS's defaults, with which one record that
+/// cannot be handled holds up its shard for a day: a failed batch is split in two until the
+/// failure is alone, tried again a few times, and then given up to the function's failure
+/// queue. The function says which record it failed on, so that those before it are not
+/// handled again.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemChanges {
+    pub(crate) table: String,
+    pub(crate) kinds: BTreeSet<ItemChange>,
+    pub(crate) batch_size: u32,
+    pub(crate) batching_window_seconds: u32,
+    pub(crate) retry_attempts: u32,
+    pub(crate) record_age_seconds: u32,
+    pub(crate) parallelization_factor: u32,
+}
+
+impl ItemChanges {
+    /// The most records of a batch: 100 unless told.
+    #[must_use]
+    pub fn batch_size(mut self, batch_size: u32) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// How long Lambda waits for a batch to fill, in seconds: 1 unless told.
+    #[must_use]
+    pub fn batching_window_seconds(mut self, batching_window_seconds: u32) -> Self {
+        self.batching_window_seconds = batching_window_seconds;
+        self
+    }
+
+    /// How often a failed batch is tried again, not counting the times that it is split:
+    /// 5 unless told.
+    #[must_use]
+    pub fn retry_attempts(mut self, retry_attempts: u32) -> Self {
+        self.retry_attempts = retry_attempts;
+        self
+    }
+
+    /// The age, in seconds, at which a record is given up even if attempts are left: 3600
+    /// unless told. DynamoDB keeps records for 24 hours, and the failure queue only says
+    /// where in the stream a record is; so what is left of the day is the time to look at
+    /// the record and to have it handled after all.
+    #[must_use]
+    pub fn record_age_seconds(mut self, record_age_seconds: u32) -> Self {
+        self.record_age_seconds = record_age_seconds;
+        self
+    }
+
+    /// How many batches of a shard are handled at a time, the changes of one item still in
+    /// their order: 1 unless told.
+    #[must_use]
+    pub fn parallelization_factor(mut self, parallelization_factor: u32) -> Self {
+        self.parallelization_factor = parallelization_factor;
+        self
     }
 }
 
@@ -366,6 +513,7 @@ impl Publisher {
 pub struct HttpApi {
     pub(crate) name: String,
     pub(crate) variable: Option<String>,
+    pub(crate) cors: Option<Cors>,
 }
 
 impl HttpApi {
@@ -375,6 +523,7 @@ impl HttpApi {
         Self {
             name: name.to_owned(),
             variable: None,
+            cors: None,
         }
     }
 
@@ -386,11 +535,24 @@ impl HttpApi {
         self
     }
 
+    /// The web pages that may use the API: none of another origin unless told.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
+        self
+    }
+
     /// `GET` requests for `path`; `/{name+}` takes the rest of a path, slashes
     /// included.
     #[must_use]
     pub fn get(&self, path: &str) -> Trigger {
         self.route("GET", path)
+    }
+
+    /// `POST` requests for `path`.
+    #[must_use]
+    pub fn post(&self, path: &str) -> Trigger {
+        self.route("POST", path)
     }
 
     fn route(&self, method: &'static str, path: &str) -> Trigger {
@@ -399,6 +561,34 @@ impl HttpApi {
             method,
             path: path.to_owned(),
         }
+    }
+}
+
+/// What web pages of other origins may do with an HTTP API: call its routes by their
+/// methods, with a body of any content type. API Gateway answers preflight requests itself
+/// and replaces headers of this kind that a function sends.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    pub(crate) origins: Vec<String>,
+    pub(crate) exposed_headers: Vec<String>,
+}
+
+impl Cors {
+    /// Lets in pages of these origins, each like `https://example.com`, or `*` for all.
+    #[must_use]
+    pub fn origins<const N: usize>(origins: [&str; N]) -> Self {
+        Self {
+            origins: origins.map(str::to_owned).to_vec(),
+            exposed_headers: Vec::new(),
+        }
+    }
+
+    /// The headers of an answer that pages may read, besides those that every page may.
+    #[must_use]
+    pub fn expose_headers<const N: usize>(mut self, headers: [&str; N]) -> Self {
+        self.exposed_headers = headers.map(str::to_owned).to_vec();
+        self
     }
 }
 
@@ -444,15 +634,15 @@ impl Function {
         self
     }
 
-    /// What invokes the function. It also gets the variable of a bucket whose events
-    /// it handles.
+    /// What invokes the function. It also gets the variables of a bucket or a table whose
+    /// events it handles.
     #[must_use]
-    pub fn trigger(mut self, trigger: Trigger) -> Self {
-        self.triggers.push(trigger);
+    pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
+        self.triggers.push(trigger.into());
         self
     }
 
-    /// What the function may do. It also gets the variable of the resource.
+    /// What the function may do. It also gets the variables of the resource.
     #[must_use]
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grants.push(grant);
@@ -480,7 +670,7 @@ impl Function {
     pub(crate) fn knows(&self) -> BTreeSet<Handle> {
         let granted = self.grants.iter().flat_map(Grant::handles);
         let handled = self.triggers.iter().filter_map(|trigger| match trigger {
-            Trigger::BucketEvents { .. } => Some(trigger.handle()),
+            Trigger::BucketEvents { .. } | Trigger::ItemChanges(_) => Some(trigger.handle()),
             Trigger::TopicMessages { .. } | Trigger::Route { .. } => None,
         });
         let known = self.known.iter().cloned();
@@ -491,8 +681,13 @@ impl Function {
     pub(crate) fn is_asynchronous(&self) -> bool {
         self.triggers.iter().any(|trigger| match trigger {
             Trigger::BucketEvents { .. } | Trigger::TopicMessages { .. } => true,
-            Trigger::Route { .. } => false,
+            Trigger::ItemChanges(_) | Trigger::Route { .. } => false,
         })
+    }
+
+    /// What it reads from tables' streams.
+    pub(crate) fn item_changes(&self) -> impl Iterator<Item = &ItemChanges> {
+        self.triggers.iter().filter_map(Trigger::item_changes)
     }
 
     /// Whether somebody waits for its answer to an HTTP request.
@@ -519,6 +714,9 @@ pub enum Trigger {
         /// The topic's name.
         topic: String,
     },
+    /// Changes of a table's items, made by [`Table::item_changes`], delivered in batches
+    /// that Lambda waits for.
+    ItemChanges(ItemChanges),
     /// Requests to an HTTP API, answered synchronously.
     Route {
         /// The API's name.
@@ -535,8 +733,22 @@ impl Trigger {
         match self {
             Self::BucketEvents { bucket, .. } => Handle::Bucket(bucket.clone()),
             Self::TopicMessages { topic } => Handle::Topic(topic.clone()),
+            Self::ItemChanges(changes) => Handle::Table(changes.table.clone()),
             Self::Route { http_api, .. } => Handle::HttpApi(http_api.clone()),
         }
+    }
+
+    pub(crate) fn item_changes(&self) -> Option<&ItemChanges> {
+        match self {
+            Self::ItemChanges(changes) => Some(changes),
+            Self::BucketEvents { .. } | Self::TopicMessages { .. } | Self::Route { .. } => None,
+        }
+    }
+}
+
+impl From<ItemChanges> for Trigger {
+    fn from(changes: ItemChanges) -> Self {
+        Self::ItemChanges(changes)
     }
 }
 

@@ -29,7 +29,7 @@ pub use app::app;
 pub use bootstrap::bootstrap_template;
 pub use declare::Manifest;
 pub use name::nearest;
-pub use resolve::{App, Function};
+pub use resolve::{App, Function, HttpApi};
 pub use stage::{Architecture, Stage, Stages};
 pub use synth::Assembly;
 pub use validate::Violation;

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::cloudformation::{attribute, reference, sub};
-use crate::declare::{BucketAction, Grant, Handle, Publisher, TableAction};
+use crate::declare::{BucketAction, Grant, Handle, ItemChanges, Publisher, TableAction};
 use crate::name;
 use crate::resolve::Function;
 
@@ -24,13 +24,14 @@ pub(crate) fn document(function: &Function) -> Value {
             function.logical_id("LogGroup")
         )),
     )];
-    if function.is_asynchronous() {
+    if function.has_failure_queue() {
         statements.push(allow(
             "KeepFailedEvents",
             &["sqs:SendMessage".to_owned()],
             &attribute(&function.logical_id("FailureQueue"), "Arn"),
         ));
     }
+    statements.extend(function.item_changes().flat_map(stream_statements));
     statements.extend(function.grants().iter().flat_map(statements_of));
     json!({"Version": "2012-10-17", "Statement": statements})
 }
@@ -147,6 +148,27 @@ fn statements_of(grant: &Grant) -> Vec<Value> {
     }
 }
 
+/// What Lambda does by the function's role to read a table's stream, and not its items.
+/// Streams are listed by table.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/iam-policy-example-lamda-process-dynamodb-streams.html>
+fn stream_statements(changes: &ItemChanges) -> [Value; 2] {
+    let table = Handle::Table(changes.table.clone()).logical_id();
+    let read = ["DescribeStream", "GetRecords", "GetShardIterator"]
+        .map(|action| format!("dynamodb:{action}"));
+    [
+        allow(
+            &format!("Read{table}Stream"),
+            &read,
+            &attribute(&table, "StreamArn"),
+        ),
+        allow(
+            &format!("List{table}Streams"),
+            &["dynamodb:ListStreams".to_owned()],
+            &sub(&format!("${{{table}.Arn}}/stream/*")),
+        ),
+    ]
+}
+
 fn sorted(actions: impl Iterator<Item = String>) -> Vec<String> {
     let mut actions: Vec<String> = actions.collect();
     actions.sort();
@@ -160,7 +182,7 @@ fn allow(sid: &str, actions: &[String], resource: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declare::{Bucket, Table, Topic};
+    use crate::declare::{Bucket, ItemChange, Table, Topic};
 
     #[test]
     fn a_bucket_and_its_objects_are_different_resources() {
@@ -196,6 +218,32 @@ mod tests {
         assert_eq!(
             statements_of(&table.allow([TableAction::PutItem, TableAction::GetItem])),
             statements_of(&table.allow([TableAction::GetItem, TableAction::PutItem])),
+        );
+    }
+
+    #[test]
+    fn a_stream_is_read_without_its_table() {
+        let changes = Table::new("orders", "id").item_changes([ItemChange::Insert]);
+        assert_eq!(
+            stream_statements(&changes),
+            [
+                json!({
+                    "Sid": "ReadOrdersTableStream",
+                    "Effect": "Allow",
+                    "Action": [
+                        "dynamodb:DescribeStream",
+                        "dynamodb:GetRecords",
+                        "dynamodb:GetShardIterator",
+                    ],
+                    "Resource": {"Fn::GetAtt": ["OrdersTable", "StreamArn"]},
+                }),
+                json!({
+                    "Sid": "ListOrdersTableStreams",
+                    "Effect": "Allow",
+                    "Action": ["dynamodb:ListStreams"],
+                    "Resource": {"Fn::Sub": "${OrdersTable.Arn}/stream/*"},
+                }),
+            ]
         );
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::declare::{self, BucketEvent, Grant, Handle, Manifest, Trigger};
+use crate::declare::{self, BucketEvent, Grant, ItemChanges, Manifest, Trigger, Variable};
 use crate::name;
 use crate::stage::Stage;
 use crate::validate::{self, Violation};
@@ -38,10 +38,7 @@ pub struct App {
 
 impl App {
     fn new(manifest: &Manifest, stage: &Stage) -> Self {
-        let variables: BTreeMap<Handle, String> = manifest
-            .resources()
-            .filter_map(|(handle, variable)| Some((handle, variable?.to_owned())))
-            .collect();
+        let variables: Vec<Variable> = manifest.variables().collect();
         let mut functions: Vec<Function> = manifest
             .functions
             .iter()
@@ -105,9 +102,33 @@ impl App {
             .collect()
     }
 
+    /// Its HTTP APIs, in the order of their declaration. One without a variable is not among
+    /// them, as nobody is told its URL.
+    pub fn http_apis(&self) -> impl Iterator<Item = HttpApi> {
+        self.manifest.http_apis.iter().filter_map(|declared| {
+            let variable = declared.variable.clone()?;
+            Some(HttpApi {
+                name: declared.name.clone(),
+                url_output: name::pascal_case(&variable),
+                variable,
+            })
+        })
+    }
+
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
+}
+
+/// An HTTP API of a resolved app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpApi {
+    /// Its name in the manifest.
+    pub name: String,
+    /// The environment variable that tells its URL.
+    pub variable: String,
+    /// The stack output with its URL.
+    pub url_output: String,
 }
 
 /// A Lambda function of a resolved app.
@@ -124,20 +145,16 @@ pub struct Function {
 }
 
 impl Function {
-    fn new(
-        app: &str,
-        stage: &Stage,
-        variables: &BTreeMap<Handle, String>,
-        declared: &declare::Function,
-    ) -> Self {
+    fn new(app: &str, stage: &Stage, variables: &[Variable], declared: &declare::Function) -> Self {
         let texts = declared
             .environment
             .iter()
             .map(|(variable, text)| (variable.clone(), Value::from(text.as_str())));
-        let resources = declared.knows().into_iter().filter_map(|handle| {
-            let variable = variables.get(&handle)?;
-            Some((variable.clone(), handle.value()))
-        });
+        let knows = declared.knows();
+        let resources = variables
+            .iter()
+            .filter(|variable| knows.contains(&variable.of))
+            .map(|variable| (variable.name.clone(), variable.value.clone()));
         Self {
             name: declared.name.clone(),
             physical_name: format!("{}-{}", name::stack(app, &stage.name), declared.name),
@@ -175,10 +192,10 @@ impl Function {
     }
 
     /// The stack output with the URL of the queue of events that it failed on;
-    /// `None` unless it is invoked asynchronously.
+    /// `None` unless it is invoked asynchronously or reads a stream.
     #[must_use]
     pub fn failure_queue_output(&self) -> Option<String> {
-        self.asynchronous
+        self.has_failure_queue()
             .then(|| self.logical_id("FailureQueueUrl"))
     }
 
@@ -195,10 +212,23 @@ impl Function {
     }
 
     /// Whether events invoke it and nobody waits for its answer: Lambda retries it,
-    /// and what it still fails on ends in its failure queue.
+    /// and what it still fails on ends in its failure queue, as a message with the event.
     #[must_use]
     pub fn is_asynchronous(&self) -> bool {
         self.asynchronous
+    }
+
+    /// Whether batches of a stream's records invoke it: Lambda retries a batch, and what it
+    /// still fails on ends in its failure queue, as a message that says where in the stream
+    /// the records are.
+    #[must_use]
+    pub fn reads_stream(&self) -> bool {
+        self.item_changes().next().is_some()
+    }
+
+    /// Whether what it fails on is kept.
+    pub(crate) fn has_failure_queue(&self) -> bool {
+        self.is_asynchronous() || self.reads_stream()
     }
 
     /// The logical ID of the `part` of the template that belongs to the function.
@@ -228,6 +258,11 @@ impl Function {
         self.triggers
             .iter()
             .any(|trigger| matches!(trigger, Trigger::TopicMessages { topic: of } if of == topic))
+    }
+
+    /// What it reads from tables' streams.
+    pub(crate) fn item_changes(&self) -> impl Iterator<Item = &ItemChanges> {
+        self.triggers.iter().filter_map(Trigger::item_changes)
     }
 
     /// The routes of `http_api` that it serves, each a method and a path.

@@ -1,11 +1,13 @@
 //! App → CloudFormation template and policies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
-use crate::declare::{Bucket, Grant, Handle, HttpApi, Publisher, Table, Topic};
+use crate::declare::{
+    Bucket, Cors, Grant, Handle, HttpApi, ItemChange, ItemChanges, Publisher, Table, Topic,
+};
 use crate::name;
 use crate::policy;
 use crate::render;
@@ -188,6 +190,7 @@ impl Synthesis<'_> {
     }
 
     fn table(&mut self, table: &Table) {
+        let logical_id = Handle::Table(table.name.clone()).logical_id();
         let production = self.app.stage().production;
         let mut properties = json!({
             "AttributeDefinitions": [
@@ -203,6 +206,15 @@ impl Synthesis<'_> {
             properties["TimeToLiveSpecification"] =
                 json!({"AttributeName": attribute, "Enabled": true});
         }
+        for function in self.app.functions() {
+            let changes = function
+                .item_changes()
+                .find(|changes| changes.table == table.name);
+            if let Some(changes) = changes {
+                properties["StreamSpecification"] = json!({"StreamViewType": "NEW_AND_OLD_IMAGES"});
+                self.event_source_mapping(&logical_id, function, changes);
+            }
+        }
         let removal = if production {
             // Not `RetainExceptOnCreate`: a protected table cannot be deleted, so the
             // rollback of a failed creation would fail too.
@@ -211,10 +223,44 @@ impl Synthesis<'_> {
             Removal::Delete
         };
         self.add(
-            Handle::Table(table.name.clone()).logical_id(),
+            logical_id,
             Resource::new("AWS::DynamoDB::Table", properties)
                 .tagged(&self.tags)
                 .removal(removal),
+        );
+    }
+
+    /// Lambda refuses a mapping until the function's role may read the stream and send to
+    /// the queue. It may once the function exists: its policy is part of the role.
+    fn event_source_mapping(&mut self, table_id: &str, function: &Function, changes: &ItemChanges) {
+        let names: Vec<&str> = changes
+            .kinds
+            .iter()
+            .copied()
+            .map(ItemChange::event_name)
+            .collect();
+        let pattern = json!({"eventName": names});
+        self.add(
+            format!("{table_id}{}", function.logical_id("EventSourceMapping")),
+            Resource::new(
+                "AWS::Lambda::EventSourceMapping",
+                json!({
+                    "EventSourceArn": attribute(table_id, "StreamArn"),
+                    "FunctionName": reference(&function.logical_id("Function")),
+                    // Changes that were made before the mapping are handled, too.
+                    "StartingPosition": "TRIM_HORIZON",
+                    "BatchSize": changes.batch_size,
+                    "MaximumBatchingWindowInSeconds": changes.batching_window_seconds,
+                    "BisectBatchOnFunctionError": true,
+                    "MaximumRetryAttempts": changes.retry_attempts,
+                    "MaximumRecordAgeInSeconds": changes.record_age_seconds,
+                    "ParallelizationFactor": changes.parallelization_factor,
+                    "DestinationConfig": on_failure(function),
+                    "FilterCriteria": {"Filters": [{"Pattern": pattern.to_string()}]},
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                }),
+            )
+            .tagged(&self.tags),
         );
     }
 
@@ -309,16 +355,16 @@ impl Synthesis<'_> {
             "responseLatencyMs": "$context.responseLatency",
             "integrationError": "$context.integrationErrorMessage",
         });
+        let mut properties = json!({
+            "Name": sub(&name),
+            "ProtocolType": "HTTP",
+        });
+        if let Some(cors) = &http_api.cors {
+            properties["CorsConfiguration"] = self.cors(http_api, cors);
+        }
         self.add(
             logical_id.clone(),
-            Resource::new(
-                "AWS::ApiGatewayV2::Api",
-                json!({
-                    "Name": sub(&name),
-                    "ProtocolType": "HTTP",
-                }),
-            )
-            .tagged_as_map(&self.tags),
+            Resource::new("AWS::ApiGatewayV2::Api", properties).tagged_as_map(&self.tags),
         );
         self.add(
             format!("{logical_id}Stage"),
@@ -349,6 +395,29 @@ impl Synthesis<'_> {
                 self.route(route, &logical_id, &integration_id, function);
             }
         }
+    }
+
+    fn cors(&self, http_api: &HttpApi, cors: &Cors) -> Value {
+        /// How long a browser may rely on the answer to a preflight request.
+        const MAX_AGE_SECONDS: u32 = 60 * 60;
+
+        let methods: BTreeSet<&str> = self
+            .app
+            .functions()
+            .flat_map(|function| function.routes_of(&http_api.name))
+            .map(|(method, _)| method)
+            .collect();
+        let mut configuration = json!({
+            "AllowOrigins": cors.origins,
+            "AllowMethods": methods,
+            // Pages may send it unasked only for a form's content types.
+            "AllowHeaders": ["content-type"],
+            "MaxAge": MAX_AGE_SECONDS,
+        });
+        if !cors.exposed_headers.is_empty() {
+            configuration["ExposeHeaders"] = json!(cors.exposed_headers);
+        }
+        configuration
     }
 
     fn integration(&mut self, integration_id: &str, api_id: &str, function: &Function) {
@@ -442,8 +511,11 @@ impl Synthesis<'_> {
             logical_id,
             Resource::new("AWS::Lambda::Function", properties).tagged(&self.tags),
         );
-        if function.is_asynchronous() {
+        if function.has_failure_queue() {
             self.failure_queue(function);
+        }
+        if function.is_asynchronous() {
+            self.event_invoke_config(function);
         }
     }
 
@@ -475,10 +547,8 @@ impl Synthesis<'_> {
         self.add(logical_id.to_owned(), role);
     }
 
-    /// Where an asynchronous function's events go when its retries are used up.
+    /// Where a function's events go when its retries are used up.
     fn failure_queue(&mut self, function: &Function) {
-        const MAXIMUM_RETRY_ATTEMPTS: u32 = 2;
-        const MAXIMUM_EVENT_AGE_SECONDS: u32 = 6 * 60 * 60;
         const RETENTION_SECONDS: u32 = 14 * 24 * 60 * 60;
 
         let queue_id = function.logical_id("FailureQueue");
@@ -502,6 +572,20 @@ impl Synthesis<'_> {
                 "PolicyDocument": policy::tls_only("sqs:*", &attribute(&queue_id, "Arn")),
             }),
         );
+        if let Some(output) = function.failure_queue_output() {
+            self.template.output(
+                output,
+                &format!("Events that {} failed on", function.name()),
+                &reference(&queue_id),
+            );
+        }
+    }
+
+    /// How often and how long Lambda tries an asynchronous event.
+    fn event_invoke_config(&mut self, function: &Function) {
+        const MAXIMUM_RETRY_ATTEMPTS: u32 = 2;
+        const MAXIMUM_EVENT_AGE_SECONDS: u32 = 6 * 60 * 60;
+
         self.add(
             function.logical_id("EventInvokeConfig"),
             Resource::new(
@@ -511,19 +595,10 @@ impl Synthesis<'_> {
                     "Qualifier": "$LATEST",
                     "MaximumRetryAttempts": MAXIMUM_RETRY_ATTEMPTS,
                     "MaximumEventAgeInSeconds": MAXIMUM_EVENT_AGE_SECONDS,
-                    "DestinationConfig": {
-                        "OnFailure": {"Destination": attribute(&queue_id, "Arn")},
-                    },
+                    "DestinationConfig": on_failure(function),
                 }),
             ),
         );
-        if let Some(output) = function.failure_queue_output() {
-            self.template.output(
-                output,
-                &format!("Events that {} failed on", function.name()),
-                &reference(&queue_id),
-            );
-        }
     }
 
     /// The resource policy that refuses plain HTTP, except where plain HTTP is all
@@ -551,6 +626,12 @@ impl Synthesis<'_> {
             .removal(Removal::Delete),
         );
     }
+}
+
+/// The destination of what a function fails on.
+fn on_failure(function: &Function) -> Value {
+    let queue_arn = attribute(&function.logical_id("FailureQueue"), "Arn");
+    json!({"OnFailure": {"Destination": queue_arn}})
 }
 
 /// The part of a route's logical ID that stands for its path.
@@ -585,6 +666,193 @@ pub(crate) fn parameter(segment: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Stages;
+    use crate::declare::{Function, Manifest, TableAction};
+
+    fn orders() -> Table {
+        Table::new("orders", "id")
+            .variable("ORDERS_TABLE_NAME")
+            .key_variable("ORDERS_KEY_ATTRIBUTE")
+            .attribute_variable("ORDERS_PRICE_ATTRIBUTE", "price")
+    }
+
+    fn shop() -> HttpApi {
+        HttpApi::new("shop").variable("SHOP_URL")
+    }
+
+    fn app(http_apis: Vec<HttpApi>, functions: Vec<Function>) -> App {
+        let manifest = Manifest {
+            name: "shop",
+            buckets: vec![Bucket::new("bills")],
+            tables: vec![orders(), Table::new("carts", "id")],
+            topics: Vec::new(),
+            publishers: Vec::new(),
+            http_apis,
+            functions,
+        };
+        let stage = Stages::parse("dev:").unwrap().get("dev").unwrap();
+        manifest.resolve(&stage).unwrap()
+    }
+
+    fn template_of(functions: Vec<Function>) -> Value {
+        template(&app(vec![shop()], functions)).to_value()
+    }
+
+    #[test]
+    fn a_stream_invokes_a_function_in_bounded_batches_of_what_it_handles() {
+        let template = template_of(vec![
+            Function::new("ship").trigger(
+                orders()
+                    .item_changes([ItemChange::Remove, ItemChange::Insert])
+                    .batch_size(10)
+                    .batching_window_seconds(2)
+                    .retry_attempts(3)
+                    .record_age_seconds(600)
+                    .parallelization_factor(4),
+            ),
+            Function::new("count").trigger(orders().item_changes([ItemChange::Modify])),
+        ]);
+        let properties = |logical_id: &str| &template["Resources"][logical_id]["Properties"];
+        let mut mapping = properties("OrdersTableShipEventSourceMapping").clone();
+        mapping.as_object_mut().unwrap().remove("Tags");
+        assert_eq!(
+            mapping,
+            json!({
+                "EventSourceArn": {"Fn::GetAtt": ["OrdersTable", "StreamArn"]},
+                "FunctionName": {"Ref": "ShipFunction"},
+                "StartingPosition": "TRIM_HORIZON",
+                "BatchSize": 10,
+                "MaximumBatchingWindowInSeconds": 2,
+                "BisectBatchOnFunctionError": true,
+                "MaximumRetryAttempts": 3,
+                "MaximumRecordAgeInSeconds": 600,
+                "ParallelizationFactor": 4,
+                "DestinationConfig": {
+                    "OnFailure": {"Destination": {"Fn::GetAtt": ["ShipFailureQueue", "Arn"]}},
+                },
+                "FilterCriteria": {"Filters": [{"Pattern": r#"{"eventName":["INSERT","REMOVE"]}"#}]},
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            })
+        );
+        let count = properties("OrdersTableCountEventSourceMapping");
+        assert_eq!(
+            count["FilterCriteria"]["Filters"],
+            json!([{"Pattern": r#"{"eventName":["MODIFY"]}"#}])
+        );
+        assert_eq!(
+            properties("OrdersTable")["StreamSpecification"],
+            json!({"StreamViewType": "NEW_AND_OLD_IMAGES"})
+        );
+        assert!(properties("CartsTable")["StreamSpecification"].is_null());
+    }
+
+    #[test]
+    fn what_a_function_fails_on_goes_to_one_queue() {
+        let changed = || orders().item_changes([ItemChange::Insert]);
+        let written = || Bucket::new("bills").object_created();
+        let app = app(
+            Vec::new(),
+            vec![
+                Function::new("both").trigger(changed()).trigger(written()),
+                Function::new("by-hand"),
+                Function::new("stream").trigger(changed()),
+            ],
+        );
+        let template = template(&app).to_value();
+        let has = |logical_id: &str| template["Resources"][logical_id].is_object();
+        for (function, queue, asynchronous, reads_stream) in [
+            ("Both", true, true, true),
+            ("ByHand", false, false, false),
+            ("Stream", true, false, true),
+        ] {
+            assert_eq!(has(&format!("{function}FailureQueue")), queue);
+            assert_eq!(has(&format!("{function}EventInvokeConfig")), asynchronous);
+            let resolved = app
+                .functions()
+                .find(|resolved| resolved.logical_id("") == function)
+                .unwrap();
+            assert_eq!(resolved.is_asynchronous(), asynchronous);
+            assert_eq!(resolved.reads_stream(), reads_stream);
+            let output = resolved.failure_queue_output();
+            assert_eq!(output, queue.then(|| format!("{function}FailureQueueUrl")));
+            let statements = policy::document(resolved)["Statement"].to_string();
+            assert_eq!(statements.contains("sqs:SendMessage"), queue);
+            assert_eq!(statements.contains("dynamodb:GetRecords"), reads_stream);
+        }
+    }
+
+    #[test]
+    fn functions_of_a_table_know_what_its_attributes_are_called() {
+        let template = template_of(vec![
+            Function::new("read").grant(orders().allow([TableAction::GetItem])),
+            Function::new("follow").trigger(orders().item_changes([ItemChange::Insert])),
+            Function::new("stranger").environment("GREETING", "hello"),
+        ]);
+        let variables = |function: &str| {
+            &template["Resources"][function]["Properties"]["Environment"]["Variables"]
+        };
+        let of_orders = json!({
+            "ORDERS_TABLE_NAME": {"Ref": "OrdersTable"},
+            "ORDERS_KEY_ATTRIBUTE": "id",
+            "ORDERS_PRICE_ATTRIBUTE": "price",
+        });
+        assert_eq!(*variables("ReadFunction"), of_orders);
+        assert_eq!(*variables("FollowFunction"), of_orders);
+        assert_eq!(*variables("StrangerFunction"), json!({"GREETING": "hello"}));
+        let outputs: Vec<&String> = template["Outputs"].as_object().unwrap().keys().collect();
+        assert_eq!(
+            outputs,
+            ["FollowFailureQueueUrl", "OrdersTableName", "ShopUrl"]
+        );
+    }
+
+    #[test]
+    fn pages_may_call_the_routes_that_there_are() {
+        let cors = |cors| {
+            let shop = shop().cors(cors);
+            let functions = vec![
+                Function::new("serve")
+                    .trigger(shop.post("/orders"))
+                    .trigger(shop.get("/orders/{id}")),
+                Function::new("also").trigger(shop.post("/carts")),
+            ];
+            let template = template(&app(vec![shop], functions)).to_value();
+            template["Resources"]["ShopHttpApi"]["Properties"]["CorsConfiguration"].clone()
+        };
+        assert_eq!(
+            cors(Cors::origins(["*"])),
+            json!({
+                "AllowOrigins": ["*"],
+                "AllowMethods": ["GET", "POST"],
+                "AllowHeaders": ["content-type"],
+                "MaxAge": 3600,
+            })
+        );
+        let exposing = cors(Cors::origins(["https://a.b"]).expose_headers(["next-cursor"]));
+        assert_eq!(exposing["AllowOrigins"], json!(["https://a.b"]));
+        assert_eq!(exposing["ExposeHeaders"], json!(["next-cursor"]));
+    }
+
+    #[test]
+    fn apis_with_a_url_to_tell_are_listed_as_declared() {
+        let apis = vec![
+            shop(),
+            HttpApi::new("quiet"),
+            HttpApi::new("admin").variable("ADMIN_URL"),
+        ];
+        let listed: Vec<_> = app(apis, vec![Function::new("sell")])
+            .http_apis()
+            .map(|api| (api.name, api.variable, api.url_output))
+            .collect();
+        let expected = [
+            ("shop", "SHOP_URL", "ShopUrl"),
+            ("admin", "ADMIN_URL", "AdminUrl"),
+        ];
+        assert_eq!(
+            listed,
+            expected.map(|(name, variable, output)| (name.into(), variable.into(), output.into()))
+        );
+    }
 
     #[test]
     fn paths_become_logical_ids_and_patterns() {

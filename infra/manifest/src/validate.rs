@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
-use crate::declare::{BucketEvent, Function, Grant, Handle, Manifest, Trigger};
+use crate::declare::{
+    BucketEvent, Cors, Function, Grant, Handle, ItemChanges, Manifest, Trigger, Variable,
+};
 use crate::name;
 use crate::resolve::App;
 use crate::stage::Stage;
@@ -45,6 +48,23 @@ const ENVIRONMENT_MAX: usize = 4096;
 const INTEGRATION_TIMEOUT_SECONDS: u32 = 30;
 /// Routes of one HTTP API, by the same page.
 const ROUTES_MAX: usize = 300;
+/// Functions that read one table's stream: with more, reads of a shard are throttled.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
+const STREAM_READERS_MAX: usize = 2;
+/// Records of one batch of a stream.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html>
+const BATCH_SIZE: RangeInclusive<u32> = 1..=10_000;
+/// How long Lambda may wait for a batch to fill, in seconds.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>
+const BATCHING_WINDOW_SECONDS: RangeInclusive<u32> = 0..=300;
+/// How often Lambda may try a batch again, by the same page.
+const RETRY_ATTEMPTS: RangeInclusive<u32> = 0..=10_000;
+/// The age at which a record may be given up, in seconds. The same page admits seven days,
+/// but DynamoDB drops a record after one.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html>
+const RECORD_AGE_SECONDS: RangeInclusive<u32> = 60..=24 * 60 * 60;
+/// Batches of one shard at a time, by the page of the mapping.
+const PARALLELIZATION_FACTOR: RangeInclusive<u32> = 1..=10;
 /// Tags of one resource, `app` and `stage` included.
 /// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
 const TAGS_MAX: usize = 50;
@@ -98,6 +118,7 @@ pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
         check.function(function);
         check.environment(function);
         check.grants(function);
+        check.item_changes(function);
         let triggers = function.triggers.iter().map(Trigger::handle);
         let grants = function.grants.iter().flat_map(Grant::handles);
         let known = function.known.iter().cloned();
@@ -106,7 +127,9 @@ pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
     check.publishers();
     check.bucket_events();
     check.subscriptions();
+    check.stream_readers();
     check.routes();
+    check.cors();
     check.violations
 }
 
@@ -310,19 +333,18 @@ impl Check<'_> {
 
     fn variables(&mut self) {
         let manifest = self.manifest;
-        let mut seen: BTreeMap<&str, Handle> = BTreeMap::new();
-        for (handle, variable) in manifest.resources() {
-            let Some(variable) = variable else { continue };
-            self.variable(&handle.to_string(), variable);
-            if let Some(other) = seen.get(variable) {
-                self.require(
-                    false,
-                    &handle,
-                    format!("has the variable `{variable}`, as {other} has"),
-                    "rename one of the variables",
-                );
+        let mut seen: BTreeMap<String, Handle> = BTreeMap::new();
+        for Variable { of, name, .. } in manifest.variables() {
+            self.variable(&of.to_string(), &name);
+            if let Some(other) = seen.get(&name) {
+                let problem = if *other == of {
+                    format!("has the variable `{name}` twice")
+                } else {
+                    format!("has the variable `{name}`, as {other} has")
+                };
+                self.require(false, &of, problem, "rename one of the variables");
             }
-            seen.insert(variable, handle);
+            seen.insert(name, of);
         }
     }
 
@@ -353,10 +375,12 @@ impl Check<'_> {
         let manifest = self.manifest;
         for table in &manifest.tables {
             let subject = format!("table `{}`", table.name);
-            for attribute in [Some(&table.partition_key), table.time_to_live.as_ref()]
-                .into_iter()
-                .flatten()
-            {
+            let told = table.attribute_variables.iter();
+            let attributes: BTreeSet<&String> = std::iter::once(&table.partition_key)
+                .chain(&table.time_to_live)
+                .chain(told.map(|(_, attribute)| attribute))
+                .collect();
+            for attribute in attributes {
                 self.require(
                     (1..=255).contains(&attribute.len()),
                     &subject,
@@ -416,14 +440,16 @@ impl Check<'_> {
         let manifest = self.manifest;
         let subject = subject(function);
         let knows = function.knows();
-        let given: BTreeMap<&str, Handle> = manifest
-            .resources()
-            .filter(|(handle, _)| knows.contains(handle))
-            .filter_map(|(handle, variable)| Some((variable?, handle)))
+        let given: BTreeMap<String, Variable> = manifest
+            .variables()
+            .filter(|variable| knows.contains(&variable.of))
+            .map(|variable| (variable.name.clone(), variable))
             .collect();
         let mut size: usize = given
-            .keys()
-            .map(|variable| variable.len() + REFERENCE_MAX)
+            .values()
+            .map(|Variable { name, value, .. }| {
+                name.len() + value.as_str().map_or(REFERENCE_MAX, str::len)
+            })
             .sum();
         let mut seen = BTreeSet::new();
         for (variable, value) in &function.environment {
@@ -435,11 +461,11 @@ impl Check<'_> {
                 format!("sets the variable `{variable}` twice"),
                 "remove one",
             );
-            if let Some(handle) = given.get(variable.as_str()) {
+            if let Some(Variable { of, .. }) = given.get(variable) {
                 self.require(
                     false,
                     &subject,
-                    format!("sets the variable `{variable}`, which it gets from {handle}"),
+                    format!("sets the variable `{variable}`, which it gets from {of}"),
                     "remove or rename it",
                 );
             }
@@ -530,6 +556,101 @@ impl Check<'_> {
                     "is granted `{action}` on every resource, though it can be restricted to one"
                 ),
                 format!("use `{scoped}`"),
+            );
+        }
+    }
+
+    fn item_changes(&mut self, function: &Function) {
+        let mut seen = BTreeSet::new();
+        for changes in function.item_changes() {
+            let subject = format!(
+                "{} on the stream of table `{}`",
+                subject(function),
+                changes.table
+            );
+            self.require(
+                seen.insert(&changes.table),
+                &subject,
+                "has two triggers",
+                "merge them into one",
+            );
+            self.require(
+                !changes.kinds.is_empty(),
+                &subject,
+                "handles no change",
+                "list what it handles in `item_changes`",
+            );
+            for (setting, value, range) in [
+                ("batch_size", changes.batch_size, BATCH_SIZE),
+                (
+                    "batching_window_seconds",
+                    changes.batching_window_seconds,
+                    BATCHING_WINDOW_SECONDS,
+                ),
+                ("retry_attempts", changes.retry_attempts, RETRY_ATTEMPTS),
+                (
+                    "record_age_seconds",
+                    changes.record_age_seconds,
+                    RECORD_AGE_SECONDS,
+                ),
+                (
+                    "parallelization_factor",
+                    changes.parallelization_factor,
+                    PARALLELIZATION_FACTOR,
+                ),
+            ] {
+                self.require(
+                    range.contains(&value),
+                    &subject,
+                    format!("has a `{setting}` of {value}"),
+                    format!("set it to {} to {}", range.start(), range.end()),
+                );
+            }
+            self.attempts(&subject, function, changes);
+        }
+    }
+
+    /// All attempts at a record must fit into the age at which it is given up.
+    fn attempts(&mut self, subject: &str, function: &Function, changes: &ItemChanges) {
+        let timeout_seconds = self
+            .stage
+            .timeout_seconds
+            .unwrap_or(function.timeout_seconds);
+        let attempts = u64::from(changes.retry_attempts) + 1;
+        let needed_seconds = attempts * u64::from(timeout_seconds);
+        self.require(
+            needed_seconds <= u64::from(changes.record_age_seconds),
+            subject,
+            format!(
+                "may take {needed_seconds} s for {attempts} attempts, but gives records up when they are {} s old",
+                changes.record_age_seconds
+            ),
+            "raise `record_age_seconds`, or lower `retry_attempts` or `timeout_seconds`",
+        );
+    }
+
+    fn stream_readers(&mut self) {
+        let manifest = self.manifest;
+        for table in &manifest.tables {
+            let readers: Vec<&str> = manifest
+                .functions
+                .iter()
+                .filter(|function| {
+                    function
+                        .item_changes()
+                        .any(|changes| changes.table == table.name)
+                })
+                .map(|function| function.name.as_str())
+                .collect();
+            self.require(
+                readers.len() <= STREAM_READERS_MAX,
+                format!("table `{}`", table.name),
+                format!(
+                    "has a stream that {} functions read ({}), where DynamoDB serves {STREAM_READERS_MAX}",
+                    readers.len(),
+                    readers.join(", ")
+                ),
+                "let one function do the work of two",
             );
         }
     }
@@ -662,6 +783,42 @@ impl Check<'_> {
             );
         }
     }
+
+    fn cors(&mut self) {
+        let manifest = self.manifest;
+        for http_api in &manifest.http_apis {
+            let Some(Cors {
+                origins,
+                exposed_headers,
+            }) = &http_api.cors
+            else {
+                continue;
+            };
+            let subject = format!("HTTP API `{}`", http_api.name);
+            self.require(
+                !origins.is_empty(),
+                &subject,
+                "has `Cors` for no origin",
+                "name origins, or remove it",
+            );
+            for origin in origins {
+                self.require(
+                    is_origin(origin) || (origin == "*" && origins.len() == 1),
+                    &subject,
+                    format!("lets in pages of `{origin}`, which is no origin"),
+                    "write one like `https://example.com`, without a path, or `*` alone",
+                );
+            }
+            for header in exposed_headers {
+                self.require(
+                    is_header_name(header),
+                    &subject,
+                    format!("exposes `{header}`, which is no name of a header"),
+                    "write one like `next-cursor`",
+                );
+            }
+        }
+    }
 }
 
 fn subject(function: &Function) -> String {
@@ -705,6 +862,28 @@ fn is_route_path(path: &str) -> bool {
     })
 }
 
+/// Whether `origin` is what a browser sends as `Origin`, or all of a scheme.
+fn is_origin(origin: &str) -> bool {
+    let authority = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| origin.strip_prefix(scheme));
+    authority.is_some_and(|authority| {
+        authority == "*"
+            || !authority.is_empty()
+                && authority.bytes().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte)
+                })
+    })
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#name-tokens>
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 fn join(numbers: impl IntoIterator<Item = u32>) -> String {
     let texts: Vec<String> = numbers
         .into_iter()
@@ -716,7 +895,7 @@ fn join(numbers: impl IntoIterator<Item = u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declare::{Bucket, BucketAction, HttpApi, Table, TableAction, Topic};
+    use crate::declare::{Bucket, BucketAction, HttpApi, ItemChange, Table, TableAction, Topic};
     use crate::stage::Stages;
 
     fn stage(yaml: &str) -> Stage {
@@ -744,6 +923,10 @@ mod tests {
 
     fn table() -> Table {
         Table::new("orders", "id")
+    }
+
+    fn changes() -> ItemChanges {
+        table().item_changes([ItemChange::Insert, ItemChange::Remove])
     }
 
     fn topic() -> Topic {
@@ -799,7 +982,8 @@ mod tests {
             .trigger(topic().published())
             .grant(topic().publisher("rekognition").pass())
             .grant(Grant::unscoped("rekognition:DetectLabels", "no ARN"));
-        assert_complaints(vec![sell(), serve, watch], &[]);
+        let follow = Function::new("follow").trigger(changes());
+        assert_complaints(vec![sell(), serve, watch, follow], &[]);
     }
 
     #[test]
@@ -908,6 +1092,151 @@ mod tests {
         assert_complaints(
             vec![twice.trigger(topic().published()), also],
             &["function `sell` handles the messages of topic `orders` twice"],
+        );
+    }
+
+    #[test]
+    fn a_stream_has_two_readers_at_most() {
+        let two = vec![
+            sell().trigger(changes()),
+            Function::new("watch").trigger(changes()),
+        ];
+        assert_complaints(two.clone(), &[]);
+        let three = [two, vec![Function::new("also").trigger(changes())]].concat();
+        assert_complaints(
+            three,
+            &[
+                "table `orders` has a stream that 3 functions read (sell, watch, also), where DynamoDB serves 2",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_function_reads_a_stream_once_and_something_of_it() {
+        assert_complaints(
+            vec![
+                sell().trigger(changes()).trigger(changes()),
+                Function::new("watch").trigger(table().item_changes([])),
+                Function::new("also").trigger(Table::new("order", "id").item_changes([])),
+            ],
+            &[
+                "function `sell` on the stream of table `orders` has two triggers; merge them",
+                "function `watch` on the stream of table `orders` handles no change; list",
+                "function `also` on the stream of table `order` handles no change",
+                "function `also` refers to table `order`, which the manifest does not declare",
+            ],
+        );
+    }
+
+    #[test]
+    fn batches_of_a_stream_are_within_limits() {
+        let least = changes()
+            .batch_size(1)
+            .batching_window_seconds(0)
+            .retry_attempts(0)
+            .record_age_seconds(60);
+        let most = changes()
+            .batch_size(10_000)
+            .batching_window_seconds(300)
+            .retry_attempts(10_000)
+            .record_age_seconds(86_400)
+            .parallelization_factor(10);
+        assert_complaints(
+            vec![
+                sell().trigger(least.clone()),
+                Function::new("watch")
+                    .timeout_seconds(8)
+                    .trigger(most.clone()),
+            ],
+            &[],
+        );
+        assert_complaints(
+            vec![
+                sell().trigger(
+                    least
+                        .batch_size(0)
+                        .record_age_seconds(59)
+                        .parallelization_factor(0),
+                ),
+                Function::new("watch").timeout_seconds(8).trigger(
+                    most.batch_size(10_001)
+                        .batching_window_seconds(301)
+                        .retry_attempts(10_001)
+                        .record_age_seconds(86_401)
+                        .parallelization_factor(11),
+                ),
+            ],
+            &[
+                "has a `batch_size` of 0; set it to 1 to 10000",
+                "has a `record_age_seconds` of 59; set it to 60 to 86400",
+                "has a `parallelization_factor` of 0; set it to 1 to 10",
+                "has a `batch_size` of 10001",
+                "has a `batching_window_seconds` of 301; set it to 0 to 300",
+                "has a `retry_attempts` of 10001; set it to 0 to 10000",
+                "has a `record_age_seconds` of 86401",
+                "has a `parallelization_factor` of 11",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_record_is_not_given_up_before_its_last_attempt() {
+        let patient = |record_age_seconds| {
+            let changes = changes().record_age_seconds(record_age_seconds);
+            vec![sell().timeout_seconds(60).trigger(changes)]
+        };
+        assert_complaints(patient(360), &[]);
+        assert_complaints(
+            patient(359),
+            &["may take 360 s for 6 attempts, but gives records up when they are 359 s old"],
+        );
+        assert_parts(
+            &complaints(&manifest(patient(360)), &stage("timeout_seconds: 61")),
+            &["may take 366 s for 6 attempts"],
+        );
+    }
+
+    #[test]
+    fn cors_names_origins_and_headers() {
+        let shop = |cors| {
+            let mut manifest = manifest(vec![sell().trigger(http_api().get("/"))]);
+            manifest.http_apis = vec![http_api().cors(cors)];
+            manifest
+        };
+        for origins in [
+            ["https://example.com", "http://localhost:3000"],
+            ["https://*", "http://[::1]:80"],
+        ] {
+            let cors = Cors::origins(origins).expose_headers(["next-cursor"]);
+            assert_manifest_complaints(&shop(cors), &[]);
+        }
+        assert_manifest_complaints(&shop(Cors::origins(["*"])), &[]);
+        assert_manifest_complaints(
+            &shop(Cors::origins([])),
+            &["HTTP API `shop` has `Cors` for no origin"],
+        );
+        for origin in [
+            "",
+            "example.com",
+            "https://",
+            "https://a.b/",
+            "https://*.a.b",
+            "null",
+        ] {
+            assert_manifest_complaints(&shop(Cors::origins([origin])), &["which is no origin"]);
+        }
+        assert_manifest_complaints(
+            &shop(Cors::origins(["https://a.b", "*"])),
+            &[
+                "lets in pages of `*`, which is no origin; write one like `https://example.com`, without a path, or `*` alone",
+            ],
+        );
+        assert_manifest_complaints(
+            &shop(Cors::origins(["*"]).expose_headers(["", "next cursor", "x"])),
+            &[
+                "exposes ``, which is no name of a header",
+                "exposes `next cursor`",
+            ],
         );
     }
 
@@ -1047,11 +1376,42 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_a_tables_attributes_are_variables() {
+        let mut manifest = manifest(vec![
+            sell().trigger(changes()).environment("ORDERS_KEY", ""),
+            Function::new("watch").environment("ORDERS_KEY", "of its own"),
+        ]);
+        manifest.tables = vec![
+            table()
+                .key_variable("ORDERS_KEY")
+                .attribute_variable("ORDERS_KEY", "key")
+                .attribute_variable("lower", "price")
+                .attribute_variable("PHOTOS_BUCKET_NAME", "photos"),
+        ];
+        assert_manifest_complaints(
+            &manifest,
+            &[
+                "table `orders` has the variable `ORDERS_KEY` twice",
+                "table `orders` has a variable `lower` that is not in UPPER_SNAKE_CASE",
+                "table `orders` has the variable `PHOTOS_BUCKET_NAME`, as bucket `photos` has",
+                "function `sell` sets the variable `ORDERS_KEY`, which it gets from table `orders`",
+            ],
+        );
+    }
+
+    #[test]
     fn the_environment_is_limited() {
         assert_complaints(
             vec![sell().environment("TEXT", &"x".repeat(ENVIRONMENT_MAX - 3))],
             &["has an environment of up to 4097 bytes"],
         );
+        let mut manifest = manifest(vec![
+            sell()
+                .trigger(changes())
+                .environment("TEXT", &"x".repeat(ENVIRONMENT_MAX - 6)),
+        ]);
+        manifest.tables = vec![table().key_variable("K")];
+        assert_manifest_complaints(&manifest, &["has an environment of up to 4097 bytes"]);
     }
 
     #[test]
@@ -1060,12 +1420,14 @@ mod tests {
         manifest.tables = vec![
             Table::new("orders", "id").time_to_live("id"),
             Table::new("carts", ""),
+            Table::new("bills", "id").attribute_variable("SUM", &"x".repeat(256)),
         ];
         assert_manifest_complaints(
             &manifest,
             &[
                 "table `orders` has its partition key `id` as time to live",
                 "table `carts` has an attribute name of 0 bytes",
+                "table `bills` has an attribute name of 256 bytes",
             ],
         );
     }
