@@ -23,51 +23,19 @@
 mod query;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::Method;
-use aws_lambda_events::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
-use media::catalogue::CatalogueError;
 use media::dynamodb::{DynamoCatalogue, Entry};
 use media::{MediaItem, MediaType, ObjectKey};
+use runtime::http::{HttpError, json_response, page_response, respond};
 use serde_json::{Value, json};
-use tracing::{error, info};
 
-use crate::query::{ListQuery, to_cursor};
-
-const NEXT_CURSOR: HeaderName = HeaderName::from_static("next-cursor");
+use crate::query::ListQuery;
 
 /// The function, with what it works on.
 #[derive(Debug)]
 pub struct MediaApi {
     /// Where items are read.
     pub catalogue: DynamoCatalogue,
-}
-
-/// Why a request has no item for an answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ApiError {
-    #[error("{0}")]
-    BadRequest(String),
-    #[error("Media file ({0}) not found")]
-    NotFound(String),
-    #[error("{0} is not a route of this API: use GET / or GET /{{name}}")]
-    NoRoute(String),
-    #[error("{0} is not supported: use GET")]
-    MethodNotAllowed(String),
-    /// Nothing that a client should see or could act on: the reason is in the log.
-    #[error("the request could not be served: try again later")]
-    Internal(#[from] CatalogueError),
-}
-
-impl ApiError {
-    fn status(&self) -> (i64, &'static str) {
-        match self {
-            Self::BadRequest(_) => (400, "BadRequestError"),
-            Self::NotFound(_) | Self::NoRoute(_) => (404, "NotFoundError"),
-            Self::MethodNotAllowed(_) => (405, "MethodNotAllowedError"),
-            Self::Internal(_) => (500, "InternalServerError"),
-        }
-    }
 }
 
 impl MediaApi {
@@ -78,53 +46,43 @@ impl MediaApi {
             Some("GET /{name+}") => self.get(&request).await,
             _ => Err(no_route(&request)),
         };
-        let response = answer.unwrap_or_else(|error| {
-            if let ApiError::Internal(error) = &error {
-                error!(%error, "request not served");
-            }
-            to_response(&error)
-        });
-        // What was asked for may name people: the route is enough to count by.
-        let route = request.route_key.as_deref().unwrap_or_default();
-        info!(route, status = response.status_code, "request answered");
-        response
+        respond(&request, answer)
     }
 
     async fn list(
         &self,
         request: &ApiGatewayV2httpRequest,
-    ) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    ) -> Result<ApiGatewayV2httpResponse, HttpError> {
         let query = ListQuery::parse(request.raw_query_string.as_deref().unwrap_or_default())?;
         let ListQuery {
             filter,
             limit,
             after,
         } = query;
-        let page = self.catalogue.list(&filter, limit, after.as_ref()).await?;
-        let mut response = json_response(200, &page.items.iter().map(to_json).collect());
-        if let Some(name) = page.next {
-            response.headers.extend(
-                // Base64 is always a header value.
-                HeaderValue::try_from(to_cursor(&name)).map(|cursor| (NEXT_CURSOR, cursor)),
-            );
-        }
-        Ok(response)
+        let page = self.catalogue.list(&filter, limit, after.as_ref()).await;
+        let page = page.map_err(HttpError::internal)?;
+        let items = page.items.iter().map(to_json).collect();
+        Ok(page_response(
+            &items,
+            page.next.as_ref().map(ObjectKey::as_str),
+        ))
     }
 
     async fn get(
         &self,
         request: &ApiGatewayV2httpRequest,
-    ) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    ) -> Result<ApiGatewayV2httpResponse, HttpError> {
         let path_name = request
             .path_parameters
             .get("name")
             .cloned()
             .unwrap_or_default();
-        let not_found = || ApiError::NotFound(path_name.clone());
+        let not_found = || HttpError::NotFound(format!("Media file ({path_name}) not found"));
         // A name that no object can have is one that is not found.
         let name = ObjectKey::new(&path_name).map_err(|_| not_found())?;
         let media_type = MediaType::of(&name).ok_or_else(not_found)?;
-        match self.catalogue.find(&name).await? {
+        let entry = self.catalogue.find(&name).await;
+        match entry.map_err(HttpError::internal)? {
             Some(Entry::Item(item)) => Ok(json_response(200, &to_json(&item))),
             Some(Entry::Failed(failure)) => {
                 let mut body = to_json(&MediaItem {
@@ -141,12 +99,18 @@ impl MediaApi {
 }
 
 /// HTTP API sends no other routes than those that it is configured with.
-fn no_route(request: &ApiGatewayV2httpRequest) -> ApiError {
+fn no_route(request: &ApiGatewayV2httpRequest) -> HttpError {
     let method = &request.request_context.http.method;
     if method == Method::GET {
-        ApiError::NoRoute(request.route_key.clone().unwrap_or_default())
+        let route = request.route_key.as_deref().unwrap_or_default();
+        HttpError::NotFound(format!(
+            "{route} is not a route of this API: use GET / or GET /{{name}}"
+        ))
     } else {
-        ApiError::MethodNotAllowed(method.to_string())
+        HttpError::MethodNotAllowed {
+            method: method.to_string(),
+            allowed: "GET",
+        }
     }
 }
 
@@ -156,28 +120,6 @@ fn to_json(item: &MediaItem) -> Value {
         "name": item.name.as_str(),
         "type": item.media_type.as_str(),
     })
-}
-
-fn to_response(error: &ApiError) -> ApiGatewayV2httpResponse {
-    let (status, code) = error.status();
-    let body = json!({"Code": code, "Message": format!("{code}: {error}")});
-    let mut response = json_response(status, &body);
-    if matches!(error, ApiError::MethodNotAllowed(_)) {
-        response
-            .headers
-            .insert(ALLOW, HeaderValue::from_static("GET"));
-    }
-    response
-}
-
-fn json_response(status: i64, body: &Value) -> ApiGatewayV2httpResponse {
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = status;
-    response
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.body = Some(Body::Text(body.to_string()));
-    response
 }
 
 #[cfg(test)]

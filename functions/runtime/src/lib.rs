@@ -3,10 +3,12 @@
 //! - here: [`run`] and [`serve`], what `main` consists of;
 //! - [`environment`]: the variables that Lambda and the stack set;
 //! - [`aws`]: the configuration of the AWS clients, and their connections;
+//! - [`http`]: the answers of an HTTP API;
 //! - [`service_error`]: one line for an error.
 
 pub mod aws;
 pub mod environment;
+pub mod http;
 pub mod service_error;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
