@@ -218,17 +218,20 @@ impl Function {
         self.asynchronous
     }
 
-    /// Whether batches of a stream's records invoke it: Lambda retries a batch, and what it
-    /// still fails on ends in its failure queue, as a message that says where in the stream
-    /// the records are.
+    /// The event names of the stream records that invoke it, in batches; none if it reads no
+    /// stream. Lambda retries a batch, and what the function still fails on ends in its failure
+    /// queue, as a message that says where in the stream the records are.
     #[must_use]
-    pub fn reads_stream(&self) -> bool {
-        self.item_changes().next().is_some()
+    pub fn stream_event_names(&self) -> BTreeSet<&'static str> {
+        self.item_changes()
+            .flat_map(|changes| &changes.kinds)
+            .map(|kind| kind.event_name())
+            .collect()
     }
 
     /// Whether what it fails on is kept.
     pub(crate) fn has_failure_queue(&self) -> bool {
-        self.is_asynchronous() || self.reads_stream()
+        self.is_asynchronous() || self.item_changes().next().is_some()
     }
 
     /// The logical ID of the `part` of the template that belongs to the function.

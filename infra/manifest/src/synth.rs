@@ -772,7 +772,7 @@ mod tests {
                 .find(|resolved| resolved.logical_id("") == function)
                 .unwrap();
             assert_eq!(resolved.is_asynchronous(), asynchronous);
-            assert_eq!(resolved.reads_stream(), reads_stream);
+            assert_eq!(!resolved.stream_event_names().is_empty(), reads_stream);
             let output = resolved.failure_queue_output();
             assert_eq!(output, queue.then(|| format!("{function}FailureQueueUrl")));
             let statements = policy::document(resolved)["Statement"].to_string();
