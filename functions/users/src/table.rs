@@ -288,3 +288,281 @@ fn failed(action: &'static str, reason: impl Display) -> TableError {
         reason: reason.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::testing::Wire;
+    use serde_json::{Value, json};
+
+    const PUT: &str = "DynamoDB_20120810.PutItem";
+    const DELETE: &str = "DynamoDB_20120810.DeleteItem";
+    const SCAN: &str = "DynamoDB_20120810.Scan";
+
+    fn table(wire: &Wire) -> UsersTable {
+        let environment = Environment::from_iter([
+            ("USERS_TABLE_NAME", "users"),
+            ("USERS_KEY_ATTRIBUTE", "Id"),
+            ("USERS_EMAIL_ATTRIBUTE", "Email"),
+            ("USERS_TIMESTAMP_ATTRIBUTE", "Created"),
+            ("USERS_IS_PERSONAL_EMAIL_ATTRIBUTE", "Personal"),
+        ]);
+        UsersTable::new(&wire.aws(), &environment).unwrap()
+    }
+
+    fn error(status: u16, code: &str) -> (u16, Value) {
+        (status, json!({"__type": code, "message": "because"}))
+    }
+
+    fn condition_failed() -> (u16, Value) {
+        error(400, "ConditionalCheckFailedException")
+    }
+
+    fn id(text: &str) -> UserId {
+        UserId::new(text).unwrap()
+    }
+
+    async fn create(wire: &Wire) -> Result<User, TableError> {
+        let email = EmailAddress::new("John@GMAIL.com").unwrap();
+        table(wire).create(&email).await
+    }
+
+    async fn delete(wire: &Wire) -> Result<bool, TableError> {
+        table(wire).delete(&id("ID1")).await
+    }
+
+    #[tokio::test]
+    async fn a_user_is_written_under_the_names_of_the_table() {
+        let wire = Wire::new([(200, json!({}))]);
+        let before = now_ms();
+        let user = create(&wire).await.unwrap();
+        let timestamp = user.timestamp_ms.unwrap();
+        assert!((before..=now_ms()).contains(&timestamp), "{timestamp}");
+        assert_eq!(user.email.as_deref(), Some("John@GMAIL.com"));
+        assert_eq!(
+            wire.requests(),
+            [(
+                PUT.into(),
+                json!({
+                    "TableName": "users",
+                    "Item": {
+                        "Id": {"S": user.id.as_str()},
+                        "Email": {"S": "John@GMAIL.com"},
+                        "Created": {"N": timestamp.to_string()},
+                    },
+                    "ConditionExpression": "attribute_not_exists(#key)",
+                    "ExpressionAttributeNames": {"#key": "Id"},
+                })
+            )]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_taken_is_left_alone() {
+        let wire = Wire::new([condition_failed(), (200, json!({}))]);
+        let user = create(&wire).await.unwrap();
+        let ids: Vec<_> = wire
+            .requests()
+            .iter()
+            .map(|(_, body)| body["Item"]["Id"]["S"].clone())
+            .collect();
+        assert_ne!(ids[0], ids[1]);
+        assert_eq!(ids[1], user.id.as_str());
+    }
+
+    #[tokio::test]
+    async fn a_user_is_created_once_though_the_answer_was_lost() {
+        let wire = Wire::new([error(500, "InternalServerError"), condition_failed()]);
+        let user = create(&wire).await.unwrap();
+        let requests = wire.requests();
+        assert_eq!(requests.len(), 2);
+        assert_eq!(requests[0], requests[1]);
+        assert_eq!(requests[1].1["Item"]["Id"]["S"], user.id.as_str());
+    }
+
+    #[tokio::test]
+    async fn a_user_is_deleted_if_there_is_one() {
+        let wire = Wire::new([(200, json!({}))]);
+        assert!(delete(&wire).await.unwrap());
+        assert_eq!(
+            wire.requests(),
+            [(
+                DELETE.into(),
+                json!({
+                    "TableName": "users",
+                    "Key": {"Id": {"S": "ID1"}},
+                    "ConditionExpression": "attribute_exists(#key)",
+                    "ExpressionAttributeNames": {"#key": "Id"},
+                })
+            )]
+        );
+        assert!(!delete(&Wire::new([condition_failed()])).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_user_that_a_lost_answer_was_about_is_deleted() {
+        let wire = Wire::new([error(500, "InternalServerError"), condition_failed()]);
+        assert!(delete(&wire).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_throttled_attempt_has_deleted_nothing() {
+        let wire = Wire::new([error(400, "ThrottlingException"), condition_failed()]);
+        assert!(!delete(&wire).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_dynamodb_says_is_in_the_error() {
+        let denied = || Wire::new([error(400, "AccessDeniedException")]);
+        for (error, action) in [
+            (create(&denied()).await.unwrap_err(), "create a user"),
+            (delete(&denied()).await.unwrap_err(), "delete a user"),
+            (scan(&denied(), 1, None).await.unwrap_err(), "list users"),
+        ] {
+            let message = error.to_string();
+            assert!(
+                message.starts_with(&format!("cannot {action} in the users table: AccessDenied")),
+                "{message}"
+            );
+        }
+    }
+
+    async fn scan(wire: &Wire, limit: usize, after: Option<&str>) -> Result<Page, TableError> {
+        table(wire).scan(limit, after.map(id).as_ref()).await
+    }
+
+    fn named(ids: &[&str]) -> Vec<Value> {
+        ids.iter().map(|id| json!({"Id": {"S": id}})).collect()
+    }
+
+    /// The ids of a page, and where the next starts.
+    fn ids(page: &Page) -> (Vec<&str>, Option<&str>) {
+        let ids = page.users.iter().map(|user| user.id.as_str());
+        (ids.collect(), page.next.as_ref().map(UserId::as_str))
+    }
+
+    #[tokio::test]
+    async fn users_are_read_by_the_names_of_the_table() {
+        let item = json!({
+            "Id": {"S": "ID2"},
+            "Email": {"S": "john@gmail.com"},
+            "Created": {"N": "1520547428623"},
+            "Personal": {"BOOL": true},
+        });
+        let wire = Wire::new([(200, json!({"Items": [item]}))]);
+        let page = scan(&wire, 10, Some("ID1")).await.unwrap();
+        assert_eq!(
+            page,
+            Page {
+                users: vec![User {
+                    id: id("ID2"),
+                    email: Some("john@gmail.com".into()),
+                    timestamp_ms: Some(1_520_547_428_623),
+                    is_personal_email: Some(true),
+                }],
+                next: None,
+            }
+        );
+        assert_eq!(
+            wire.requests(),
+            [(
+                SCAN.into(),
+                json!({
+                    "TableName": "users",
+                    "ProjectionExpression": "#key, #email, #timestamp, #personal",
+                    "ExpressionAttributeNames": {
+                        "#key": "Id",
+                        "#email": "Email",
+                        "#timestamp": "Created",
+                        "#personal": "Personal",
+                    },
+                    "Limit": 11,
+                    "ExclusiveStartKey": {"Id": {"S": "ID1"}},
+                })
+            )]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_others_wrote_is_listed_as_far_as_it_is_understood() {
+        for item in [
+            json!({"Id": {"S": "ID1"}}),
+            json!({"Id": {"S": "ID1"}, "Email": {"N": "1"}, "Created": {"S": "now"}, "Personal": {"S": "yes"}}),
+            json!({"Id": {"S": "ID1"}, "Email": {"NULL": true}, "Created": {"N": "1.5"}, "Personal": {"NULL": true}}),
+            json!({"Id": {"S": "ID1"}, "Created": {"N": "1E+40"}, "Email": {"L": []}}),
+        ] {
+            let wire = Wire::new([(200, json!({"Items": [item]}))]);
+            let user = User {
+                id: id("ID1"),
+                email: None,
+                timestamp_ms: None,
+                is_personal_email: None,
+            };
+            assert_eq!(scan(&wire, 1, None).await.unwrap().users, [user]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_page_tells_whether_another_follows() {
+        let all = Wire::new([(200, json!({"Items": named(&["a", "b"])}))]);
+        let page = scan(&all, 2, None).await.unwrap();
+        assert_eq!(ids(&page), (vec!["a", "b"], None));
+
+        let more =
+            json!({"Items": named(&["a", "b", "c"]), "LastEvaluatedKey": {"Id": {"S": "c"}}});
+        let page = scan(&Wire::new([(200, more)]), 2, None).await.unwrap();
+        assert_eq!(ids(&page), (vec!["a", "b"], Some("b")));
+    }
+
+    #[tokio::test]
+    async fn what_dynamodb_cuts_is_read_on() {
+        let wire = Wire::new([
+            (
+                200,
+                json!({"Items": named(&["a"]), "LastEvaluatedKey": {"Id": {"S": "a"}}}),
+            ),
+            (200, json!({"Items": named(&["b"])})),
+        ]);
+        let page = scan(&wire, 2, None).await.unwrap();
+        assert_eq!(ids(&page), (vec!["a", "b"], None));
+        let second = &wire.requests()[1].1;
+        assert_eq!(
+            (&second["ExclusiveStartKey"], &second["Limit"]),
+            (&json!({"Id": {"S": "a"}}), &json!(2))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_listing_reads_no_more_than_its_bound() {
+        let empty = |_| {
+            (
+                200,
+                json!({"Items": [], "LastEvaluatedKey": {"Id": {"S": "z"}}}),
+            )
+        };
+        let wire = Wire::new((0..=MAX_SCANNED_PAGES).map(empty));
+        let page = scan(&wire, 1, None).await.unwrap();
+        assert_eq!(ids(&page), (vec![], Some("z")));
+        assert_eq!(wire.requests().len(), MAX_SCANNED_PAGES);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_huge_users_is_cut() {
+        let huge = |id: &str| json!({"Id": {"S": id}, "Email": {"S": "x".repeat(300 * 1024)}});
+        let items = json!({"Items": [huge("a"), huge("b"), huge("c")]});
+        let page = scan(&Wire::new([(200, items)]), 10, None).await.unwrap();
+        assert_eq!(ids(&page), (vec!["a"], Some("a")));
+
+        let email = "x".repeat(MAX_PAGE_BYTES);
+        let items = json!({"Items": [{"Id": {"S": "a"}, "Email": {"S": email}}]});
+        let page = scan(&Wire::new([(200, items)]), 10, None).await.unwrap();
+        assert_eq!(ids(&page), (vec!["a"], None));
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_name_is_reported() {
+        let items = json!({"Items": [{"id": {"S": "a"}}]});
+        let error = scan(&Wire::new([(200, items)]), 1, None).await.unwrap_err();
+        assert!(error.to_string().contains("\"Id\""), "{error}");
+    }
+}
