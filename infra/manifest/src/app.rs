@@ -1,13 +1,14 @@
-//! The media library: the one file to edit when the app changes.
+//! The media library and its users: the one file to edit when the app changes.
 //!
 //! A trigger wires an event to a function and permits it to invoke the function. A
 //! grant permits a function to use a resource. Either way the function gets the
-//! variable of the bucket or table concerned. After an edit, `cargo xtask gen-policy`
+//! variables of the bucket or table concerned. After an edit, `cargo xtask gen-policy`
 //! writes down what functions may do now, and `cargo xtask deploy` shows what changes
 //! in AWS before it does.
 
 use crate::declare::{
-    Bucket, BucketAction::*, Function, Grant, HttpApi, Manifest, Table, TableAction::*, Topic,
+    Bucket, BucketAction::*, Cors, Function, Grant, HttpApi, ItemChange::*, Manifest, Table,
+    TableAction::*, Topic,
 };
 
 /// Declares the app.
@@ -19,11 +20,21 @@ pub fn app() -> Manifest {
     let state = Table::new("media-state", "name")
         .time_to_live("expires_at")
         .variable("MEDIA_STATE_TABLE_NAME");
+    let users = Table::new("users", "id")
+        .variable("USERS_TABLE_NAME")
+        .key_variable("USERS_KEY_ATTRIBUTE")
+        .attribute_variable("USERS_EMAIL_ATTRIBUTE", "email")
+        .attribute_variable("USERS_TIMESTAMP_ATTRIBUTE", "timestamp")
+        .attribute_variable("USERS_IS_PERSONAL_EMAIL_ATTRIBUTE", "IsPersonalEmail");
+    let user_data = Bucket::new("users").variable("USER_BUCKET_NAME");
 
     // How the world reaches it. Rekognition tells by the topic that it has looked at a video.
     let video = Topic::new("video").variable("VIDEO_TOPIC_ARN");
     let rekognition = video.publisher("rekognition").variable("VIDEO_ROLE_ARN");
-    let api = HttpApi::new("media").variable("API_URL");
+    let media_http = HttpApi::new("media").variable("API_URL");
+    let users_http = HttpApi::new("users")
+        .variable("USERS_API_URL")
+        .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
 
     // What it does. Rekognition reads an object with the rights of the function that
     // asks for its labels.
@@ -58,24 +69,48 @@ pub fn app() -> Manifest {
         .grant(catalogue.allow([DeleteItem]));
 
     let media_api = Function::new("media-api")
-        .trigger(api.get("/"))
-        .trigger(api.get("/{name+}"))
+        .trigger(media_http.get("/"))
+        .trigger(media_http.get("/{name+}"))
         .grant(catalogue.allow([GetItem, Scan]))
         .grant(state.allow([GetItem]));
 
+    let users_api = Function::new("users-api")
+        .trigger(users_http.post("/create"))
+        .trigger(users_http.post("/delete"))
+        .trigger(users_http.post("/scan"))
+        .grant(users.allow([PutItem, DeleteItem, Scan]));
+
+    let handle_user_stream = Function::new("handle-user-stream")
+        .timeout_seconds(60)
+        .trigger(users.item_changes([Insert, Remove]))
+        .grant(users.allow([GetItem]))
+        .grant(user_data.allow([PutObject, DeleteObject]));
+
+    let check_email = Function::new("check-email")
+        .timeout_seconds(60)
+        .trigger(users.item_changes([Insert, Modify]))
+        .grant(users.allow([UpdateItem]))
+        .environment(
+            "PERSONAL_EMAIL_DOMAINS",
+            "gmail.com,outlook.com,hotmail.com",
+        );
+
     Manifest {
         name: "media-query",
-        buckets: vec![media],
-        tables: vec![catalogue, state],
+        buckets: vec![media, user_data],
+        tables: vec![catalogue, state, users],
         topics: vec![video],
         publishers: vec![rekognition],
-        http_apis: vec![api],
+        http_apis: vec![media_http, users_http],
         functions: vec![
             add_video_file,
+            check_email,
             detect_labels,
             handle_object_created,
             handle_object_removed,
+            handle_user_stream,
             media_api,
+            users_api,
         ],
     }
 }

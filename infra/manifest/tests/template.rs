@@ -223,6 +223,64 @@ fn messages_of_the_video_topic_invoke_one_function() {
 }
 
 #[test]
+fn changes_of_users_invoke_the_functions_that_handle_them() {
+    for app in apps() {
+        let template = template(&app);
+        let resource = |name: &str| &template["Resources"][name]["Properties"];
+        for (function, event_names) in [
+            ("CheckEmail", r#"["INSERT","MODIFY"]"#),
+            ("HandleUserStream", r#"["INSERT","REMOVE"]"#),
+        ] {
+            let mapping = resource(&format!("UsersTable{function}EventSourceMapping"));
+            assert_eq!(
+                mapping["FilterCriteria"]["Filters"],
+                json!([{"Pattern": format!(r#"{{"eventName":{event_names}}}"#)}])
+            );
+            assert_eq!(
+                mapping["DestinationConfig"]["OnFailure"]["Destination"],
+                json!({"Fn::GetAtt": [format!("{function}FailureQueue"), "Arn"]})
+            );
+            let function = resource(&format!("{function}Function"));
+            assert_eq!(function["Timeout"], 60);
+            let variables = &function["Environment"]["Variables"];
+            assert_eq!(variables["USERS_KEY_ATTRIBUTE"], "id");
+        }
+        assert_eq!(
+            resource("UsersTable")["StreamSpecification"],
+            json!({"StreamViewType": "NEW_AND_OLD_IMAGES"})
+        );
+        assert!(resource("MediaTable")["StreamSpecification"].is_null());
+    }
+}
+
+#[test]
+fn no_stream_is_read_without_bounds() {
+    for app in apps() {
+        let template = template(&app);
+        let mappings: Vec<&Value> = template["Resources"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter(|resource| resource["Type"] == "AWS::Lambda::EventSourceMapping")
+            .map(|mapping| &mapping["Properties"])
+            .collect();
+        assert!(!mappings.is_empty());
+        for mapping in mappings {
+            assert_eq!(mapping["BisectBatchOnFunctionError"], true, "{mapping}");
+            assert_eq!(
+                mapping["FunctionResponseTypes"],
+                json!(["ReportBatchItemFailures"])
+            );
+            // Without them, for ever.
+            for bound in ["MaximumRetryAttempts", "MaximumRecordAgeInSeconds"] {
+                assert!(mapping[bound].as_u64().is_some(), "{bound} of {mapping}");
+            }
+            assert!(mapping["DestinationConfig"]["OnFailure"]["Destination"].is_object());
+        }
+    }
+}
+
+#[test]
 fn production_keeps_data_and_other_stages_do_not() {
     for app in apps() {
         let template = template(&app);
@@ -270,7 +328,18 @@ fn outputs_tell_what_the_environment_and_the_failure_queues_are() {
             .collect();
         assert_eq!(outputs, promised);
         assert_eq!(variables["MediaBucketName"], "MEDIA_BUCKET_NAME");
-        assert_eq!(variables["ApiUrl"], "API_URL");
+        let apis: Vec<_> = app.http_apis().collect();
+        let urls: Vec<(&str, &str)> = apis
+            .iter()
+            .map(|api| (api.url_output.as_str(), api.variable.as_str()))
+            .collect();
+        assert_eq!(
+            urls,
+            [("ApiUrl", "API_URL"), ("UsersApiUrl", "USERS_API_URL")]
+        );
+        for (output, variable) in urls {
+            assert_eq!(variables[output], variable);
+        }
     }
 }
 
