@@ -18,6 +18,7 @@ mod logs;
 mod preflight;
 mod progress;
 mod redrive;
+mod review;
 mod stack;
 mod status;
 mod target;
@@ -29,6 +30,7 @@ pub use functions::{FunctionError, Invocation};
 pub use logs::{LogLine, LogQuery, LogTail};
 pub use progress::{Progress, Report, ResourceEvent};
 pub use redrive::{FailedEvent, Redriven, StreamBatch, Subject};
+pub use review::PropertyChange;
 pub use stack::{
     Action, Change, ChangeSet, Diagnosis, Outcome, Outputs, Plan, Replacement, StackSpec,
 };

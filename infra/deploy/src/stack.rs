@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::progress::{Progress, Report, ResourceEvent};
+use crate::review::{self, PropertyChange};
 use crate::target::Target;
 
 /// The largest template that CloudFormation takes in a request, in bytes; a larger one
@@ -77,6 +78,8 @@ pub struct Change {
     pub replacement: Replacement,
     /// The properties and attributes that change.
     pub properties: Vec<String>,
+    /// Which value becomes which, as far as CloudFormation tells.
+    pub property_changes: Vec<PropertyChange>,
 }
 
 /// What a change set does with a resource.
@@ -578,6 +581,7 @@ impl From<&ResourceChange> for Change {
                 _ => Replacement::Never,
             },
             properties,
+            property_changes: review::told_by(change),
         }
     }
 }
@@ -735,6 +739,7 @@ mod tests {
             resource_type: resource_type.to_owned(),
             replacement,
             properties: Vec::new(),
+            property_changes: Vec::new(),
         }
     }
 
