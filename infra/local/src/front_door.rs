@@ -19,33 +19,23 @@
 //! rebinding). So requests for any other host than this one are refused.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{self, HeaderName};
-use http::uri::Authority;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
-use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{Error, PortTaken};
+use crate::Error;
+use crate::server::{Server, client, is_for_this_host, remove_hop_by_hop};
 
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests may go on that are being answered when the door is shut.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Everything but RFC 3986's unreserved characters and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -54,20 +44,6 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~')
     .remove(b'/');
-
-/// Headers that concern one connection, not the message (RFC 9110, 7.6.1), and
-/// `expect`, which the front door has answered.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::EXPECT,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
 
 /// The identifier that API Gateway gave to an HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,44 +59,28 @@ impl From<String> for ApiId {
 /// Dropping it stops it.
 #[derive(Debug)]
 pub struct FrontDoor {
-    port: u16,
     api: watch::Sender<Option<ApiId>>,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
+    server: Server,
 }
 
 impl FrontDoor {
     /// Listens on 127.0.0.1 at `port` (0: any that is free). Until an API is
     /// [set](Self::set_api), requests are answered with 503.
     pub async fn start(port: u16, emulator_endpoint: &str) -> Result<Self, Error> {
-        let listening = async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-            let port = listener.local_addr()?.port();
-            Ok((listener, port))
-        };
-        let (listener, port) = listening.await.map_err(|reason| {
-            Error::PortsTaken(vec![PortTaken {
-                purpose: "the API",
-                port,
-                reason,
-            }])
-        })?;
         let (api, watched_api) = watch::channel(None);
-        let (stop, stopped) = oneshot::channel();
-        let forwarder = Forwarder::new(emulator_endpoint, watched_api);
-        let server = tokio::spawn(serve(listener, forwarder, stopped));
-        Ok(Self {
-            port,
-            api,
-            stop,
-            server,
-        })
+        let forwarder = Arc::new(Forwarder::new(emulator_endpoint, watched_api));
+        let answer = move |request| {
+            let forwarder = Arc::clone(&forwarder);
+            async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
+        };
+        let server = Server::start("the API", port, answer).await?;
+        Ok(Self { api, server })
     }
 
     /// The URL that the API has for clients.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.port)
+        format!("http://127.0.0.1:{}/", self.server.port())
     }
 
     /// From now on, requests go to the `$default` stage of this API.
@@ -130,46 +90,8 @@ impl FrontDoor {
 
     /// Accepts no more connections, and waits a moment for answers under way.
     pub async fn shutdown(self) {
-        // Either fails only if the server has ended already.
-        let _ = self.stop.send(());
-        let _ = self.server.await;
+        self.server.shutdown().await;
     }
-}
-
-/// Ends when `stopped` is sent, or its sender dropped.
-async fn serve(listener: TcpListener, forwarder: Forwarder, mut stopped: oneshot::Receiver<()>) {
-    let forwarder = Arc::new(forwarder);
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection");
-                    // Out of file descriptors, say: some will be given back.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            Some(_) = connections.join_next() => continue,
-            _ = &mut stopped => break,
-        };
-        // Without this, small answers are held back; that it fails harms nobody.
-        let _ = stream.set_nodelay(true);
-        let forwarder = Arc::clone(&forwarder);
-        let service = service_fn(move |request| {
-            let forwarder = Arc::clone(&forwarder);
-            async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service);
-        connections.spawn(graceful.watch(connection));
-    }
-    drop(listener);
-    // After the timeout, the set is dropped, and with it what still goes on.
-    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await;
 }
 
 type Body = Either<Incoming, Full<Bytes>>;
@@ -200,10 +122,8 @@ struct Forwarder {
 
 impl Forwarder {
     fn new(emulator_endpoint: &str, api: watch::Receiver<Option<ApiId>>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
         Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            client: client(),
             emulator_endpoint: emulator_endpoint.to_owned(),
             api,
         }
@@ -313,30 +233,6 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
         .then(|| percent_decode(text).collect())
 }
 
-fn is_for_this_host(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::HOST)
-        .and_then(|host| Authority::try_from(host.as_bytes()).ok())
-        .is_some_and(|host| {
-            ["127.0.0.1", "localhost"]
-                .iter()
-                .any(|name| host.host().eq_ignore_ascii_case(name))
-        })
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
-        headers.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,43 +269,6 @@ mod tests {
         for sent in ["*", "", "/%", "/%4", "/%zz", "/%25zz"] {
             assert_eq!(seen(sent), None, "{sent}");
         }
-    }
-
-    fn headers<const N: usize>(pairs: [(&'static str, &'static str); N]) -> HeaderMap {
-        pairs
-            .into_iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
-            .collect()
-    }
-
-    #[test]
-    fn only_this_host_is_served() {
-        for host in ["127.0.0.1:8000", "localhost:9", "localhost", "LocalHost"] {
-            assert!(is_for_this_host(&headers([("host", host)])), "{host}");
-        }
-        for host in [
-            "evil.example",
-            "localhost.evil.example",
-            "127.0.0.2",
-            "",
-            "127.0.0.1.evil.example:8000",
-        ] {
-            assert!(!is_for_this_host(&headers([("host", host)])), "{host}");
-        }
-        assert!(!is_for_this_host(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn headers_of_the_connection_are_not_passed_on() {
-        let mut headers = headers([
-            ("connection", "keep-alive, X-Mine"),
-            ("keep-alive", "timeout=5"),
-            ("x-mine", "1"),
-            ("transfer-encoding", "chunked"),
-            ("accept", "*/*"),
-        ]);
-        remove_hop_by_hop(&mut headers);
-        assert_eq!(headers.keys().collect::<Vec<_>>(), [header::ACCEPT]);
     }
 
     #[test]

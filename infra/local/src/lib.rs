@@ -11,6 +11,7 @@ mod front_door;
 mod preflight;
 mod python;
 mod rekognition;
+mod server;
 mod service;
 
 pub use emulator::{Emulator, EmulatorConfig, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
