@@ -116,4 +116,6 @@ def evaluate_trust_policy_of_service(trust_policy, caller_arn, context=None):
 app.SERVICE_HANDLERS["sts"] = assume_role
 iam_evaluator.evaluate_trust_policy = evaluate_trust_policy_of_service
 
+import asynchronous
+
 app.main()

@@ -12,6 +12,8 @@
 //!   service, like `AWS_ENDPOINT_URL_REKOGNITION`, takes precedence in every SDK.
 //! - With `AUTH=true` it enforces IAM policies, and each function is given its
 //!   execution role's credentials. The key `test` is the account's root user.
+//! - Its asynchronous invocation of functions is not quite AWS's, and SNS goes
+//!   past it. `asynchronous.py` takes its place.
 //! - It has no Rekognition. `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
 //!   signatures and policies, and roles that only the service they trust may assume.
@@ -28,6 +30,12 @@ use crate::{Error, check_ports};
 pub const ROOT_ACCESS_KEY_ID: &str = "test";
 /// The secret access key that goes with [`ROOT_ACCESS_KEY_ID`].
 pub const ROOT_SECRET_ACCESS_KEY: &str = "test";
+
+/// What Python runs, and what that imports.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("emulator.py", include_str!("emulator.py")),
+    ("asynchronous.py", include_str!("asynchronous.py")),
+];
 
 /// What an [`Emulator`] is started with.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +80,7 @@ impl Emulator {
 
         let mut command = Command::new(python);
         command
-            .args(["-c", include_str!("emulator.py")])
+            .arg(data.write_scripts()?)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             // Away from the user's ~/.aws, which SDKs in functions would read.
@@ -138,6 +146,17 @@ impl DataDir {
         path.canonicalize()
             .map(Self)
             .map_err(Error::io("resolve", path))
+    }
+
+    /// Returns the path of the first script, which can import the others.
+    fn write_scripts(&self) -> Result<PathBuf, Error> {
+        let folder = self.0.join("scripts");
+        std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
+        for (name, text) in SCRIPTS {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(Error::io("write", &path))?;
+        }
+        Ok(folder.join(SCRIPTS[0].0))
     }
 }
 

@@ -71,6 +71,8 @@ impl Stage {
         let output = Command::new(&self.python)
             .arg(probe.join(script))
             .env_clear()
+            // Not into the sources.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("AWS_ENDPOINT_URL", self.emulator.endpoint())
             .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", local::ROOT_ACCESS_KEY_ID)
@@ -272,6 +274,55 @@ async fn the_emulator_decides_for_the_local_rekognition() {
         "assume another service's role": "AccessDenied",
     });
     assert_eq!(answers, expected);
+}
+
+/// The fields are those of "Capturing records of Lambda asynchronous invocations" in Lambda's
+/// developer guide.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_event_is_recorded_as_on_aws_after_its_retries() {
+    let stage = Stage::start().await;
+    let records: Value = serde_json::from_str(&stage.output_of("asynchronous.py")).unwrap();
+    let record = |source: &str, attempts: u32, event: &Value| {
+        let record = &records[source];
+        let request_id = &record["requestContext"]["requestId"];
+        let function = source.replace(' ', "-");
+        let expected = serde_json::json!({
+            "version": "1.0",
+            "timestamp": record["timestamp"],
+            "requestContext": {
+                "requestId": request_id,
+                "functionArn":
+                    format!("arn:aws:lambda:{REGION}:000000000000:function:{function}:$LATEST"),
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": attempts,
+            },
+            "requestPayload": event,
+            "responseContext": {
+                "statusCode": 200,
+                "executedVersion": "$LATEST",
+                "functionError": "Unhandled",
+            },
+            "responsePayload": {
+                "errorType": "Failed",
+                "errorMessage":
+                    format!("{} at attempt {attempts}", request_id.as_str().unwrap()),
+            },
+        });
+        assert_eq!(record, &expected);
+        let timestamp = record["timestamp"].as_str().unwrap();
+        assert_eq!(
+            (&timestamp[4..5], &timestamp[10..11], &timestamp[19..20]),
+            ("-", "T", "."),
+            "{timestamp}"
+        );
+        assert_eq!((timestamp.len(), &timestamp[23..]), (24, "Z"));
+    };
+    // The first in the queue: the function that may not send there left nothing.
+    record("by hand", 1, &serde_json::json!({"by": "hand"}));
+    let event = &records["of topic"]["requestPayload"];
+    assert_eq!(event["Records"][0]["EventSource"], "aws:sns");
+    assert_eq!(event["Records"][0]["Sns"]["Message"], "hello");
+    record("of topic", 3, event);
 }
 
 #[tokio::test(flavor = "multi_thread")]
