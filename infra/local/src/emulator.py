@@ -118,4 +118,7 @@ iam_evaluator.evaluate_trust_policy = evaluate_trust_policy_of_service
 
 import asynchronous
 
+if "CHAOS_URL" in os.environ:
+    import chaos
+
 app.main()

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use crate::service::Service;
-use crate::{Error, check_ports};
+use crate::{Chaos, Error, check_ports};
 
 /// The access key of the account's root user, whom no policy restricts.
 pub const ROOT_ACCESS_KEY_ID: &str = "test";
@@ -32,9 +32,10 @@ pub const ROOT_ACCESS_KEY_ID: &str = "test";
 pub const ROOT_SECRET_ACCESS_KEY: &str = "test";
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 2] = [
+const SCRIPTS: [(&str, &str); 3] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
+    ("chaos.py", include_str!("chaos.py")),
 ];
 
 /// What an [`Emulator`] is started with.
@@ -53,6 +54,8 @@ pub struct EmulatorConfig<'a> {
     pub region: &'a str,
     /// The account that resources are in, twelve digits.
     pub account_id: &'a str,
+    /// What goes wrong, if anything is to.
+    pub chaos: Option<&'a Chaos>,
 }
 
 /// A running MiniStack. Dropping it ends it, and the functions with it.
@@ -93,12 +96,18 @@ impl Emulator {
             .env("MINISTACK_ACCOUNT_ID", config.account_id)
             .env("AUTH", "true")
             .env("IOT_MTLS_ENABLED", "0")
-            .env("SFTP_ENABLED", "0")
-            .env("AWS_ENDPOINT_URL", &endpoint)
-            .env(
-                "AWS_ENDPOINT_URL_REKOGNITION",
-                format!("http://127.0.0.1:{}", config.rekognition_port),
-            );
+            .env("SFTP_ENABLED", "0");
+        if let Some(chaos) = config.chaos {
+            command
+                .env("CHAOS_URL", chaos.url())
+                .env("AWS_ENDPOINT_URL", chaos.emulator_url())
+                .env("AWS_ENDPOINT_URL_REKOGNITION", chaos.rekognition_url());
+        } else {
+            let rekognition = format!("http://127.0.0.1:{}", config.rekognition_port);
+            command
+                .env("AWS_ENDPOINT_URL", &endpoint)
+                .env("AWS_ENDPOINT_URL_REKOGNITION", rekognition);
+        }
         let ready = format!("Running on {endpoint}");
         let service = Service::start("the AWS emulator (MiniStack)", command, log.clone(), &ready);
         Ok(Self {

@@ -1,10 +1,11 @@
 //! The parts of the local stage, which `cargo xtask local` puts together: the
-//! AWS emulator and the local Rekognition as child processes, and the front door
-//! of the HTTP API.
+//! AWS emulator and the local Rekognition as child processes, the front door of
+//! the HTTP API, and what goes wrong on purpose.
 //!
 //! Everything listens on 127.0.0.1 only, and everything that is started ends
 //! with the process that started it, however that process ends.
 
+mod chaos;
 mod emulator;
 mod error;
 mod front_door;
@@ -14,6 +15,10 @@ mod rekognition;
 mod server;
 mod service;
 
+pub use chaos::{
+    Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultProxy, Faults, Figure, Figures, Kind,
+    Seed,
+};
 pub use emulator::{Emulator, EmulatorConfig, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 pub use error::{Error, PortTaken};
 pub use front_door::{ApiId, FrontDoor};

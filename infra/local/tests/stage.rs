@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use local::{ApiId, Emulator, EmulatorConfig, Error, FrontDoor, StageTools};
+use local::{
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, FrontDoor, Kind, Seed, StageTools,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -28,16 +30,33 @@ struct Stage {
     emulator_port: u16,
     front_door: FrontDoor,
     dir: tempfile::TempDir,
+    chaos: Option<Chaos>,
 }
 
 impl Stage {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    async fn start_with(seed: Option<Seed>) -> Self {
         let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/python/stage");
         let tools = StageTools::prepare(&python, |line| println!("{line}"))
             .await
             .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let emulator_port = free_port();
+        let chaos = match seed {
+            None => None,
+            Some(seed) => {
+                let config = ChaosConfig {
+                    seed,
+                    port: 0,
+                    emulator_port,
+                    rekognition_port: 9,
+                };
+                Some(Chaos::start(config).await.unwrap())
+            }
+        };
         let emulator = Emulator::start(EmulatorConfig {
             python: &tools.python(),
             dir: dir.path(),
@@ -45,6 +64,7 @@ impl Stage {
             rekognition_port: 9,
             region: REGION,
             account_id: "000000000000",
+            chaos: chaos.as_ref(),
         })
         .await
         .unwrap();
@@ -55,6 +75,7 @@ impl Stage {
             emulator_port,
             front_door,
             dir,
+            chaos,
         };
         assert_eq!(stage.get("/").0, 503, "nothing is deployed yet");
         stage.front_door.set_api(stage.deploy_probe());
@@ -325,6 +346,92 @@ async fn a_failed_event_is_recorded_as_on_aws_after_its_retries() {
     record("of topic", 3, event);
 }
 
+/// Which messages the functions began with, and ended, by request ID.
+struct Told {
+    begun: Vec<(String, u32)>,
+    ended: Vec<(String, u32)>,
+}
+
+fn told(file: &Path) -> Told {
+    let text = std::fs::read_to_string(file).unwrap();
+    let with = |kind: &str| {
+        text.lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .filter(|words| words[0] == kind)
+            .map(|words| (words[2].to_owned(), words[1].parse().unwrap()))
+            .collect()
+    };
+    Told {
+        begun: with("begin"),
+        ended: with("end"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_chaos_events_come_twice_late_and_in_disorder_and_none_is_lost() {
+    // The decisions for a hundred events follow from it: some are delivered twice, and
+    // some functions are killed.
+    let stage = Stage::start_with(Some("16".parse().unwrap())).await;
+    let chaos = stage.chaos.as_ref().unwrap();
+    let file = PathBuf::from(stage.output_of("publish.py").trim());
+
+    let figure = |kind| chaos.figures().faults[&kind];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let told = loop {
+        let told = told(&file);
+        let twice = figure(Kind::EventTwice);
+        let expected = 100 + twice.injected;
+        if twice.opportunities == 100 && told.ended.len() as u64 >= expected {
+            break told;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{} of {expected} deliveries ended\n{}",
+            told.ended.len(),
+            chaos.figures()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    std::fs::remove_file(&file).unwrap();
+
+    let mut messages: Vec<_> = told.ended.iter().map(|(_, message)| *message).collect();
+    assert!(!messages.is_sorted());
+    messages.sort_unstable();
+    messages.dedup();
+    assert_eq!(messages, (0..100).collect::<Vec<_>>());
+
+    // Each delivery is a request. It ends once, however often it was begun.
+    let mut requests: Vec<_> = told.ended.iter().map(|(request, _)| request).collect();
+    requests.sort_unstable();
+    requests.dedup();
+    assert_eq!(requests.len(), told.ended.len());
+    assert!(figure(Kind::EventTwice).injected > 0);
+    assert!(figure(Kind::EventLate).injected > 0);
+    let killed = figure(Kind::FunctionKilled).injected;
+    let begun_again = told.begun.len() - told.ended.len();
+    assert!(
+        (1..=killed).contains(&(begun_again as u64)),
+        "{begun_again} of {killed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_chaos_functions_call_through_the_proxies_as_who_they_are() {
+    let stage = Stage::start_with(Some("1".parse().unwrap())).await;
+    let chaos = stage.chaos.as_ref().unwrap();
+    chaos.stop();
+    let seen = stage.probe("/?list-buckets");
+    assert_eq!(seen["list_buckets"], "AccessDenied");
+    let environment = seen["environment"].as_object().unwrap();
+    assert!(!environment.contains_key("CHAOS_URL"));
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_REKOGNITION"] {
+        let url = environment[variable].as_str().unwrap();
+        assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+        assert_ne!(url, stage.emulator.endpoint());
+        assert_ne!(url, "http://127.0.0.1:9");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_emulator_listens_on_loopback_only() {
     let stage = Stage::start().await;
@@ -347,6 +454,7 @@ async fn a_second_emulator_on_the_same_port_leaves_the_first_alone() {
         rekognition_port: 9,
         region: REGION,
         account_id: "000000000000",
+        chaos: None,
     })
     .await
     .unwrap_err();

@@ -127,6 +127,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
             rekognition_port: state.rekognition_port,
             region: &region,
             account_id: ACCOUNT_ID,
+            chaos: None,
         })
         .await?;
         Ok::<_, CliError>((tools, emulator))
