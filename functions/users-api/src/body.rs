@@ -76,8 +76,8 @@ pub(crate) fn scan_query(request: &ApiGatewayV2httpRequest) -> Result<ScanQuery,
     })
 }
 
-/// The body as it was sent. HTTP API encodes in base64 what it does not take for text by the
-/// content type, which is also what `curl --data` says unless told otherwise.
+/// The body as it was sent. HTTP API encodes in base64 what its content type does not call
+/// text. `curl --data` sends such a type unless told otherwise.
 fn text(request: &ApiGatewayV2httpRequest) -> Result<String, HttpError> {
     let bad = |reason: &str| HttpError::BadRequest(format!("the body {reason}"));
     let body = request.body.as_deref().unwrap_or_default();
@@ -100,7 +100,7 @@ fn text(request: &ApiGatewayV2httpRequest) -> Result<String, HttpError> {
 /// Reads a JSON object that has these fields and no others.
 fn parse<T: DeserializeOwned>(text: &str, example: &str) -> Result<T, HttpError> {
     let bad = |reason: &str| {
-        HttpError::BadRequest(format!("the body is not such as {example}: {reason}"))
+        HttpError::BadRequest(format!("the body must be such as {example}: {reason}"))
     };
     let text = text.trim_ascii();
     // serde would take the fields from an array, too.
@@ -197,7 +197,7 @@ mod tests {
             let message = refusal(email_to_create(&request(Some(body))));
             assert!(message.contains(told), "{body}: {message}");
             assert!(
-                message.starts_with(r#"the body is not such as {"email": "name@example.com"}: "#),
+                message.starts_with(r#"the body must be such as {"email": "name@example.com"}: "#),
                 "{message}"
             );
         }
