@@ -303,10 +303,8 @@ async fn the_emulator_decides_for_the_local_rekognition() {
 async fn a_failed_event_is_recorded_as_on_aws_after_its_retries() {
     let stage = Stage::start().await;
     let records: Value = serde_json::from_str(&stage.output_of("asynchronous.py")).unwrap();
-    let record = |source: &str, attempts: u32, event: &Value| {
-        let record = &records[source];
+    let check = |record: &Value, function: &str, attempts: u32, event: &Value| {
         let request_id = &record["requestContext"]["requestId"];
-        let function = source.replace(' ', "-");
         let expected = serde_json::json!({
             "version": "1.0",
             "timestamp": record["timestamp"],
@@ -339,11 +337,20 @@ async fn a_failed_event_is_recorded_as_on_aws_after_its_retries() {
         assert_eq!((timestamp.len(), &timestamp[23..]), (24, "Z"));
     };
     // The first in the queue: the function that may not send there left nothing.
-    record("by hand", 1, &serde_json::json!({"by": "hand"}));
-    let event = &records["of topic"]["requestPayload"];
+    let by_hand = serde_json::json!({"by": "hand"});
+    check(&records["by hand"], "by-hand", 1, &by_hand);
+
+    let of_topic = &records["of topic"];
+    let event = &of_topic["requestPayload"];
     assert_eq!(event["Records"][0]["EventSource"], "aws:sns");
     assert_eq!(event["Records"][0]["Sns"]["Message"], "hello");
-    record("of topic", 3, event);
+    check(of_topic, "of-topic", 3, event);
+
+    // Throttling is no attempt.
+    for record in records["one at a time"].as_array().unwrap() {
+        let event = serde_json::json!({"seconds": 0.5});
+        check(record, "one-at-a-time", 1, &event);
+    }
 }
 
 /// Which messages the functions began with, and ended, by request ID.

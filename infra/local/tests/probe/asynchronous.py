@@ -1,4 +1,5 @@
-"""Prints, as JSON, the failure records of an event from a topic, one from `Invoke`, and one that may not be kept."""
+"""Prints, as JSON, the failure records of an event from a topic, of one from `Invoke`, and of two that come at
+once to a function that runs once at a time. One more is of a function that may not send it."""
 import json
 
 from functions import client, create_function
@@ -38,4 +39,10 @@ sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=failing_function("of-t
 sns.publish(TopicArn=topic, Message="hello")
 of_topic = next_record()
 
-print(json.dumps({"by hand": by_hand, "of topic": of_topic}))
+failing_function("one-at-a-time", [send], 0)
+functions.put_function_concurrency(FunctionName="one-at-a-time", ReservedConcurrentExecutions=1)
+for _ in range(2):
+    functions.invoke(FunctionName="one-at-a-time", InvocationType="Event", Payload='{"seconds": 0.5}')
+one_at_a_time = [next_record(), next_record()]
+
+print(json.dumps({"by hand": by_hand, "of topic": of_topic, "one at a time": one_at_a_time}))
