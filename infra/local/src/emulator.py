@@ -42,6 +42,8 @@ apigateway._cors_preflight_response = with_camel_case(apigateway._cors_preflight
 
 from ministack import app
 from ministack.core import iam_evaluator, router
+from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
 
 
 def json_response(status, body):
@@ -115,6 +117,52 @@ def evaluate_trust_policy_of_service(trust_policy, caller_arn, context=None):
 
 app.SERVICE_HANDLERS["sts"] = assume_role
 iam_evaluator.evaluate_trust_policy = evaluate_trust_policy_of_service
+
+# The local stage delivers the records of DynamoDB streams itself, see streams/mod.rs.
+lambda_svc._poll_dynamodb_streams = lambda: False
+mapping_handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+create_mapping = lambda_svc._create_esm
+create_mapping_of_stack = mapping_handlers["create"]
+update_mapping_of_stack = mapping_handlers["update"]
+
+
+# MiniStack has one default for queues and streams.
+def with_batch_size(properties):
+    return {"BatchSize": 100 if ":dynamodb:" in properties.get("EventSourceArn", "") else 10, **properties}
+
+
+# MiniStack enables what a template disables, and drops a property that the poller warns of.
+def complete_mapping(mapping_id, properties):
+    mapping = lambda_svc._esms.get(mapping_id)
+    mapping["State"] = "Enabled" if mapping["Enabled"] else "Disabled"
+    if "TumblingWindowInSeconds" in properties:
+        mapping["TumblingWindowInSeconds"] = properties["TumblingWindowInSeconds"]
+
+
+def create_complete_mapping(properties):
+    status, headers, body = create_mapping(with_batch_size(properties))
+    if status == 202:
+        complete_mapping(json.loads(body)["UUID"], properties)
+    return status, headers, body
+
+
+def create_complete_mapping_of_stack(logical_id, properties, stack_name):
+    mapping_id, attributes = create_mapping_of_stack(logical_id, with_batch_size(properties), stack_name)
+    complete_mapping(mapping_id, properties)
+    return mapping_id, attributes
+
+
+def update_complete_mapping_of_stack(mapping_id, old_properties, properties, stack_name):
+    mapping_id, attributes = update_mapping_of_stack(
+        mapping_id, with_batch_size(old_properties), with_batch_size(properties), stack_name
+    )
+    complete_mapping(mapping_id, properties)
+    return mapping_id, attributes
+
+
+lambda_svc._create_esm = create_complete_mapping
+mapping_handlers["create"] = create_complete_mapping_of_stack
+mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
 

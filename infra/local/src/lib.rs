@@ -1,6 +1,6 @@
 //! The parts of the local stage, which `cargo xtask local` puts together: the
 //! AWS emulator and the local Rekognition as child processes, the front door of
-//! the HTTP API, and what goes wrong on purpose.
+//! the HTTP API, the poller of DynamoDB streams, and what goes wrong on purpose.
 //!
 //! Everything listens on 127.0.0.1 only, and everything that is started ends
 //! with the process that started it, however that process ends.
@@ -14,6 +14,7 @@ mod python;
 mod rekognition;
 mod server;
 mod service;
+mod streams;
 
 pub use chaos::{
     Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultProxy, Faults, Figure, Figures, Kind,
@@ -25,3 +26,4 @@ pub use front_door::{ApiId, FrontDoor};
 pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
 pub use python::{CheckTools, StageTools};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
+pub use streams::{StreamPoller, StreamPollerConfig};

@@ -1,0 +1,295 @@
+//! Event source mappings of DynamoDB streams, as AWS carries them out.
+//!
+//! MiniStack has the mappings in its API and its CloudFormation, but does not heed most of
+//! their settings, so `emulator.py` keeps it from polling streams. The poller does that
+//! instead, for every mapping of a stream, whoever made it. It knows the public APIs alone:
+//! `ListEventSourceMappings` for what is to be done, `DescribeStream`, `GetShardIterator` and
+//! `GetRecords` for the records, `Invoke` for the function, `SendMessage` and `Publish` for
+//! what was given up.
+//!
+//! - `mapping` reads the settings, `filter` the patterns, `lineage` decides which shards are
+//!   read, `batch` what happens with their records, `function` what an answer means,
+//!   `destination` what the message says. All of them without AWS.
+//! - `shard` does it: one task per mapping and shard, so that none is in another's way. The
+//!   task keeps the position. A mapping that is disabled keeps its tasks and goes on where it
+//!   was; one that is deleted ends them.
+//!
+//! What differs from AWS: mappings start and change within a second instead of a minute, an
+//! idle shard is read more often, tumbling windows are not built, and positions are lost with
+//! the stage, as the tables are.
+
+mod batch;
+mod destination;
+mod filter;
+mod function;
+mod lineage;
+mod mapping;
+mod shard;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::{BehaviorVersion, StalledStreamProtectionConfig};
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tracing::{info, warn};
+
+use self::lineage::{Lineage, Listed};
+use self::mapping::{Mapping, MappingId, Settings, StreamArn};
+use self::shard::ShardId;
+use crate::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+
+/// How often changes of mappings are looked for.
+const MAPPINGS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often new shards are looked for. AWS's streams get new ones every few hours, and
+/// MiniStack's never do.
+const SHARDS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a [`StreamPoller`] is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamPollerConfig<'a> {
+    /// Where AWS's services answer, by HTTP: [`Emulator::endpoint`](crate::Emulator::endpoint).
+    pub endpoint: &'a str,
+    /// The region of mappings and streams.
+    pub region: &'a str,
+}
+
+/// Delivers the records of DynamoDB streams to functions. Dropping it stops it.
+///
+/// What it has to tell (records that were given up, a destination that does not answer)
+/// goes to `tracing`.
+#[derive(Debug)]
+pub struct StreamPoller {
+    task: JoinHandle<()>,
+}
+
+impl StreamPoller {
+    /// Starts to follow the mappings. Must be called in a Tokio runtime.
+    #[must_use]
+    pub fn start(config: StreamPollerConfig<'_>) -> Self {
+        let clients = Arc::new(Clients::new(config));
+        Self {
+            task: tokio::spawn(follow_mappings(clients)),
+        }
+    }
+
+    /// Stops. Deliveries under way are broken off.
+    pub async fn shutdown(mut self) {
+        self.task.abort();
+        // An error says that it was stopped.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for StreamPoller {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Clients {
+    streams: aws_sdk_dynamodbstreams::Client,
+    lambda: aws_sdk_lambda::Client,
+    sns: aws_sdk_sns::Client,
+    sqs: aws_sdk_sqs::Client,
+}
+
+impl Clients {
+    fn new(config: StreamPollerConfig<'_>) -> Self {
+        // Not from the environment: the user's own AWS settings do not concern the local stage.
+        let credentials = Credentials::new(
+            ROOT_ACCESS_KEY_ID,
+            ROOT_SECRET_ACCESS_KEY,
+            None,
+            None,
+            "local stage",
+        );
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(config.endpoint)
+            .region(Region::new(config.region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let lambda = aws_sdk_lambda::config::Builder::from(&config)
+            // Whether and when a batch is tried again is the mapping's matter.
+            .retry_config(RetryConfig::disabled())
+            // A function may take 15 minutes to answer.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Self {
+            streams: aws_sdk_dynamodbstreams::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::from_conf(lambda),
+            sns: aws_sdk_sns::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+        }
+    }
+
+    /// The mappings whose source is a DynamoDB stream, and what to warn of.
+    async fn mappings(
+        &self,
+    ) -> Result<Vec<(Mapping, Settings, Vec<String>)>, aws_sdk_lambda::Error> {
+        let mut pages = self
+            .lambda
+            .list_event_source_mappings()
+            .into_paginator()
+            .items()
+            .send();
+        let mut mappings = Vec::new();
+        while let Some(mapping) = pages.try_next().await? {
+            mappings.extend(mapping::read(&mapping));
+        }
+        Ok(mappings)
+    }
+
+    async fn shards(
+        &self,
+        StreamArn(stream): &StreamArn,
+    ) -> Result<Vec<Listed>, aws_sdk_dynamodbstreams::Error> {
+        let mut shards = Vec::new();
+        let mut after = None;
+        loop {
+            let description = self
+                .streams
+                .describe_stream()
+                .stream_arn(stream)
+                .set_exclusive_start_shard_id(after)
+                .send()
+                .await?
+                .stream_description;
+            let Some(description) = description else {
+                return Ok(shards);
+            };
+            shards.extend(description.shards().iter().filter_map(|shard| {
+                let range = shard.sequence_number_range();
+                Some(Listed {
+                    id: ShardId(shard.shard_id()?.to_owned()),
+                    parent: shard.parent_shard_id().map(|id| ShardId(id.to_owned())),
+                    is_closed: range.is_some_and(|range| range.ending_sequence_number().is_some()),
+                })
+            }));
+            after = description.last_evaluated_shard_id;
+            if after.is_none() {
+                return Ok(shards);
+            }
+        }
+    }
+}
+
+/// A mapping that is carried out.
+struct Followed {
+    settings: watch::Sender<Arc<Settings>>,
+    task: AbortHandle,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Never returns; dropping it ends all that was started.
+async fn follow_mappings(clients: Arc<Clients>) {
+    let mut followed: HashMap<MappingId, Followed> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    let mut is_answered = true;
+    loop {
+        match clients.mappings().await {
+            Ok(mappings) => {
+                is_answered = true;
+                followed.retain(|id, _| mappings.iter().any(|(mapping, ..)| mapping.id == *id));
+                for (mapping, settings, warnings) in mappings {
+                    let MappingId(id) = mapping.id.clone();
+                    let function = settings.function_arn.clone();
+                    let known = followed.get(&mapping.id);
+                    let is_changed =
+                        known.is_none_or(|known| **known.settings.borrow() != settings);
+                    if !is_changed {
+                        continue;
+                    }
+                    for warning in warnings {
+                        warn!(mapping = id, function, "{warning}");
+                    }
+                    if let Some(known) = known {
+                        known.settings.send_replace(Arc::new(settings));
+                        continue;
+                    }
+                    let (sender, settings) = watch::channel(Arc::new(settings));
+                    let stream = mapping.stream.0.clone();
+                    info!(
+                        mapping = id,
+                        function, stream, "delivers a stream's records"
+                    );
+                    let task =
+                        tasks.spawn(follow_stream(clients.clone(), mapping.clone(), settings));
+                    followed.insert(
+                        mapping.id,
+                        Followed {
+                            settings: sender,
+                            task,
+                        },
+                    );
+                }
+            }
+            Err(error) if is_answered => {
+                is_answered = false;
+                warn!(error = %DisplayErrorContext(error), "the event source mappings cannot be listed");
+            }
+            Err(_) => {}
+        }
+        // The tasks of deleted mappings have ended.
+        while tasks.try_join_next().is_some() {}
+        tokio::time::sleep(MAPPINGS_INTERVAL).await;
+    }
+}
+
+/// Has every shard of a mapping's stream read, parents before children. Never returns.
+async fn follow_stream(
+    clients: Arc<Clients>,
+    mapping: Mapping,
+    settings: watch::Receiver<Arc<Settings>>,
+) {
+    let stream = mapping.stream;
+    let mut lineage = Lineage::new(mapping.starts_at);
+    let mut shards = JoinSet::new();
+    let mut is_answered = true;
+    loop {
+        match clients.shards(&stream).await {
+            Ok(listed) => {
+                is_answered = true;
+                for (id, start) in lineage.startable(&listed) {
+                    let run = shard::run(
+                        clients.clone(),
+                        stream.clone(),
+                        id.clone(),
+                        start,
+                        settings.clone(),
+                    );
+                    shards.spawn(async move {
+                        run.await;
+                        id
+                    });
+                }
+            }
+            Err(error) if is_answered => {
+                is_answered = false;
+                let error = DisplayErrorContext(error);
+                warn!(stream = stream.0, %error, "the shards of the stream cannot be listed");
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            Some(Ok(done)) = shards.join_next() => lineage.done(done),
+            () = tokio::time::sleep(SHARDS_INTERVAL) => {}
+        }
+    }
+}

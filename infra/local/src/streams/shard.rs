@@ -1,0 +1,322 @@
+//! A shard of a stream, on behalf of one mapping.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
+use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as StreamRecord, ShardIteratorType};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::Clients;
+use super::batch::{Lane, Record, Step, back_off};
+use super::destination::give_up;
+use super::function::deliver;
+use super::mapping::{Settings, StreamArn};
+
+/// How long a shard without new records is left alone. AWS reads four times a second.
+const IDLE_INTERVAL: Duration = Duration::from_millis(75);
+
+/// Records that a shard may have in memory besides full batches. Only a lane that is stuck
+/// lets as many gather, while the other lanes go on.
+const WAITING_RECORDS_MAX: usize = 10_000;
+
+/// A shard's name, unique in its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ShardId(pub(super) String);
+
+/// From where a shard is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// From its oldest record.
+    TrimHorizon,
+    /// From the first that is written from now on.
+    Latest,
+}
+
+/// Delivers the shard's records until the last is done or the mapping is gone.
+pub(super) async fn run(
+    clients: Arc<Clients>,
+    stream: StreamArn,
+    shard: ShardId,
+    start: Start,
+    mut settings: watch::Receiver<Arc<Settings>>,
+) {
+    // One page is read ahead. The set ends the reader with this function.
+    let (sender, mut pages) = mpsc::channel(1);
+    let mut reader = JoinSet::new();
+    reader.spawn(read(
+        clients.clone(),
+        stream.clone(),
+        shard.clone(),
+        start,
+        sender,
+    ));
+
+    let mut page: Vec<StreamRecord> = Vec::new();
+    let mut is_read = false;
+    let mut lanes = Lanes::new(1);
+    // Each ends with the lane's index and, if it was a delivery, how that went.
+    let mut work = JoinSet::new();
+    loop {
+        let current = settings.borrow_and_update().clone();
+        let mut wake_at = None;
+        if current.enabled {
+            let now = SystemTime::now();
+            if lanes.accept(current.parallelization_factor) {
+                for record in page.drain(..) {
+                    lanes.push(&record, &stream, &current, now);
+                }
+            }
+            for (index, lane) in lanes.0.iter_mut().enumerate() {
+                match lane.next(now, &current) {
+                    Step::Nothing => {}
+                    Step::Wait(until) => {
+                        wake_at = Some(wake_at.map_or(until, |earlier| until.min(earlier)));
+                    }
+                    Step::Deliver(batch) => {
+                        let (clients, current) = (clients.clone(), current.clone());
+                        work.spawn(async move {
+                            let outcome = deliver(&clients.lambda, &current, &batch).await;
+                            (index, Some((batch, outcome)))
+                        });
+                    }
+                    Step::Discard(batch, condition) => {
+                        let clients = clients.clone();
+                        let (stream, shard) = (stream.clone(), shard.clone());
+                        let settings = settings.clone();
+                        work.spawn(async move {
+                            give_up(&clients, &stream, &shard, &batch, condition, settings).await;
+                            (index, None)
+                        });
+                    }
+                }
+            }
+        }
+        if is_read && page.is_empty() && lanes.are_empty() {
+            return;
+        }
+        let waiting_max = WAITING_RECORDS_MAX.max(2 * current.batch_size * lanes.0.len());
+        let wants_page = !is_read && page.is_empty() && lanes.waiting() < waiting_max;
+        tokio::select! {
+            changed = settings.changed() => if changed.is_err() {
+                return;
+            },
+            read = pages.recv(), if wants_page => match read {
+                Some(records) => page = records,
+                None => is_read = true,
+            },
+            Some(done) = work.join_next() => match done {
+                Ok((index, Some((batch, outcome)))) => {
+                    lanes.0[index].delivered(batch, outcome, SystemTime::now(), &current);
+                }
+                Ok((index, None)) => lanes.0[index].discarded(),
+                Err(error) => warn!(%error, "a delivery was broken off"),
+            },
+            () = sleep_until(wake_at), if wake_at.is_some() => {}
+        }
+    }
+}
+
+async fn sleep_until(time: Option<SystemTime>) {
+    let remaining = time.and_then(|time| time.duration_since(SystemTime::now()).ok());
+    tokio::time::sleep(remaining.unwrap_or_default()).await;
+}
+
+/// The records of a shard, shared out among as many lanes as batches may be in work at once.
+/// All changes of an item are in the same lane: "Process DynamoDB records with Lambda" in
+/// Lambda's developer guide (order per item, by partition and sort key).
+struct Lanes(Vec<Lane>);
+
+impl Lanes {
+    fn new(count: usize) -> Self {
+        Self((0..count).map(|_| Lane::default()).collect())
+    }
+
+    /// Whether new records may be shared out. With another number of lanes they may not as
+    /// long as earlier records are in work, or an item's changes could be in two lanes.
+    fn accept(&mut self, count: usize) -> bool {
+        if self.0.len() != count && self.are_empty() {
+            *self = Self::new(count);
+        }
+        self.0.len() == count
+    }
+
+    fn are_empty(&self) -> bool {
+        self.0.iter().all(Lane::is_empty)
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.iter().map(Lane::waiting).sum()
+    }
+
+    fn push(
+        &mut self,
+        record: &StreamRecord,
+        StreamArn(stream): &StreamArn,
+        settings: &Settings,
+        now: SystemTime,
+    ) {
+        let shown = streams::lambda_record(record, stream);
+        if !settings.filters.pass(&shown) {
+            return;
+        }
+        let change = record.dynamodb();
+        let arrived = change
+            .and_then(|change| change.approximate_creation_date_time())
+            .and_then(|time| SystemTime::try_from(*time).ok());
+        let keys = change.and_then(|change| change.keys());
+        let lane = keys.map_or(0, item_hash) % self.0.len() as u64;
+        self.0[usize::try_from(lane).unwrap_or_default()].push(
+            Record {
+                sequence_number: streams::sequence_number(record).to_owned(),
+                arrived: arrived.unwrap_or(now),
+                json: shown.to_string(),
+            },
+            now,
+        );
+    }
+}
+
+/// The same for all changes of an item.
+fn item_hash(keys: &HashMap<String, AttributeValue>) -> u64 {
+    let mut keys: Vec<_> = keys.iter().collect();
+    keys.sort_unstable_by_key(|(name, _)| *name);
+    let mut hasher = DefaultHasher::new();
+    for (name, value) in keys {
+        name.hash(&mut hasher);
+        // Key attributes are of one of these types.
+        match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => text.hash(&mut hasher),
+            AttributeValue::B(bytes) => bytes.as_ref().hash(&mut hasher),
+            _ => {}
+        }
+    }
+    hasher.finish()
+}
+
+/// Sends the shard's pages, until it is closed or nobody wants them any more.
+async fn read(
+    clients: Arc<Clients>,
+    StreamArn(stream): StreamArn,
+    ShardId(shard): ShardId,
+    start: Start,
+    pages: mpsc::Sender<Vec<StreamRecord>>,
+) {
+    let mut position = match start {
+        Start::TrimHorizon => (ShardIteratorType::TrimHorizon, None),
+        Start::Latest => (ShardIteratorType::Latest, None),
+    };
+    let mut iterator = None;
+    let mut failures = 0;
+    loop {
+        let read = async {
+            let current = match iterator.clone() {
+                Some(current) => Some(current),
+                None => {
+                    let (kind, sequence_number) = position.clone();
+                    clients
+                        .streams
+                        .get_shard_iterator()
+                        .stream_arn(&stream)
+                        .shard_id(&shard)
+                        .shard_iterator_type(kind)
+                        .set_sequence_number(sequence_number)
+                        .send()
+                        .await
+                        .map_err(aws_sdk_dynamodbstreams::Error::from)?
+                        .shard_iterator
+                }
+            };
+            iterator.clone_from(&current);
+            let page = clients
+                .streams
+                .get_records()
+                .set_shard_iterator(current)
+                .send()
+                .await?;
+            Ok(page)
+        };
+        match read.await {
+            Ok(page) => {
+                failures = 0;
+                iterator = page.next_shard_iterator;
+                let records = page.records.unwrap_or_default();
+                if let Some(last) = records.last() {
+                    let last = streams::sequence_number(last).to_owned();
+                    position = (ShardIteratorType::AfterSequenceNumber, Some(last));
+                    if pages.send(records).await.is_err() {
+                        return;
+                    }
+                } else if iterator.is_some() {
+                    tokio::time::sleep(IDLE_INTERVAL).await;
+                }
+                if iterator.is_none() {
+                    return;
+                }
+            }
+            // A slow function keeps the reader waiting for more than the iterator's 15 minutes.
+            Err(aws_sdk_dynamodbstreams::Error::ExpiredIteratorException(_)) => iterator = None,
+            Err(aws_sdk_dynamodbstreams::Error::TrimmedDataAccessException(_)) => {
+                warn!(
+                    stream,
+                    shard,
+                    "records are lost: the stream has dropped them before they could be read"
+                );
+                position = (ShardIteratorType::TrimHorizon, None);
+                iterator = None;
+            }
+            Err(aws_sdk_dynamodbstreams::Error::ResourceNotFoundException(_)) => {
+                warn!(stream, shard, "the shard is gone");
+                return;
+            }
+            Err(error) => {
+                failures += 1;
+                let error = DisplayErrorContext(error);
+                warn!(stream, shard, %error, "the shard cannot be read");
+                tokio::time::sleep(back_off(failures)).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(partition: &str, sort: &str) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(partition.to_owned())),
+            ("sk".to_owned(), AttributeValue::N(sort.to_owned())),
+        ])
+    }
+
+    #[test]
+    fn an_item_is_always_in_the_same_lane_and_items_are_in_different_ones() {
+        assert_eq!(item_hash(&keys("a", "1")), item_hash(&keys("a", "1")));
+        let lanes: std::collections::HashSet<u64> = (0..50)
+            .map(|sort| item_hash(&keys("a", &sort.to_string())) % 4)
+            .collect();
+        assert_eq!(lanes.len(), 4);
+    }
+
+    #[test]
+    fn lanes_are_made_anew_when_the_old_ones_are_empty() {
+        let now = SystemTime::now();
+        let record = Record {
+            sequence_number: "1".to_owned(),
+            arrived: now,
+            json: String::new(),
+        };
+        let mut lanes = Lanes::new(1);
+        assert!(lanes.accept(1));
+        lanes.0[0].push(record, now);
+        assert!(!lanes.accept(4), "a record is waiting in an old lane");
+        lanes = Lanes::new(1);
+        assert!(lanes.accept(4));
+        assert_eq!(lanes.0.len(), 4);
+    }
+}
