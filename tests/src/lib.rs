@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::region::Region;
 use serde_json::Value;
 use tempfile::TempDir;
 use ureq::http::{HeaderMap, Request};
@@ -96,7 +100,7 @@ pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
 /// `xtask local -- COMMAND` on free ports, and the folder that its stage lives in.
 pub fn one_command(command: &[&str]) -> (Command, TempDir) {
     let directory = TempDir::new().unwrap();
-    let (port, aws_port) = (free_port().to_string(), two_free_ports().to_string());
+    let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
     let arguments = ["local", "--port", &port, "--aws-port", &aws_port, "--"];
     let mut local = xtask(&xtask_program(), &[&arguments, command].concat());
     local.env("XTASK_LOCAL_DIR", directory.path());
@@ -136,21 +140,24 @@ pub struct Stage {
 impl Stage {
     /// Starts a stage on free ports and waits until it is ready.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`Stage::start`], with more arguments for `xtask local`.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let program = xtask_program();
         let directory = TempDir::new().unwrap();
         let log = directory.path().join("xtask-local.log");
-        let (port, aws_port) = (free_port().to_string(), two_free_ports().to_string());
+        let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
         let output = File::create(&log).unwrap();
-        let process = xtask(
-            &program,
-            &["local", "--port", &port, "--aws-port", &aws_port],
-        )
-        .env("XTASK_LOCAL_DIR", directory.path())
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().unwrap())
-        .stderr(output)
-        .spawn()
-        .unwrap();
+        let ports = ["local", "--port", &port, "--aws-port", &aws_port];
+        let process = xtask(&program, &[&ports, arguments].concat())
+            .env("XTASK_LOCAL_DIR", directory.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
         let mut stage = Self {
             program,
             process,
@@ -247,6 +254,24 @@ impl Stage {
         let output = self.aws(arguments).output().unwrap();
         assert!(!output.status.success(), "aws {arguments:?} succeeded");
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// A client for thousands of items, for each of which the AWS CLI would take half a second.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_types::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(self.variable("AWS_REGION").to_owned()))
+            .endpoint_url(self.variable("AWS_ENDPOINT_URL"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                self.variable("AWS_ACCESS_KEY_ID"),
+                self.variable("AWS_SECRET_ACCESS_KEY"),
+                None,
+                None,
+                "stage",
+            )))
+            .build();
+        aws_sdk_dynamodb::Client::new(&config)
     }
 
     /// `GET` on the HTTP API; the path and query are sent as they are.
@@ -430,14 +455,6 @@ fn stage_tools() -> local::StageTools {
             |_| {},
         ))
         .unwrap()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A free port whose successor is free too.

@@ -46,14 +46,21 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cargo xtask invoke detect-labels --payload event.json --logs\n  echo '{\"Bucket\": \"some-bucket\", \"Key\": \"sample.jpg\"}' | cargo xtask invoke detect-labels"
     )]
     Invoke(Invoke),
-    /// Print a function's log.
+    /// Handle again what a function has failed on.
     #[command(
-        after_help = "Examples:\n  cargo xtask logs handle-object-created --follow\n  cargo xtask logs media-api --since 2h --filter ERROR"
+        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show what waits in its failure queue\n  cargo xtask redrive check-email              invoke it with each event again\n  cargo xtask redrive check-email --drop       throw the events away\n\nAn event that the function handles now leaves the queue; one that it fails on again stays.\nOf records of a stream only the place is in the queue. They are read from the stream, which\nkeeps them for 24 hours."
+    )]
+    Redrive(Redrive),
+    /// Print what functions log.
+    #[command(
+        after_help = "Examples:\n  cargo xtask logs handle-object-created --follow\n  cargo xtask logs users-api handle-user-stream check-email -f    one stream, in order of time\n  cargo xtask logs --since 2h --filter ERROR                      of all functions"
     )]
     Logs(Logs),
-    /// Print the URL of the HTTP API.
-    #[command(after_help = "Example:\n  curl \"$(cargo xtask url --stage dev)?label=Dog\"")]
-    Url(StageArgs),
+    /// Print the URL of an HTTP API.
+    #[command(
+        after_help = "Examples:\n  curl \"$(cargo xtask url --stage dev)?label=Dog\"\n  curl -d '{}' \"$(cargo xtask url users)scan\""
+    )]
+    Url(Url),
     /// Show what is deployed: functions, failure queues, outputs.
     #[command(after_help = "Example:\n  cargo xtask info --stage dev --json")]
     Info(Info),
@@ -64,12 +71,17 @@ pub(crate) enum Verb {
     Env(Env),
     /// Run the whole app on this machine, without an AWS account.
     #[command(
-        after_help = "Examples:\n  cargo xtask local\n  cargo xtask local -- aws s3 ls\n\nWith a command, the stage is stopped when the command ends, and its exit status returned."
+        after_help = "Examples:\n  cargo xtask local\n  cargo xtask local -- aws s3 ls\n  cargo xtask local --chaos\n\nWith a command, the stage is stopped when the command ends, and its exit status returned.\n\nWith --chaos, `curl $CHAOS_URL` shows the faults so far, and `curl -X DELETE $CHAOS_URL` ends\nthem. When they have ended and `cargo xtask redrive` has emptied the failure queues, all that\nis stored is right; if not, the seed shows the same faults again."
     )]
     Local(Local),
     /// Measure each function's start-up, latency and memory on this machine.
     #[command(after_help = "Example:\n  cargo xtask bench --events 2000")]
     Bench(Bench),
+    /// Print a shell's completions for the command `xtask`.
+    #[command(
+        after_help = "Example, for a shell with `alias xtask='cargo xtask'`:\n  source <(cargo xtask completions bash)\n\nThe names of stages, functions and APIs are those of this workspace now."
+    )]
+    Completions(Completions),
     /// Run every check: format, lints, generated files, templates, tests.
     #[command(after_help = "Example:\n  cargo xtask ci")]
     Ci,
@@ -146,9 +158,30 @@ pub(crate) struct Invoke {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Logs {
+pub(crate) struct Redrive {
     /// The function's name in the manifest.
     pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Show the events, and do nothing with them.
+    #[arg(long, conflicts_with = "drop")]
+    pub(crate) dry_run: bool,
+    /// Take the events out of the queue without handling them.
+    #[arg(long)]
+    pub(crate) drop: bool,
+    /// Do not ask before events are dropped.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print the events and what became of them as JSON, one object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Functions' names in the manifest; without any, all functions.
+    #[arg(value_name = "FUNCTION")]
+    pub(crate) functions: Vec<String>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
     /// Keep waiting for new lines until Ctrl-C.
@@ -163,6 +196,14 @@ pub(crate) struct Logs {
     /// Print each line as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Url {
+    /// The API's name in the manifest; without it, the first API.
+    pub(crate) api: Option<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -185,12 +226,16 @@ pub(crate) struct Env {
 
 #[derive(Debug, Args)]
 pub(crate) struct Local {
-    /// The HTTP API's port on 127.0.0.1.
+    /// The first HTTP API's port on 127.0.0.1; the ports of others follow.
     #[arg(long, default_value_t = 8000)]
     pub(crate) port: u16,
     /// The AWS endpoint's port on 127.0.0.1.
     #[arg(long, default_value_t = 4566)]
     pub(crate) aws_port: u16,
+    /// Make faults: events that come twice, late or out of order, calls that fail, functions
+    /// that are killed. The same SEED makes the same faults.
+    #[arg(long, value_name = "SEED", num_args = 0..=1)]
+    pub(crate) chaos: Option<Option<local::Seed>>,
     /// Run this when the stage is ready, then stop.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
@@ -207,6 +252,12 @@ pub(crate) struct Bench {
     /// Print the figures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -15,9 +15,6 @@ use crate::stage_state::StageState;
 /// The stage that runs on this machine.
 pub(crate) const LOCAL: &str = "local";
 
-/// The environment variable with the HTTP API's URL.
-pub(crate) const API_URL: &str = "API_URL";
-
 /// This cargo workspace.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {
@@ -166,7 +163,7 @@ impl Context {
             })
     }
 
-    /// The app's environment variables: what functions see, and the API's URL.
+    /// The app's environment variables: what functions see, and the URLs of its HTTP APIs.
     pub(crate) fn variables(&self, outputs: &Outputs) -> BTreeMap<String, String> {
         let mut variables: BTreeMap<String, String> = self
             .app
@@ -174,10 +171,10 @@ impl Context {
             .into_iter()
             .filter_map(|(output, variable)| Some((variable, outputs.get(&output)?.clone())))
             .collect();
-        if let Some(local) = &self.local
-            && let Some(url) = variables.get_mut(API_URL)
-        {
-            *url = local.api_url();
+        if let Some(local) = &self.local {
+            for (index, api) in self.app.http_apis().enumerate() {
+                variables.insert(api.variable, local.api_url(index));
+            }
         }
         variables
     }

@@ -17,9 +17,12 @@ pub(crate) const LOCAL_DIR_VARIABLE: &str = "XTASK_LOCAL_DIR";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StageState {
     pub(crate) process_id: u32,
-    pub(crate) api_port: u16,
+    /// The port of the first HTTP API; the others follow.
+    pub(crate) first_api_port: u16,
     pub(crate) aws_port: u16,
     pub(crate) rekognition_port: u16,
+    /// Where the faults are shown and ended, if any are made.
+    pub(crate) chaos_url: Option<String>,
 }
 
 impl StageState {
@@ -74,8 +77,14 @@ impl StageState {
         format!("http://127.0.0.1:{}", self.rekognition_port)
     }
 
-    /// The HTTP API.
-    pub(crate) fn api_url(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.api_port)
+    /// The port of an HTTP API, by its place among the app's.
+    pub(crate) fn api_port(&self, index: usize) -> u16 {
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        self.first_api_port.saturating_add(index)
+    }
+
+    /// The URL of an HTTP API, by its place among the app's.
+    pub(crate) fn api_url(&self, index: usize) -> String {
+        format!("http://127.0.0.1:{}/", self.api_port(index))
     }
 }

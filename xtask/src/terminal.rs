@@ -7,6 +7,7 @@ use std::time::Duration;
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::error::{CliError, Result};
 
@@ -22,8 +23,9 @@ pub(crate) fn status(verb: &str, what: impl std::fmt::Display) {
     eprintln!("{GREEN}{verb:>12}{GREEN:#} {what}");
 }
 
-/// Prints what the parts of the local stage tell while it runs, such as a line per request.
-pub(crate) fn show_requests() {
+/// Prints what the parts of the local stage tell while it runs, such as a line per request at
+/// level `INFO`, and records that are lost at `WARN`.
+pub(crate) fn show_parts(level: LevelFilter) {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let lines = tracing_subscriber::fmt::layer()
@@ -31,8 +33,7 @@ pub(crate) fn show_requests() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time();
-    let ours = tracing_subscriber::filter::Targets::new()
-        .with_target("local", tracing_subscriber::filter::LevelFilter::INFO);
+    let ours = tracing_subscriber::filter::Targets::new().with_target("local", level);
     // Fails only if there is a subscriber already.
     let _ = tracing_subscriber::registry()
         .with(lines)

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod completions;
 mod delete;
 mod deploy;
 mod env;
@@ -11,6 +12,7 @@ mod invoke;
 mod local;
 mod logs;
 mod package;
+mod redrive;
 mod synth;
 mod url;
 
@@ -28,12 +30,14 @@ pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Deploy(args) => deploy::run(&args).await?,
         Verb::Delete(args) => delete::run(&args).await?,
         Verb::Invoke(args) => return invoke::run(&args).await,
+        Verb::Redrive(args) => return redrive::run(&args).await,
         Verb::Logs(args) => logs::run(&args).await?,
         Verb::Url(args) => url::run(&args).await?,
         Verb::Info(args) => info::run(&args).await?,
         Verb::Env(args) => env::run(&args).await?,
         Verb::Local(args) => return local::run(args).await,
         Verb::Bench(args) => bench::run(&args).await?,
+        Verb::Completions(args) => completions::run(&args)?,
         Verb::Ci => ci::run().await?,
     }
     Ok(ExitCode::SUCCESS)

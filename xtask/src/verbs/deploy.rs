@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::cli;
-use crate::context::{API_URL, Context};
+use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
 use crate::terminal::{
@@ -264,16 +264,16 @@ fn print_resources(context: &Context, variables: &BTreeMap<String, String>) {
         .functions()
         .map(|function| vec!["function".to_owned(), function.physical_name()])
         .collect();
+    // The URLs last: they are what most will look for.
+    let apis: Vec<String> = context.app.http_apis().map(|api| api.variable).collect();
+    let (urls, names): (Vec<_>, Vec<_>) = variables
+        .iter()
+        .partition(|(variable, _)| apis.contains(variable));
     rows.extend(
-        variables
-            .iter()
-            .filter(|(variable, _)| *variable != API_URL)
+        names
+            .into_iter()
+            .chain(urls)
             .map(|(variable, value)| vec![variable.clone(), value.clone()]),
-    );
-    rows.extend(
-        variables
-            .get(API_URL)
-            .map(|url| vec![API_URL.to_owned(), url.clone()]),
     );
     table(&rows);
 }

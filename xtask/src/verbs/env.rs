@@ -39,6 +39,9 @@ pub(crate) async fn variables(
     }
     if let Some(local) = &context.local {
         set("AWS_ENDPOINT_URL_REKOGNITION", &local.rekognition_url());
+        if let Some(chaos_url) = &local.chaos_url {
+            set("CHAOS_URL", chaos_url);
+        }
         set("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID);
         set("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY);
     }

@@ -5,21 +5,23 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anstream::eprintln;
-use anstyle::{AnsiColor, Style};
-use deploy::{LogQuery, LogTail, Outputs, Target};
+use deploy::{Outputs, Target};
 use local::{
-    ApiId, Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor, RekognitionConfig,
-    RekognitionServer, StageTools, check_free_space, check_ports,
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor,
+    RekognitionConfig, RekognitionServer, Seed, StageTools, StreamPoller, StreamPollerConfig,
+    check_free_space, check_ports,
 };
+use manifest::HttpApi;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli;
-use crate::context::{API_URL, Context, LOCAL, Workspace};
+use crate::context::{Context, LOCAL, Workspace};
 use crate::error::{AboutFile, CliError, Result};
 use crate::package::{self, Packaged};
 use crate::stage_state::StageState;
-use crate::terminal::{BOLD, DIM, show_requests, status};
-use crate::verbs::{deploy::deploy, env, logs::time_of_day};
+use crate::terminal::{BOLD, show_parts, status};
+use crate::verbs::{deploy::deploy, env, logs::Logs};
 
 /// The emulator's account.
 const ACCOUNT_ID: &str = "000000000000";
@@ -69,30 +71,31 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 
 async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let started = Instant::now();
-    let state = StageState {
+    let mut state = StageState {
         process_id: std::process::id(),
-        api_port: args.port,
+        first_api_port: args.port,
         aws_port: args.aws_port,
         rekognition_port: args
             .aws_port
             .checked_add(1)
             .ok_or_else(|| CliError::misuse("--aws-port must be below 65535"))?,
+        chaos_url: None,
     };
-    let context = Context {
-        workspace: workspace.clone(),
-        app: workspace.app(LOCAL)?,
-        local: Some(state.clone()),
-    };
+    let app = workspace.app(LOCAL)?;
     let directory = StageState::directory(workspace);
     std::fs::create_dir_all(&directory).about("create", &directory)?;
-    check_ports(&[
-        ("the HTTP API, --port", state.api_port),
+    let mut ports = vec![
         ("the AWS endpoint, --aws-port", state.aws_port),
         (
             "Rekognition, the port after --aws-port",
             state.rekognition_port,
         ),
-    ])?;
+    ];
+    ports.extend(
+        (0..app.http_apis().count())
+            .map(|index| ("an HTTP API, from --port upwards", state.api_port(index))),
+    );
+    check_ports(&ports)?;
     let first_run = !workspace.target().join("package").join(LOCAL).exists();
     check_free_space(
         &directory,
@@ -109,6 +112,24 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         );
     }
 
+    let chaos = match args.chaos {
+        None => None,
+        Some(seed) => {
+            let config = ChaosConfig {
+                seed: seed.unwrap_or_else(Seed::random),
+                port: 0,
+                emulator_port: state.aws_port,
+                rekognition_port: state.rekognition_port,
+            };
+            Some(Chaos::start(config).await?)
+        }
+    };
+    state.chaos_url = chaos.as_ref().map(Chaos::url);
+    let context = Context {
+        workspace: workspace.clone(),
+        app,
+        local: Some(state.clone()),
+    };
     let region = context
         .app
         .stage()
@@ -127,7 +148,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
             rekognition_port: state.rekognition_port,
             region: &region,
             account_id: ACCOUNT_ID,
-            chaos: None,
+            chaos: chaos.as_ref(),
         })
         .await?;
         Ok::<_, CliError>((tools, emulator))
@@ -147,22 +168,26 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         region: &region,
     })
     .await?;
-    let front_door = FrontDoor::start(state.api_port, emulator.endpoint()).await?;
+    let front_doors = FrontDoors::open(&context, &state, emulator.endpoint()).await?;
+
+    let poller = StreamPoller::start(StreamPollerConfig {
+        endpoint: emulator.endpoint(),
+        region: &region,
+    });
 
     let target = context.connect().await?;
     let (_, outputs) = deploy(&context, &target, packaged, true).await?;
-    let api_id = api_id(&context, &outputs)
-        .ok_or_else(|| CliError::new("the deployed stack has no HTTP API"))?;
-    front_door.set_api(api_id);
+    front_doors.lead_to(&outputs);
     state.write(workspace)?;
 
     let command = args.command.split_first();
     let done = async {
         let Some((program, arguments)) = command else {
             announce(&context, started.elapsed());
-            show_requests();
+            show_parts(LevelFilter::INFO);
             return Err(follow_logs(&context, &target).await);
         };
+        show_parts(LevelFilter::WARN);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(
             std::iter::once(tools.bin_dir()).chain(std::env::split_paths(&path)),
@@ -181,13 +206,18 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     };
     let ended = tokio::select! {
         ended = done => ended,
-        never = follow_api(&front_door, &context, &target) => match never {},
+        never = front_doors.follow(&context, &target) => match never {},
         error = emulator.ended() => Err(error.into()),
         error = rekognition.ended() => Err(error.into()),
     };
-    front_door.shutdown().await;
+    poller.shutdown().await;
+    front_doors.close().await;
     rekognition.shutdown().await;
     emulator.shutdown().await;
+    if let Some(chaos) = chaos {
+        eprintln!("{}", chaos.figures());
+        chaos.shutdown().await;
+    }
     ended
 }
 
@@ -200,36 +230,67 @@ async fn package_aside(context: &Context) -> Result<Packaged> {
         .map_err(|error| CliError::new(format!("the build was interrupted: {error}")))?
 }
 
-/// The id of the deployed HTTP API: the first label of its host name,
-/// `https://ID.execute-api.REGION.amazonaws.com`.
-fn api_id(context: &Context, outputs: &Outputs) -> Option<ApiId> {
-    let names = context.app.env_outputs();
-    let (output, _) = names.iter().find(|(_, variable)| *variable == API_URL)?;
-    let host = outputs.get(output)?.split_once("://")?.1;
-    Some(ApiId::from(host.split_once('.')?.0.to_owned()))
-}
+/// A door for each HTTP API of the app, in the order of their declaration.
+struct FrontDoors(Vec<(HttpApi, FrontDoor)>);
 
-/// Keeps the front door's API that of the stack: deleting and deploying in another terminal
-/// makes a new one.
-async fn follow_api(front_door: &FrontDoor, context: &Context, target: &Target) -> Infallible {
-    let stack = context.app.stack_name();
-    loop {
-        tokio::time::sleep(API_INTERVAL).await;
-        if let Ok(Some(outputs)) = target.outputs(&stack).await
-            && let Some(id) = api_id(context, &outputs)
-        {
-            front_door.set_api(id);
+impl FrontDoors {
+    async fn open(context: &Context, state: &StageState, emulator_endpoint: &str) -> Result<Self> {
+        let mut doors = Vec::new();
+        for (index, api) in context.app.http_apis().enumerate() {
+            let port = state.api_port(index);
+            doors.push((api, FrontDoor::start(port, emulator_endpoint).await?));
+        }
+        Ok(Self(doors))
+    }
+
+    /// Points each door at its API in the deployed stack.
+    fn lead_to(&self, outputs: &Outputs) {
+        for (api, door) in &self.0 {
+            if let Some(id) = outputs.get(&api.url_output).and_then(|url| api_id(url)) {
+                door.set_api(id);
+            }
         }
     }
+
+    /// Keeps the doors' APIs those of the stack: deleting and deploying in another terminal
+    /// makes new ones.
+    async fn follow(&self, context: &Context, target: &Target) -> Infallible {
+        let stack = context.app.stack_name();
+        loop {
+            tokio::time::sleep(API_INTERVAL).await;
+            if let Ok(Some(outputs)) = target.outputs(&stack).await {
+                self.lead_to(&outputs);
+            }
+        }
+    }
+
+    async fn close(self) {
+        for (_, door) in self.0 {
+            door.shutdown().await;
+        }
+    }
+}
+
+/// The id of a deployed HTTP API: the first label of its host name,
+/// `https://ID.execute-api.REGION.amazonaws.com`.
+fn api_id(url: &str) -> Option<ApiId> {
+    let host = url.split_once("://")?.1;
+    Some(ApiId::from(host.split_once('.')?.0.to_owned()))
 }
 
 fn announce(context: &Context, took: Duration) {
     let Some(state) = &context.local else { return };
     status("Ready", format!("in {:.1} s", took.as_secs_f64()));
     eprintln!();
-    eprintln!("  {BOLD}HTTP API{BOLD:#}      {}", state.api_url());
+    for (index, api) in context.app.http_apis().enumerate() {
+        let title = format!("{} API", api.name);
+        eprintln!("  {BOLD}{title:<12}{BOLD:#}  {}", state.api_url(index));
+    }
     eprintln!("  {BOLD}AWS endpoint{BOLD:#}  {}", state.endpoint_url());
     eprintln!("  {BOLD}Rekognition{BOLD:#}   {}", state.rekognition_url());
+    if let Some(chaos_url) = &state.chaos_url {
+        eprintln!("  {BOLD}Chaos{BOLD:#}         {chaos_url}");
+    }
     eprintln!();
     eprintln!("  In another terminal:");
     eprintln!("    eval \"$(cargo xtask env --stage local)\"");
@@ -240,45 +301,15 @@ fn announce(context: &Context, took: Duration) {
     eprintln!();
 }
 
-/// Prints what the functions log; returns only when that fails.
+/// Prints what the functions log; returns only when that fails. Deleted from another terminal,
+/// there is nothing to follow until the stage is deployed again.
 async fn follow_logs(context: &Context, target: &Target) -> CliError {
-    const COLOURS: [AnsiColor; 6] = [
-        AnsiColor::Cyan,
-        AnsiColor::Magenta,
-        AnsiColor::Yellow,
-        AnsiColor::Green,
-        AnsiColor::Blue,
-        AnsiColor::Red,
-    ];
-    let mut tails: Vec<(&str, Style, LogTail)> = context
-        .app
-        .functions()
-        .zip(COLOURS.iter().cycle())
-        .map(|(function, colour)| {
-            let query = LogQuery {
-                group: function.log_group(),
-                pattern: None,
-                since: Duration::ZERO,
-            };
-            (function.name(), colour.on_default(), LogTail::new(query))
-        })
-        .collect();
+    let mut logs = Logs::of(context.app.functions(), None, Duration::ZERO);
     loop {
-        for (function, style, tail) in &mut tails {
-            match tail.read(target).await {
-                Ok(lines) => {
-                    for line in lines {
-                        eprintln!(
-                            "{DIM}{}{DIM:#} {style}{function}{style:#} {}",
-                            time_of_day(line.timestamp_ms),
-                            line.message
-                        );
-                    }
-                }
-                // Deleted from another terminal: there is nothing to follow until it is deployed again.
-                Err(error) if error.kind() == deploy::Kind::NotFound => {}
-                Err(error) => return error.into(),
-            }
+        match logs.read(target).await {
+            Ok(lines) => lines.iter().for_each(|line| eprintln!("{}", line.text())),
+            Err(error) if error.kind() == deploy::Kind::NotFound => {}
+            Err(error) => return error.into(),
         }
         tokio::time::sleep(LOG_INTERVAL).await;
     }

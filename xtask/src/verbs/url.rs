@@ -1,19 +1,37 @@
-//! `url`: where the HTTP API answers.
+//! `url`: where an HTTP API answers.
 
-use crate::cli::StageArgs;
-use crate::context::{API_URL, Context};
+use crate::cli;
+use crate::context::Context;
 use crate::error::{CliError, Result};
 
-pub(crate) async fn run(args: &StageArgs) -> Result<()> {
-    let context = Context::load(args)?;
+pub(crate) async fn run(args: &cli::Url) -> Result<()> {
+    let context = Context::load(&args.stage)?;
+    let variable = variable(&context, args.api.as_deref())?;
     let target = context.connect().await?;
     let outputs = context.outputs(&target).await?;
-    let url = context.variables(&outputs).remove(API_URL).ok_or_else(|| {
+    let url = context.variables(&outputs).remove(&variable);
+    let url = url.ok_or_else(|| {
         CliError::new(format!(
-            "stack {} has no HTTP API",
+            "stack {} has no such HTTP API",
             context.app.stack_name()
         ))
+        .hint("it is older than the manifest: deploy the stage again")
     })?;
     println!("{url}");
     Ok(())
+}
+
+/// The variable of the API called `name`, or else of the first.
+fn variable(context: &Context, name: Option<&str>) -> Result<String> {
+    let mut apis = context.app.http_apis();
+    let found = match name {
+        None => apis.next(),
+        Some(name) => apis.find(|api| api.name == name),
+    };
+    found.map(|api| api.variable).ok_or_else(|| {
+        let names: Vec<String> = context.app.http_apis().map(|api| api.name).collect();
+        let asked = name.map_or_else(String::new, |name| format!(" `{name}`"));
+        CliError::misuse(format!("there is no HTTP API{asked}"))
+            .hint(format!("the HTTP APIs are: {}", names.join(", ")))
+    })
 }

@@ -1,0 +1,82 @@
+//! `completions`: what a shell offers after Tab.
+
+use std::io::Write;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Command, CommandFactory};
+
+use crate::cli::{self, Cli};
+use crate::context::{LOCAL, Workspace};
+use crate::error::Result;
+
+/// `cargo` has completions of its own, which leave no room for those of an alias.
+const COMMAND: &str = "xtask";
+
+pub(crate) fn run(args: &cli::Completions) -> Result<()> {
+    let workspace = Workspace::new();
+    let app = workspace.app(LOCAL)?;
+    let names = Names {
+        stages: workspace.stages()?.names().map(str::to_owned).collect(),
+        functions: app.functions().map(|f| f.name().to_owned()).collect(),
+        apis: app.http_apis().map(|api| api.name).collect(),
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(
+        args.shell,
+        &mut names.offered_by(Cli::command()),
+        COMMAND,
+        &mut script,
+    );
+    // A shell that reads no further has what it wants.
+    let _ = std::io::stdout().write_all(&script);
+    Ok(())
+}
+
+/// What stands in this workspace for the values that a command takes.
+struct Names {
+    stages: Vec<String>,
+    functions: Vec<String>,
+    apis: Vec<String>,
+}
+
+impl Names {
+    fn offered_by(&self, command: Command) -> Command {
+        command.mut_subcommands(|verb| {
+            verb.mut_args(|argument| {
+                let values = match argument.get_id().as_str() {
+                    "stage" => &self.stages,
+                    "function" | "functions" => &self.functions,
+                    "api" => &self.apis,
+                    _ => return argument,
+                };
+                argument.value_parser(PossibleValuesParser::new(values.clone()))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_workspace_are_offered() {
+        let names = Names {
+            stages: vec!["staging".to_owned()],
+            functions: vec!["check-email".to_owned()],
+            apis: vec!["users".to_owned()],
+        };
+        let mut script = Vec::new();
+        let mut command = names.offered_by(Cli::command());
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut command,
+            COMMAND,
+            &mut script,
+        );
+        let script = String::from_utf8(script).unwrap();
+        for offered in ["staging", "check-email", "users", "--dry-run", "redrive"] {
+            assert!(script.contains(offered), "{offered}");
+        }
+    }
+}
