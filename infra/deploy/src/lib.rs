@@ -30,7 +30,9 @@ pub use functions::{FunctionError, Invocation};
 pub use logs::{LogLine, LogQuery, LogTail};
 pub use progress::{Progress, Report, ResourceEvent};
 pub use redrive::{FailedEvent, Redriven, StreamBatch, Subject};
-pub use review::PropertyChange;
+pub use review::{
+    Access, AccessChange, Condition, Declared, Difference, Effect, PropertyChange, Review, review,
+};
 pub use stack::{
     Action, Change, ChangeSet, Diagnosis, Outcome, Outputs, Plan, Replacement, StackSpec,
 };

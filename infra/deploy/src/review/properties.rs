@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_cloudformation::types::{ResourceChange, ResourceTargetDefinition};
+use aws_sdk_cloudformation::types::{ResourceAttribute, ResourceChange, ResourceTargetDefinition};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ fn path_of(target: &ResourceTargetDefinition) -> String {
             .collect();
         return joined(&steps);
     }
-    let attribute = target.attribute().map(|attribute| attribute.as_str());
+    let attribute = target.attribute().map(ResourceAttribute::as_str);
     target.name().or(attribute).unwrap_or_default().to_owned()
 }
 
