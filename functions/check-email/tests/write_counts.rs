@@ -50,6 +50,10 @@ enum Edit {
     SetAddress {
         domain: usize,
     },
+    /// Replaces the user, if there is one, by one with another address and without a flag.
+    Replace {
+        domain: usize,
+    },
     /// Creates the user together with a flag, if there is none.
     CreateFlagged {
         domain: usize,
@@ -64,6 +68,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
     let domain = || 0..DOMAINS.len();
     prop_oneof![
         10 => domain().prop_map(|domain| Edit::SetAddress { domain }),
+        2 => domain().prop_map(|domain| Edit::Replace { domain }),
         1 => (domain(), any::<bool>())
             .prop_map(|(domain, flag)| Edit::CreateFlagged { domain, flag }),
         1 => Just(Edit::RemoveAddress),
@@ -220,6 +225,11 @@ impl Table {
                     other,
                 })
             }
+            (Edit::Replace { domain }, Some(old)) if old.address != address(domain) => Some(Item {
+                address: address(domain),
+                flag: None,
+                other: 0,
+            }),
             (Edit::CreateFlagged { domain, flag }, None) => Some(Item {
                 address: address(domain),
                 flag: Some(*flag),
@@ -388,22 +398,30 @@ fn user(index: usize) -> UserId {
 }
 
 impl<R: Rule> World<R> {
-    /// Runs a history to its end, after which every record is handled.
-    fn run(rule: R, order: Order, history: &History) -> Self {
-        let mut world = Self {
+    fn new(rule: R) -> Self {
+        Self {
             rule,
             table: Rc::default(),
             due: Vec::new(),
             seen: 0,
             deliveries: 0,
-        };
+        }
+    }
+
+    /// Runs a history to its end, after which every record is handled.
+    fn run(rule: R, order: Order, history: &History) -> Self {
+        let mut world = Self::new(rule);
         for (index, edit, deliveries) in history {
-            world.table.borrow_mut().edit(&user(*index), edit);
-            world.collect();
+            world.edit(*index, edit);
             world.deliver_some(order, deliveries);
         }
         world.deliver_in_order(usize::MAX);
         world
+    }
+
+    fn edit(&mut self, index: usize, edit: &Edit) {
+        self.table.borrow_mut().edit(&user(index), edit);
+        self.collect();
     }
 
     fn collect(&mut self) {
@@ -511,7 +529,7 @@ fn needed(history: &History) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn every_write_is_needed_and_every_needed_write_is_made(history in any_history(3, 1..80, 3)) {
@@ -519,6 +537,24 @@ proptest! {
             check(&World::run(Ours, order, &history))?;
         }
     }
+}
+
+#[test]
+fn of_two_quick_changes_the_sources_rule_loses_one() {
+    fn writes_and_wrong_flags(rule: impl Rule) -> (usize, usize) {
+        let mut world = World::new(rule);
+        let [personal, also_personal, other] = [0, 1, 2];
+        world.edit(0, &Edit::SetAddress { domain: personal });
+        world.deliver_in_order(usize::MAX);
+        world.edit(0, &Edit::SetAddress { domain: other });
+        let domain = also_personal;
+        world.edit(0, &Edit::SetAddress { domain });
+        world.deliver_in_order(usize::MAX);
+        (world.counts().writes, world.wrong())
+    }
+    assert_eq!(writes_and_wrong_flags(Ours), (1, 0));
+    // It writes what the first change demanded, and finds nothing to do for the second.
+    assert_eq!(writes_and_wrong_flags(Sources), (2, 1));
 }
 
 #[test]
@@ -540,14 +576,11 @@ fn ten_thousand_edits_beside_the_rule_of_the_source() {
             let needed = needed(&history);
             println!("writes needed: {needed}");
             assert_eq!(ours.writes, needed);
-            // The source's rule is right then, but not sparing.
-            assert_eq!(sources.wrong(), 0);
-            assert_eq!(theirs.writes - theirs.bad_writes, needed);
-            assert!(theirs.bad_writes > 0);
+            assert_eq!(theirs.resurrected, 0);
         } else {
-            assert!(sources.wrong() > 0);
-            assert!(theirs.bad_writes > 0);
             assert!(theirs.resurrected > 0);
         }
+        assert!(theirs.bad_writes > 0);
+        assert!(sources.wrong() > 0);
     }
 }

@@ -2,8 +2,8 @@
 //! time, in the end exactly the users that exist have an object.
 //!
 //! A history is a list of steps: users are created, deleted and expire; any of the records so
-//! far are delivered in one batch, be it for the first time or again; an invocation goes on by
-//! one step or dies; a call fails, before its effect or after it. Invocations run the
+//! far are delivered in one batch, be it for the first time or again; an invocation goes on for
+//! a while or dies; a call fails, before its effect or after it. Invocations run the
 //! function's own handler and stop before and after every call to a port, so they interleave
 //! there as they do on Lambda. After the history, every record that is still due is delivered
 //! until it is handled.
@@ -32,10 +32,22 @@ enum Step {
     Delete { user: usize },
     Expire { user: usize },
     Deliver(Vec<Index>),
-    Continue(Index),
+    Continue(Turn),
     Die(Index),
     FailBefore,
     FailAfter,
+}
+
+/// Who goes on, and for how long. An invocation that stands still while others begin and end
+/// is what finds errors; with single steps, all would walk abreast.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    chosen: Index,
+    steps: usize,
+}
+
+fn any_turn() -> impl Strategy<Value = Turn> {
+    (any::<Index>(), 1..10_usize).prop_map(|(chosen, steps)| Turn { chosen, steps })
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -45,8 +57,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => user.clone().prop_map(|user| Step::Delete { user }),
         1 => user.prop_map(|user| Step::Expire { user }),
         6 => prop::collection::vec(any::<Index>(), 1..4).prop_map(Step::Deliver),
-        30 => any::<Index>().prop_map(Step::Continue),
-        2 => any::<Index>().prop_map(Step::Die),
+        10 => any_turn().prop_map(Step::Continue),
+        1 => any::<Index>().prop_map(Step::Die),
         1 => Just(Step::FailBefore),
         1 => Just(Step::FailAfter),
     ]
@@ -199,8 +211,9 @@ impl World {
                 let total = self.records.len();
                 self.deliver(chosen.iter().map(|index| index.index(total)).collect());
             }
-            Step::Continue(index) if !self.invocations.is_empty() => {
-                self.go_on(index.index(self.invocations.len()));
+            Step::Continue(turn) if !self.invocations.is_empty() => {
+                let index = turn.chosen.index(self.invocations.len());
+                self.go_on(index, turn.steps);
             }
             Step::Die(index) if !self.invocations.is_empty() => {
                 self.invocations.remove(index.index(self.invocations.len()));
@@ -246,23 +259,26 @@ impl World {
         self.invocations.push(Invocation { records, handled });
     }
 
-    fn go_on(&mut self, index: usize) {
+    fn go_on(&mut self, index: usize, steps: usize) {
         let invocation = &mut self.invocations[index];
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(handled) = invocation.handled.as_mut().poll(&mut context) {
-            let invocation = self.invocations.remove(index);
-            for record in &invocation.records[..handled] {
-                self.records[*record].handled = true;
+        for _ in 0..steps {
+            if let Poll::Ready(handled) = invocation.handled.as_mut().poll(&mut context) {
+                let invocation = self.invocations.remove(index);
+                for record in &invocation.records[..handled] {
+                    self.records[*record].handled = true;
+                }
+                return;
             }
         }
     }
 
-    /// Delivers what is due and ends what runs, in an order that `choices` decide.
-    fn settle(&mut self, choices: &[Index]) {
+    /// Delivers what is due and ends what runs, in an order that `turns` decide.
+    fn settle(&mut self, turns: &[Turn]) {
         let mut state = self.state.borrow_mut();
         (state.fail_before, state.fail_after) = (0, 0);
         drop(state);
-        for choice in choices.iter().cycle() {
+        for turn in turns.iter().cycle() {
             let in_flight = |record: &usize| {
                 let mut invocations = self.invocations.iter();
                 invocations.any(|invocation| invocation.records.contains(record))
@@ -274,10 +290,10 @@ impl World {
             if possible == 0 {
                 return;
             }
-            let chosen = choice.index(possible);
+            let chosen = turn.chosen.index(possible);
             match due.get(chosen) {
                 Some(&record) => self.deliver(vec![record]),
-                None => self.go_on(chosen - due.len()),
+                None => self.go_on(chosen - due.len(), turn.steps),
             }
         }
     }
@@ -296,13 +312,13 @@ proptest! {
     #[test]
     fn the_bucket_ends_as_the_table_does(
         history in prop::collection::vec(any_step(), 1..150),
-        choices in prop::collection::vec(any::<Index>(), 64),
+        turns in prop::collection::vec(any_turn(), 64),
     ) {
         let mut world = World::new();
         for step in &history {
             world.take(step);
         }
-        world.settle(&choices);
+        world.settle(&turns);
         world.check()?;
     }
 }

@@ -15,31 +15,32 @@
 //! flag that says "personal" becomes false.
 //!
 //! # Why no order of records goes wrong
-//! A record may come late, twice, after records that are newer, or while another invocation is at it.
-//! Two rules make that harmless.
+//! A record may come late, twice, after newer ones, or while another invocation is at it. Two
+//! rules make that harmless.
 //!
-//! - _[`correction`] compares with the flag that was in the item when the address changed_, the
-//!   one in the new image. The flag before the change, in the old image, tells what was
-//!   right for the old address: of two quick changes, the second would be taken for done.
 //! - _[`Correction`] writes on a condition_: the item still has the address that the value was
 //!   computed of, and has not got the value. DynamoDB orders the writes of one item, so
-//!   whenever the function writes a flag, it is right at that moment.
+//!   whenever the function writes a flag, it is right at that moment. Without the condition,
+//!   the write that an older address demanded could come after the address changed back, whose
+//!   record demands nothing; and it would bring back an item that was deleted.
+//! - _[`correction`] compares with the flag that the item had after the change_, in the new
+//!   image. The change may have taken the flag away, when it replaced the whole item.
 //!
 //! Call the flag right if it is what the item's address demands. Only a change of the address
-//! makes it wrong, as the function's own writes make it right and other attributes have no
+//! makes it wrong, as the function's own writes make it right, and other attributes have no
 //! part in it. Take the last change of an address, and its record.
 //!
-//! - The flag in its new image is right: no later write can make it wrong, and none is needed.
-//! - It is wrong, or missing: the record demands a write. Whenever that comes, the item has this
-//!   address, for no change followed. Either the flag is still wrong and the write goes through, or
-//!   an earlier delivery of the record, or an older one with the same address,
-//!   has made it right, and the write is refused.
+//! - The flag in its new image is right. No later write can make it wrong, and none is needed.
+//! - It is wrong or missing. The record demands a write, and whenever that comes, the item has
+//!   this address, for no change followed. Either the flag is still wrong, and the write goes
+//!   through; or the write of another delivery, or of an older record with the same address,
+//!   has made it right, and this one is refused.
 //!
-//! So once every record is handled, flags are right; and a wrong flag is written exactly once,
-//! unless the next change of the address comes first, and then no more. An item that was
-//! deleted meets no condition, so no write brings it back.
+//! So once every record is handled, flags are right. A flag that is wrong is written exactly
+//! once, or not at all if another change of the address makes it right before. An item that
+//! was deleted meets no condition.
 //!
-//! A flag that someone else overwrites or removes is not looked after: that is case 2.
+//! A flag that someone else overwrites while the address stays is not looked after: case 2.
 
 use std::collections::BTreeSet;
 use std::future::Future;
