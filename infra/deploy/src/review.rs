@@ -9,15 +9,19 @@
 //! Covered are the policies of roles, users and groups (inline, managed, trust, permissions
 //! boundary), and of resources: policy documents wherever they are in a resource's
 //! properties (buckets, queues, topics, keys, tables, secrets, …), `AWS::Lambda::Permission`,
-//! function URLs, and the authorization of HTTP API routes.
+//! function URLs, and the authorization of HTTP API routes. A bucket, queue or role that is
+//! deleted takes its policies with it, and what these denied.
 //!
-//! A change that is not plainly a narrowing is called a broadening. Not covered is what is
-//! not in the template: security groups and other network access; S3 access control lists
-//! and public access blocks; group memberships; who an authorizer lets in; the values of
-//! `NoEcho` and Systems Manager parameters; the text of managed policies and nested stacks
-//! from elsewhere, and what a macro makes of the template. A managed policy of another
-//! stack that is attached or detached is called a broadening, because it may deny as well
-//! as allow. If a resource is replaced, what refers to it is taken to stay the same.
+//! A change that is not plainly a narrowing is called a broadening. So is one of a managed
+//! policy from elsewhere, attached or detached, because it may deny as well as allow; AWS's
+//! own are known better.
+//!
+//! Not covered is what is said in other ways: security groups and other network access; S3
+//! access control lists and public access blocks; group memberships; who an authorizer lets
+//! in; permissions on layers, and on event buses if not by a policy document. Nor is what is
+//! said elsewhere: the values of `NoEcho` and Systems Manager parameters, the text of managed
+//! policies and nested stacks, what a macro makes of the template. If a resource is replaced,
+//! what refers to it is taken to stay the same.
 
 mod permissions;
 mod properties;
@@ -33,6 +37,7 @@ pub use properties::PropertyChange;
 pub(crate) use properties::told_by;
 use template::{Resource, Template};
 
+use crate::Change;
 use crate::error::Result;
 
 /// A template and what its parameters are set to.
@@ -114,6 +119,21 @@ pub fn review(deployed: Option<Declared<'_>>, wanted: Declared<'_>) -> Result<Re
         access_changes,
         property_changes: property_changes(&before, &after),
     })
+}
+
+impl Review {
+    /// What is known of a resource's property changes: by CloudFormation where it tells
+    /// values, else by the templates.
+    pub fn properties_of<'a>(&'a self, change: &'a Change) -> &'a [PropertyChange] {
+        let told = &change.property_changes;
+        let tells_values = told
+            .iter()
+            .any(|property| property.before.is_some() || property.after.is_some());
+        match self.property_changes.get(&change.logical_id) {
+            Some(by_templates) if !tells_values => by_templates,
+            _ => told,
+        }
+    }
 }
 
 fn access_changes(before: &Template, after: &Template) -> Vec<AccessChange> {

@@ -80,11 +80,9 @@ impl Permission {
     /// "No" where that is not plain to see.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let (Part::Is(action), Part::Is(other_action)) = (&self.action, &other.action) else {
-            return self == other;
+            return false;
         };
-        self.is_understood()
-            && other.is_understood()
-            && self.subject == other.subject
+        self.subject == other.subject
             && self.effect == other.effect
             && self.principal == other.principal
             && matches_action(action, other_action)

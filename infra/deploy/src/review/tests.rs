@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{Action, Replacement};
 
 fn template(resources: &Value) -> String {
     json!({"Resources": resources}).to_string()
@@ -660,6 +661,34 @@ fn properties_are_shown_by_the_templates_where_cloudformation_tells_none() {
         )])
     );
     assert_eq!(review.access, Access::Unchanged);
+}
+
+#[test]
+fn cloudformation_has_the_word_on_values_if_it_says_any() {
+    let function = |memory: u32| json!({"F": {"Type": "AWS::Lambda::Function", "Properties": {"MemorySize": memory}}});
+    let review = compare(&template(&function(128)), &template(&function(256)));
+    let told = |before: Option<&str>| Change {
+        action: Action::Modify,
+        logical_id: "F".to_owned(),
+        physical_id: None,
+        resource_type: "AWS::Lambda::Function".to_owned(),
+        replacement: Replacement::Never,
+        properties: vec!["MemorySize".to_owned()],
+        property_changes: vec![PropertyChange {
+            path: "MemorySize".to_owned(),
+            before: before.map(str::to_owned),
+            after: None,
+        }],
+    };
+    let (names, values) = (told(None), told(Some("192")));
+    assert_eq!(
+        review.properties_of(&names)[0].before.as_deref(),
+        Some("128")
+    );
+    assert_eq!(
+        review.properties_of(&values)[0].before.as_deref(),
+        Some("192")
+    );
 }
 
 #[test]
