@@ -24,50 +24,44 @@
 //!
 //! All records of a test have one partition key, so that they are in one shard. Nothing is
 //! asserted about how long something takes, but that it happens before [`DEADLINE`].
+//!
+//! The benchmarks print figures, and are ignored unless asked for, one after the other:
+//!
+//! ```sh
+//! cargo test -p local --test stream_rules -- --ignored --nocapture --test-threads 1
+//! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::collections::HashMap;
-use std::io::Write;
+mod bench;
+mod fixture;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType, StreamSpecification, StreamViewType,
-};
-use aws_sdk_lambda::operation::create_event_source_mapping::builders::CreateEventSourceMappingFluentBuilder;
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{
-    Architecture, DestinationConfig, Environment, EventSourcePosition, Filter, FilterCriteria,
-    FunctionCode, FunctionResponseType, OnFailure, Runtime,
-};
-use aws_sdk_sqs::types::QueueAttributeName;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_sdk_lambda::types::{EventSourcePosition, FunctionResponseType};
 use libtest_mimic::{Arguments, Trial};
-use local::{Emulator, EmulatorConfig, StageTools, StreamPoller, StreamPollerConfig};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-/// AWS may take minutes until it reads the stream of a new mapping.
-const DEADLINE: Duration = Duration::from_secs(240);
+use bench::{delay_and_idle_cpu, throughput};
+use fixture::{
+    DEADLINE, Fixture, Invocation, Item, POLL_INTERVAL, Stage, filters, is_time, item, names,
+    numbered, on_failure, records, sequence_number, succeeded,
+};
 
 /// After this time, a change of a mapping has had its effect, and what was not delivered will
 /// not be.
 const SETTLED: Duration = Duration::from_secs(5);
 
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+type Rule = for<'a> fn(&'a Fixture) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-type Rule = Pin<Box<dyn Future<Output = ()>>>;
-
+/// The rules, with their names.
 macro_rules! rules {
     ($($rule:ident),* $(,)?) => {
-        vec![$((stringify!($rule), (|fixture| Box::pin($rule(fixture))) as fn(Arc<Fixture>) -> Rule)),*]
+        [$((stringify!($rule), (|fixture| Box::pin($rule(fixture))) as Rule)),*]
     };
 }
 
@@ -105,21 +99,26 @@ fn main() {
         a_deleted_mapping_delivers_nothing,
         a_table_made_anew_has_a_stream_of_its_own,
     ];
+    let benchmarks = rules![throughput, delay_and_idle_cpu];
     let runtime = Arc::new(tokio::runtime::Runtime::new().unwrap());
     let stage = Arc::new(OnceCell::new());
+    let rules = rules.map(|(name, rule)| (name, rule, false));
+    let benchmarks = benchmarks.map(|(name, rule)| (name, rule, true));
     let trials = rules
         .into_iter()
-        .map(|(name, rule)| {
+        .chain(benchmarks)
+        .map(|(name, rule, is_benchmark)| {
             let (runtime, stage) = (runtime.clone(), stage.clone());
             Trial::test(name, move || {
                 let stage = runtime.block_on(stage.get_or_init(Stage::start)).clone();
-                let fixture = Arc::new(Fixture::new(stage, name));
-                let followed = || runtime.block_on(rule(fixture.clone()));
+                let fixture = Fixture::new(stage, name);
+                let followed = || runtime.block_on(rule(&fixture));
                 // A panic must not keep the resources from being deleted.
                 let followed = catch_unwind(AssertUnwindSafe(followed));
                 runtime.block_on(fixture.delete());
                 followed.map_err(|panic| resume_unwind(panic))
             })
+            .with_ignored_flag(is_benchmark)
         })
         .collect();
     let mut arguments = Arguments::from_args();
@@ -133,8 +132,8 @@ fn main() {
 }
 
 /// [dynamodb]: the event has the records in their order, with what the stream shows of them.
-async fn functions_see_the_documented_event(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn functions_see_the_documented_event(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put(item("a").with("colour", "red")).await;
     table.put(item("a").with("colour", "blue")).await;
     table.delete("a").await;
@@ -166,8 +165,8 @@ async fn functions_see_the_documented_event(fixture: Arc<Fixture>) {
 }
 
 /// [params]: `StartingPosition`.
-async fn trim_horizon_begins_with_the_oldest_record(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn trim_horizon_begins_with_the_oldest_record(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a", "b"]).await;
     let function = fixture.function("").await;
     fixture.map(&table, &function, |mapping| mapping).await;
@@ -179,8 +178,8 @@ async fn trim_horizon_begins_with_the_oldest_record(fixture: Arc<Fixture>) {
 
 /// [params]: `StartingPosition`. [dynamodb]: what is written while the mapping is being made
 /// may be missed.
-async fn latest_begins_with_the_next_record(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn latest_begins_with_the_next_record(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["before"]).await;
     let function = fixture.function("").await;
     let latest = EventSourcePosition::Latest;
@@ -207,8 +206,8 @@ async fn latest_begins_with_the_next_record(fixture: Arc<Fixture>) {
 }
 
 /// [params]: `BatchSize`.
-async fn a_batch_has_the_batch_size_at_most(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_batch_has_the_batch_size_at_most(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(numbered(25)).await;
     let function = fixture.function("").await;
     fixture
@@ -227,8 +226,8 @@ async fn a_batch_has_the_batch_size_at_most(fixture: Arc<Fixture>) {
 }
 
 /// [batching]: without a full batch, records are gathered until the window is over.
-async fn a_batching_window_gathers_records(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_batching_window_gathers_records(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["first"]).await;
     let function = fixture.function("").await;
     fixture
@@ -250,8 +249,8 @@ async fn a_batching_window_gathers_records(fixture: Arc<Fixture>) {
 }
 
 /// [batching]: a full batch is delivered before the window is over.
-async fn a_full_batch_ends_the_window(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_full_batch_ends_the_window(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(numbered(3)).await;
     let function = fixture.function("").await;
     let window = 300;
@@ -269,8 +268,8 @@ async fn a_full_batch_ends_the_window(fixture: Arc<Fixture>) {
 }
 
 /// [batching]: the payload of an invocation has 6 MB at most.
-async fn a_payload_has_six_megabytes_at_most(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_payload_has_six_megabytes_at_most(fixture: &Fixture) {
+    let table = fixture.table().await;
     let large = "x".repeat(390_000);
     for number in numbered(24) {
         table.put(item(&number).with("large", &large)).await;
@@ -296,8 +295,8 @@ async fn a_payload_has_six_megabytes_at_most(fixture: Arc<Fixture>) {
 }
 
 /// [filtering]: filters are ORed; what passes none is discarded, and the iterator advances.
-async fn one_filter_has_to_match_and_the_others_are_done(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn one_filter_has_to_match_and_the_others_are_done(fixture: &Fixture) {
+    let table = fixture.table().await;
     for (name, colour) in [("a", "red"), ("b", "blue"), ("c", "green"), ("d", "red")] {
         table
             .put(item(name).with("colour", colour).with("fail", "always"))
@@ -322,8 +321,8 @@ async fn one_filter_has_to_match_and_the_others_are_done(fixture: Arc<Fixture>) 
 
 /// [filtering]: with a window, the filter decides for each record whether it is added to the
 /// batch.
-async fn filters_come_before_batches(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn filters_come_before_batches(fixture: &Fixture) {
+    let table = fixture.table().await;
     for number in numbered(20) {
         table.put(item(&number)).await;
     }
@@ -344,8 +343,8 @@ async fn filters_come_before_batches(fixture: Arc<Fixture>) {
 }
 
 /// [filtering]: the table of comparison operators.
-async fn every_filter_operator_is_known(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn every_filter_operator_is_known(fixture: &Fixture) {
+    let table = fixture.table().await;
     let key = |rule: Value| json!({"dynamodb": {"Keys": {"sk": {"S": [rule]}}}});
     let patterns = [
         json!({"$or": [
@@ -402,8 +401,8 @@ async fn every_filter_operator_is_known(fixture: Arc<Fixture>) {
 
 /// [errors], [dynamodb]: the shard is blocked until the batch succeeds; without a limit it is
 /// retried again and again.
-async fn a_shard_waits_for_a_failed_batch_until_it_succeeds(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_shard_waits_for_a_failed_batch_until_it_succeeds(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put(item("bad").with("fail", "until_calm")).await;
     table.put_all(["next"]).await;
     let function = fixture.function("").await;
@@ -419,8 +418,8 @@ async fn a_shard_waits_for_a_failed_batch_until_it_succeeds(fixture: Arc<Fixture
 
 /// [errors]: the retry quota, and the message of "Example Amazon SNS and Amazon SQS
 /// destination".
-async fn a_batch_is_given_up_after_its_retries(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_batch_is_given_up_after_its_retries(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a"]).await;
     table.put(item("bad").with("fail", "always")).await;
     table.put_all(["c", "next"]).await;
@@ -468,17 +467,17 @@ async fn a_batch_is_given_up_after_its_retries(fixture: Arc<Fixture>) {
 }
 
 /// [errors]: an error during the invocation, as a timeout is.
-async fn a_timeout_is_a_failure(fixture: Arc<Fixture>) {
+async fn a_timeout_is_a_failure(fixture: &Fixture) {
     gives_up_on(fixture, item("bad").with("sleep_ms", "20000")).await;
 }
 
 /// [errors]: an error during the invocation, as the end of the runtime is.
-async fn an_exit_is_a_failure(fixture: Arc<Fixture>) {
+async fn an_exit_is_a_failure(fixture: &Fixture) {
     gives_up_on(fixture, item("bad").with("exit", "now")).await;
 }
 
-async fn gives_up_on(fixture: Arc<Fixture>, bad: Item) {
-    let table = fixture.table("").await;
+async fn gives_up_on(fixture: &Fixture, bad: Item) {
+    let table = fixture.table().await;
     table.put(bad).await;
     table.put_all(["next"]).await;
     let function = fixture.function("").await;
@@ -502,8 +501,8 @@ async fn gives_up_on(fixture: Arc<Fixture>, bad: Item) {
 }
 
 /// [errors]: an Amazon SNS topic as destination.
-async fn a_topic_is_told_too(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_topic_is_told_too(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put(item("bad").with("fail", "always")).await;
     let function = fixture.function("").await;
     let queue = fixture.queue().await;
@@ -520,8 +519,8 @@ async fn a_topic_is_told_too(fixture: Arc<Fixture>) {
 }
 
 /// [errors]: when the measures fail, the records are discarded and the stream goes on.
-async fn without_a_destination_the_shard_goes_on(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn without_a_destination_the_shard_goes_on(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put(item("bad").with("fail", "always")).await;
     table.put_all(["next"]).await;
     let function = fixture.function("").await;
@@ -536,8 +535,8 @@ async fn without_a_destination_the_shard_goes_on(fixture: Arc<Fixture>) {
 
 /// [errors]: `BisectBatchOnFunctionError` splits a failed batch in two, again and again,
 /// which uses up no retry.
-async fn bisecting_isolates_a_bad_record(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn bisecting_isolates_a_bad_record(fixture: &Fixture) {
+    let table = fixture.table().await;
     for number in numbered(8) {
         let item = item(&number);
         table
@@ -577,8 +576,8 @@ async fn bisecting_isolates_a_bad_record(fixture: Arc<Fixture>) {
 
 /// [errors]: a function that cannot be invoked is retried without regard to
 /// `MaximumRetryAttempts`.
-async fn throttling_uses_up_no_retry(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn throttling_uses_up_no_retry(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a"]).await;
     let function = fixture.function("").await;
     function.set_concurrency(Some(0)).await;
@@ -600,8 +599,8 @@ async fn throttling_uses_up_no_retry(fixture: Arc<Fixture>) {
 
 /// [errors], [params]: `MaximumRecordAgeInSeconds`. A record that waited for too long behind
 /// a failing one is not delivered any more.
-async fn old_records_are_given_up_even_untried(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn old_records_are_given_up_even_untried(fixture: &Fixture) {
+    let table = fixture.table().await;
     let function = fixture.function("").await;
     let queue = fixture.queue().await;
     fixture
@@ -636,8 +635,8 @@ async fn old_records_are_given_up_even_untried(fixture: Arc<Fixture>) {
 
 /// [partial]: of several reported records, the one with the lowest number is where the
 /// retries start.
-async fn the_lowest_reported_number_is_the_checkpoint(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn the_lowest_reported_number_is_the_checkpoint(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a", "b"]).await;
     table.put(item("c").with("report", "always")).await;
     table.put_all(["d"]).await;
@@ -665,8 +664,8 @@ async fn the_lowest_reported_number_is_the_checkpoint(fixture: Arc<Fixture>) {
 
 /// [partial]: with `BisectBatchOnFunctionError`, the batch is bisected at the returned
 /// number, and only what remains is retried.
-async fn a_batch_is_bisected_at_the_checkpoint(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_batch_is_bisected_at_the_checkpoint(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a", "b"]).await;
     table.put(item("c").with("report", "until_calm")).await;
     table.put_all(["d"]).await;
@@ -693,14 +692,14 @@ async fn a_batch_is_bisected_at_the_checkpoint(fixture: Arc<Fixture>) {
 }
 
 /// [partial]: the conditions of complete success.
-async fn empty_answers_are_success(fixture: Arc<Fixture>) {
+async fn empty_answers_are_success(fixture: &Fixture) {
     let answers = [
         "null",
         "{}",
         r#"{"batchItemFailures": null}"#,
         r#"{"batchItemFailures": []}"#,
     ];
-    let table = fixture.table("").await;
+    let table = fixture.table().await;
     for (number, answer) in numbered(answers.len()).iter().zip(answers) {
         table.put(item(number).with("answer", answer)).await;
     }
@@ -718,13 +717,13 @@ async fn empty_answers_are_success(fixture: Arc<Fixture>) {
 }
 
 /// [partial]: the conditions of complete failure.
-async fn bad_identifiers_are_failure(fixture: Arc<Fixture>) {
+async fn bad_identifiers_are_failure(fixture: &Fixture) {
     let failures = [
         json!({"itemIdentifier": ""}),
         json!({"itemIdentifier": null}),
         json!({"identifier": "1"}),
     ];
-    let table = fixture.table("").await;
+    let table = fixture.table().await;
     for (number, failure) in numbered(failures.len()).iter().zip(&failures) {
         let answer = json!({"batchItemFailures": [failure]}).to_string();
         table.put(item(&format!("{number}-good"))).await;
@@ -760,8 +759,8 @@ async fn bad_identifiers_are_failure(fixture: Arc<Fixture>) {
 }
 
 /// [partial]: partial answers mean nothing unless `ReportBatchItemFailures` is turned on.
-async fn reports_count_only_when_turned_on(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn reports_count_only_when_turned_on(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put(item("a").with("report", "always")).await;
     table.put_all(["next"]).await;
     let function = fixture.function("").await;
@@ -773,9 +772,9 @@ async fn reports_count_only_when_turned_on(fixture: Arc<Fixture>) {
 }
 
 /// [dynamodb]: Lambda polls a shard with one invocation at a time.
-async fn a_shard_has_one_batch_at_a_time(fixture: Arc<Fixture>) {
+async fn a_shard_has_one_batch_at_a_time(fixture: &Fixture) {
     const SLEEP_MS: u64 = 500;
-    let table = fixture.table("").await;
+    let table = fixture.table().await;
     for number in numbered(6) {
         table
             .put(item(&number).with("sleep_ms", &SLEEP_MS.to_string()))
@@ -793,9 +792,9 @@ async fn a_shard_has_one_batch_at_a_time(fixture: Arc<Fixture>) {
 }
 
 /// [params], [dynamodb]: `ParallelizationFactor`; the changes of an item stay in order.
-async fn a_parallelization_factor_keeps_the_order_per_item(fixture: Arc<Fixture>) {
+async fn a_parallelization_factor_keeps_the_order_per_item(fixture: &Fixture) {
     const SLEEP_MS: u64 = 700;
-    let table = fixture.table("").await;
+    let table = fixture.table().await;
     for version in ["1", "2"] {
         for number in numbered(8) {
             let item = item(&number)
@@ -830,8 +829,8 @@ async fn a_parallelization_factor_keeps_the_order_per_item(fixture: Arc<Fixture>
 }
 
 /// [dynamodb]: each mapping reads the stream by itself.
-async fn a_mapping_does_not_wait_for_another(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_mapping_does_not_wait_for_another(fixture: &Fixture) {
+    let table = fixture.table().await;
     let stuck = fixture.function("-stuck").await;
     let free = fixture.function("").await;
     let bad = item("bad").with("fail", "always").with("only", &stuck.name);
@@ -849,8 +848,8 @@ async fn a_mapping_does_not_wait_for_another(fixture: Arc<Fixture>) {
 }
 
 /// [params]: `Enabled`. A mapping that is enabled again goes on where it was.
-async fn a_disabled_mapping_keeps_its_position(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_disabled_mapping_keeps_its_position(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a"]).await;
     let function = fixture.function("").await;
     let mapping = fixture.map(&table, &function, |mapping| mapping).await;
@@ -876,8 +875,8 @@ async fn a_disabled_mapping_keeps_its_position(fixture: Arc<Fixture>) {
 }
 
 /// [filtering], [params]: filters, batch size and the rest may be changed.
-async fn a_changed_mapping_goes_on_with_its_new_settings(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_changed_mapping_goes_on_with_its_new_settings(fixture: &Fixture) {
+    let table = fixture.table().await;
     let function = fixture.function("").await;
     let mapping = fixture.map(&table, &function, |mapping| mapping.batch_size(1));
     let mapping = mapping.await;
@@ -904,8 +903,8 @@ async fn a_changed_mapping_goes_on_with_its_new_settings(fixture: Arc<Fixture>) 
 }
 
 /// API reference, DeleteEventSourceMapping.
-async fn a_deleted_mapping_delivers_nothing(fixture: Arc<Fixture>) {
-    let table = fixture.table("").await;
+async fn a_deleted_mapping_delivers_nothing(fixture: &Fixture) {
+    let table = fixture.table().await;
     table.put_all(["a"]).await;
     let function = fixture.function("").await;
     let mapping = fixture.map(&table, &function, |mapping| mapping).await;
@@ -919,698 +918,19 @@ async fn a_deleted_mapping_delivers_nothing(fixture: Arc<Fixture>) {
 
 /// DynamoDB developer guide, "Change data capture for DynamoDB Streams": a stream belongs to
 /// one table, and a table of the same name has another.
-async fn a_table_made_anew_has_a_stream_of_its_own(fixture: Arc<Fixture>) {
-    let first = fixture.table("").await;
+async fn a_table_made_anew_has_a_stream_of_its_own(fixture: &Fixture) {
+    let first = fixture.table().await;
     first.put_all(["a"]).await;
     let function = fixture.function("").await;
     fixture.map(&first, &function, |mapping| mapping).await;
     function.wait_until_seen("a").await;
 
     fixture.delete_table(&first.name).await;
-    let second = fixture.table("").await;
+    let second = fixture.table().await;
     assert_ne!(first.stream, second.stream);
     second.put_all(["b"]).await;
     fixture.map(&second, &function, |mapping| mapping).await;
     let seen = function.wait_until_seen("b").await;
     assert_eq!(names(&seen), ["a", "b"]);
     assert_eq!(records(&seen)[1]["eventSourceARN"], second.stream);
-}
-
-/// Where the tests run: an account of AWS, or an emulator and the poller.
-struct Stage {
-    region: String,
-    /// In the names of everything that the tests make.
-    run: String,
-    role: String,
-    code: Blob,
-    dynamodb: aws_sdk_dynamodb::Client,
-    iam: aws_sdk_iam::Client,
-    lambda: aws_sdk_lambda::Client,
-    logs: aws_sdk_cloudwatchlogs::Client,
-    sns: aws_sdk_sns::Client,
-    sqs: aws_sdk_sqs::Client,
-    local: Mutex<Option<LocalStage>>,
-}
-
-struct LocalStage {
-    poller: StreamPoller,
-    emulator: Emulator,
-    _dir: tempfile::TempDir,
-}
-
-impl LocalStage {
-    const REGION: &str = "us-east-1";
-
-    async fn start() -> Self {
-        let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/python/stage");
-        let tools = StageTools::prepare(&python, |line| println!("{line}"))
-            .await
-            .unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let emulator = Emulator::start(EmulatorConfig {
-            python: &tools.python(),
-            dir: dir.path(),
-            port,
-            rekognition_port: 9,
-            region: Self::REGION,
-            account_id: "000000000000",
-            chaos: None,
-        })
-        .await
-        .unwrap();
-        let poller = StreamPoller::start(StreamPollerConfig {
-            endpoint: emulator.endpoint(),
-            region: Self::REGION,
-        });
-        Self {
-            poller,
-            emulator,
-            _dir: dir,
-        }
-    }
-}
-
-impl Stage {
-    async fn start() -> Arc<Self> {
-        let (config, local) = match std::env::var("STREAM_RULES").as_deref() {
-            Ok("aws") => {
-                let https = aws_smithy_http_client::Builder::new()
-                    .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-                    .build_https();
-                let config = aws_config::defaults(BehaviorVersion::v2026_01_12());
-                (config.http_client(https).load().await, None)
-            }
-            Ok(other) => panic!("STREAM_RULES is `aws` or nothing, not `{other}`"),
-            Err(_) => {
-                let local = LocalStage::start().await;
-                let credentials = aws_credential_types::Credentials::new(
-                    local::ROOT_ACCESS_KEY_ID,
-                    local::ROOT_SECRET_ACCESS_KEY,
-                    None,
-                    None,
-                    "test",
-                );
-                let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-                    .http_client(aws_smithy_http_client::Builder::new().build_http())
-                    .endpoint_url(local.emulator.endpoint())
-                    .region(Region::new(LocalStage::REGION))
-                    .credentials_provider(credentials);
-                (config.load().await, Some(local))
-            }
-        };
-        Arc::new(Self::new(&config, local).await)
-    }
-
-    async fn new(config: &SdkConfig, local: Option<LocalStage>) -> Self {
-        let run = uuid::Uuid::new_v4().simple().to_string()[..6].to_owned();
-        let mut stage = Self {
-            region: config.region().unwrap().to_string(),
-            role: String::new(),
-            code: zip_of(Path::new(env!("CARGO_BIN_EXE_stream-probe"))),
-            dynamodb: aws_sdk_dynamodb::Client::new(config),
-            iam: aws_sdk_iam::Client::new(config),
-            lambda: aws_sdk_lambda::Client::new(config),
-            logs: aws_sdk_cloudwatchlogs::Client::new(config),
-            sns: aws_sdk_sns::Client::new(config),
-            sqs: aws_sdk_sqs::Client::new(config),
-            local: Mutex::new(local),
-            run,
-        };
-        stage.role = stage.make_role().await;
-        stage
-    }
-
-    fn role_name(&self) -> String {
-        format!("stream-rules-{}", self.run)
-    }
-
-    async fn make_role(&self) -> String {
-        let statement = |mut what: Value| {
-            what["Effect"] = "Allow".into();
-            json!({"Version": "2012-10-17", "Statement": [what]}).to_string()
-        };
-        let role = self
-            .iam
-            .create_role()
-            .role_name(self.role_name())
-            .assume_role_policy_document(statement(json!({
-                "Principal": {"Service": "lambda.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            })))
-            .send()
-            .await
-            .unwrap();
-        self.iam
-            .put_role_policy()
-            .role_name(self.role_name())
-            .policy_name("rules")
-            .policy_document(statement(json!({
-                "Action": [
-                    "dynamodb:DescribeStream", "dynamodb:GetRecords",
-                    "dynamodb:GetShardIterator", "dynamodb:ListStreams",
-                    "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents",
-                    "sns:Publish", "sqs:SendMessage",
-                ],
-                "Resource": "*",
-            })))
-            .send()
-            .await
-            .unwrap();
-        role.role.unwrap().arn
-    }
-
-    async fn end(&self) {
-        let role = self.role_name();
-        let policy = self.iam.delete_role_policy().role_name(&role);
-        policy.policy_name("rules").send().await.unwrap();
-        self.iam
-            .delete_role()
-            .role_name(&role)
-            .send()
-            .await
-            .unwrap();
-        let local = self.local.lock().unwrap().take();
-        if let Some(local) = local {
-            local.poller.shutdown().await;
-            local.emulator.shutdown().await;
-        }
-    }
-}
-
-fn zip_of(program: &Path) -> Blob {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
-    zip.start_file("bootstrap", options).unwrap();
-    zip.write_all(&std::fs::read(program).unwrap()).unwrap();
-    Blob::new(zip.finish().unwrap().into_inner())
-}
-
-/// The resources of one test.
-struct Fixture {
-    stage: Arc<Stage>,
-    name: String,
-    made: Mutex<Vec<Resource>>,
-}
-
-enum Resource {
-    Table(String),
-    Function(String),
-    Mapping(String),
-    Queue { url: String },
-    Topic { arn: String },
-}
-
-impl Fixture {
-    fn new(stage: Arc<Stage>, rule: &str) -> Self {
-        // A function's name has 64 characters at most.
-        let rule: String = rule.replace('_', "-").chars().take(34).collect();
-        Self {
-            name: format!("stream-rules-{}-{}", stage.run, rule.trim_end_matches('-')),
-            stage,
-            made: Mutex::new(Vec::new()),
-        }
-    }
-
-    fn made(&self, resource: Resource) {
-        self.made.lock().unwrap().push(resource);
-    }
-
-    async fn table(&self, suffix: &str) -> Table {
-        let name = format!("{}{suffix}", self.name);
-        let key = |name: &str, kind| {
-            KeySchemaElement::builder()
-                .attribute_name(name)
-                .key_type(kind)
-                .build()
-                .unwrap()
-        };
-        let attribute = |name: &str| {
-            AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(ScalarAttributeType::S)
-                .build()
-                .unwrap()
-        };
-        let stream = StreamSpecification::builder()
-            .stream_enabled(true)
-            .stream_view_type(StreamViewType::NewAndOldImages)
-            .build()
-            .unwrap();
-        let created = self
-            .stage
-            .dynamodb
-            .create_table()
-            .table_name(&name)
-            .key_schema(key("pk", KeyType::Hash))
-            .key_schema(key("sk", KeyType::Range))
-            .attribute_definitions(attribute("pk"))
-            .attribute_definitions(attribute("sk"))
-            .billing_mode(BillingMode::PayPerRequest)
-            .stream_specification(stream)
-            .send()
-            .await
-            .unwrap();
-        self.made(Resource::Table(name.clone()));
-        let client = self.stage.dynamodb.clone();
-        wait_for("the table", async || {
-            let described = client.describe_table().table_name(&name).send().await;
-            let table = described.unwrap().table.unwrap();
-            (table.table_status.unwrap().as_str() == "ACTIVE").then_some(())
-        })
-        .await;
-        Table {
-            client,
-            stream: created
-                .table_description
-                .unwrap()
-                .latest_stream_arn
-                .unwrap(),
-            name,
-        }
-    }
-
-    async fn delete_table(&self, name: &str) {
-        let client = &self.stage.dynamodb;
-        client.delete_table().table_name(name).send().await.unwrap();
-        wait_for("the deletion of the table", async || {
-            let described = client.describe_table().table_name(name).send().await;
-            described.is_err().then_some(())
-        })
-        .await;
-    }
-
-    async fn function(&self, suffix: &str) -> Function {
-        let name = format!("{}{suffix}", self.name);
-        let architecture = if cfg!(target_arch = "aarch64") {
-            Architecture::Arm64
-        } else {
-            Architecture::X8664
-        };
-        let code = FunctionCode::builder().zip_file(self.stage.code.clone());
-        let create = self
-            .stage
-            .lambda
-            .create_function()
-            .function_name(&name)
-            .runtime(Runtime::Providedal2023)
-            .handler("bootstrap")
-            .architectures(architecture)
-            .timeout(4)
-            .role(&self.stage.role)
-            .code(code.build());
-        // It takes seconds until a new role can be assumed.
-        let created = wait_for("the function", async || create.clone().send().await.ok()).await;
-        self.made(Resource::Function(name.clone()));
-        Function {
-            stage: self.stage.clone(),
-            arn: created.function_arn.unwrap(),
-            name,
-        }
-    }
-
-    async fn queue(&self) -> Queue {
-        let client = self.stage.sqs.clone();
-        let created = client.create_queue().queue_name(&self.name).send().await;
-        let url = created.unwrap().queue_url.unwrap();
-        self.made(Resource::Queue { url: url.clone() });
-        let attributes = client
-            .get_queue_attributes()
-            .queue_url(&url)
-            .attribute_names(QueueAttributeName::QueueArn)
-            .send()
-            .await
-            .unwrap();
-        let arn = attributes.attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
-        Queue { client, url, arn }
-    }
-
-    /// A topic whose messages come to the queue as they are.
-    async fn topic(&self, queue: &Queue) -> String {
-        let created = self.stage.sns.create_topic().name(&self.name).send().await;
-        let arn = created.unwrap().topic_arn.unwrap();
-        self.made(Resource::Topic { arn: arn.clone() });
-        let policy = json!({"Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue.arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": arn}},
-        }]});
-        queue
-            .client
-            .set_queue_attributes()
-            .queue_url(&queue.url)
-            .attributes(QueueAttributeName::Policy, policy.to_string())
-            .send()
-            .await
-            .unwrap();
-        self.stage
-            .sns
-            .subscribe()
-            .topic_arn(&arn)
-            .protocol("sqs")
-            .endpoint(&queue.arn)
-            .attributes("RawMessageDelivery", "true")
-            .send()
-            .await
-            .unwrap();
-        arn
-    }
-
-    /// Makes a mapping that begins at the oldest record, unless `set` says otherwise.
-    async fn map(
-        &self,
-        table: &Table,
-        function: &Function,
-        set: impl FnOnce(CreateEventSourceMappingFluentBuilder) -> CreateEventSourceMappingFluentBuilder,
-    ) -> String {
-        let create = self
-            .stage
-            .lambda
-            .create_event_source_mapping()
-            .event_source_arn(&table.stream)
-            .function_name(&function.name)
-            .starting_position(EventSourcePosition::TrimHorizon);
-        let create = set(create);
-        // It takes seconds until a new role's rights are known everywhere.
-        let created = wait_for("the mapping", async || create.clone().send().await.ok()).await;
-        let mapping = created.uuid.unwrap();
-        self.made(Resource::Mapping(mapping.clone()));
-        self.wait_for_state(&mapping, "Enabled").await;
-        mapping
-    }
-
-    async fn wait_for_state(&self, mapping: &str, state: &str) {
-        let client = &self.stage.lambda;
-        wait_for(state, async || {
-            let got = client.get_event_source_mapping().uuid(mapping).send().await;
-            (got.unwrap().state.as_deref() == Some(state)).then_some(())
-        })
-        .await;
-    }
-
-    async fn delete_mapping(&self, mapping: &str) {
-        let client = &self.stage.lambda;
-        let deleted = client.delete_event_source_mapping().uuid(mapping);
-        deleted.send().await.unwrap();
-        wait_for("the deletion of the mapping", async || {
-            let got = client.get_event_source_mapping().uuid(mapping).send().await;
-            got.is_err().then_some(())
-        })
-        .await;
-    }
-
-    /// Deletes what was made, in the opposite order. What the test has deleted itself is no
-    /// error, and neither must anything else hide why a test failed.
-    async fn delete(&self) {
-        let made = std::mem::take(&mut *self.made.lock().unwrap());
-        let stage = &self.stage;
-        for resource in made.into_iter().rev() {
-            match resource {
-                Resource::Mapping(id) => {
-                    let delete = stage.lambda.delete_event_source_mapping();
-                    let _ = delete.uuid(id).send().await;
-                }
-                Resource::Function(name) => {
-                    let delete = stage.lambda.delete_function();
-                    let _ = delete.function_name(&name).send().await;
-                    let delete = stage.logs.delete_log_group();
-                    let _ = delete.log_group_name(log_group(&name)).send().await;
-                }
-                Resource::Table(name) => {
-                    let _ = stage.dynamodb.delete_table().table_name(name).send().await;
-                }
-                Resource::Queue { url } => {
-                    let _ = stage.sqs.delete_queue().queue_url(url).send().await;
-                }
-                Resource::Topic { arn } => {
-                    let _ = stage.sns.delete_topic().topic_arn(arn).send().await;
-                }
-            }
-        }
-    }
-}
-
-/// Asks until there is an answer.
-async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(started.elapsed() < DEADLINE, "waited in vain for {what}");
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-}
-
-struct Table {
-    client: aws_sdk_dynamodb::Client,
-    name: String,
-    stream: String,
-}
-
-impl Table {
-    async fn put(&self, Item(item): Item) {
-        let put = self.client.put_item().table_name(&self.name);
-        put.set_item(Some(item)).send().await.unwrap();
-    }
-
-    /// One after the other, which is their order in the stream.
-    async fn put_all(&self, names: impl IntoIterator<Item = impl AsRef<str>>) {
-        for name in names {
-            self.put(item(name.as_ref())).await;
-        }
-    }
-
-    async fn delete(&self, name: &str) {
-        let Item(key) = item(name);
-        let delete = self.client.delete_item().table_name(&self.name);
-        delete.set_key(Some(key)).send().await.unwrap();
-    }
-}
-
-/// An item; its sort key is its name, and its other attributes are what the function obeys.
-#[derive(Clone)]
-struct Item(HashMap<String, AttributeValue>);
-
-fn item(name: &str) -> Item {
-    Item(HashMap::new()).with("pk", "p").with("sk", name)
-}
-
-impl Item {
-    fn with(mut self, attribute: &str, value: &str) -> Self {
-        self.0
-            .insert(attribute.to_owned(), AttributeValue::S(value.to_owned()));
-        self
-    }
-}
-
-fn numbered(count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("{number:02}")).collect()
-}
-
-struct Function {
-    stage: Arc<Stage>,
-    name: String,
-    arn: String,
-}
-
-/// An invocation, as the function saw it.
-#[derive(Debug, Clone)]
-struct Invocation {
-    started_ms: u64,
-    payload_bytes: u64,
-    records: Vec<Value>,
-}
-
-fn log_group(function: &str) -> String {
-    format!("/aws/lambda/{function}")
-}
-
-impl Function {
-    /// All invocations so far, in order.
-    async fn seen(&self) -> Vec<Invocation> {
-        let pages = self
-            .stage
-            .logs
-            .filter_log_events()
-            .log_group_name(log_group(&self.name))
-            .into_paginator()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await;
-        // Without an invocation, there is no log group.
-        let mut seen: Vec<Invocation> = pages
-            .unwrap_or_default()
-            .iter()
-            .flat_map(FilterLogEventsOutput::events)
-            .filter_map(|event| serde_json::from_str::<Value>(event.message()?).ok())
-            .filter_map(|line| {
-                let probe = line.get("probe")?;
-                Some(Invocation {
-                    started_ms: probe["started_ms"].as_u64()?,
-                    payload_bytes: probe["payload_bytes"].as_u64()?,
-                    records: probe["records"].as_array()?.clone(),
-                })
-            })
-            .collect();
-        seen.sort_by_key(|invocation| invocation.started_ms);
-        seen
-    }
-
-    async fn wait_for(&self, enough: impl Fn(&[Invocation]) -> bool) -> Vec<Invocation> {
-        let started = Instant::now();
-        loop {
-            let seen = self.seen().await;
-            if enough(&seen) {
-                return seen;
-            }
-            let seen = names(&seen);
-            assert!(
-                started.elapsed() < DEADLINE,
-                "waited in vain, seen: {seen:?}"
-            );
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-
-    async fn wait_until_seen(&self, name: &str) -> Vec<Invocation> {
-        self.wait_for(|seen| names(seen).iter().any(|seen| seen == name))
-            .await
-    }
-
-    /// For when it is known how many there were: logs may be late.
-    async fn seen_all(&self, invocations: usize) -> Vec<Invocation> {
-        self.wait_for(|seen| seen.len() >= invocations).await
-    }
-
-    /// From now on, what fails until it is calm does not.
-    async fn calm(&self) {
-        let environment = Environment::builder().variables("CALM", "1").build();
-        self.stage
-            .lambda
-            .update_function_configuration()
-            .function_name(&self.name)
-            .environment(environment)
-            .send()
-            .await
-            .unwrap();
-    }
-
-    async fn set_concurrency(&self, reserved: Option<i32>) {
-        let client = &self.stage.lambda;
-        if let Some(reserved) = reserved {
-            let put = client.put_function_concurrency().function_name(&self.name);
-            put.reserved_concurrent_executions(reserved)
-                .send()
-                .await
-                .unwrap();
-        } else {
-            let delete = client.delete_function_concurrency();
-            delete.function_name(&self.name).send().await.unwrap();
-        }
-    }
-}
-
-fn records(seen: &[Invocation]) -> Vec<Value> {
-    seen.iter()
-        .flat_map(|invocation| invocation.records.clone())
-        .collect()
-}
-
-/// The items' names, as often as they were delivered.
-fn names(seen: &[Invocation]) -> Vec<String> {
-    records(seen)
-        .iter()
-        .map(|record| {
-            record["dynamodb"]["Keys"]["sk"]["S"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
-        .collect()
-}
-
-/// The names in invocations without the bad item.
-fn succeeded(seen: &[Invocation], bad: &str) -> Vec<String> {
-    seen.iter()
-        .map(|invocation| names(std::slice::from_ref(invocation)))
-        .filter(|names| !names.iter().any(|name| name == bad))
-        .flatten()
-        .collect()
-}
-
-fn sequence_number<'a>(seen: &'a [Invocation], name: &str) -> &'a Value {
-    let mut records = seen.iter().flat_map(|invocation| &invocation.records);
-    let record = records.find(|record| record["dynamodb"]["Keys"]["sk"]["S"] == name);
-    &record.unwrap()["dynamodb"]["SequenceNumber"]
-}
-
-fn is_time(value: &Value) -> bool {
-    let text = value.as_str().unwrap_or_default();
-    let format = aws_sdk_sqs::primitives::DateTimeFormat::DateTime;
-    text.ends_with('Z') && aws_sdk_sqs::primitives::DateTime::from_str(text, format).is_ok()
-}
-
-fn filters(patterns: &[Value]) -> FilterCriteria {
-    let filters = patterns
-        .iter()
-        .map(|pattern| Filter::builder().pattern(pattern.to_string()).build());
-    FilterCriteria::builder()
-        .set_filters(Some(filters.collect()))
-        .build()
-}
-
-fn on_failure(arn: &str) -> DestinationConfig {
-    let on_failure = OnFailure::builder().destination(arn).build();
-    DestinationConfig::builder().on_failure(on_failure).build()
-}
-
-struct Queue {
-    client: aws_sdk_sqs::Client,
-    url: String,
-    arn: String,
-}
-
-impl Queue {
-    /// What is there now; it is there no more afterwards.
-    async fn receive(&self) -> Vec<Value> {
-        let received = self
-            .client
-            .receive_message()
-            .queue_url(&self.url)
-            .max_number_of_messages(10)
-            .wait_time_seconds(1)
-            .send()
-            .await
-            .unwrap();
-        let mut messages = Vec::new();
-        for message in received.messages.unwrap_or_default() {
-            let delete = self.client.delete_message().queue_url(&self.url);
-            let handle = message.receipt_handle.unwrap();
-            delete.receipt_handle(handle).send().await.unwrap();
-            messages.push(serde_json::from_str(&message.body.unwrap()).unwrap());
-        }
-        messages
-    }
-
-    /// The first messages, in the order of their records.
-    async fn wait_for(&self, count: usize) -> Vec<Value> {
-        let mut messages: Vec<Value> = Vec::new();
-        let started = Instant::now();
-        while messages.len() < count {
-            assert!(started.elapsed() < DEADLINE, "only got {messages:?}");
-            messages.extend(self.receive().await);
-        }
-        messages.sort_by_key(|message| {
-            let number = &message["DDBStreamBatchInfo"]["startSequenceNumber"];
-            number.as_str().unwrap().to_owned()
-        });
-        messages
-    }
 }
