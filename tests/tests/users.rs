@@ -157,8 +157,8 @@ fn bad_requests_are_told_why(stage: &Stage) {
     for (path, body, mentions) in [
         ("/create", "", "email"),
         ("/create", "{}", "email"),
-        ("/create", "{\"email\":", "JSON"),
-        ("/create", "[]", "object"),
+        ("/create", "{\"email\":", "body"),
+        ("/create", "[]", "body"),
         ("/create", "{\"email\": 5}", "email"),
         ("/create", "{\"email\": \"nobody\"}", "email"),
         ("/create", "{\"email\": \"a@b@c\"}", "email"),
