@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use aws_sdk_cloudformation::types::{ResourceAttribute, ResourceChange, ResourceTargetDefinition};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A property that gets another value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PropertyChange {
-    /// Where it is, for example `Environment.Variables.MEDIA_TABLE_NAME`. Positions in a
-    /// list count from zero.
+    /// Where it is, for example `Environment.Variables.MEDIA_TABLE_NAME`, or `Tags.stage`.
+    /// Positions in a list count from zero.
     pub path: String,
     /// The value before: text as it is, everything else as JSON. `None` if there was no
     /// value, or CloudFormation does not tell it.
@@ -37,11 +37,14 @@ pub(crate) fn told_by(change: &ResourceChange) -> Vec<PropertyChange> {
     };
     let shown: BTreeSet<String> = told.iter().map(|change| change.path.clone()).collect();
     let overlaps = |path: &str| {
+        // The contexts' lists are not always compared by position.
+        let list = path
+            .split('.')
+            .take_while(|step| step.parse::<usize>().is_err())
+            .collect::<Vec<_>>()
+            .join(".");
         shown.iter().any(|shown| {
-            shown == path
-                || is_within(shown, path)
-                // A list that changes as a whole stands for its elements.
-                || is_within(path, shown)
+            shown == path || is_within(path, shown) || *shown == list || is_within(shown, &list)
         })
     };
     for detail in change.details() {
@@ -96,6 +99,10 @@ fn compare(
     after: Option<&Value>,
     found: &mut Vec<PropertyChange>,
 ) {
+    let tags = before.and_then(tags).zip(after.and_then(tags));
+    if let Some((before, after)) = tags {
+        return compare(path, Some(&before), Some(&after), found);
+    }
     match (before, after) {
         (before, after) if before == after => {}
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
@@ -119,6 +126,22 @@ fn compare(
             after: after.map(text),
         }),
     }
+}
+
+/// A list of tags as an object: their order means nothing.
+fn tags(value: &Value) -> Option<Value> {
+    let list = value.as_array()?;
+    let tags: Map<String, Value> = list
+        .iter()
+        .map(|tag| {
+            let tag = tag.as_object().filter(|tag| tag.len() == 2)?;
+            Some((
+                tag.get("Key")?.as_str()?.to_owned(),
+                tag.get("Value")?.clone(),
+            ))
+        })
+        .collect::<Option<_>>()?;
+    (tags.len() == list.len()).then_some(Value::Object(tags))
 }
 
 fn joined(steps: &[String]) -> String {
@@ -169,6 +192,7 @@ mod tests {
                         "MemorySize": "256",
                         "Environment": {"Variables": {"TABLE": "a", "LOG": "info"}},
                         "Tags": [{"Key": "stage", "Value": "dev"}],
+                        "Layers": ["a"],
                     }})
                     .to_string(),
                 )
@@ -176,7 +200,8 @@ mod tests {
                     json!({"Properties": {
                         "MemorySize": "512",
                         "Environment": {"Variables": {"TABLE": "b"}},
-                        "Tags": [{"Key": "stage", "Value": "dev"}, {"Key": "app", "Value": "x"}],
+                        "Tags": [{"Value": "x", "Key": "app"}, {"Value": "dev", "Key": "stage"}],
+                        "Layers": ["a", "b"],
                     }})
                     .to_string(),
                 )
@@ -192,7 +217,15 @@ mod tests {
                 .details(detail(
                     ResourceTargetDefinition::builder()
                         .attribute(ResourceAttribute::Tags)
-                        .path("/Properties/Tags/1")
+                        .path("/Properties/Tags/0/Value")
+                        .build(),
+                ))
+                .details(detail(
+                    ResourceTargetDefinition::builder()
+                        .attribute(ResourceAttribute::Properties)
+                        .name("Layers")
+                        .path("/Properties/Layers/1")
+                        .after_value("b")
                         .build(),
                 ))
                 .details(detail(
@@ -210,13 +243,10 @@ mod tests {
             [
                 change("Environment.Variables.LOG", Some("info"), None),
                 change("Environment.Variables.TABLE", Some("a"), Some("b")),
+                change("Layers", Some(r#"["a"]"#), Some(r#"["a","b"]"#)),
                 change("MemorySize", Some("256"), Some("512")),
                 change("Role", Some("arn:aws:iam::123456789012:role/old"), None),
-                change(
-                    "Tags",
-                    Some(r#"[{"Key":"stage","Value":"dev"}]"#),
-                    Some(r#"[{"Key":"stage","Value":"dev"},{"Key":"app","Value":"x"}]"#)
-                ),
+                change("Tags.app", None, Some("x")),
             ]
         );
     }
