@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
@@ -25,6 +26,7 @@ pub struct Wire(Arc<Mutex<Script>>);
 struct Script {
     answers: VecDeque<(u16, Value)>,
     requests: Vec<(String, Value)>,
+    headers: Vec<Headers>,
 }
 
 impl Wire {
@@ -33,8 +35,11 @@ impl Wire {
     /// script meets a closed connection.
     pub fn new(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
         let answers = answers.into_iter().collect();
-        let requests = Vec::new();
-        Self(Arc::new(Mutex::new(Script { answers, requests })))
+        Self(Arc::new(Mutex::new(Script {
+            answers,
+            requests: Vec::new(),
+            headers: Vec::new(),
+        })))
     }
 
     /// An AWS at the end of this wire.
@@ -53,6 +58,12 @@ impl Wire {
     pub fn requests(&self) -> Vec<(String, Value)> {
         self.0.lock().unwrap().requests.clone()
     }
+
+    /// A header of one of the requests so far.
+    pub fn header(&self, request: usize, name: &str) -> Option<String> {
+        let script = self.0.lock().unwrap();
+        script.headers[request].get(name).map(String::from)
+    }
 }
 
 impl HttpConnector for Wire {
@@ -66,6 +77,7 @@ impl HttpConnector for Wire {
             serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into());
         let mut script = self.0.lock().unwrap();
         script.requests.push((operation, body));
+        script.headers.push(request.headers().clone());
         let response = script.answers.pop_front().map(|(status, body)| {
             let body = match body {
                 Value::String(text) => text,

@@ -129,6 +129,9 @@ mod tests {
                 json!("just some data"),
             )]
         );
+        let header = |name| wire.header(0, name);
+        assert_eq!(header("if-none-match").as_deref(), Some("*"));
+        assert_eq!(header("content-type").as_deref(), Some("text/plain"));
     }
 
     #[tokio::test]
