@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests share")]
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use local::{
     ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, FrontDoor, Kind, Seed, StageTools,
+    StreamPoller, StreamPollerConfig,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -420,6 +422,51 @@ async fn under_chaos_events_come_twice_late_and_in_disorder_and_none_is_lost() {
         (1..=killed).contains(&(begun_again as u64)),
         "{begun_again} of {killed}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_chaos_records_of_a_stream_come_again_after_later_ones_and_none_is_lost() {
+    let stage = Stage::start_with(Some("24".parse().unwrap())).await;
+    let chaos = stage.chaos.as_ref().unwrap();
+    let poller = StreamPoller::start(StreamPollerConfig {
+        endpoint: stage.emulator.endpoint(),
+        region: REGION,
+        chaos: Some(chaos),
+    });
+    let file = PathBuf::from(stage.output_of("put_items.py").trim());
+
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let ended = loop {
+        let ended: Vec<u32> = told(&file)
+            .ended
+            .into_iter()
+            .map(|(_, item)| item)
+            .collect();
+        let different: HashSet<_> = ended.iter().collect();
+        if different.len() == 100 && !ended.is_sorted() {
+            break ended;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{} of 100 items ended: {ended:?}\n{}",
+            different.len(),
+            chaos.figures()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    std::fs::remove_file(&file).unwrap();
+    poller.shutdown().await;
+
+    // Only second deliveries are out of order.
+    let mut known = HashSet::new();
+    let first: Vec<_> = ended
+        .into_iter()
+        .filter(|item| known.insert(*item))
+        .collect();
+    assert_eq!(first, (0..100).collect::<Vec<_>>());
+    for kind in [Kind::BatchTwice, Kind::BatchLate] {
+        assert!(chaos.figures().faults[&kind].injected > 0, "{kind}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

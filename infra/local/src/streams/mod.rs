@@ -41,10 +41,11 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{info, warn};
 
+use self::batch::Batch;
 use self::lineage::{Lineage, Listed};
 use self::mapping::{Mapping, MappingId, Settings, StreamArn};
 use self::shard::ShardId;
-use crate::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+use crate::{Chaos, Delivery, Faults, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 
 /// How often changes of mappings are looked for.
 const MAPPINGS_INTERVAL: Duration = Duration::from_millis(500);
@@ -60,6 +61,8 @@ pub struct StreamPollerConfig<'a> {
     pub endpoint: &'a str,
     /// The region of mappings and streams.
     pub region: &'a str,
+    /// What goes wrong, if anything is to.
+    pub chaos: Option<&'a Chaos>,
 }
 
 /// Delivers the records of DynamoDB streams to functions. Dropping it stops it.
@@ -101,10 +104,13 @@ struct Clients {
     lambda: aws_sdk_lambda::Client,
     sns: aws_sdk_sns::Client,
     sqs: aws_sdk_sqs::Client,
+    /// Not a service, but also what every delivery needs.
+    faults: Option<Arc<Faults>>,
 }
 
 impl Clients {
     fn new(config: StreamPollerConfig<'_>) -> Self {
+        let faults = config.chaos.map(Chaos::faults);
         // Not from the environment: the user's own AWS settings do not concern the local stage.
         let credentials = Credentials::new(
             ROOT_ACCESS_KEY_ID,
@@ -131,6 +137,24 @@ impl Clients {
             lambda: aws_sdk_lambda::Client::from_conf(lambda),
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
+            faults,
+        }
+    }
+
+    /// How a batch is to be delivered. Only the first attempt at it is late.
+    fn delivery(&self, settings: &Settings, batch: &Batch) -> Delivery {
+        match &self.faults {
+            Some(faults) if batch.invocations == 0 => {
+                let arn = &settings.function_arn;
+                faults.stream_batch(arn.split(':').nth(6).unwrap_or(arn))
+            }
+            _ => Delivery::default(),
+        }
+    }
+
+    async fn hold_back(&self, duration: Duration) {
+        if let Some(faults) = &self.faults {
+            faults.hold_back(duration).await;
         }
     }
 

@@ -18,7 +18,7 @@ use super::function::deliver;
 use super::mapping::{Settings, StreamArn};
 
 /// How long a shard without new records is left alone. AWS reads four times a second.
-const IDLE_INTERVAL: Duration = Duration::from_millis(75);
+const IDLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Records that a shard may have in memory besides full batches. Only a lane that is stuck
 /// lets as many gather, while the other lanes go on.
@@ -61,6 +61,8 @@ pub(super) async fn run(
     let mut lanes = Lanes::new(1);
     // Each ends with the lane's index and, if it was a delivery, how that went.
     let mut work = JoinSet::new();
+    // Second deliveries, which are a fault: whatever comes of them changes nothing here.
+    let mut repeats = JoinSet::new();
     loop {
         let current = settings.borrow_and_update().clone();
         let mut wake_at = None;
@@ -80,8 +82,10 @@ pub(super) async fn run(
                     Step::Deliver(batch) => {
                         let (clients, current) = (clients.clone(), current.clone());
                         work.spawn(async move {
+                            let delivery = clients.delivery(&current, &batch);
+                            clients.hold_back(delivery.late_by).await;
                             let outcome = deliver(&clients.lambda, &current, &batch).await;
-                            (index, Some((batch, outcome)))
+                            (index, Some((batch, outcome, delivery.again_after)))
                         });
                     }
                     Step::Discard(batch, condition) => {
@@ -110,12 +114,21 @@ pub(super) async fn run(
                 None => is_read = true,
             },
             Some(done) = work.join_next() => match done {
-                Ok((index, Some((batch, outcome)))) => {
+                Ok((index, Some((batch, outcome, again_after)))) => {
+                    if let Some(after) = again_after {
+                        let (clients, current) = (clients.clone(), current.clone());
+                        let batch = batch.clone();
+                        repeats.spawn(async move {
+                            clients.hold_back(after).await;
+                            deliver(&clients.lambda, &current, &batch).await;
+                        });
+                    }
                     lanes.0[index].delivered(batch, outcome, SystemTime::now(), &current);
                 }
                 Ok((index, None)) => lanes.0[index].discarded(),
                 Err(error) => warn!(%error, "a delivery was broken off"),
             },
+            Some(_) = repeats.join_next() => {}
             () = sleep_until(wake_at), if wake_at.is_some() => {}
         }
     }
