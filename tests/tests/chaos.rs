@@ -88,7 +88,7 @@ fn keep_users(stage: &Stage, runtime: &Runtime, users: usize) {
                     let created = insist(stage, "/create", &email, &[200]);
                     let id = created["id"].as_str().unwrap();
                     runtime.block_on(change(&client, table, id, user));
-                    if user % 3 == 0 {
+                    if user.is_multiple_of(3) {
                         insist(stage, "/delete", &json!({"id": id}), &[200, 404]);
                     }
                 }
@@ -135,7 +135,8 @@ fn keep_files(stage: &Stage, files: usize) {
     let folder = tempfile::TempDir::new().unwrap();
     let fill = |round: usize| {
         for file in 0..files {
-            let extension = content(file).extension().unwrap().to_str().unwrap();
+            let content_of_file = content(file);
+            let extension = content_of_file.extension().unwrap().to_str().unwrap();
             let path = folder.path().join(format!("{file:03}.{extension}"));
             // A film stays a film; pictures take turns.
             std::fs::copy(
