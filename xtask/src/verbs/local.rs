@@ -173,6 +173,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let poller = StreamPoller::start(StreamPollerConfig {
         endpoint: emulator.endpoint(),
         region: &region,
+        chaos: chaos.as_ref(),
     });
 
     let target = context.connect().await?;
