@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
+use crate::origin::Origin;
 use crate::{policy, render};
 
 /// The CloudFormation template, in YAML, of the stack that holds the artifact
@@ -47,9 +48,11 @@ pub fn bootstrap_template() -> String {
             &json!([attribute("ArtifactBucket", "Arn"), sub("${ArtifactBucket.Arn}/*")]),
         ),
     });
-    template.resource("ArtifactBucket".to_owned(), bucket);
+    let origin = Origin::of_caller();
+    template.resource("ArtifactBucket".to_owned(), origin, bucket);
     template.resource(
         "ArtifactBucketPolicy".to_owned(),
+        origin,
         Resource::new("AWS::S3::BucketPolicy", bucket_policy),
     );
     template.output(

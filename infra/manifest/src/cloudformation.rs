@@ -1,8 +1,10 @@
 //! The parts of CloudFormation's template language that are used here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+
+use crate::origin::Origin;
 
 /// A template under construction.
 #[derive(Debug, Default)]
@@ -11,7 +13,8 @@ pub(crate) struct Template {
     parameters: BTreeMap<String, Value>,
     resources: BTreeMap<String, Value>,
     outputs: BTreeMap<String, Value>,
-    collisions: BTreeSet<String>,
+    origins: BTreeMap<String, Origin>,
+    collisions: BTreeMap<String, Origin>,
 }
 
 impl Template {
@@ -27,13 +30,12 @@ impl Template {
             .insert(name, json!({"Type": "String", "Description": description}));
     }
 
-    pub(crate) fn resource(&mut self, logical_id: String, resource: Resource) {
-        if self
-            .resources
-            .insert(logical_id.clone(), resource.into_value())
-            .is_some()
-        {
-            self.collisions.insert(logical_id);
+    /// Adds a resource that is there because of what `origin` declares.
+    pub(crate) fn resource(&mut self, logical_id: String, origin: Origin, resource: Resource) {
+        self.resources
+            .insert(logical_id.clone(), resource.into_value());
+        if self.origins.insert(logical_id.clone(), origin).is_some() {
+            self.collisions.insert(logical_id, origin);
         }
     }
 
@@ -42,8 +44,13 @@ impl Template {
             .insert(name, json!({"Description": description, "Value": value}));
     }
 
-    /// Logical IDs that two resources derive from their names.
-    pub(crate) fn collisions(&self) -> &BTreeSet<String> {
+    /// Why there is each resource, by its logical ID.
+    pub(crate) fn origins(&self) -> &BTreeMap<String, Origin> {
+        &self.origins
+    }
+
+    /// Logical IDs that two resources derive from their names, and where the second is.
+    pub(crate) fn collisions(&self) -> &BTreeMap<String, Origin> {
         &self.collisions
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cloudformation::{attribute, reference, sub};
 use crate::name;
+use crate::origin::{Declared, Origin};
 
 /// An app: its resources and the functions that work on them.
 #[derive(Clone, Debug)]
@@ -41,27 +42,32 @@ impl Manifest {
             .collect()
     }
 
-    /// Every resource that functions can refer to, and its variable.
-    pub(crate) fn resources(&self) -> impl Iterator<Item = (Handle, Option<&str>)> {
-        let buckets = self.buckets.iter().map(|bucket| {
-            let handle = Handle::Bucket(bucket.name.clone());
-            (handle, bucket.variable.as_deref())
+    /// Every resource that functions can refer to.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<'_>> {
+        let buckets = self.buckets.iter().map(|bucket| Resource {
+            handle: Handle::Bucket(bucket.name.clone()),
+            variable: bucket.variable.as_deref(),
+            origin: bucket.origin,
         });
-        let tables = self.tables.iter().map(|table| {
-            let handle = Handle::Table(table.name.clone());
-            (handle, table.variable.as_deref())
+        let tables = self.tables.iter().map(|table| Resource {
+            handle: Handle::Table(table.name.clone()),
+            variable: table.variable.as_deref(),
+            origin: table.origin,
         });
-        let topics = self.topics.iter().map(|topic| {
-            let handle = Handle::Topic(topic.name.clone());
-            (handle, topic.variable.as_deref())
+        let topics = self.topics.iter().map(|topic| Resource {
+            handle: Handle::Topic(topic.name.clone()),
+            variable: topic.variable.as_deref(),
+            origin: topic.origin,
         });
-        let publishers = self.publishers.iter().map(|publisher| {
-            let handle = Handle::Publisher(publisher.topic.clone());
-            (handle, publisher.variable.as_deref())
+        let publishers = self.publishers.iter().map(|publisher| Resource {
+            handle: Handle::Publisher(publisher.topic.clone()),
+            variable: publisher.variable.as_deref(),
+            origin: publisher.origin,
         });
-        let http_apis = self.http_apis.iter().map(|http_api| {
-            let handle = Handle::HttpApi(http_api.name.clone());
-            (handle, http_api.variable.as_deref())
+        let http_apis = self.http_apis.iter().map(|http_api| Resource {
+            handle: Handle::HttpApi(http_api.name.clone()),
+            variable: http_api.variable.as_deref(),
+            origin: http_api.origin,
         });
         let topics = topics.chain(publishers);
         buckets.chain(tables).chain(topics).chain(http_apis)
@@ -69,11 +75,12 @@ impl Manifest {
 
     /// Every variable that a resource has.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> {
-        let of_resources = self.resources().filter_map(|(handle, name)| {
+        let of_resources = self.resources().filter_map(|resource| {
             Some(Variable {
-                name: name?.to_owned(),
-                value: handle.value(),
-                of: handle,
+                name: resource.variable?.to_owned(),
+                value: resource.handle.value(),
+                of: resource.handle,
+                origin: resource.origin,
             })
         });
         let of_attributes = self.tables.iter().flat_map(|table| {
@@ -82,10 +89,19 @@ impl Manifest {
                 of: Handle::Table(table.name.clone()),
                 name: name.clone(),
                 value: Value::from(attribute.as_str()),
+                origin: table.origin,
             })
         });
         of_resources.chain(of_attributes)
     }
+}
+
+/// A resource that functions can refer to, the variable that tells of it, and where it is
+/// declared.
+pub(crate) struct Resource<'a> {
+    pub(crate) handle: Handle,
+    pub(crate) variable: Option<&'a str>,
+    pub(crate) origin: Origin,
 }
 
 /// An environment variable of every function that knows a resource.
@@ -94,6 +110,7 @@ pub(crate) struct Variable {
     pub(crate) of: Handle,
     pub(crate) name: String,
     pub(crate) value: Value,
+    pub(crate) origin: Origin,
 }
 
 /// A resource, by kind and name.
@@ -157,15 +174,18 @@ impl Handle {
 #[derive(Clone, Debug)]
 pub struct Bucket {
     pub(crate) name: String,
+    pub(crate) origin: Origin,
     pub(crate) variable: Option<String>,
 }
 
 impl Bucket {
     /// A bucket; its name in AWS also carries app, stage, account and region.
     #[must_use]
+    #[track_caller]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            origin: Origin::of_caller(),
             variable: None,
         }
     }
@@ -249,6 +269,7 @@ impl BucketAction {
 #[derive(Clone, Debug)]
 pub struct Table {
     pub(crate) name: String,
+    pub(crate) origin: Origin,
     pub(crate) partition_key: String,
     pub(crate) time_to_live: Option<String>,
     pub(crate) variable: Option<String>,
@@ -258,9 +279,11 @@ pub struct Table {
 impl Table {
     /// A table and its partition key, a string attribute.
     #[must_use]
+    #[track_caller]
     pub fn new(name: &str, partition_key: &str) -> Self {
         Self {
             name: name.to_owned(),
+            origin: Origin::of_caller(),
             partition_key: partition_key.to_owned(),
             time_to_live: None,
             variable: None,
@@ -439,15 +462,18 @@ impl TableAction {
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub(crate) name: String,
+    pub(crate) origin: Origin,
     pub(crate) variable: Option<String>,
 }
 
 impl Topic {
     /// A topic.
     #[must_use]
+    #[track_caller]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            origin: Origin::of_caller(),
             variable: None,
         }
     }
@@ -471,9 +497,11 @@ impl Topic {
     /// Lets an AWS service, such as `rekognition`, publish to the topic, when a function
     /// that may do so tells it to.
     #[must_use]
+    #[track_caller]
     pub fn publisher(&self, service: &'static str) -> Publisher {
         Publisher {
             topic: self.name.clone(),
+            origin: Origin::of_caller(),
             service,
             variable: None,
         }
@@ -484,6 +512,7 @@ impl Topic {
 #[derive(Clone, Debug)]
 pub struct Publisher {
     pub(crate) topic: String,
+    pub(crate) origin: Origin,
     pub(crate) service: &'static str,
     pub(crate) variable: Option<String>,
 }
@@ -512,6 +541,7 @@ impl Publisher {
 #[derive(Clone, Debug)]
 pub struct HttpApi {
     pub(crate) name: String,
+    pub(crate) origin: Origin,
     pub(crate) variable: Option<String>,
     pub(crate) cors: Option<Cors>,
 }
@@ -519,9 +549,11 @@ pub struct HttpApi {
 impl HttpApi {
     /// An HTTP API.
     #[must_use]
+    #[track_caller]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            origin: Origin::of_caller(),
             variable: None,
             cors: None,
         }
@@ -596,21 +628,24 @@ impl Cors {
 #[derive(Clone, Debug)]
 pub struct Function {
     pub(crate) name: String,
+    pub(crate) origin: Origin,
     pub(crate) memory_mb: u32,
     pub(crate) timeout_seconds: u32,
-    pub(crate) triggers: Vec<Trigger>,
-    pub(crate) grants: Vec<Grant>,
-    pub(crate) known: Vec<Handle>,
-    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) triggers: Vec<Declared<Trigger>>,
+    pub(crate) grants: Vec<Declared<Grant>>,
+    pub(crate) known: Vec<Declared<Handle>>,
+    pub(crate) environment: Vec<Declared<(String, String)>>,
 }
 
 impl Function {
     /// A function with 256 MB of memory and a timeout of 30 seconds. Without a
     /// trigger it is invoked by hand.
     #[must_use]
+    #[track_caller]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            origin: Origin::of_caller(),
             memory_mb: 256,
             timeout_seconds: 30,
             triggers: Vec::new(),
@@ -637,30 +672,36 @@ impl Function {
     /// What invokes the function. It also gets the variables of a bucket or a table whose
     /// events it handles.
     #[must_use]
+    #[track_caller]
     pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
-        self.triggers.push(trigger.into());
+        self.triggers.push(Declared::by_caller(trigger.into()));
         self
     }
 
     /// What the function may do. It also gets the variables of the resource.
     #[must_use]
+    #[track_caller]
     pub fn grant(mut self, grant: Grant) -> Self {
-        self.grants.push(grant);
+        self.grants.push(Declared::by_caller(grant));
         self
     }
 
     /// A bucket whose variable the function gets although it has nothing to do with the
     /// bucket itself: it is told of objects in it by others.
     #[must_use]
+    #[track_caller]
     pub fn know(mut self, bucket: &Bucket) -> Self {
-        self.known.push(Handle::Bucket(bucket.name.clone()));
+        let handle = Handle::Bucket(bucket.name.clone());
+        self.known.push(Declared::by_caller(handle));
         self
     }
 
     /// An environment variable with a fixed value.
     #[must_use]
+    #[track_caller]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+        let variable = (name.to_owned(), value.to_owned());
+        self.environment.push(Declared::by_caller(variable));
         self
     }
 
@@ -668,18 +709,18 @@ impl Function {
     /// events it handles, and those it is to know. An HTTP API is not among them, as its
     /// function answers whoever asks, nor a topic, as its messages are for whoever gets them.
     pub(crate) fn knows(&self) -> BTreeSet<Handle> {
-        let granted = self.grants.iter().flat_map(Grant::handles);
-        let handled = self.triggers.iter().filter_map(|trigger| match trigger {
+        let granted = self.grants.iter().flat_map(|grant| grant.what.handles());
+        let handled = self.triggers().filter_map(|trigger| match trigger {
             Trigger::BucketEvents { .. } | Trigger::ItemChanges(_) => Some(trigger.handle()),
             Trigger::TopicMessages { .. } | Trigger::Route { .. } => None,
         });
-        let known = self.known.iter().cloned();
+        let known = self.known.iter().map(|known| known.what.clone());
         granted.chain(handled).chain(known).collect()
     }
 
     /// Whether Lambda queues its events, retries it, and finally gives an event up.
     pub(crate) fn is_asynchronous(&self) -> bool {
-        self.triggers.iter().any(|trigger| match trigger {
+        self.triggers().any(|trigger| match trigger {
             Trigger::BucketEvents { .. } | Trigger::TopicMessages { .. } => true,
             Trigger::ItemChanges(_) | Trigger::Route { .. } => false,
         })
@@ -687,14 +728,17 @@ impl Function {
 
     /// What it reads from tables' streams.
     pub(crate) fn item_changes(&self) -> impl Iterator<Item = &ItemChanges> {
-        self.triggers.iter().filter_map(Trigger::item_changes)
+        self.triggers().filter_map(Trigger::item_changes)
     }
 
     /// Whether somebody waits for its answer to an HTTP request.
     pub(crate) fn has_route(&self) -> bool {
-        self.triggers
-            .iter()
+        self.triggers()
             .any(|trigger| matches!(trigger, Trigger::Route { .. }))
+    }
+
+    fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        self.triggers.iter().map(|trigger| &trigger.what)
     }
 }
 

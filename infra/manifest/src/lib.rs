@@ -18,6 +18,7 @@ mod bootstrap;
 mod cloudformation;
 pub mod declare;
 mod name;
+mod origin;
 mod policy;
 mod render;
 mod resolve;

@@ -31,8 +31,9 @@ pub(crate) fn document(function: &Function) -> Value {
             &attribute(&function.logical_id("FailureQueue"), "Arn"),
         ));
     }
-    statements.extend(function.item_changes().flat_map(stream_statements));
-    statements.extend(function.grants().iter().flat_map(statements_of));
+    let streams = function.item_changes();
+    statements.extend(streams.flat_map(|(_, changes)| stream_statements(changes)));
+    statements.extend(function.grants().flat_map(statements_of));
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 

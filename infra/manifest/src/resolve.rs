@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::declare::{self, BucketEvent, Grant, ItemChanges, Manifest, Trigger, Variable};
 use crate::name;
+use crate::origin::{Declared, Origin};
 use crate::stage::Stage;
+use crate::synth;
 use crate::validate::{self, Violation};
 
 impl Manifest {
@@ -97,7 +99,7 @@ impl App {
     pub fn env_outputs(&self) -> BTreeMap<String, String> {
         self.manifest
             .resources()
-            .filter_map(|(_, variable)| variable)
+            .filter_map(|resource| resource.variable)
             .map(|variable| (name::pascal_case(variable), variable.to_owned()))
             .collect()
     }
@@ -113,6 +115,14 @@ impl App {
                 variable,
             })
         })
+    }
+
+    /// The line that a resource of the template is there because of, like
+    /// `infra/manifest/src/app.rs:63`; `None` if the template has no such resource.
+    #[must_use]
+    pub fn declared_at(&self, logical_id: &str) -> Option<String> {
+        let template = synth::template(self);
+        template.origins().get(logical_id).map(ToString::to_string)
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -140,8 +150,9 @@ pub struct Function {
     timeout_seconds: u32,
     asynchronous: bool,
     environment: BTreeMap<String, Value>,
-    triggers: Vec<Trigger>,
-    grants: Vec<Grant>,
+    triggers: Vec<Declared<Trigger>>,
+    grants: Vec<Declared<Grant>>,
+    origin: Origin,
 }
 
 impl Function {
@@ -149,6 +160,7 @@ impl Function {
         let texts = declared
             .environment
             .iter()
+            .map(|variable| &variable.what)
             .map(|(variable, text)| (variable.clone(), Value::from(text.as_str())));
         let knows = declared.knows();
         let resources = variables
@@ -164,6 +176,7 @@ impl Function {
             environment: texts.chain(resources).collect(),
             triggers: declared.triggers.clone(),
             grants: declared.grants.clone(),
+            origin: declared.origin,
         }
     }
 
@@ -224,7 +237,7 @@ impl Function {
     #[must_use]
     pub fn stream_event_names(&self) -> BTreeSet<&'static str> {
         self.item_changes()
-            .flat_map(|changes| &changes.kinds)
+            .flat_map(|(_, changes)| &changes.kinds)
             .map(|kind| kind.event_name())
             .collect()
     }
@@ -243,47 +256,72 @@ impl Function {
         &self.environment
     }
 
-    /// The events of `bucket` that invoke it.
-    pub(crate) fn events_of(&self, bucket: &str) -> BTreeSet<BucketEvent> {
-        self.triggers
-            .iter()
-            .filter_map(|trigger| match trigger {
-                Trigger::BucketEvents { bucket: of, events } if of == bucket => Some(events),
-                _ => None,
-            })
-            .flatten()
-            .copied()
-            .collect()
+    /// Where it is declared.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
-    /// Whether messages of `topic` invoke it.
-    pub(crate) fn subscribes_to(&self, topic: &str) -> bool {
-        self.triggers
+    /// The events of `bucket` that invoke it, and the first trigger that says so.
+    pub(crate) fn events_of(&self, bucket: &str) -> Option<(Origin, BTreeSet<BucketEvent>)> {
+        let mut triggers = self
+            .triggers
             .iter()
-            .any(|trigger| matches!(trigger, Trigger::TopicMessages { topic: of } if of == topic))
+            .filter_map(|trigger| match &trigger.what {
+                Trigger::BucketEvents { bucket: of, events } if of == bucket => {
+                    Some((trigger.origin, events.clone()))
+                }
+                _ => None,
+            });
+        let (origin, mut events) = triggers.next()?;
+        events.extend(triggers.flat_map(|(_, events)| events));
+        Some((origin, events))
+    }
+
+    /// The trigger by which messages of `topic` invoke it.
+    pub(crate) fn subscribes_to(&self, topic: &str) -> Option<Origin> {
+        let mut triggers = self.triggers.iter();
+        triggers
+            .find(|trigger| {
+                matches!(&trigger.what, Trigger::TopicMessages { topic: of } if of == topic)
+            })
+            .map(|trigger| trigger.origin)
     }
 
     /// What it reads from tables' streams.
-    pub(crate) fn item_changes(&self) -> impl Iterator<Item = &ItemChanges> {
-        self.triggers.iter().filter_map(Trigger::item_changes)
-    }
-
-    /// The routes of `http_api` that it serves, each a method and a path.
-    pub(crate) fn routes_of(&self, http_api: &str) -> Vec<(&str, &str)> {
+    pub(crate) fn item_changes(&self) -> impl Iterator<Item = (Origin, &ItemChanges)> {
         self.triggers
             .iter()
-            .filter_map(|trigger| match trigger {
+            .filter_map(|trigger| Some((trigger.origin, trigger.what.item_changes()?)))
+    }
+
+    /// The routes of `http_api` that it serves.
+    pub(crate) fn routes_of(&self, http_api: &str) -> Vec<Route<'_>> {
+        self.triggers
+            .iter()
+            .filter_map(|trigger| match &trigger.what {
                 Trigger::Route {
                     http_api: of,
                     method,
                     path,
-                } if of == http_api => Some((*method, path.as_str())),
+                } if of == http_api => Some(Route {
+                    method,
+                    path,
+                    origin: trigger.origin,
+                }),
                 _ => None,
             })
             .collect()
     }
 
-    pub(crate) fn grants(&self) -> &[Grant] {
-        &self.grants
+    pub(crate) fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().map(|grant| &grant.what)
     }
+}
+
+/// A route of an HTTP API.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'a str,
+    pub(crate) origin: Origin,
 }

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::name;
+use crate::origin::Origin;
+
+mod line;
 
 /// The parsed text of `stages.yaml`.
 #[derive(Clone, Debug)]
@@ -29,7 +32,7 @@ impl Stages {
         let Written(stages) = serde_yaml::from_str(yaml)?;
         let stages = stages
             .into_iter()
-            .map(|(name, settings)| (name.clone(), settings.named(name)))
+            .map(|(name, settings)| (name.clone(), settings.named(name, yaml)))
             .collect();
         Ok(Self { stages })
     }
@@ -100,9 +103,17 @@ pub struct Stage {
     pub timeout_seconds: Option<u32>,
     /// Tags of every resource, besides `app` and `stage`.
     pub tags: BTreeMap<String, String>,
+    /// The text that it was parsed from.
+    yaml: String,
 }
 
 impl Stage {
+    /// Where `stages.yaml` has the setting that `keys` lead to.
+    pub(crate) fn origin_of(&self, keys: &[String]) -> Origin {
+        let keys: Vec<String> = std::iter::once(&self.name).chain(keys).cloned().collect();
+        Origin::Stages(line::of(&self.yaml, &keys))
+    }
+
     /// Whether its endpoint is one that speaks no TLS, such as an emulator's.
     pub(crate) fn is_plain_http(&self) -> bool {
         self.endpoint_url
@@ -184,7 +195,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn named(self, name: String) -> Stage {
+    fn named(self, name: String, yaml: &str) -> Stage {
         Stage {
             name,
             region: self.region,
@@ -200,6 +211,7 @@ impl Settings {
             memory_mb: self.memory_mb,
             timeout_seconds: self.timeout_seconds,
             tags: self.tags,
+            yaml: yaml.to_owned(),
         }
     }
 }
@@ -289,10 +301,12 @@ mod tests {
 
     #[test]
     fn a_stage_without_settings_has_the_defaults() {
-        let dev = Stages::parse("dev:\n").unwrap().get("dev").unwrap();
+        let yaml = "dev:\n";
+        let dev = Stages::parse(yaml).unwrap().get("dev").unwrap();
         assert_eq!(
             dev,
             Stage {
+                yaml: yaml.to_owned(),
                 name: "dev".to_owned(),
                 region: None,
                 endpoint_url: None,
@@ -328,6 +342,7 @@ all:
         assert_eq!(
             all,
             Stage {
+                yaml: yaml.to_owned(),
                 name: "all".to_owned(),
                 region: Some("eu-central-1".to_owned()),
                 endpoint_url: Some("http://127.0.0.1:4566".to_owned()),

@@ -9,9 +9,10 @@ use crate::declare::{
     Bucket, Cors, Grant, Handle, HttpApi, ItemChange, ItemChanges, Publisher, Table, Topic,
 };
 use crate::name;
+use crate::origin::Origin;
 use crate::policy;
 use crate::render;
-use crate::resolve::{App, Function};
+use crate::resolve::{App, Function, Route};
 
 /// Everything that AWS must be told, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,19 +87,19 @@ impl Synthesis<'_> {
         for function in self.app.functions() {
             self.function(function);
         }
-        for (handle, variable) in manifest.resources() {
-            if let Some(variable) = variable {
+        for resource in manifest.resources() {
+            if let Some(variable) = resource.variable {
                 self.template.output(
                     name::pascal_case(variable),
                     &format!("{variable} of the environment"),
-                    &handle.value(),
+                    &resource.handle.value(),
                 );
             }
         }
     }
 
-    fn add(&mut self, logical_id: String, resource: Resource) {
-        self.template.resource(logical_id, resource);
+    fn add(&mut self, logical_id: String, origin: Origin, resource: Resource) {
+        self.template.resource(logical_id, origin, resource);
     }
 
     /// Not versioned: S3 announces the removal of an old version of an object and the
@@ -108,12 +109,11 @@ impl Synthesis<'_> {
         let mut notifications = Vec::new();
         let mut permissions = Vec::new();
         for function in self.app.functions() {
-            let events = function.events_of(&bucket.name);
-            if events.is_empty() {
+            let Some((origin, events)) = function.events_of(&bucket.name) else {
                 continue;
-            }
+            };
             let permission_id = format!("{logical_id}{}", function.logical_id("Permission"));
-            self.bucket_permission(&permission_id, bucket, function);
+            self.bucket_permission(&permission_id, origin, bucket, function);
             permissions.push(permission_id);
             notifications.extend(events.into_iter().map(|event| {
                 json!({
@@ -162,20 +162,28 @@ impl Synthesis<'_> {
         let objects = sub(&format!("${{{logical_id}.Arn}}/*"));
         self.tls_only(
             &logical_id,
+            bucket.origin,
             "AWS::S3::BucketPolicy",
             json!({
                 "Bucket": reference(&logical_id),
                 "PolicyDocument": policy::tls_only("s3:*", &json!([arn, objects])),
             }),
         );
-        self.add(logical_id, resource);
+        self.add(logical_id, bucket.origin, resource);
     }
 
     /// `SourceAccount` as well as `SourceArn`: a bucket's ARN names no account, and a
     /// deleted bucket's name may be taken by another one.
-    fn bucket_permission(&mut self, logical_id: &str, bucket: &Bucket, function: &Function) {
+    fn bucket_permission(
+        &mut self,
+        logical_id: &str,
+        origin: Origin,
+        bucket: &Bucket,
+        function: &Function,
+    ) {
         self.add(
             logical_id.to_owned(),
+            origin,
             Resource::new(
                 "AWS::Lambda::Permission",
                 json!({
@@ -209,10 +217,10 @@ impl Synthesis<'_> {
         for function in self.app.functions() {
             let changes = function
                 .item_changes()
-                .find(|changes| changes.table == table.name);
-            if let Some(changes) = changes {
+                .find(|(_, changes)| changes.table == table.name);
+            if let Some((origin, changes)) = changes {
                 properties["StreamSpecification"] = json!({"StreamViewType": "NEW_AND_OLD_IMAGES"});
-                self.event_source_mapping(&logical_id, function, changes);
+                self.event_source_mapping(&logical_id, origin, function, changes);
             }
         }
         let removal = if production {
@@ -224,6 +232,7 @@ impl Synthesis<'_> {
         };
         self.add(
             logical_id,
+            table.origin,
             Resource::new("AWS::DynamoDB::Table", properties)
                 .tagged(&self.tags)
                 .removal(removal),
@@ -232,7 +241,13 @@ impl Synthesis<'_> {
 
     /// Lambda refuses a mapping until the function's role may read the stream and send to
     /// the queue. It may once the function exists: its policy is part of the role.
-    fn event_source_mapping(&mut self, table_id: &str, function: &Function, changes: &ItemChanges) {
+    fn event_source_mapping(
+        &mut self,
+        table_id: &str,
+        origin: Origin,
+        function: &Function,
+        changes: &ItemChanges,
+    ) {
         let names: Vec<&str> = changes
             .kinds
             .iter()
@@ -242,6 +257,7 @@ impl Synthesis<'_> {
         let pattern = json!({"eventName": names});
         self.add(
             format!("{table_id}{}", function.logical_id("EventSourceMapping")),
+            origin,
             Resource::new(
                 "AWS::Lambda::EventSourceMapping",
                 json!({
@@ -274,6 +290,7 @@ impl Synthesis<'_> {
         let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
         self.tls_only(
             &logical_id,
+            topic.origin,
             "AWS::SNS::TopicPolicy",
             json!({
                 "Topics": [reference(&logical_id)],
@@ -283,20 +300,22 @@ impl Synthesis<'_> {
         );
         self.add(
             logical_id.clone(),
+            topic.origin,
             Resource::new("AWS::SNS::Topic", properties).tagged(&self.tags),
         );
         for function in self.app.functions() {
-            if function.subscribes_to(&topic.name) {
-                self.subscription(&logical_id, function);
+            if let Some(origin) = function.subscribes_to(&topic.name) {
+                self.subscription(&logical_id, origin, function);
             }
         }
     }
 
-    fn subscription(&mut self, topic_id: &str, function: &Function) {
+    fn subscription(&mut self, topic_id: &str, origin: Origin, function: &Function) {
         let arn = attribute(&function.logical_id("Function"), "Arn");
         let permission_id = format!("{topic_id}{}", function.logical_id("Permission"));
         self.add(
             permission_id.clone(),
+            origin,
             Resource::new(
                 "AWS::Lambda::Permission",
                 json!({
@@ -309,6 +328,7 @@ impl Synthesis<'_> {
         );
         self.add(
             format!("{topic_id}{}", function.logical_id("Subscription")),
+            origin,
             Resource::new(
                 "AWS::SNS::Subscription",
                 json!({
@@ -335,7 +355,7 @@ impl Synthesis<'_> {
         )
         .tagged(&self.tags);
         let logical_id = Handle::Publisher(publisher.topic.clone()).logical_id();
-        self.add(logical_id, role);
+        self.add(logical_id, publisher.origin, role);
     }
 
     fn http_api(&mut self, http_api: &HttpApi) {
@@ -345,7 +365,7 @@ impl Synthesis<'_> {
         // API Gateway extends a resource policy of limited size for every log group
         // without this prefix.
         let log_group_name = format!("/aws/vendedlogs/apis/{name}");
-        self.log_group(&log_group_id, &log_group_name);
+        self.log_group(&log_group_id, http_api.origin, &log_group_name);
         let access_log = json!({
             "requestId": "$context.requestId",
             "requestTime": "$context.requestTime",
@@ -364,10 +384,12 @@ impl Synthesis<'_> {
         }
         self.add(
             logical_id.clone(),
+            http_api.origin,
             Resource::new("AWS::ApiGatewayV2::Api", properties).tagged_as_map(&self.tags),
         );
         self.add(
             format!("{logical_id}Stage"),
+            http_api.origin,
             Resource::new(
                 "AWS::ApiGatewayV2::Stage",
                 json!({
@@ -386,11 +408,11 @@ impl Synthesis<'_> {
         );
         for function in self.app.functions() {
             let routes = function.routes_of(&http_api.name);
-            if routes.is_empty() {
+            let Some(first) = routes.first() else {
                 continue;
-            }
+            };
             let integration_id = format!("{logical_id}{}", function.logical_id("Integration"));
-            self.integration(&integration_id, &logical_id, function);
+            self.integration(&integration_id, first.origin, &logical_id, function);
             for route in routes {
                 self.route(route, &logical_id, &integration_id, function);
             }
@@ -405,7 +427,7 @@ impl Synthesis<'_> {
             .app
             .functions()
             .flat_map(|function| function.routes_of(&http_api.name))
-            .map(|(method, _)| method)
+            .map(|route| route.method)
             .collect();
         let mut configuration = json!({
             "AllowOrigins": cors.origins,
@@ -420,9 +442,16 @@ impl Synthesis<'_> {
         configuration
     }
 
-    fn integration(&mut self, integration_id: &str, api_id: &str, function: &Function) {
+    fn integration(
+        &mut self,
+        integration_id: &str,
+        origin: Origin,
+        api_id: &str,
+        function: &Function,
+    ) {
         self.add(
             integration_id.to_owned(),
+            origin,
             Resource::new(
                 "AWS::ApiGatewayV2::Integration",
                 json!({
@@ -435,13 +464,12 @@ impl Synthesis<'_> {
         );
     }
 
-    fn route(
-        &mut self,
-        (method, path): (&str, &str),
-        api_id: &str,
-        integration_id: &str,
-        function: &Function,
-    ) {
+    fn route(&mut self, route: Route<'_>, api_id: &str, integration_id: &str, function: &Function) {
+        let Route {
+            method,
+            path,
+            origin,
+        } = route;
         let route_id = format!(
             "{api_id}{}{}Route",
             name::pascal_case(method),
@@ -454,6 +482,7 @@ impl Synthesis<'_> {
         );
         self.add(
             format!("{route_id}Permission"),
+            origin,
             Resource::new(
                 "AWS::Lambda::Permission",
                 json!({
@@ -466,6 +495,7 @@ impl Synthesis<'_> {
         );
         self.add(
             route_id,
+            origin,
             Resource::new(
                 "AWS::ApiGatewayV2::Route",
                 json!({
@@ -487,7 +517,8 @@ impl Synthesis<'_> {
         );
         let log_group_id = function.logical_id("LogGroup");
         let function_name = name::function(function.name());
-        self.log_group(&log_group_id, &name::log_group(&function_name));
+        let log_group_name = name::log_group(&function_name);
+        self.log_group(&log_group_id, function.origin(), &log_group_name);
         self.role(&role_id, function);
 
         let mut properties = json!({
@@ -509,6 +540,7 @@ impl Synthesis<'_> {
         }
         self.add(
             logical_id,
+            function.origin(),
             Resource::new("AWS::Lambda::Function", properties).tagged(&self.tags),
         );
         if function.has_failure_queue() {
@@ -533,7 +565,6 @@ impl Synthesis<'_> {
         .tagged(&self.tags);
         let reasons: BTreeMap<&str, &str> = function
             .grants()
-            .iter()
             .filter_map(|grant| match grant {
                 Grant::Unscoped { action, reason } => Some((action.as_str(), reason.as_str())),
                 Grant::Bucket { .. } | Grant::Table { .. } | Grant::PassRole { .. } => None,
@@ -544,7 +575,7 @@ impl Synthesis<'_> {
         } else {
             role.metadata(json!({"Unscoped": reasons}))
         };
-        self.add(logical_id.to_owned(), role);
+        self.add(logical_id.to_owned(), function.origin(), role);
     }
 
     /// Where a function's events go when its retries are used up.
@@ -554,6 +585,7 @@ impl Synthesis<'_> {
         let queue_id = function.logical_id("FailureQueue");
         self.add(
             queue_id.clone(),
+            function.origin(),
             Resource::new(
                 "AWS::SQS::Queue",
                 json!({
@@ -566,6 +598,7 @@ impl Synthesis<'_> {
         );
         self.tls_only(
             &queue_id,
+            function.origin(),
             "AWS::SQS::QueuePolicy",
             json!({
                 "Queues": [reference(&queue_id)],
@@ -588,6 +621,7 @@ impl Synthesis<'_> {
 
         self.add(
             function.logical_id("EventInvokeConfig"),
+            function.origin(),
             Resource::new(
                 "AWS::Lambda::EventInvokeConfig",
                 json!({
@@ -603,18 +637,26 @@ impl Synthesis<'_> {
 
     /// The resource policy that refuses plain HTTP, except where plain HTTP is all
     /// that the stage's endpoint speaks: it would lock the functions out.
-    fn tls_only(&mut self, logical_id: &str, kind: &'static str, properties: Value) {
+    fn tls_only(
+        &mut self,
+        logical_id: &str,
+        origin: Origin,
+        kind: &'static str,
+        properties: Value,
+    ) {
         if !self.app.stage().is_plain_http() {
             self.add(
                 format!("{logical_id}Policy"),
+                origin,
                 Resource::new(kind, properties),
             );
         }
     }
 
-    fn log_group(&mut self, logical_id: &str, log_group_name: &str) {
+    fn log_group(&mut self, logical_id: &str, origin: Origin, log_group_name: &str) {
         self.add(
             logical_id.to_owned(),
+            origin,
             Resource::new(
                 "AWS::Logs::LogGroup",
                 json!({

@@ -8,13 +8,17 @@ use crate::declare::{
     BucketEvent, Cors, Function, Grant, Handle, ItemChanges, Manifest, Trigger, Variable,
 };
 use crate::name;
+use crate::origin::{Declared, Origin};
 use crate::resolve::App;
 use crate::stage::Stage;
 use crate::synth;
 
+mod settings;
+
 /// Something in the manifest or the stage that cannot be deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    origin: Option<Origin>,
     subject: String,
     problem: String,
     remedy: String,
@@ -24,7 +28,49 @@ impl std::error::Error for Violation {}
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = self.origin {
+            write!(f, "{origin}: ")?;
+        }
         write!(f, "{} {}; {}", self.subject, self.problem, self.remedy)
+    }
+}
+
+/// What a rule is about, and where it is written.
+#[derive(Clone)]
+struct Subject {
+    text: String,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    /// Not a line but several, or none.
+    Unknown,
+    Declaration(Origin),
+    /// A setting of the stage, by its keys.
+    Setting(Vec<String>),
+}
+
+impl Subject {
+    fn new(text: impl fmt::Display) -> Self {
+        Self {
+            text: text.to_string(),
+            place: Place::Unknown,
+        }
+    }
+
+    fn of_function(function: &Function) -> Self {
+        Self::new(format!("function `{}`", function.name)).at(function.origin)
+    }
+
+    fn at(mut self, origin: Origin) -> Self {
+        self.place = Place::Declaration(origin);
+        self
+    }
+
+    fn in_setting(mut self, keys: &[&str]) -> Self {
+        self.place = Place::Setting(keys.iter().map(|key| (*key).to_owned()).collect());
+        self
     }
 }
 
@@ -65,15 +111,6 @@ const RETRY_ATTEMPTS: RangeInclusive<u32> = 0..=10_000;
 const RECORD_AGE_SECONDS: RangeInclusive<u32> = 60..=24 * 60 * 60;
 /// Batches of one shard at a time, by the page of the mapping.
 const PARALLELIZATION_FACTOR: RangeInclusive<u32> = 1..=10;
-/// Tags of one resource, `app` and `stage` included.
-/// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
-const TAGS_MAX: usize = 50;
-/// Periods that CloudWatch Logs can keep logs for, in days.
-/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
-const LOG_RETENTION_DAYS: [u32; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-    3288, 3653,
-];
 /// Variables that Lambda sets itself.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const RESERVED_VARIABLES: [&str; 17] = [
@@ -119,10 +156,19 @@ pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
         check.environment(function);
         check.grants(function);
         check.item_changes(function);
-        let triggers = function.triggers.iter().map(Trigger::handle);
-        let grants = function.grants.iter().flat_map(Grant::handles);
-        let known = function.known.iter().cloned();
-        check.references(&subject(function), triggers.chain(grants).chain(known));
+        let subject = Subject::of_function(function);
+        for trigger in &function.triggers {
+            let subject = subject.clone().at(trigger.origin);
+            check.references(&subject, [trigger.what.handle()]);
+        }
+        for grant in &function.grants {
+            let subject = subject.clone().at(grant.origin);
+            check.references(&subject, grant.what.handles());
+        }
+        for known in &function.known {
+            let subject = subject.clone().at(known.origin);
+            check.references(&subject, [known.what.clone()]);
+        }
     }
     check.publishers();
     check.bucket_events();
@@ -138,7 +184,8 @@ pub(crate) fn collisions(app: &App) -> Vec<Violation> {
     synth::template(app)
         .collisions()
         .iter()
-        .map(|logical_id| Violation {
+        .map(|(logical_id, origin)| Violation {
+            origin: Some(*origin),
             subject: format!("logical ID `{logical_id}`"),
             problem: "derives from the names of two things".to_owned(),
             remedy: "rename one of them so that they differ in more than punctuation".to_owned(),
@@ -156,127 +203,41 @@ impl Check<'_> {
     fn require(
         &mut self,
         holds: bool,
-        subject: impl fmt::Display,
+        subject: &Subject,
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) {
         if !holds {
+            let origin = match &subject.place {
+                Place::Unknown => None,
+                Place::Declaration(origin) => Some(*origin),
+                Place::Setting(keys) => Some(self.stage.origin_of(keys)),
+            };
             self.violations.push(Violation {
-                subject: subject.to_string(),
+                origin,
+                subject: subject.text.clone(),
                 problem: problem.into(),
                 remedy: remedy.into(),
             });
         }
     }
 
-    fn stage(&mut self) {
-        let stage = self.stage;
-        let subject = format!("stage `{}`", stage.name);
-        self.kebab_case(&subject, &stage.name);
-        self.require(
-            stage.name != name::BOOTSTRAP,
-            &subject,
-            "has the name of the stack with the artifact bucket",
-            "choose another name",
-        );
-        if let Some(region) = &stage.region {
-            self.require(
-                is_region(region),
-                &subject,
-                format!("has `region: {region}`, which is no region"),
-                "write one like `eu-central-1`",
-            );
-        }
-        if let Some(account) = &stage.account {
-            self.require(
-                account.len() == ACCOUNT_DIGITS
-                    && account.bytes().all(|byte| byte.is_ascii_digit()),
-                &subject,
-                format!("has `account: {account}`, which is no account ID"),
-                "write its 12 digits in quotes",
-            );
-        }
-        if let Some(endpoint_url) = &stage.endpoint_url {
-            self.require(
-                ["http://", "https://"].iter().any(|scheme| {
-                    endpoint_url
-                        .strip_prefix(scheme)
-                        .is_some_and(|rest| !rest.is_empty())
-                }),
-                &subject,
-                format!("has `endpoint_url: {endpoint_url}`, which is no URL"),
-                "write one like `http://127.0.0.1:4566`",
-            );
-        }
-        self.require(
-            LOG_RETENTION_DAYS.contains(&stage.log_retention_days),
-            &subject,
-            format!(
-                "has `log_retention_days: {}`, a period that CloudWatch Logs does not offer",
-                stage.log_retention_days
-            ),
-            format!("choose from {}", join(LOG_RETENTION_DAYS)),
-        );
-        if let Some(memory_mb) = stage.memory_mb {
-            self.memory(&subject, memory_mb);
-        }
-        if let Some(timeout_seconds) = stage.timeout_seconds {
-            self.timeout(&subject, timeout_seconds);
-        }
-        self.tags(&subject);
-    }
-
-    fn tags(&mut self, subject: &str) {
-        let stage = self.stage;
-        self.require(
-            stage.tags.len() + 2 <= TAGS_MAX,
-            subject,
-            format!("has {} tags", stage.tags.len()),
-            format!("keep at most {}", TAGS_MAX - 2),
-        );
-        for (key, value) in &stage.tags {
-            self.require(
-                !["app", "stage"].contains(&key.as_str()),
-                subject,
-                format!("sets the tag `{key}`, which every resource has already"),
-                "remove it",
-            );
-            self.require(
-                !key.to_ascii_lowercase().starts_with("aws:"),
-                subject,
-                format!("sets the tag `{key}`; tags that begin with `aws:` are AWS's own"),
-                "choose another key",
-            );
-            self.require(
-                (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256,
-                subject,
-                format!("has a tag `{key}` that is too long or empty"),
-                "keep keys within 1 to 128 characters and values within 256",
-            );
-            self.require(
-                key.chars()
-                    .chain(value.chars())
-                    .all(|letter| letter.is_alphanumeric() || " _.:/=+-@".contains(letter)),
-                subject,
-                format!("has a tag `{key}` with characters that AWS does not accept in tags"),
-                "use letters, digits, spaces and _ . : / = + - @",
-            );
-        }
-    }
-
     fn names(&mut self) {
         let (manifest, stage) = (self.manifest, self.stage);
-        self.kebab_case(&format!("app `{}`", manifest.name), manifest.name);
+        let app = Subject::new(format!("app `{}`", manifest.name));
+        self.kebab_case(&app, manifest.name);
         self.require(
             !manifest.functions.is_empty(),
-            format!("app `{}`", manifest.name),
+            &app,
             "has no function",
             "add one to `functions` in infra/manifest/src/app.rs",
         );
 
         let mut seen = BTreeSet::new();
-        for (handle, _) in manifest.resources() {
-            self.kebab_case(&handle.to_string(), handle.name());
+        for resource in manifest.resources() {
+            let handle = resource.handle;
+            let subject = Subject::new(&handle).at(resource.origin);
+            self.kebab_case(&subject, handle.name());
             if let Handle::Bucket(bucket) = &handle {
                 let region = stage.region.as_ref().map_or(REGION_NAME_MAX, String::len);
                 let length = name::stack(manifest.name, &stage.name).len()
@@ -284,20 +245,19 @@ impl Check<'_> {
                     + ACCOUNT_DIGITS
                     + region
                     + "---".len();
-                self.length(&handle.to_string(), length, BUCKET_NAME_MAX);
+                self.length(&subject, length, BUCKET_NAME_MAX);
             }
             self.require(
-                !seen.contains(&handle),
-                &handle,
+                seen.insert(handle),
+                &subject,
                 "is declared twice",
                 "remove or rename one",
             );
-            seen.insert(handle);
         }
 
         let mut seen = BTreeSet::new();
         for function in &manifest.functions {
-            let subject = subject(function);
+            let subject = Subject::of_function(function);
             self.kebab_case(&subject, &function.name);
             let length = name::stack(manifest.name, &stage.name).len() + 1 + function.name.len();
             self.length(&subject, length, FUNCTION_NAME_MAX);
@@ -310,7 +270,7 @@ impl Check<'_> {
         }
     }
 
-    fn kebab_case(&mut self, subject: &str, name: &str) {
+    fn kebab_case(&mut self, subject: &Subject, name: &str) {
         self.require(
             name::is_kebab_case(name),
             subject,
@@ -319,7 +279,7 @@ impl Check<'_> {
         );
     }
 
-    fn length(&mut self, subject: &str, length: usize, max: usize) {
+    fn length(&mut self, subject: &Subject, length: usize, max: usize) {
         self.require(
             length <= max,
             subject,
@@ -334,21 +294,23 @@ impl Check<'_> {
     fn variables(&mut self) {
         let manifest = self.manifest;
         let mut seen: BTreeMap<String, Handle> = BTreeMap::new();
-        for Variable { of, name, .. } in manifest.variables() {
-            self.variable(&of.to_string(), &name);
+        for variable in manifest.variables() {
+            let Variable { of, name, .. } = variable;
+            let subject = Subject::new(&of).at(variable.origin);
+            self.variable(&subject, &name);
             if let Some(other) = seen.get(&name) {
                 let problem = if *other == of {
                     format!("has the variable `{name}` twice")
                 } else {
                     format!("has the variable `{name}`, as {other} has")
                 };
-                self.require(false, &of, problem, "rename one of the variables");
+                self.require(false, &subject, problem, "rename one of the variables");
             }
             seen.insert(name, of);
         }
     }
 
-    fn variable(&mut self, subject: &str, variable: &str) {
+    fn variable(&mut self, subject: &Subject, variable: &str) {
         let upper_snake_case = variable.starts_with(|first: char| first.is_ascii_uppercase())
             && variable.split('_').all(|word| {
                 !word.is_empty()
@@ -374,7 +336,7 @@ impl Check<'_> {
     fn tables(&mut self) {
         let manifest = self.manifest;
         for table in &manifest.tables {
-            let subject = format!("table `{}`", table.name);
+            let subject = Subject::new(format!("table `{}`", table.name)).at(table.origin);
             let told = table.attribute_variables.iter();
             let attributes: BTreeSet<&String> = std::iter::once(&table.partition_key)
                 .chain(&table.time_to_live)
@@ -401,13 +363,10 @@ impl Check<'_> {
     }
 
     fn function(&mut self, function: &Function) {
-        let subject = subject(function);
+        let subject = Subject::of_function(function);
         self.memory(&subject, function.memory_mb);
         self.timeout(&subject, function.timeout_seconds);
-        let timeout_seconds = self
-            .stage
-            .timeout_seconds
-            .unwrap_or(function.timeout_seconds);
+        let (timeout_seconds, subject) = self.effective_timeout(subject, function);
         self.require(
             !function.has_route() || timeout_seconds <= INTEGRATION_TIMEOUT_SECONDS,
             &subject,
@@ -418,7 +377,15 @@ impl Check<'_> {
         );
     }
 
-    fn memory(&mut self, subject: &str, memory_mb: u32) {
+    /// The timeout of `function` on the stage, and `subject` at the line that decides it.
+    fn effective_timeout(&self, subject: Subject, function: &Function) -> (u32, Subject) {
+        match self.stage.timeout_seconds {
+            Some(timeout_seconds) => (timeout_seconds, subject.in_setting(&["timeout_seconds"])),
+            None => (function.timeout_seconds, subject),
+        }
+    }
+
+    fn memory(&mut self, subject: &Subject, memory_mb: u32) {
         self.require(
             (128..=10_240).contains(&memory_mb),
             subject,
@@ -427,7 +394,7 @@ impl Check<'_> {
         );
     }
 
-    fn timeout(&mut self, subject: &str, timeout_seconds: u32) {
+    fn timeout(&mut self, subject: &Subject, timeout_seconds: u32) {
         self.require(
             (1..=900).contains(&timeout_seconds),
             subject,
@@ -438,7 +405,7 @@ impl Check<'_> {
 
     fn environment(&mut self, function: &Function) {
         let manifest = self.manifest;
-        let subject = subject(function);
+        let subject = Subject::of_function(function);
         let knows = function.knows();
         let given: BTreeMap<String, Variable> = manifest
             .variables()
@@ -452,7 +419,9 @@ impl Check<'_> {
             })
             .sum();
         let mut seen = BTreeSet::new();
-        for (variable, value) in &function.environment {
+        for declared in &function.environment {
+            let subject = subject.clone().at(declared.origin);
+            let (variable, value) = &declared.what;
             size += variable.len() + value.len();
             self.variable(&subject, variable);
             self.require(
@@ -481,9 +450,14 @@ impl Check<'_> {
     }
 
     fn grants(&mut self, function: &Function) {
-        let subject = subject(function);
+        let subject = Subject::of_function(function);
         let mut seen = BTreeSet::new();
-        for grant in &function.grants {
+        for Declared {
+            what: grant,
+            origin,
+        } in &function.grants
+        {
+            let subject = subject.clone().at(*origin);
             let target = match grant {
                 Grant::Unscoped { action, .. } => format!("`{action}`"),
                 Grant::Bucket { bucket, .. } => Handle::Bucket(bucket.clone()).to_string(),
@@ -511,7 +485,7 @@ impl Check<'_> {
         }
     }
 
-    fn granted(&mut self, subject: &str, target: &str, actions: impl Iterator<Item = String>) {
+    fn granted(&mut self, subject: &Subject, target: &str, actions: impl Iterator<Item = String>) {
         let mut seen = BTreeSet::new();
         for action in actions {
             self.require(
@@ -529,7 +503,7 @@ impl Check<'_> {
         );
     }
 
-    fn unscoped(&mut self, subject: &str, action: &str, reason: &str) {
+    fn unscoped(&mut self, subject: &Subject, action: &str, reason: &str) {
         let (service, verb) = action.split_once(':').unwrap_or_default();
         self.require(
             !service.is_empty()
@@ -562,12 +536,15 @@ impl Check<'_> {
 
     fn item_changes(&mut self, function: &Function) {
         let mut seen = BTreeSet::new();
-        for changes in function.item_changes() {
-            let subject = format!(
-                "{} on the stream of table `{}`",
-                subject(function),
-                changes.table
-            );
+        for trigger in &function.triggers {
+            let Some(changes) = trigger.what.item_changes() else {
+                continue;
+            };
+            let subject = Subject::new(format!(
+                "function `{}` on the stream of table `{}`",
+                function.name, changes.table
+            ))
+            .at(trigger.origin);
             self.require(
                 seen.insert(&changes.table),
                 &subject,
@@ -606,21 +583,18 @@ impl Check<'_> {
                     format!("set it to {} to {}", range.start(), range.end()),
                 );
             }
-            self.attempts(&subject, function, changes);
+            self.attempts(subject, function, changes);
         }
     }
 
     /// All attempts at a record must fit into the age at which it is given up.
-    fn attempts(&mut self, subject: &str, function: &Function, changes: &ItemChanges) {
-        let timeout_seconds = self
-            .stage
-            .timeout_seconds
-            .unwrap_or(function.timeout_seconds);
+    fn attempts(&mut self, subject: Subject, function: &Function, changes: &ItemChanges) {
+        let (timeout_seconds, subject) = self.effective_timeout(subject, function);
         let attempts = u64::from(changes.retry_attempts) + 1;
         let needed_seconds = attempts * u64::from(timeout_seconds);
         self.require(
             needed_seconds <= u64::from(changes.record_age_seconds),
-            subject,
+            &subject,
             format!(
                 "may take {needed_seconds} s for {attempts} attempts, but gives records up when they are {} s old",
                 changes.record_age_seconds
@@ -632,6 +606,7 @@ impl Check<'_> {
     fn stream_readers(&mut self) {
         let manifest = self.manifest;
         for table in &manifest.tables {
+            let subject = Subject::new(format!("table `{}`", table.name)).at(table.origin);
             let readers: Vec<&str> = manifest
                 .functions
                 .iter()
@@ -644,7 +619,7 @@ impl Check<'_> {
                 .collect();
             self.require(
                 readers.len() <= STREAM_READERS_MAX,
-                format!("table `{}`", table.name),
+                &subject,
                 format!(
                     "has a stream that {} functions read ({}), where DynamoDB serves {STREAM_READERS_MAX}",
                     readers.len(),
@@ -655,13 +630,14 @@ impl Check<'_> {
         }
     }
 
-    fn references(&mut self, subject: &str, referred: impl Iterator<Item = Handle>) {
+    fn references(&mut self, subject: &Subject, referred: impl IntoIterator<Item = Handle>) {
         let declared: BTreeSet<Handle> = self
             .manifest
             .resources()
-            .map(|(handle, _)| handle)
+            .map(|resource| resource.handle)
             .collect();
         let unknown: BTreeSet<Handle> = referred
+            .into_iter()
             .filter(|handle| !declared.contains(handle))
             .collect();
         for handle in unknown {
@@ -686,8 +662,9 @@ impl Check<'_> {
         let manifest = self.manifest;
         for publisher in &manifest.publishers {
             let topic = Handle::Topic(publisher.topic.clone());
-            let subject = Handle::Publisher(publisher.topic.clone()).to_string();
-            self.references(&subject, std::iter::once(topic));
+            let handle = Handle::Publisher(publisher.topic.clone());
+            let subject = Subject::new(handle).at(publisher.origin);
+            self.references(&subject, [topic]);
             self.require(
                 name::is_kebab_case(publisher.service),
                 &subject,
@@ -703,10 +680,10 @@ impl Check<'_> {
         for function in &manifest.functions {
             let mut seen = BTreeSet::new();
             for trigger in &function.triggers {
-                if let Trigger::TopicMessages { topic } = trigger {
+                if let Trigger::TopicMessages { topic } = &trigger.what {
                     self.require(
                         seen.insert(topic),
-                        subject(function),
+                        &Subject::of_function(function).at(trigger.origin),
                         format!("handles the messages of topic `{topic}` twice"),
                         "remove one of the triggers",
                     );
@@ -721,14 +698,14 @@ impl Check<'_> {
         let mut taken: BTreeMap<(&str, BucketEvent), &str> = BTreeMap::new();
         for function in &manifest.functions {
             for trigger in &function.triggers {
-                let Trigger::BucketEvents { bucket, events } = trigger else {
+                let Trigger::BucketEvents { bucket, events } = &trigger.what else {
                     continue;
                 };
                 for event in events {
                     if let Some(other) = taken.insert((bucket, *event), &function.name) {
                         self.require(
                             false,
-                            subject(function),
+                            &Subject::of_function(function).at(trigger.origin),
                             format!(
                                 "handles {} of bucket `{bucket}`, as function `{other}` does; S3 notifies one of each event",
                                 event.event_type()
@@ -751,14 +728,15 @@ impl Check<'_> {
                     http_api,
                     method,
                     path,
-                } = trigger
+                } = &trigger.what
                 else {
                     continue;
                 };
+                let subject = Subject::of_function(function).at(trigger.origin);
                 *counts.entry(http_api).or_default() += 1;
                 self.require(
                     is_route_path(path),
-                    subject(function),
+                    &subject,
                     format!("has the route `{method} {path}`, which is no path"),
                     "write one like `/`, `/users/{id}` or `/{name+}`, the `+` in the last segment only",
                 );
@@ -767,17 +745,21 @@ impl Check<'_> {
                 if let Some(other) = taken.insert((http_api, method, shape), &function.name) {
                     self.require(
                         false,
-                        subject(function),
+                        &subject,
                         format!("serves `{method} {path}` of HTTP API `{http_api}`, as function `{other}` does"),
                         "remove one of the routes",
                     );
                 }
             }
         }
-        for (http_api, count) in counts {
+        for http_api in &manifest.http_apis {
+            let count = counts
+                .get(http_api.name.as_str())
+                .copied()
+                .unwrap_or_default();
             self.require(
                 count <= ROUTES_MAX,
-                format!("HTTP API `{http_api}`"),
+                &Subject::new(format!("HTTP API `{}`", http_api.name)).at(http_api.origin),
                 format!("has {count} routes, where API Gateway takes {ROUTES_MAX}"),
                 "split it into two APIs",
             );
@@ -794,7 +776,7 @@ impl Check<'_> {
             else {
                 continue;
             };
-            let subject = format!("HTTP API `{}`", http_api.name);
+            let subject = Subject::new(format!("HTTP API `{}`", http_api.name)).at(http_api.origin);
             self.require(
                 !origins.is_empty(),
                 &subject,
@@ -818,25 +800,6 @@ impl Check<'_> {
                 );
             }
         }
-    }
-}
-
-fn subject(function: &Function) -> String {
-    format!("function `{}`", function.name)
-}
-
-fn is_region(region: &str) -> bool {
-    let words: Vec<&str> = region.split('-').collect();
-    match words.as_slice() {
-        [area @ .., number] => {
-            area.len() >= 2
-                && area.iter().all(|word| {
-                    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase())
-                })
-                && !number.is_empty()
-                && number.bytes().all(|byte| byte.is_ascii_digit())
-        }
-        [] => false,
     }
 }
 
@@ -882,14 +845,6 @@ fn is_header_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-fn join(numbers: impl IntoIterator<Item = u32>) -> String {
-    let texts: Vec<String> = numbers
-        .into_iter()
-        .map(|number| number.to_string())
-        .collect();
-    texts.join(", ")
 }
 
 #[cfg(test)]
@@ -941,11 +896,13 @@ mod tests {
         Function::new("sell")
     }
 
+    fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
+        manifest.resolve(stage).err().unwrap_or_default()
+    }
+
     fn complaints(manifest: &Manifest, stage: &Stage) -> Vec<String> {
-        match manifest.resolve(stage) {
-            Ok(_) => Vec::new(),
-            Err(violations) => violations.iter().map(ToString::to_string).collect(),
-        }
+        let violations = violations(manifest, stage);
+        violations.iter().map(ToString::to_string).collect()
     }
 
     /// Asserts that `functions` violate exactly the rules whose messages have `parts`.
@@ -988,18 +945,60 @@ mod tests {
 
     #[test]
     fn all_violations_are_reported_and_say_what_to_change() {
-        let mut manifest = manifest(vec![sell().memory_mb(64).timeout_seconds(0)]);
+        let sell = Function::new("sell").memory_mb(64).timeout_seconds(0);
+        let sell_line = line!() - 1;
+        let mut manifest = manifest(vec![sell]);
         manifest.name = "Shop";
+        let yaml = "dev:\n  production: true\n  log_retention_days: 2\n";
+        let stage = Stages::parse(yaml).unwrap().get("dev").unwrap();
+        let file = file!();
         assert_eq!(
-            complaints(&manifest, &stage("log_retention_days: 2")),
+            complaints(&manifest, &stage),
             [
-                "stage `dev` has `log_retention_days: 2`, a period that CloudWatch Logs does not \
-                 offer; choose from 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, \
-                 1096, 1827, 2192, 2557, 2922, 3288, 3653",
+                "infra/stages.yaml:3: stage `dev` has `log_retention_days: 2`, a period that \
+                 CloudWatch Logs does not offer; choose from 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, \
+                 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653"
+                    .to_owned(),
                 "app `Shop` has a name that is not in kebab-case; use lower-case letters and digits \
-                 in words joined by single hyphens, a letter first",
-                "function `sell` asks for 64 MB of memory; set `memory_mb` to 128 to 10240",
-                "function `sell` has a timeout of 0 s; set `timeout_seconds` to 1 to 900",
+                 in words joined by single hyphens, a letter first"
+                    .to_owned(),
+                format!(
+                    "{file}:{sell_line}: function `sell` asks for 64 MB of memory; set `memory_mb` \
+                     to 128 to 10240"
+                ),
+                format!(
+                    "{file}:{sell_line}: function `sell` has a timeout of 0 s; set \
+                     `timeout_seconds` to 1 to 900"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn violations_tell_the_line_of_what_is_wrong() {
+        let here = |line: u32| Some(format!("{}:{line}", file!()));
+        let first = line!() + 1;
+        let sell = Function::new("sell")
+            .trigger(http_api().get("orders"))
+            .grant(table().allow([]))
+            .environment("lower", "");
+        let mut manifest = manifest(vec![sell]);
+        manifest.tables = vec![Table::new("orders", "id"), Table::new("Carts", "id")];
+        let carts = line!() - 1;
+        let origins: Vec<Option<String>> = violations(&manifest, &stage("timeout_seconds: 901"))
+            .iter()
+            .map(|violation| violation.origin.map(|origin| origin.to_string()))
+            .collect();
+        let setting = Some("infra/stages.yaml:1".to_owned());
+        assert_eq!(
+            origins,
+            [
+                setting.clone(),
+                here(carts),
+                setting,
+                here(first + 3),
+                here(first + 2),
+                here(first + 1),
             ]
         );
     }
@@ -1042,9 +1041,13 @@ mod tests {
     fn names_that_become_the_same_logical_id_are_found() {
         let mut manifest = manifest(vec![sell()]);
         manifest.tables = vec![Table::new("order-1", "id"), Table::new("order1", "id")];
+        let second = line!() - 1;
         assert_manifest_complaints(
             &manifest,
-            &["logical ID `Order1Table` derives from the names of two"],
+            &[&format!(
+                "{}:{second}: logical ID `Order1Table` derives from the names of two",
+                file!()
+            )],
         );
     }
 
@@ -1064,8 +1067,8 @@ mod tests {
             ],
             &[
                 "refers to bucket `photo`, which the manifest does not declare; did you mean `photos`?",
-                "refers to bucket `photoss`, which the manifest does not declare; did you mean `photos`?",
                 "refers to table `banana`, which the manifest does not declare; add it",
+                "refers to bucket `photoss`, which the manifest does not declare; did you mean `photos`?",
             ],
         );
     }

@@ -70,6 +70,45 @@ fn synthesis_is_deterministic() {
 }
 
 #[test]
+fn every_resource_has_the_line_that_declares_it() {
+    let declaration: Vec<&str> = include_str!("../src/app.rs").lines().collect();
+    for app in apps() {
+        let template = template(&app);
+        for (logical_id, resource) in template["Resources"].as_object().unwrap() {
+            let declared_at = app.declared_at(logical_id).unwrap();
+            let (file, line) = declared_at.rsplit_once(':').unwrap();
+            assert_eq!(file, "infra/manifest/src/app.rs", "{logical_id}");
+            let line = declaration[line.parse::<usize>().unwrap() - 1];
+            let declares = match resource["Type"].as_str().unwrap() {
+                "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &["Bucket::new("][..],
+                "AWS::DynamoDB::Table" => &["Table::new("],
+                "AWS::SNS::Topic" | "AWS::SNS::TopicPolicy" => &["Topic::new("],
+                "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" => &["HttpApi::new("],
+                "AWS::Lambda::Permission"
+                | "AWS::Lambda::EventSourceMapping"
+                | "AWS::SNS::Subscription"
+                | "AWS::ApiGatewayV2::Integration"
+                | "AWS::ApiGatewayV2::Route" => &[".trigger("],
+                "AWS::IAM::Role" => &["Function::new(", ".publisher("],
+                "AWS::Logs::LogGroup" => &["Function::new(", "HttpApi::new("],
+                _ => &["Function::new("],
+            };
+            assert!(
+                declares.iter().any(|declares| line.contains(declares)),
+                "{logical_id}: {line}"
+            );
+        }
+        assert_eq!(app.declared_at("Nothing"), None);
+    }
+    let app = &apps()[0];
+    let route = app
+        .declared_at("UsersHttpApiPostDeleteRoute")
+        .and_then(|at| at.rsplit(':').next()?.parse::<usize>().ok())
+        .unwrap();
+    assert!(declaration[route - 1].contains(r#"users_http.post("/delete")"#));
+}
+
+#[test]
 fn every_reference_leads_to_a_resource_or_parameter() {
     for app in apps() {
         let template = template(&app);
