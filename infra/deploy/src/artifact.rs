@@ -1,19 +1,20 @@
-//! Artifacts: the bucket they live in and their upload by content.
+//! Artifacts: code, uploaded by content.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
-use crate::progress::{Progress, Report};
-use crate::stack::{Outcome, Plan, StackSpec};
+use crate::parallel::{Tell, at_once};
+use crate::progress::{Phase, Progress, Report};
+use crate::stack::Store;
 use crate::target::Target;
-
-/// The bootstrap stack's output that names the artifact bucket.
-const BUCKET_OUTPUT: &str = "ArtifactBucketName";
 
 /// A function's code, ready to upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,51 +38,19 @@ pub struct Published {
     pub keys: BTreeMap<String, String>,
 }
 
+/// A zip's key holds its hash, so an object that exists is the same object.
+fn code_key(prefix: &str, artifact: &Artifact) -> String {
+    format!("{prefix}{}-{}.zip", artifact.function, artifact.sha256)
+}
+
+/// The SHA-256 that a zip's key holds, if it is one of ours.
+pub(crate) fn sha256_of_key(key: &str) -> Option<Vec<u8>> {
+    let (_, hash) = key.strip_suffix(".zip")?.rsplit_once('-')?;
+    hex::decode(hash).ok().filter(|hash| hash.len() == 32)
+}
+
 impl Target {
-    /// The artifact bucket's name; creates the bootstrap stack when it is missing.
-    ///
-    /// # Errors
-    /// When AWS cannot be reached or refuses, or the stack cannot be created.
-    pub async fn ensure_bootstrap(
-        &self,
-        stack: &str,
-        template: &str,
-        report: Report<'_>,
-    ) -> Result<String> {
-        if let Some(bucket) = self.artifact_bucket(stack).await? {
-            return Ok(bucket);
-        }
-        report(Progress::CreatingBootstrap {
-            stack: stack.to_owned(),
-        });
-        let spec = StackSpec {
-            name: stack,
-            template,
-            parameters: BTreeMap::new(),
-            tags: BTreeMap::new(),
-            template_bucket: None,
-        };
-        let outputs = match self.plan(&spec, report).await? {
-            Plan::NoChanges(outputs) => outputs,
-            Plan::Changes(changes) => match self.execute(&changes, report).await? {
-                Outcome::Deployed(outputs) => outputs,
-                Outcome::RolledBack(diagnosis) => return Err(diagnosis.error(stack)),
-            },
-        };
-        outputs.get(BUCKET_OUTPUT).cloned().ok_or_else(|| {
-            Error::new(format!("stack {stack} has no output {BUCKET_OUTPUT}"))
-                .hint("delete it and deploy again")
-        })
-    }
-
-    /// The artifact bucket's name, if the bootstrap stack is there and complete.
-    pub(crate) async fn artifact_bucket(&self, stack: &str) -> Result<Option<String>> {
-        let outputs = self.outputs(stack).await?;
-        Ok(outputs.and_then(|mut outputs| outputs.remove(BUCKET_OUTPUT)))
-    }
-
-    /// Uploads what the bucket does not have yet, all at once. The key holds the content's
-    /// hash, so an object that exists is the same object.
+    /// Uploads what the bucket does not have yet, all at once.
     ///
     /// # Errors
     /// When an upload fails.
@@ -92,60 +61,72 @@ impl Target {
         artifacts: Vec<Artifact>,
         report: Report<'_>,
     ) -> Result<Published> {
-        let mut published = Published {
-            bucket: bucket.to_owned(),
-            keys: BTreeMap::new(),
-        };
-        let mut uploads = tokio::task::JoinSet::new();
-        for artifact in artifacts {
-            let key = format!("{prefix}{}-{}.zip", artifact.function, artifact.sha256);
-            published
-                .keys
-                .insert(artifact.function.clone(), key.clone());
-            if self.object_exists(bucket, &key).await? {
-                report(Progress::AlreadyUploaded {
-                    function: artifact.function,
-                });
-                continue;
+        report(Progress::Phase(Phase::Publish));
+        let keys = at_once(artifacts, report, |artifact, tell| {
+            let (target, bucket, key) =
+                (self.clone(), bucket.to_owned(), code_key(prefix, &artifact));
+            async move {
+                if target.object_exists(&bucket, &key).await? {
+                    let _ = tell.send(Progress::AlreadyUploaded {
+                        function: artifact.function.clone(),
+                    });
+                } else {
+                    target.upload(&bucket, &key, &artifact, tell).await?;
+                }
+                Ok((artifact.function, key))
             }
-            report(Progress::Uploading {
-                function: artifact.function.clone(),
-                bytes: artifact.zip_bytes,
-            });
-            let zip = ByteStream::from_path(&artifact.zip)
-                .await
-                .map_err(|error| {
-                    Error::new(format!("could not read {}", artifact.zip.display()))
-                        .because(error.to_string())
-                })?;
-            let request = self.s3.put_object().bucket(bucket).key(key).body(zip);
-            uploads.spawn(async move {
-                request.send().await.map_err(|error| {
-                    Error::aws(&format!("upload the code of {}", artifact.function), &error)
-                })
-            });
-        }
-        while let Some(upload) = uploads.join_next().await {
-            upload.map_err(|error| {
-                Error::new("an upload was interrupted").because(error.to_string())
-            })??;
-        }
-        Ok(published)
+        })
+        .await?;
+        Ok(Published {
+            bucket: bucket.to_owned(),
+            keys: keys.into_iter().collect(),
+        })
     }
 
-    async fn object_exists(&self, bucket: &str, key: &str) -> Result<bool> {
+    async fn upload(&self, bucket: &str, key: &str, artifact: &Artifact, tell: Tell) -> Result<()> {
+        let _ = tell.send(Progress::Uploading {
+            function: artifact.function.clone(),
+            bytes: artifact.zip_bytes,
+        });
+        let zip = ByteStream::from_path(&artifact.zip)
+            .await
+            .map_err(|error| {
+                Error::new(format!("could not read {}", artifact.zip.display()))
+                    .because(error.to_string())
+            })?;
+        let counted = {
+            let (function, bytes) = (artifact.function.clone(), artifact.zip_bytes);
+            zip.into_inner().map(move |body| {
+                let (function, tell) = (function.clone(), tell.clone());
+                SdkBody::from_body_1_x(Counted::new(body, move |sent_bytes| {
+                    let function = function.clone();
+                    // Nobody listens any more only when the deployment is being given up.
+                    let _ = tell.send(Progress::Uploaded {
+                        function,
+                        sent_bytes,
+                        bytes,
+                    });
+                }))
+            })
+        };
+        self.s3
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .body(ByteStream::new(counted))
+            .send()
+            .await
+            .map_err(|error| {
+                Error::aws(&format!("upload the code of {}", artifact.function), &error)
+            })?;
+        Ok(())
+    }
+
+    pub(crate) async fn object_exists(&self, bucket: &str, key: &str) -> Result<bool> {
         match self.s3.head_object().bucket(bucket).key(key).send().await {
             Ok(_) => Ok(true),
-            Err(error)
-                if error.as_service_error().is_some_and(
-                    aws_sdk_s3::operation::head_object::HeadObjectError::is_not_found,
-                ) =>
-            {
-                Ok(false)
-            }
             Err(error) => {
                 let error = Error::aws(&format!("look for s3://{bucket}/{key}"), &error);
-                // S3 answers 403 for a missing key when the caller may not list the bucket.
                 if error.kind() == Kind::NotFound {
                     Ok(false)
                 } else {
@@ -155,22 +136,31 @@ impl Target {
         }
     }
 
+    pub(crate) async fn bucket_exists(&self, bucket: &str) -> Result<bool> {
+        match self.s3.head_bucket().bucket(bucket).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let error = Error::aws(&format!("look for bucket {bucket}"), &error);
+                match error.kind() {
+                    Kind::NotFound => Ok(false),
+                    // Whoever may not list a bucket may still write to it.
+                    Kind::AccessDenied => Ok(true),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
     /// Puts a template where CloudFormation can read it; returns its URL.
-    pub(crate) async fn upload_template(
-        &self,
-        bucket: &str,
-        spec: &StackSpec<'_>,
-    ) -> Result<String> {
-        let key = format!(
-            "templates/{}-{}.yaml",
-            spec.name,
-            hex::encode(Sha256::digest(spec.template))
-        );
+    pub(crate) async fn upload_template(&self, store: Store<'_>, template: &str) -> Result<String> {
+        let Store { bucket, prefix } = store;
+        let hash = hex::encode(Sha256::digest(template));
+        let key = format!("{prefix}templates/{hash}.yaml");
         self.s3
             .put_object()
             .bucket(bucket)
             .key(&key)
-            .body(ByteStream::from(spec.template.as_bytes().to_vec()))
+            .body(ByteStream::from(template.as_bytes().to_vec()))
             .send()
             .await
             .map_err(|error| Error::aws("upload the template", &error))?;
@@ -188,5 +178,69 @@ impl Target {
                 )
             }
         })
+    }
+}
+
+/// A body that tells how much of it has been read.
+struct Counted<F> {
+    body: SdkBody,
+    read_bytes: u64,
+    tell: F,
+}
+
+impl<F: Fn(u64)> Counted<F> {
+    fn new(body: SdkBody, tell: F) -> Self {
+        Self {
+            body,
+            read_bytes: 0,
+            tell,
+        }
+    }
+}
+
+impl<F: Fn(u64) + Unpin> Body for Counted<F> {
+    type Data = <SdkBody as Body>::Data;
+    type Error = <SdkBody as Body>::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Self::Data>, Self::Error>>> {
+        let counted = self.get_mut();
+        let frame = ready!(Pin::new(&mut counted.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            counted.read_bytes += data.len() as u64;
+            (counted.tell)(counted.read_bytes);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_comes_back_from_the_key() {
+        let sha256 = hex::encode(Sha256::digest("zip"));
+        let artifact = Artifact {
+            function: "media-api".to_owned(),
+            zip: PathBuf::new(),
+            zip_bytes: 3,
+            sha256: sha256.clone(),
+        };
+        let key = code_key("app/dev/", &artifact);
+        assert_eq!(sha256_of_key(&key), hex::decode(sha256).ok());
+        assert_eq!(sha256_of_key("app/dev/media-api-1.zip"), None);
     }
 }

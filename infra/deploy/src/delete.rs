@@ -1,13 +1,35 @@
-//! Deleting a stack and what it holds.
+//! Deleting a stack and what it holds, and looking for what is left.
 
-use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
+use std::collections::BTreeMap;
+
+use aws_sdk_cloudformation::types::{
+    DeletionMode, ResourceStatus, StackResourceSummary, StackStatus,
+};
 use aws_sdk_s3::types::{Delete, NotificationConfiguration, ObjectIdentifier};
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::progress::{Progress, Report, ResourceEvent};
-use crate::stack::{EventFollower, unique_suffix};
+use crate::events::EventFollower;
+use crate::leftovers::Leftover;
+use crate::parallel::{Tell, at_once};
+use crate::progress::{Decide, Phase, Progress, Question, Report, ResourceEvent, list};
+use crate::stack::{Described, Store, unique_name};
 use crate::target::Target;
+
+/// What is to be deleted.
+#[derive(Debug, Clone)]
+pub struct DeleteSpec<'a> {
+    /// The stack's name.
+    pub stack: &'a str,
+    /// The tags that tell whose stack it is, at least `app` and `stage`.
+    pub tags: BTreeMap<String, String>,
+    /// Whether buckets outlive the stack, and so are not emptied.
+    pub retains_data: bool,
+    /// The stack of the artifact bucket.
+    pub bootstrap_stack: &'a str,
+    /// What the keys of the stack's code and records begin with.
+    pub artifact_prefix: &'a str,
+}
 
 /// What a deletion removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -16,13 +38,194 @@ pub struct Deleted {
     pub resources: Vec<ResourceEvent>,
     /// Object versions and delete markers deleted from buckets.
     pub object_versions: u64,
-    /// Code packages deleted from the artifact bucket.
+    /// Code packages and records deleted from the artifact bucket.
     pub artifacts: u64,
+    /// What is there still.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// What became of the deletion of a stack.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    pub(crate) resources: Vec<ResourceEvent>,
+    /// Resources that CloudFormation left where they are, because of their removal policy
+    /// or because it was told to.
+    pub(crate) skipped: Vec<ResourceEvent>,
+    pub(crate) object_versions: u64,
 }
 
 impl Target {
+    /// Empties the stack's buckets of all versions, deletes the stack, deletes its code
+    /// packages and records from the artifact bucket, and looks for what is left. `None`
+    /// when there was nothing to delete.
+    ///
+    /// # Errors
+    /// When the stack is not that of `tags`; when AWS refuses, or a resource cannot be
+    /// deleted and is not to be left.
+    pub async fn delete(
+        &self,
+        spec: &DeleteSpec<'_>,
+        decide: Decide<'_>,
+        report: Report<'_>,
+    ) -> Result<Option<Deleted>> {
+        let mut deleted = Deleted::default();
+        let mut resources = Vec::new();
+        let mut skipped = Vec::new();
+        let stack = self.at_rest(spec.stack, report).await?;
+        let existed = stack.is_some();
+        if let Some(stack) = stack {
+            if !stack.belongs_to(&spec.tags) {
+                return Err(Error::new(format!("will not delete stack {}", spec.stack))
+                    .because(format!(
+                        "it does not carry the tags app={} and stage={}",
+                        spec.tags.get("app").map_or("", String::as_str),
+                        spec.tags.get("stage").map_or("", String::as_str)
+                    ))
+                    .hint("if it is yours all the same, delete it with `aws cloudformation delete-stack`"));
+            }
+            resources = self.stack_resources(stack.id()).await?;
+            let buckets = if spec.retains_data {
+                Vec::new()
+            } else {
+                buckets_of(&resources)
+            };
+            let removed = self
+                .empty_and_delete(&stack, &buckets, decide, report)
+                .await?;
+            deleted.resources = removed.resources;
+            deleted.object_versions = removed.object_versions;
+            skipped = removed.skipped;
+        }
+        // A deletion that was stopped may have left these without a stack.
+        let bucket = self.artifact_bucket(spec.bootstrap_stack).await?;
+        let store = bucket.as_deref().map(|bucket| Store {
+            bucket,
+            prefix: spec.artifact_prefix,
+        });
+        if let Some(store) = store {
+            deleted.artifacts = self
+                .empty_at_once(&[store.bucket.to_owned()], store.prefix, report)
+                .await?;
+        }
+        report(Progress::Phase(Phase::Search));
+        deleted.leftovers = self.leftovers(&resources, skipped, store).await?;
+        Ok((existed || deleted != Deleted::default()).then_some(deleted))
+    }
+
+    /// The stack when nobody works on it, if it exists then.
+    async fn at_rest(&self, stack: &str, report: Report<'_>) -> Result<Option<Described>> {
+        loop {
+            let Some(current) = self.describe(stack).await? else {
+                return Ok(None);
+            };
+            match current.status() {
+                StackStatus::DeleteComplete => return Ok(None),
+                StackStatus::ReviewInProgress => return Ok(Some(current)),
+                status if status.as_str().ends_with("_IN_PROGRESS") => {
+                    self.wait_for_others(&current, report).await?;
+                }
+                _ => return Ok(Some(current)),
+            }
+        }
+    }
+
+    /// Empties buckets and deletes the stack; what cannot be deleted is left, after a yes.
+    pub(crate) async fn empty_and_delete(
+        &self,
+        stack: &Described,
+        buckets: &[String],
+        decide: Decide<'_>,
+        report: Report<'_>,
+    ) -> Result<Removed> {
+        let name = stack.name();
+        let mut removed = Removed::default();
+        let mut attempts_left = 2;
+        let stuck = loop {
+            if !buckets.is_empty() {
+                report(Progress::Phase(Phase::Empty));
+                for bucket in buckets {
+                    self.silence_bucket(bucket).await?;
+                }
+                removed.object_versions += self.empty_at_once(buckets, "", report).await?;
+            }
+            let left = self
+                .delete_stack(stack, DeletionMode::Standard, &mut removed, report)
+                .await?;
+            let Some(left) = left else {
+                return Ok(removed);
+            };
+            let stuck = self
+                .resources_in(&left, &ResourceStatus::DeleteFailed)
+                .await?;
+            attempts_left -= 1;
+            // Something may have been uploaded between emptying and deleting.
+            let filled_again = stuck.iter().any(|resource| {
+                let reason = resource.reason.as_deref().unwrap_or_default();
+                buckets.contains(&resource.physical_id) && reason.contains("not empty")
+            });
+            if attempts_left == 0 || !filled_again {
+                break stuck;
+            }
+        };
+        let failed = Error::new(format!("could not delete stack {name}"))
+            .because(list(&stuck))
+            .hint("remove what stands in the way, then run the same command again");
+        let question = Question::Abandon {
+            stack: name.to_owned(),
+            resources: stuck.clone(),
+        };
+        if stuck.is_empty() || !decide(&question) {
+            return Err(failed);
+        }
+        let left = self
+            .delete_stack(stack, DeletionMode::ForceDeleteStack, &mut removed, report)
+            .await?;
+        if left.is_some() {
+            return Err(failed);
+        }
+        for resource in stuck {
+            let id = &resource.logical_id;
+            if !removed.skipped.iter().any(|other| other.logical_id == *id) {
+                removed.skipped.push(resource);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Deletes a stack and follows it to the end; returns it if it is still there then.
+    async fn delete_stack(
+        &self,
+        stack: &Described,
+        mode: DeletionMode,
+        removed: &mut Removed,
+        report: Report<'_>,
+    ) -> Result<Option<Described>> {
+        report(Progress::Phase(Phase::Delete));
+        let token = unique_name();
+        let mut events = EventFollower::from_now(self, stack.id(), Some(&token)).await?;
+        self.cloudformation
+            .delete_stack()
+            .stack_name(stack.id())
+            .client_request_token(&token)
+            .set_deletion_mode((mode != DeletionMode::Standard).then_some(mode))
+            .send()
+            .await
+            .map_err(|error| {
+                let name = stack.name();
+                Error::aws(&format!("delete stack {name}"), &error)
+            })?;
+        let left = self.wait_for_stack(&mut events, report).await?;
+        removed
+            .resources
+            .extend(events.resources_that_ended("DELETE_COMPLETE"));
+        removed
+            .skipped
+            .extend(events.resources_that_ended("DELETE_SKIPPED"));
+        Ok(left)
+    }
+
     /// The resources of a stack, or nothing when it does not exist.
-    async fn stack_resources(&self, stack: &str) -> Result<Vec<StackResourceSummary>> {
+    pub(crate) async fn stack_resources(&self, stack: &str) -> Result<Vec<StackResourceSummary>> {
         let mut pages = self
             .cloudformation
             .list_stack_resources()
@@ -31,114 +234,54 @@ impl Target {
             .send();
         let mut resources = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                Error::aws(&format!("list the resources of stack {stack}"), &error)
-            })?;
-            resources.extend(page.stack_resource_summaries.unwrap_or_default());
+            match page {
+                Ok(page) => resources.extend(page.stack_resource_summaries.unwrap_or_default()),
+                Err(error) => {
+                    let what = format!("list the resources of stack {stack}");
+                    let error = Error::aws(&what, &error);
+                    if error.kind() != Kind::NotFound {
+                        return Err(error);
+                    }
+                    break;
+                }
+            }
         }
         Ok(resources)
     }
 
-    /// Empties the stack's buckets of all versions, deletes the stack, and deletes its code
-    /// packages from the artifact bucket. `None` when the stack does not exist.
-    ///
-    /// `retains_data` is for stages whose buckets outlive the stack: they are not emptied.
-    ///
-    /// # Errors
-    /// When AWS refuses, or a resource cannot be deleted.
-    pub async fn delete(
+    /// Empties buckets below `prefix`, all at once; returns how many versions they held.
+    async fn empty_at_once(
         &self,
-        stack: &str,
-        retains_data: bool,
-        bootstrap_stack: &str,
-        artifact_prefix: &str,
+        buckets: &[String],
+        prefix: &str,
         report: Report<'_>,
-    ) -> Result<Option<Deleted>> {
-        if self.describe(stack).await?.is_none() {
-            return Ok(None);
-        }
-        let buckets: Vec<String> = self
-            .stack_resources(stack)
-            .await?
-            .into_iter()
-            .filter(|resource| {
-                resource.resource_type() == Some("AWS::S3::Bucket")
-                    && resource.resource_status() != Some(&ResourceStatus::DeleteComplete)
-            })
-            .filter_map(|resource| resource.physical_resource_id)
-            .collect();
-        let mut deleted = Deleted::default();
-        let mut attempts_left = 2;
-        loop {
-            if !retains_data {
-                for bucket in &buckets {
-                    self.silence_bucket(bucket).await?;
-                    deleted.object_versions += self.empty_bucket(bucket, "", report).await?;
-                }
-            }
-            attempts_left -= 1;
-            match self.delete_stack(stack, report).await {
-                Ok(resources) => {
-                    deleted.resources = resources;
-                    break;
-                }
-                // Something was uploaded between emptying and deleting.
-                Err(error)
-                    if attempts_left > 0
-                        && error.why().is_some_and(|why| why.contains("not empty")) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(bucket) = self.artifact_bucket(bootstrap_stack).await? {
-            deleted.artifacts = self.empty_bucket(&bucket, artifact_prefix, report).await?;
-        }
-        Ok(Some(deleted))
+    ) -> Result<u64> {
+        let counts = at_once(buckets.to_vec(), report, |bucket, tell| {
+            let (target, prefix) = (self.clone(), prefix.to_owned());
+            async move { target.empty_bucket(&bucket, &prefix, tell).await }
+        })
+        .await?;
+        Ok(counts.into_iter().sum())
     }
 
-    /// Deletes a stack and follows it to the end; returns the deleted resources.
-    pub(crate) async fn delete_stack(
-        &self,
-        stack: &str,
-        report: Report<'_>,
-    ) -> Result<Vec<ResourceEvent>> {
-        let Some(described) = self.describe(stack).await? else {
-            return Ok(Vec::new());
-        };
-        let stack_id = described.0.stack_id().unwrap_or(stack).to_owned();
-        let token = format!("xtask-{}", unique_suffix());
-        let mut events = EventFollower::from_now(self, &stack_id, &token).await?;
-        self.cloudformation
-            .delete_stack()
-            .stack_name(&stack_id)
-            .client_request_token(&token)
+    /// Whether a bucket has any version of any object; one that is gone has none.
+    pub(crate) async fn holds_objects(&self, bucket: &str, prefix: &str) -> Result<bool> {
+        let answer = self
+            .s3
+            .list_object_versions()
+            .bucket(bucket)
+            .prefix(prefix)
+            .max_keys(1)
             .send()
-            .await
-            .map_err(|error| Error::aws(&format!("delete stack {stack}"), &error))?;
-        match self.wait_for_stack(&stack_id, &mut events, report).await? {
-            None => Ok(events
-                .completed
-                .into_iter()
-                .filter(|event| {
-                    event.status == "DELETE_COMPLETE"
-                        && event.resource_type != "AWS::CloudFormation::Stack"
-                })
-                .collect()),
-            Some(left) => {
-                let error = Error::new(format!("stack {stack} is in state {}", left.status()))
-                    .hint("remove what stands in the way, then run the same command again");
-                Err(match events.first_failure {
-                    Some(failure) => error.because(format!(
-                        "{} ({}): {}",
-                        failure.logical_id,
-                        failure.resource_type,
-                        failure.reason.as_deref().unwrap_or("no reason was given")
-                    )),
-                    None => error.because(
-                        left.0
-                            .stack_status_reason()
-                            .unwrap_or("no reason was given"),
-                    ),
-                })
+            .await;
+        match answer {
+            Ok(page) => Ok(!page.versions().is_empty() || !page.delete_markers().is_empty()),
+            Err(error) => {
+                let error = Error::aws(&format!("list the objects in bucket {bucket}"), &error);
+                match error.kind() {
+                    Kind::NotFound => Ok(false),
+                    _ => Err(error),
+                }
             }
         }
     }
@@ -168,7 +311,7 @@ impl Target {
     }
 
     /// Deletes every version and delete marker below `prefix`; returns how many.
-    async fn empty_bucket(&self, bucket: &str, prefix: &str, report: Report<'_>) -> Result<u64> {
+    async fn empty_bucket(&self, bucket: &str, prefix: &str, tell: Tell) -> Result<u64> {
         let mut versions = 0;
         let mut key_marker = None;
         let mut version_id_marker = None;
@@ -216,7 +359,7 @@ impl Target {
             // A page holds at most 1000 entries, which is also the most that DeleteObjects takes.
             versions += self.delete_objects(bucket, objects).await?;
             if versions > 0 {
-                report(Progress::Emptied {
+                let _ = tell.send(Progress::Emptied {
                     bucket: bucket.to_owned(),
                     versions,
                 });
@@ -262,3 +405,20 @@ impl Target {
         }
     }
 }
+
+/// The buckets among a stack's resources that are not deleted yet.
+pub(crate) fn buckets_of(resources: &[StackResourceSummary]) -> Vec<String> {
+    resources
+        .iter()
+        .filter(|resource| {
+            resource.resource_type() == Some("AWS::S3::Bucket")
+                && resource.resource_status() != Some(&ResourceStatus::DeleteComplete)
+        })
+        .filter_map(|resource| resource.physical_resource_id())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

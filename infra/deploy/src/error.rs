@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::explain::Finding;
 
 /// The result of a deploy operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -15,6 +18,7 @@ pub struct Error {
     what: String,
     why: Option<String>,
     hint: Option<String>,
+    findings: Vec<Finding>,
 }
 
 /// The cause of an [`Error`], as far as callers act on it.
@@ -22,16 +26,24 @@ pub struct Error {
 pub enum Kind {
     /// No credentials were found, or they could not be read.
     NoCredentials,
-    /// The credentials were refused: expired or invalid.
+    /// The session has expired.
+    ExpiredCredentials,
+    /// AWS does not know the credentials, or no longer accepts them.
     RejectedCredentials,
+    /// The clock of this computer is wrong, so AWS refused the signatures.
+    ClockSkew,
     /// The endpoint could not be reached.
     Unreachable,
+    /// AWS had errors of its own, more often than the SDK retries.
+    Unavailable,
     /// The caller may not do this.
     AccessDenied,
     /// AWS asked to slow down, more often than the SDK retries.
     Throttled,
     /// The named thing does not exist.
     NotFound,
+    /// The stack is not, or no longer, as the request took it to be: someone else changed it.
+    Stale,
     /// The user was asked for approval and did not give it.
     NotApproved,
     /// Everything else.
@@ -46,6 +58,7 @@ impl Error {
             what: what.into(),
             why: None,
             hint: None,
+            findings: Vec::new(),
         }
     }
 
@@ -68,6 +81,18 @@ impl Error {
     pub fn of_kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// Adds what CloudFormation's validation found.
+    #[must_use]
+    pub(crate) fn concerning(mut self, findings: &[Finding]) -> Self {
+        self.findings = findings.to_vec();
+        self
+    }
+
+    /// What CloudFormation's validation found, where it is the cause.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The kind of the cause.
@@ -97,79 +122,165 @@ impl Error {
     {
         let what = format!("could not {what}");
         if let SdkError::ServiceError(service) = error {
-            let code = service.err().code().unwrap_or("UnknownError").to_owned();
-            let message = service.err().message().unwrap_or("no message").to_owned();
-            return Self::from_code(what, &code, &message);
+            // An answer without a body, as to HEAD, says only its status.
+            let code = match (service.err().code(), service.raw().status().as_u16()) {
+                (Some(code), _) => code,
+                (None, 403) => "AccessDenied",
+                (None, 404) => "NotFound",
+                (None, 500..) => "ServiceUnavailable",
+                (None, _) => "UnknownError",
+            };
+            let message = service.err().message().unwrap_or("no message");
+            return Self::from_code(what, code, message);
         }
-        let detail = DisplayErrorContext(error).to_string();
-        Self::from_detail(what, error, detail)
+        if let Some(credentials) = credentials_error(error) {
+            return Self::from_credentials(what, credentials);
+        }
+        match error {
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => Self::new(what)
+                .because(format!(
+                    "the AWS endpoint could not be reached: {}",
+                    root_cause(error)
+                ))
+                .of_kind(Kind::Unreachable)
+                .hint("check the network, AWS_ENDPOINT_URL and the region"),
+            _ => Self::new(what).because(DisplayErrorContext(error).to_string()),
+        }
     }
 
+    /// The codes are those of "Common error types" and of the services' own references.
     fn from_code(what: String, code: &str, message: &str) -> Self {
         let error = Self::new(what).because(format!("{message} ({code})"));
         match code {
-            "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => error
-                .of_kind(Kind::RejectedCredentials)
+            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => error
+                .of_kind(Kind::ExpiredCredentials)
                 .hint("the session has expired: sign in again, for example with `aws sso login`, or renew AWS_SESSION_TOKEN"),
-            "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
-                let skewed = message.contains("not yet current") || message.contains("expired");
-                error.of_kind(Kind::RejectedCredentials).hint(if skewed {
-                    "this computer's clock differs from AWS's by more than five minutes: set it"
-                } else {
-                    "AWS does not accept these credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID, and whether the key is still active"
-                })
+            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => error.skewed(),
+            "SignatureDoesNotMatch" | "InvalidSignatureException"
+                if message.contains("not yet current") || message.contains("expired") =>
+            {
+                error.skewed()
             }
-            "RequestTimeTooSkewed" => error
+            "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature"
+            | "InvalidToken" | "MissingAuthenticationToken" | "MissingAuthenticationTokenException"
+            | "AuthFailure" => error
                 .of_kind(Kind::RejectedCredentials)
-                .hint("this computer's clock differs from AWS's by more than fifteen minutes: set it"),
+                .hint("AWS does not accept these credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID, and whether the key is still active"),
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation"
-            | "AuthorizationError" => {
-                let hint = match denied_action(message) {
-                    Some(action) => format!("the caller needs {action}: ask for it, or use a role that has it"),
-                    None => "use a role that may do this".to_owned(),
-                };
+            | "AuthorizationError" | "NotAuthorized" => {
+                let hint = Denial::parse(message)
+                    .map_or_else(|| "use a role that may do this".to_owned(), |denial| denial.hint());
                 error.of_kind(Kind::AccessDenied).hint(hint)
             }
-            "Throttling" | "ThrottlingException" | "TooManyRequestsException"
+            "Throttling" | "ThrottlingException" | "ThrottledException" | "TooManyRequestsException"
             | "RequestLimitExceeded" | "SlowDown" => error
                 .of_kind(Kind::Throttled)
                 .hint("AWS limits the rate of these calls: wait a minute and try again"),
-            "ResourceNotFoundException" | "NoSuchBucket" | "NoSuchKey" | "NotFound"
+            "InternalFailure" | "InternalError" | "ServiceUnavailable" | "ServiceException"
+            | "ServiceUnavailableException" | "InternalServerError" => error
+                .of_kind(Kind::Unavailable)
+                .hint("the fault is AWS's, and mostly passes: try again; https://health.aws.amazon.com tells of longer ones"),
+            "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchBucket" | "NoSuchKey" | "NotFound"
             | "ChangeSetNotFound" | "TrimmedDataAccessException" | "QueueDoesNotExist"
             | "AWS.SimpleQueueService.NonExistentQueue" => error.of_kind(Kind::NotFound),
+            "InvalidChangeSetStatus" | "OperationInProgressException" => error.of_kind(Kind::Stale),
+            // CloudFormation says most things with one code, so only its words tell them apart.
+            "ValidationError" if is_out_of_date(message) => error.of_kind(Kind::Stale),
             "ValidationError" if message.contains("does not exist") => error.of_kind(Kind::NotFound),
+            "ValidationError" if message.contains("TerminationProtection") => error
+                .hint("the stack is protected: `aws cloudformation update-termination-protection --no-enable-termination-protection` lifts it"),
             _ => error,
         }
     }
 
-    fn from_detail<E>(what: String, error: &SdkError<E, HttpResponse>, detail: String) -> Self {
-        let lower = detail.to_lowercase();
-        if lower.contains("credentials") || lower.contains("identity") {
+    fn skewed(self) -> Self {
+        self.of_kind(Kind::ClockSkew)
+            .hint("this computer's clock differs from AWS's by minutes: set it")
+    }
+
+    fn from_credentials(what: String, error: &CredentialsError) -> Self {
+        let reason = root_cause(error);
+        let lower = reason.to_lowercase();
+        if lower.contains("expired") {
             return Self::new(what)
-                .because(if lower.contains("expired") {
-                    "the AWS credentials have expired"
-                } else {
-                    "no AWS credentials were found"
-                })
-                .of_kind(Kind::NoCredentials)
-                .hint("sign in (`aws sso login`, `aws configure`), set AWS_PROFILE, or use `--stage local`, which needs no account");
+                .because(format!("the AWS credentials have expired: {reason}"))
+                .of_kind(Kind::ExpiredCredentials)
+                .hint("sign in again, for example with `aws sso login`");
         }
-        match error {
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => Self::new(what)
-                .because("the AWS endpoint could not be reached")
-                .of_kind(Kind::Unreachable)
-                .hint("check the network, AWS_ENDPOINT_URL and the region"),
-            _ => Self::new(what).because(detail),
-        }
+        let error = Self::new(what).of_kind(Kind::NoCredentials).hint(
+            "sign in (`aws sso login`, `aws configure`), set AWS_PROFILE, or use `--stage local`, which needs no account",
+        );
+        error.because(format!("no AWS credentials were found: {reason}"))
     }
 }
 
-/// The action in AWS's "is not authorized to perform: ACTION" messages.
-fn denied_action(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("to perform: ")?;
-    let action = rest.split_whitespace().next()?;
-    action.contains(':').then_some(action)
+/// Whether CloudFormation says that the stack is in another state than the request needs.
+fn is_out_of_date(message: &str) -> bool {
+    message.contains("_IN_PROGRESS")
+        || message.contains("state and can not be")
+        || message.contains("already exists and cannot be created again")
+}
+
+/// The error of the credentials' provider, if it is what kept a request from being sent.
+fn credentials_error<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a CredentialsError> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref())
+}
+
+/// What the innermost error says.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .unwrap_or(error)
+        .to_string()
+}
+
+/// What AWS says when a policy forbids something: "User: ARN is not authorized to perform:
+/// ACTION on resource: ARN because REASON".
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Denial<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) resource: Option<&'a str>,
+    reason: &'a str,
+}
+
+impl<'a> Denial<'a> {
+    pub(crate) fn parse(message: &'a str) -> Option<Self> {
+        let (_, rest) = message.split_once("not authorized to perform: ")?;
+        let action = rest.split_whitespace().next()?;
+        let resource = rest.split_once("on resource: ").and_then(|(_, resource)| {
+            let resource = resource.split_whitespace().next()?;
+            Some(resource.trim_end_matches(['.', ',', ';', '"']))
+        });
+        action.contains(':').then_some(Self {
+            action: action.trim_end_matches(['.', ',', ';', '"']),
+            resource,
+            reason: rest,
+        })
+    }
+
+    pub(crate) fn hint(&self) -> String {
+        let on = self
+            .resource
+            .map(|resource| format!(" on {resource}"))
+            .unwrap_or_default();
+        let action = self.action;
+        let says = |words: &str| self.reason.contains(words);
+        if says("service control policy") {
+            format!(
+                "the organisation's policies (SCP) forbid {action}{on}: only its administrators can change that"
+            )
+        } else if says("permissions boundary") {
+            format!("the caller's permissions boundary leaves out {action}{on}")
+        } else if says("explicit deny") {
+            format!("a policy denies {action}{on} explicitly, which no other policy can allow")
+        } else {
+            format!("the caller needs {action}{on}: ask for it, or use a role that has it")
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -199,7 +310,7 @@ mod tests {
         assert_eq!(
             error.next_step(),
             Some(
-                "the caller needs cloudformation:CreateChangeSet: ask for it, or use a role that has it"
+                "the caller needs cloudformation:CreateChangeSet on arn:aws:cloudformation:eu-west-1:123456789012:stack/x/*: ask for it, or use a role that has it"
             )
         );
     }

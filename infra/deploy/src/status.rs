@@ -106,7 +106,7 @@ impl Target {
         Ok(Some(status))
     }
 
-    async fn deployed_function(&self, name: &str) -> Result<Option<DeployedFunction>> {
+    pub(crate) async fn deployed_function(&self, name: &str) -> Result<Option<DeployedFunction>> {
         let answer = self
             .lambda
             .get_function_configuration()

@@ -69,11 +69,32 @@ impl PollInterval {
         }
     }
 
-    /// The waits, growing by half each time up to the longest.
-    pub(crate) fn waits(self) -> impl Iterator<Item = Duration> {
-        std::iter::successors(Some(self.first), move |wait| {
-            Some((*wait * 3 / 2).min(self.longest))
-        })
+    /// Waits that grow by half each time, up to the longest.
+    pub(crate) fn waits(self) -> Waits {
+        Waits {
+            next: self.first,
+            longest: self.longest,
+        }
+    }
+}
+
+/// The waits between asking and asking again.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Waits {
+    /// Waits, each time longer.
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.advance()).await;
+    }
+
+    fn advance(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = (wait * 3 / 2).min(self.longest);
+        wait
     }
 }
 
@@ -113,7 +134,7 @@ impl Target {
         })
     }
 
-    fn from_config(config: &SdkConfig) -> Self {
+    pub(crate) fn from_config(config: &SdkConfig) -> Self {
         // Buckets are addressed by path on local endpoints: `bucket.127.0.0.1` does not resolve.
         let s3 = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(config.endpoint_url().is_some())
@@ -166,11 +187,8 @@ mod tests {
 
     #[test]
     fn waits_grow_to_the_longest() {
-        let waits: Vec<u64> = PollInterval::for_endpoint(None)
-            .waits()
-            .take(7)
-            .map(|wait| u64::try_from(wait.as_millis()).unwrap())
-            .collect();
+        let mut waits = PollInterval::for_endpoint(None).waits();
+        let waits = [(); 7].map(|()| waits.advance().as_millis());
         assert_eq!(waits, [500, 750, 1125, 1687, 2531, 3000, 3000]);
     }
 }

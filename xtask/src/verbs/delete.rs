@@ -1,12 +1,12 @@
 //! `delete`: the stack, what its buckets hold, and its code packages.
 
-use deploy::Progress;
+use deploy::{DeleteSpec, Progress};
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
 use crate::terminal::{confirm, json, spinner, status, table, warn};
-use crate::verbs::deploy::{artifact_prefix, show};
+use crate::verbs::deploy::{artifact_prefix, decide, show};
 
 pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     let context = Context::load(&args.stage)?;
@@ -39,10 +39,14 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     let report = |progress: Progress| show(&working, &progress);
     let deleted = target
         .delete(
-            &stack,
-            retains_data,
-            &app.bootstrap_stack_name(),
-            &artifact_prefix(&context),
+            &DeleteSpec {
+                stack: &stack,
+                tags: app.tags(),
+                retains_data,
+                bootstrap_stack: &app.bootstrap_stack_name(),
+                artifact_prefix: &artifact_prefix(&context),
+            },
+            &|question| decide(&working, question, args.yes),
             &report,
         )
         .await;

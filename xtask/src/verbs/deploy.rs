@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use deploy::{
-    Action, Artifact, Change, ChangeSet, Outcome, Outputs, Plan, Progress, Replacement, StackSpec,
-    Target,
+    Action, Artifact, Change, ChangeSet, Deployment, Outcome, Outputs, Progress, Question,
+    Replacement, StackSpec, Store, Target,
 };
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::cli;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::package::{self, Packaged};
 use crate::terminal::{
     DIM, GREEN, RED, YELLOW, confirm, human_bytes, json, spinner, status, table, warn,
@@ -90,15 +90,18 @@ pub(crate) async fn deploy(
 
     let working = spinner("publishing");
     let report = |progress: Progress| show(&working, &progress);
+    let decide = |question: &Question| decide(&working, question, yes);
     let bucket = target
         .ensure_bootstrap(
             &app.bootstrap_stack_name(),
             &manifest::bootstrap_template(),
+            &decide,
             &report,
         )
         .await?;
+    let prefix = artifact_prefix(context);
     let published = target
-        .publish(&bucket, &artifact_prefix(context), artifacts, &report)
+        .publish(&bucket, &prefix, artifacts, &report)
         .await?;
 
     let assembly = app.synth();
@@ -112,38 +115,38 @@ pub(crate) async fn deploy(
         }
     }
     let spec = StackSpec {
-        name: &stack,
-        template: &assembly.template,
         parameters,
         tags: app.tags(),
-        template_bucket: Some(&published.bucket),
+        store: Some(Store {
+            bucket: &published.bucket,
+            prefix: &prefix,
+        }),
+        functions: app
+            .functions()
+            .map(|function| (function.physical_name(), function.code_parameter()))
+            .collect(),
+        retains_data: app.stage().production,
+        ..StackSpec::new(&stack, &assembly.template)
     };
-    let changes = match target.plan(&spec, &report).await? {
-        Plan::NoChanges(outputs) => {
-            working.finish_and_clear();
-            return Ok((false, outputs));
+    let approve = async |changes: &ChangeSet| {
+        working.suspend(|| show_changes(changes));
+        if context.local.is_none() {
+            warn_of_denied(target, &stack).await;
         }
-        Plan::Changes(changes) => changes,
+        working.suspend(|| approve(changes, yes))
     };
+    let deployment = target.deploy(&spec, approve, &decide, &report).await;
     working.finish_and_clear();
-    show_changes(&changes);
-    if context.local.is_none() {
-        warn_of_denied(target, &stack).await;
+    match deployment? {
+        Deployment::Unchanged { outputs, .. } => Ok((false, outputs)),
+        Deployment::Executed(Outcome::Deployed(outputs)) => Ok((true, outputs)),
+        Deployment::Executed(Outcome::RolledBack(diagnosis)) => Err(diagnosis.error(&stack).into()),
     }
-    if let Err(refused) = approve(&changes, yes) {
-        target.discard(&changes).await?;
-        return Err(refused);
-    }
-    let working = spinner("deploying");
-    let outcome = target
-        .execute(&changes, &|progress| show(&working, &progress))
-        .await?;
-    working.finish_and_clear();
-    match outcome {
-        Outcome::Deployed(outputs) => Ok((true, outputs)),
-        Outcome::RolledBack(diagnosis) => Err(CliError::from(diagnosis.error(&stack))
-            .hint("nothing of this deployment remains; mend the cause and deploy again")),
-    }
+}
+
+/// Puts a question of the deployment to the user.
+pub(crate) fn decide(working: &ProgressBar, question: &Question, yes: bool) -> bool {
+    yes || working.suspend(|| confirm(&question.to_string(), "--yes").is_ok())
 }
 
 async fn warn_of_denied(target: &Target, stack: &str) {
@@ -230,10 +233,37 @@ pub(crate) fn show(working: &ProgressBar, progress: &Progress) {
             working.set_message(format!("{function} is uploaded already"));
             return;
         }
-        Progress::Planning { stack } => ("Planning", stack.clone()),
-        Progress::RemovingFailedStack { stack } => {
-            ("Removing", format!("{stack}: its creation had failed"))
+        Progress::Phase(_) | Progress::Uploaded { .. } => return,
+        Progress::ReplacingBootstrap { stack, bucket } => {
+            ("Replacing", format!("{stack}: bucket {bucket} is gone"))
         }
+        Progress::Planning { stack } => ("Planning", stack.clone()),
+        Progress::PlanningAgain { stack, reason } => {
+            ("Planning", format!("{stack} again: {reason}"))
+        }
+        Progress::Waiting { stack, status } => (
+            "Waiting",
+            format!("for another operation on {stack}: {status}"),
+        ),
+        Progress::RemovingFailedStack { stack, status } => {
+            ("Removing", format!("{stack}: it is in state {status}"))
+        }
+        Progress::ResumingRollback {
+            stack,
+            status,
+            skipped,
+        } => {
+            let without = if skipped.is_empty() {
+                String::new()
+            } else {
+                format!(", without {}", skipped.join(", "))
+            };
+            ("Undoing", format!("{stack}: it is in state {status}{without}"))
+        }
+        Progress::RemovingChangeSet { name } => {
+            ("Removing", format!("change set {name}, left by an earlier deployment"))
+        }
+        Progress::CodeUpdated { function } => ("Updated", format!("the code of {function}")),
         Progress::Emptied { bucket, versions } => {
             ("Emptied", format!("{bucket}: {versions} object versions"))
         }

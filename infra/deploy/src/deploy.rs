@@ -1,0 +1,80 @@
+//! Deploying: plan, approve, execute, and again if someone else was faster.
+
+use crate::change_set::{ChangeSet, Outcome, PLANS_MAX, Plan};
+use crate::error::{Error, Kind};
+use crate::progress::{Decide, Phase, Progress, Report};
+use crate::stack::{Outputs, StackSpec};
+use crate::target::Target;
+
+/// How a deployment ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deployment {
+    /// The stack was as it shall be.
+    Unchanged {
+        /// Its outputs.
+        outputs: Outputs,
+        /// The functions, by physical name, that ran other code than was deployed, and now
+        /// run what was.
+        repaired: Vec<String>,
+    },
+    /// A change set was executed.
+    Executed(Outcome),
+}
+
+impl Target {
+    /// Brings a stack to what `spec` says. Every change set is shown to `approve` before it
+    /// is executed. When the stack was changed by someone else meanwhile, it is planned and
+    /// approved again.
+    ///
+    /// Stopped at any point, the next call takes up from what it finds.
+    ///
+    /// # Errors
+    /// What `approve` returns; when the stack cannot be recovered, or not without a yes;
+    /// when AWS refuses. A failed deployment is an [`Outcome::RolledBack`], not an error.
+    pub async fn deploy<E: From<Error>>(
+        &self,
+        spec: &StackSpec<'_>,
+        approve: impl AsyncFn(&ChangeSet) -> Result<(), E>,
+        decide: Decide<'_>,
+        report: Report<'_>,
+    ) -> Result<Deployment, E> {
+        let mut plans_left = PLANS_MAX;
+        loop {
+            plans_left -= 1;
+            report(Progress::Phase(Phase::Plan));
+            let changes = match self.plan(spec, decide, report).await? {
+                Plan::Changes(changes) => changes,
+                Plan::NoChanges(outputs) => {
+                    let repaired = self.repair_code(spec, report).await?;
+                    return Ok(Deployment::Unchanged { outputs, repaired });
+                }
+            };
+            report(Progress::Phase(Phase::Approve));
+            if let Err(refused) = approve(&changes).await {
+                self.discard(&changes).await?;
+                return Err(refused);
+            }
+            report(Progress::Phase(Phase::Execute));
+            self.keep_record(spec).await?;
+            match self.execute(&changes, report).await {
+                Ok(outcome) => {
+                    if matches!(outcome, Outcome::Deployed(_)) && !changes.creates_stack {
+                        self.repair_code(spec, report).await?;
+                    }
+                    return Ok(Deployment::Executed(outcome));
+                }
+                Err(error) if error.kind() == Kind::Stale && plans_left > 0 => {
+                    report(Progress::planning_again(spec.name, &error));
+                }
+                Err(error) => {
+                    return Err(error
+                        .hint("someone else keeps changing this stack: agree with them, then deploy again")
+                        .into());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Following an operation on a stack by its events.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_cloudformation::types::{StackEvent, StackStatus};
+
+use crate::error::{Error, Kind, Result};
+use crate::progress::{Progress, Report, ResourceEvent};
+use crate::stack::Described;
+use crate::target::Target;
+
+/// Reads a stack's events once each, and only those of one operation: an operation is
+/// told apart by its client request token, and from what happened before it by the
+/// events seen at its start.
+pub(crate) struct EventFollower {
+    stack_id: String,
+    /// None follows whatever happens, whoever began it.
+    token: Option<String>,
+    seen: BTreeSet<String>,
+    first_failure: Option<ResourceEvent>,
+    /// What CloudFormation says of the stack as a whole when it gives up: mostly which
+    /// resources failed, but the only reason there is when its validation refuses to begin.
+    stack_failure: Option<ResourceEvent>,
+    ended: Vec<ResourceEvent>,
+}
+
+impl EventFollower {
+    pub(crate) async fn from_now(
+        target: &Target,
+        stack_id: &str,
+        token: Option<&str>,
+    ) -> Result<Self> {
+        let mut follower = Self {
+            stack_id: stack_id.to_owned(),
+            token: token.map(str::to_owned),
+            seen: BTreeSet::new(),
+            first_failure: None,
+            stack_failure: None,
+            ended: Vec::new(),
+        };
+        follower.new_events(target).await?;
+        Ok(follower)
+    }
+
+    /// Why the operation failed, as far as its events say.
+    pub(crate) fn cause(&self) -> Option<&ResourceEvent> {
+        self.first_failure.as_ref().or(self.stack_failure.as_ref())
+    }
+
+    /// The resources whose last word was `status`, in the order of their ends.
+    pub(crate) fn resources_that_ended(&self, status: &str) -> Vec<ResourceEvent> {
+        let mut named = BTreeSet::new();
+        let mut resources: Vec<ResourceEvent> = self
+            .ended
+            .iter()
+            .rev()
+            .filter(|event| !event.is_of_stack() && named.insert(&event.logical_id))
+            .filter(|event| event.status == status)
+            .cloned()
+            .collect();
+        resources.reverse();
+        resources
+    }
+
+    async fn report_new(&mut self, target: &Target, report: Report<'_>) -> Result<()> {
+        for event in self.new_events(target).await? {
+            if event.failed() && self.first_failure.is_none() && !is_consequence(&event) {
+                self.first_failure = Some(event.clone());
+            }
+            if self.stack_failure.is_none() && gives_up(&event) {
+                self.stack_failure = Some(event.clone());
+            }
+            if !event.status.ends_with("_IN_PROGRESS") {
+                self.ended.push(event.clone());
+            }
+            report(Progress::Resource(event));
+        }
+        Ok(())
+    }
+
+    /// The events since the last call, oldest first.
+    async fn new_events(&mut self, target: &Target) -> Result<Vec<ResourceEvent>> {
+        let mut fresh = Vec::new();
+        let mut next_token = None;
+        loop {
+            let page = target
+                .cloudformation
+                .describe_stack_events()
+                .stack_name(&self.stack_id)
+                .set_next_token(next_token)
+                .send()
+                .await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    let error = Error::aws("read the stack's events", &error);
+                    // A stack that is being deleted may be gone between two calls.
+                    if error.kind() == Kind::NotFound {
+                        break;
+                    }
+                    return Err(error);
+                }
+            };
+            let mut reached_seen = false;
+            for event in page.stack_events() {
+                let id = event.event_id().unwrap_or_default();
+                if !self.seen.insert(id.to_owned()) {
+                    reached_seen = true;
+                    break;
+                }
+                if self.follows(event) {
+                    fresh.push(ResourceEvent::from(event));
+                }
+            }
+            next_token = page.next_token;
+            if reached_seen || next_token.is_none() {
+                break;
+            }
+        }
+        fresh.reverse();
+        Ok(fresh)
+    }
+
+    fn follows(&self, event: &StackEvent) -> bool {
+        match (self.token.as_deref(), event.client_request_token()) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        }
+    }
+}
+
+impl From<&StackEvent> for ResourceEvent {
+    fn from(event: &StackEvent) -> Self {
+        Self {
+            logical_id: event.logical_resource_id().unwrap_or_default().to_owned(),
+            physical_id: event.physical_resource_id().unwrap_or_default().to_owned(),
+            resource_type: event.resource_type().unwrap_or_default().to_owned(),
+            status: event
+                .resource_status()
+                .map_or("", |status| status.as_str())
+                .to_owned(),
+            reason: event.resource_status_reason().map(str::to_owned),
+        }
+    }
+}
+
+impl Target {
+    /// Reports events until the stack is in a final state; `None` when it is deleted.
+    pub(crate) async fn wait_for_stack(
+        &self,
+        events: &mut EventFollower,
+        report: Report<'_>,
+    ) -> Result<Option<Described>> {
+        let mut waits = self.poll.waits();
+        loop {
+            // The state is read before the events: no event of a final state is missed.
+            let described = self.describe(&events.stack_id).await?;
+            events.report_new(self, report).await?;
+            match described {
+                None => return Ok(None),
+                Some(stack) if *stack.status() == StackStatus::DeleteComplete => return Ok(None),
+                Some(stack) if !stack.status().as_str().ends_with("_IN_PROGRESS") => {
+                    return Ok(Some(stack));
+                }
+                Some(_) => waits.pause().await,
+            }
+        }
+    }
+}
+
+/// Whether a failure only says that something else failed first.
+pub(crate) fn is_consequence(event: &ResourceEvent) -> bool {
+    event.is_of_stack()
+        || event.reason.as_deref().is_some_and(|reason| {
+            reason.contains("cancelled") || reason.contains("The following resource(s) failed")
+        })
+}
+
+/// Whether the stack itself is said to go back, with a reason.
+fn gives_up(event: &ResourceEvent) -> bool {
+    let goes_back = event.failed() || event.status.contains("ROLLBACK");
+    event.is_of_stack() && goes_back && event.reason.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(status: &str, reason: &str) -> ResourceEvent {
+        ResourceEvent {
+            logical_id: "MediaBucket".to_owned(),
+            physical_id: String::new(),
+            resource_type: "AWS::S3::Bucket".to_owned(),
+            status: status.to_owned(),
+            reason: Some(reason.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_cancelled_resource_is_a_consequence_not_a_cause() {
+        assert!(is_consequence(&event(
+            "CREATE_FAILED",
+            "Resource creation cancelled"
+        )));
+        assert!(!is_consequence(&event(
+            "CREATE_FAILED",
+            "media already exists (Service: S3, Status Code: 409)"
+        )));
+    }
+
+    #[test]
+    fn a_stack_that_goes_back_says_why() {
+        let stack = |status, reason: Option<&str>| ResourceEvent {
+            resource_type: "AWS::CloudFormation::Stack".to_owned(),
+            reason: reason.map(str::to_owned),
+            ..event(status, "")
+        };
+        assert!(gives_up(&stack(
+            "ROLLBACK_IN_PROGRESS",
+            Some("Validation failed")
+        )));
+        assert!(!gives_up(&stack("ROLLBACK_COMPLETE", None)));
+        assert!(!gives_up(&stack(
+            "CREATE_IN_PROGRESS",
+            Some("User Initiated")
+        )));
+        assert!(!gives_up(&event("DELETE_FAILED", "in use")));
+    }
+}

@@ -1,0 +1,134 @@
+//! Looking for what a deletion left, by asking the services.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_cloudformation::types::StackResourceSummary;
+use serde::Serialize;
+
+use crate::error::{Error, Kind, Result};
+use crate::parallel::at_once;
+use crate::progress::ResourceEvent;
+use crate::stack::Store;
+use crate::target::Target;
+
+/// Something that a deletion left behind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Leftover {
+    /// For example `AWS::Logs::LogGroup`.
+    pub resource_type: String,
+    /// Its name, URL or key.
+    pub name: String,
+    /// Why it is there still.
+    pub reason: String,
+}
+
+impl Leftover {
+    fn found(resource_type: &str, name: &str) -> Self {
+        Self {
+            resource_type: resource_type.to_owned(),
+            name: name.to_owned(),
+            reason: "it is there still, though it belongs to no stack".to_owned(),
+        }
+    }
+}
+
+impl Target {
+    /// What is left of a deleted stack. What CloudFormation left on purpose it says itself;
+    /// buckets, functions, log groups, queues and roles are asked for.
+    pub(crate) async fn leftovers(
+        &self,
+        resources: &[StackResourceSummary],
+        skipped: Vec<ResourceEvent>,
+        store: Option<Store<'_>>,
+    ) -> Result<Vec<Leftover>> {
+        let mut leftovers: Vec<Leftover> = skipped
+            .into_iter()
+            .map(|resource| Leftover {
+                resource_type: resource.resource_type,
+                name: resource.physical_id,
+                reason: match resource.reason {
+                    Some(reason) if resource.status == "DELETE_FAILED" => reason,
+                    _ => "its removal policy retains it".to_owned(),
+                },
+            })
+            .collect();
+        let explained: BTreeSet<&str> = leftovers.iter().map(|left| left.name.as_str()).collect();
+        let mut asked = BTreeSet::new();
+        for resource in resources {
+            let kind = resource.resource_type().unwrap_or_default();
+            let name = resource.physical_resource_id().unwrap_or_default();
+            if name.is_empty() {
+                continue;
+            }
+            if kind == "AWS::Lambda::Function" {
+                asked.insert((
+                    "AWS::Logs::LogGroup".to_owned(),
+                    format!("/aws/lambda/{name}"),
+                ));
+            }
+            asked.insert((kind.to_owned(), name.to_owned()));
+        }
+        asked.retain(|(_, name)| !explained.contains(name.as_str()));
+        let found = at_once(asked, &|_| {}, |(kind, name), _| {
+            let target = self.clone();
+            async move {
+                let exists = target.exists(&kind, &name).await?;
+                Ok(exists.then(|| Leftover::found(&kind, &name)))
+            }
+        })
+        .await?;
+        leftovers.extend(found.into_iter().flatten());
+        if let Some(store) = store
+            && self.holds_objects(store.bucket, store.prefix).await?
+        {
+            let name = format!("s3://{}/{}", store.bucket, store.prefix);
+            leftovers.push(Leftover::found("AWS::S3::Object", &name));
+        }
+        leftovers.sort();
+        Ok(leftovers)
+    }
+
+    /// Whether a resource exists, as far as this program speaks with its service.
+    async fn exists(&self, resource_type: &str, name: &str) -> Result<bool> {
+        let what = format!("look for {name}");
+        let answer = match resource_type {
+            "AWS::S3::Bucket" => return self.bucket_exists(name).await,
+            "AWS::Lambda::Function" => return Ok(self.deployed_function(name).await?.is_some()),
+            "AWS::Logs::LogGroup" => return self.log_group_exists(name).await,
+            "AWS::SQS::Queue" => self
+                .sqs
+                .get_queue_attributes()
+                .queue_url(name)
+                .send()
+                .await
+                .map(|_| ())
+                .map_err(|error| Error::aws(&what, &error)),
+            "AWS::IAM::Role" => self
+                .iam
+                .get_role()
+                .role_name(name)
+                .send()
+                .await
+                .map(|_| ())
+                .map_err(|error| Error::aws(&what, &error)),
+            _ => return Ok(false),
+        };
+        match answer {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn log_group_exists(&self, name: &str) -> Result<bool> {
+        let answer = self
+            .logs
+            .describe_log_groups()
+            .log_group_name_prefix(name)
+            .send()
+            .await
+            .map_err(|error| Error::aws(&format!("look for log group {name}"), &error))?;
+        let mut groups = answer.log_groups().iter();
+        Ok(groups.any(|group| group.log_group_name() == Some(name)))
+    }
+}

@@ -1,0 +1,670 @@
+//! An AWS for tests that answers from a script, in the forms that AWS documents.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_cloudformation::config::retry::RetryConfig;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
+use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
+
+use crate::progress::{Decide, Progress, Question};
+use crate::stack::{StackSpec, Store};
+use crate::target::{PollInterval, Target};
+
+/// The stack of the tests.
+pub(crate) const STACK: &str = "app-dev";
+pub(crate) const STACK_ID: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/app-dev/8f0e1c40-c5f1-11f0-9b0a-0a58a9feac02";
+pub(crate) const TEMPLATE: &str = "Resources: {}";
+
+/// An answer: a status and a body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    status: u16,
+    body: String,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// A query API's action, or method and path, as in `HEAD /bucket/key`.
+    pub(crate) operation: String,
+    /// A query API's parameters.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// The whole body.
+    pub(crate) body: String,
+}
+
+/// The other end of the SDK's connection. Each operation has answers of its own, and gives
+/// the last of them for ever.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Aws(Arc<Mutex<Script>>);
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: Vec<(String, VecDeque<Answer>)>,
+    requests: Vec<Request>,
+    faults: Option<Faults>,
+}
+
+/// Faults in one of five calls. Half of them lose the request, half lose the answer.
+#[derive(Debug)]
+struct Faults {
+    state: u64,
+    injected: usize,
+}
+
+impl Faults {
+    /// A step of xorshift64.
+    fn next(&mut self) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
+    }
+
+    fn strike(&mut self) -> Option<Fault> {
+        if self.next() % 5 != 0 {
+            return None;
+        }
+        self.injected += 1;
+        Some(match self.next() % 4 {
+            0 => Fault::Throttled,
+            1 => Fault::Unavailable,
+            2 => Fault::Unreachable,
+            _ => Fault::AnswerLost,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Throttled,
+    Unavailable,
+    Unreachable,
+    AnswerLost,
+}
+
+impl Aws {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers an operation. One of S3 or Lambda is named by how it begins, and the longest
+    /// name that fits is taken.
+    pub(crate) fn on(self, operation: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.0
+            .lock()
+            .unwrap()
+            .answers
+            .push((operation.to_owned(), answers.into_iter().collect()));
+        self
+    }
+
+    /// Lets one of five calls fail, in an order that `seed` decides.
+    pub(crate) fn faulty(self, seed: u64) -> Self {
+        self.0.lock().unwrap().faults = Some(Faults {
+            state: seed,
+            injected: 0,
+        });
+        self
+    }
+
+    pub(crate) fn faults(&self) -> usize {
+        let script = self.0.lock().unwrap();
+        script.faults.as_ref().map_or(0, |faults| faults.injected)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.0.lock().unwrap().requests.clone()
+    }
+
+    /// The operations, in order, without those that only look.
+    pub(crate) fn effects(&self) -> Vec<String> {
+        const LOOKS: [&str; 8] = [
+            "Describe", "Get", "List", "HEAD ", "GET ", "Simulate", "Filter", "Receive",
+        ];
+        let requests = self.requests().into_iter();
+        requests
+            .map(|request| request.operation)
+            .filter(|operation| !LOOKS.iter().any(|look| operation.starts_with(look)))
+            .collect()
+    }
+
+    /// The requests of an operation.
+    pub(crate) fn calls(&self, operation: &str) -> Vec<Request> {
+        let requests = self.requests().into_iter();
+        requests
+            .filter(|request| request.operation.starts_with(operation))
+            .collect()
+    }
+
+    /// A place to deploy to, which is this AWS. Waits hardly take time.
+    pub(crate) fn target(&self) -> Target {
+        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
+        self.target_with(SharedCredentialsProvider::new(credentials))
+    }
+
+    pub(crate) fn target_with(&self, credentials: SharedCredentialsProvider) -> Target {
+        let connector = SharedHttpConnector::new(self.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(credentials)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(8)
+                    .with_initial_backoff(Duration::from_micros(1)),
+            )
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        Target {
+            region: "eu-west-1".to_owned(),
+            account: "123456789012".to_owned(),
+            poll: PollInterval {
+                first: Duration::ZERO,
+                longest: Duration::ZERO,
+            },
+            ..Target::from_config(&config)
+        }
+    }
+
+    fn answer(&self, request: Request) -> Result<Answer, ConnectorError> {
+        let mut script = self.0.lock().unwrap();
+        let fault = script.faults.as_mut().and_then(Faults::strike);
+        let throttled = || {
+            if request.operation.contains(" /") {
+                s3_error(503, "SlowDown", "Please reduce your request rate.")
+            } else {
+                query_error("Throttling", "Rate exceeded")
+            }
+        };
+        match fault {
+            Some(Fault::Throttled) => return Ok(throttled()),
+            Some(Fault::Unavailable) => return Ok(Answer::new(503, "")),
+            Some(Fault::Unreachable) => {
+                return Err(ConnectorError::io("connection reset by peer".into()));
+            }
+            Some(Fault::AnswerLost) | None => {}
+        }
+        let operation = request.operation.clone();
+        script.requests.push(request);
+        let answers = script
+            .answers
+            .iter_mut()
+            .filter(|(name, _)| operation.starts_with(name.as_str()))
+            .max_by_key(|(name, _)| name.len());
+        let answer = match answers {
+            Some((_, answers)) if answers.len() > 1 => answers.pop_front(),
+            Some((_, answers)) => answers.front().cloned(),
+            None => None,
+        };
+        match (answer, fault) {
+            (Some(_), Some(Fault::AnswerLost)) => Ok(Answer::new(500, "")),
+            (Some(answer), _) => Ok(answer),
+            (None, _) => Err(ConnectorError::user(
+                format!("the script has no answer to {operation}").into(),
+            )),
+        }
+    }
+}
+
+impl HttpConnector for Aws {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let aws = self.clone();
+        HttpConnectorFuture::new(async move {
+            let body = request.take_body().collect().await;
+            let body = body.map_err(|error| ConnectorError::io(error.into()))?;
+            let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+            let answer = aws.answer(Request::new(&request, body))?;
+            Ok(HttpResponse::new(
+                answer.status.try_into().unwrap(),
+                SdkBody::from(answer.body),
+            ))
+        })
+    }
+}
+
+impl Request {
+    fn new(request: &HttpRequest, body: String) -> Self {
+        let form = request
+            .headers()
+            .get("content-type")
+            .is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
+        let parameters: BTreeMap<String, String> = if form {
+            body.split('&').filter_map(parameter).collect()
+        } else {
+            BTreeMap::new()
+        };
+        let uri = request.uri().strip_prefix("https://").unwrap();
+        let (host, path) = uri.split_at(uri.find('/').unwrap_or(uri.len()));
+        let bucket = host.split_once(".s3.").map(|(bucket, _)| bucket);
+        let operation = match (
+            parameters.get("Action"),
+            request.headers().get("x-amz-target"),
+        ) {
+            (Some(action), _) => action.clone(),
+            (None, Some(target)) => target.rsplit('.').next().unwrap().to_owned(),
+            (None, None) => {
+                let bucket = bucket.map(|bucket| format!("/{bucket}"));
+                format!("{} {}{path}", request.method(), bucket.unwrap_or_default())
+            }
+        };
+        Self {
+            operation,
+            parameters,
+            body,
+        }
+    }
+
+    /// A query API's parameter.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+}
+
+fn parameter(pair: &str) -> Option<(String, String)> {
+    let (key, value) = pair.split_once('=')?;
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    Some((decode(key), decode(value)))
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: body.into(),
+        }
+    }
+}
+
+/// A query API's answer: the members of its result.
+pub(crate) fn query(action: &str, result: &str) -> Answer {
+    Answer::new(
+        200,
+        format!(
+            r#"<{action}Response xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+  <{action}Result>{result}</{action}Result>
+  <ResponseMetadata><RequestId>b9b4b068-3a41-11e5-94eb-example</RequestId></ResponseMetadata>
+</{action}Response>"#
+        ),
+    )
+}
+
+/// A query API's refusal.
+pub(crate) fn query_error(code: &str, message: &str) -> Answer {
+    let status = if code == "AccessDenied" { 403 } else { 400 };
+    Answer::new(
+        status,
+        format!(
+            r#"<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+  <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>
+  <RequestId>5ccc7dcd-744c-11e5-be70-example</RequestId>
+</ErrorResponse>"#
+        ),
+    )
+}
+
+/// S3's refusal.
+pub(crate) fn s3_error(status: u16, code: &str, message: &str) -> Answer {
+    Answer::new(
+        status,
+        format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>{code}</Code><Message>{message}</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>"#
+        ),
+    )
+}
+
+/// An answer without a body, as to HEAD.
+pub(crate) fn empty(status: u16) -> Answer {
+    Answer::new(status, "")
+}
+
+/// DescribeStacks: one stack of the tests' app and stage, in a state.
+pub(crate) fn stack(status: &str) -> Answer {
+    stack_with(status, &[])
+}
+
+/// As [`stack`], with parameters.
+pub(crate) fn stack_with(status: &str, parameters: &[(&str, &str)]) -> Answer {
+    stack_of(status, parameters, &[("app", "app"), ("stage", "dev")], "")
+}
+
+/// As [`stack_with`], with tags and further members.
+pub(crate) fn stack_of(
+    status: &str,
+    parameters: &[(&str, &str)],
+    tags: &[(&str, &str)],
+    more: &str,
+) -> Answer {
+    let parameters: String = parameters
+        .iter()
+        .map(|(key, value)| {
+            format!("<member><ParameterKey>{key}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
+        })
+        .collect();
+    let tags: String = tags
+        .iter()
+        .map(|(key, value)| format!("<member><Key>{key}</Key><Value>{value}</Value></member>"))
+        .collect();
+    query(
+        "DescribeStacks",
+        &format!(
+            "<Stacks><member>
+  <StackName>{STACK}</StackName><StackId>{STACK_ID}</StackId>
+  <CreationTime>2026-11-20T08:00:00.000Z</CreationTime>
+  <LastUpdatedTime>2026-11-20T08:30:00.250Z</LastUpdatedTime>
+  <StackStatus>{status}</StackStatus><DisableRollback>false</DisableRollback>
+  <Parameters>{parameters}</Parameters><Tags>{tags}</Tags>
+  <Outputs><member><OutputKey>ApiUrl</OutputKey><OutputValue>https://x.example</OutputValue></member></Outputs>
+  {more}
+</member></Stacks>"
+        ),
+    )
+}
+
+/// DescribeStacks: no such stack.
+pub(crate) fn no_stack() -> Answer {
+    query_error(
+        "ValidationError",
+        &format!("Stack with id {STACK} does not exist"),
+    )
+}
+
+/// CreateChangeSet: accepted.
+pub(crate) fn change_set_created() -> Answer {
+    query(
+        "CreateChangeSet",
+        &format!("<Id>{}</Id><StackId>{STACK_ID}</StackId>", change_set_id()),
+    )
+}
+
+pub(crate) fn change_set_id() -> String {
+    "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/xtask-1/1a2345b6-0000-00a0-a123-00abc0abc000".to_owned()
+}
+
+/// DescribeChangeSet: ready, with a function that is updated.
+pub(crate) fn change_set_ready() -> Answer {
+    change_set(
+        "CREATE_COMPLETE",
+        "AVAILABLE",
+        "<Changes><member><Type>Resource</Type><ResourceChange>
+  <Action>Modify</Action><LogicalResourceId>ApiFunction</LogicalResourceId>
+  <PhysicalResourceId>app-dev-api</PhysicalResourceId>
+  <ResourceType>AWS::Lambda::Function</ResourceType><Replacement>False</Replacement>
+  <Scope><member>Properties</member></Scope>
+  <Details><member><Target><Attribute>Properties</Attribute><Name>Code</Name>
+    <RequiresRecreation>Never</RequiresRecreation></Target></member></Details>
+</ResourceChange></member></Changes>",
+    )
+}
+
+/// DescribeChangeSet: failed, and why.
+pub(crate) fn change_set_failed(reason: &str) -> Answer {
+    change_set(
+        "FAILED",
+        "UNAVAILABLE",
+        &format!("<StatusReason>{reason}</StatusReason><Changes/>"),
+    )
+}
+
+pub(crate) fn change_set(status: &str, execution: &str, more: &str) -> Answer {
+    query(
+        "DescribeChangeSet",
+        &format!(
+            "<ChangeSetName>xtask-1</ChangeSetName><ChangeSetId>{}</ChangeSetId>
+<StackId>{STACK_ID}</StackId><StackName>{STACK}</StackName>
+<Status>{status}</Status><ExecutionStatus>{execution}</ExecutionStatus>{more}",
+            change_set_id()
+        ),
+    )
+}
+
+/// ListChangeSets: these, by name, status, execution status and time.
+pub(crate) fn change_sets(summaries: &[(&str, &str, &str, &str)]) -> Answer {
+    let members: String = summaries
+        .iter()
+        .map(|(name, status, execution, created)| {
+            format!(
+                "<member><ChangeSetName>{name}</ChangeSetName>
+  <ChangeSetId>arn:aws:cloudformation:eu-west-1:123456789012:changeSet/{name}/1</ChangeSetId>
+  <StackId>{STACK_ID}</StackId><StackName>{STACK}</StackName><Status>{status}</Status>
+  <ExecutionStatus>{execution}</ExecutionStatus><CreationTime>{created}</CreationTime></member>"
+            )
+        })
+        .collect();
+    query(
+        "ListChangeSets",
+        &format!("<Summaries>{members}</Summaries>"),
+    )
+}
+
+/// DescribeStackEvents, newest first: id, resource, type, status, reason.
+pub(crate) fn events(events: &[(&str, &str, &str, &str, &str)]) -> Answer {
+    let members: String = events
+        .iter()
+        .map(|(id, logical, kind, status, reason)| {
+            format!(
+                "<member><EventId>{id}</EventId><StackId>{STACK_ID}</StackId><StackName>{STACK}</StackName>
+  <LogicalResourceId>{logical}</LogicalResourceId>
+  <PhysicalResourceId>{STACK}-{logical}</PhysicalResourceId><ResourceType>{kind}</ResourceType>
+  <Timestamp>2026-11-20T08:31:00.000Z</Timestamp><ResourceStatus>{status}</ResourceStatus>
+  <ResourceStatusReason>{reason}</ResourceStatusReason></member>"
+            )
+        })
+        .collect();
+    query(
+        "DescribeStackEvents",
+        &format!("<StackEvents>{members}</StackEvents>"),
+    )
+}
+
+/// ListStackResources: logical id, physical id, type, status, reason.
+pub(crate) fn resources(resources: &[(&str, &str, &str, &str, &str)]) -> Answer {
+    let members: String = resources
+        .iter()
+        .map(|(logical, physical, kind, status, reason)| {
+            format!(
+                "<member><LogicalResourceId>{logical}</LogicalResourceId>
+  <PhysicalResourceId>{physical}</PhysicalResourceId><ResourceType>{kind}</ResourceType>
+  <LastUpdatedTimestamp>2026-11-20T08:31:00.000Z</LastUpdatedTimestamp>
+  <ResourceStatus>{status}</ResourceStatus>
+  <ResourceStatusReason>{reason}</ResourceStatusReason></member>"
+            )
+        })
+        .collect();
+    query(
+        "ListStackResources",
+        &format!("<StackResourceSummaries>{members}</StackResourceSummaries>"),
+    )
+}
+
+/// GetTemplate.
+pub(crate) fn template(body: &str) -> Answer {
+    query(
+        "GetTemplate",
+        &format!(
+            "<TemplateBody>{body}</TemplateBody><StagesAvailable><member>Original</member></StagesAvailable>"
+        ),
+    )
+}
+
+/// Lambda's description of a function, with the hash of its code.
+pub(crate) fn function(name: &str, code_sha256: &str, last_update: &str) -> Answer {
+    let body = serde_json::json!({
+        "FunctionName": name,
+        "FunctionArn": format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}"),
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "CodeSize": 1024,
+        "MemorySize": 128,
+        "CodeSha256": code_sha256,
+        "State": "Active",
+        "LastUpdateStatus": last_update,
+        "LastUpdateStatusReason": "The image or zip cannot be read",
+        "PackageType": "Zip",
+    });
+    Answer::new(200, body.to_string())
+}
+
+/// Lambda's refusal.
+pub(crate) fn lambda_error(status: u16, code: &str, message: &str) -> Answer {
+    let body = serde_json::json!({"Type": "User", "Message": message, "__type": code});
+    Answer::new(status, body.to_string())
+}
+
+/// What the tests deploy: an app of one function, whose code has this key.
+pub(crate) fn spec(key: &str) -> StackSpec<'static> {
+    StackSpec {
+        parameters: BTreeMap::from([
+            ("ArtifactBucket".to_owned(), "artifacts".to_owned()),
+            ("ApiCode".to_owned(), key.to_owned()),
+        ]),
+        tags: tags(),
+        store: Some(Store {
+            bucket: "artifacts",
+            prefix: "app/dev/",
+        }),
+        functions: BTreeMap::from([("app-dev-api".to_owned(), "ApiCode".to_owned())]),
+        ..StackSpec::new(STACK, TEMPLATE)
+    }
+}
+
+pub(crate) fn tags() -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app".to_owned(), "app".to_owned()),
+        ("stage".to_owned(), "dev".to_owned()),
+    ])
+}
+
+/// Two versions of the function's code: key and hash as Lambda states it.
+pub(crate) const CODE_A: (&str, &str) = (
+    "app/dev/api-559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd.zip",
+    "VZrq0IJk1XldOQlxjN0Fq9SVcuhP5VWQ7vMaiKCP3/0=",
+);
+pub(crate) const CODE_B: (&str, &str) = (
+    "app/dev/api-df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c.zip",
+    "335w5QIVRPSDS77mSp43if68S+gUcN9inK1t2wMyClw=",
+);
+
+/// The stack as it is after `spec(CODE_A.0)` was deployed.
+pub(crate) fn deployed(status: &str) -> Answer {
+    stack_with(
+        status,
+        &[("ArtifactBucket", "artifacts"), ("ApiCode", CODE_A.0)],
+    )
+}
+
+/// The user of the tests: hears progress, and answers every question the same.
+#[derive(Debug, Default)]
+pub(crate) struct User {
+    pub(crate) says_yes: bool,
+    heard: Mutex<Vec<Progress>>,
+    asked: Mutex<Vec<Question>>,
+}
+
+impl User {
+    pub(crate) fn who_says(says_yes: bool) -> Self {
+        Self {
+            says_yes,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn report(&self) -> impl Fn(Progress) + Sync + '_ {
+        |progress| self.heard.lock().unwrap().push(progress)
+    }
+
+    pub(crate) fn decide(&self) -> impl Fn(&Question) -> bool + Sync + '_ {
+        |question| {
+            self.asked.lock().unwrap().push(question.clone());
+            self.says_yes
+        }
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Progress> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Question> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Nobody is there to answer.
+pub(crate) const NOBODY: Decide<'static> = &|question| panic!("nobody expects {question}");
+
+/// An AWS where a stack can be planned for and deployed; what differs is told on top.
+pub(crate) fn willing() -> Aws {
+    Aws::new()
+        .on("ListChangeSets", [change_sets(&[])])
+        .on("GetTemplate", [template(TEMPLATE)])
+        .on("CreateChangeSet", [change_set_created()])
+        .on("DescribeChangeSet", [change_set_ready()])
+        .on(
+            "DescribeEvents",
+            [query("DescribeEvents", "<OperationEvents/>")],
+        )
+        .on("DeleteChangeSet", [query("DeleteChangeSet", "")])
+        .on("ExecuteChangeSet", [query("ExecuteChangeSet", "")])
+        .on("DescribeStackEvents", [events(&[])])
+        .on("ListStackResources", [resources(&[])])
+        .on("DeleteStack", [query("DeleteStack", "")])
+        .on("PUT /artifacts/app/dev/deployments/", [empty(200)])
+        .on(
+            "GET /2015-03-31/functions/",
+            [function("app-dev-api", CODE_A.1, "Successful")],
+        )
+}
+
+/// ListObjectVersions: a version of an object and a delete marker.
+pub(crate) fn one_version() -> Answer {
+    Answer::new(
+        200,
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>app-dev-media</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
+  <IsTruncated>false</IsTruncated>
+  <Version><Key>a b.png</Key><VersionId>3/L4kqtJl40Nr8X8gdRQBpUMLUo</VersionId><IsLatest>false</IsLatest>
+    <LastModified>2026-11-20T08:00:00.000Z</LastModified><ETag>"fba9dede5f27731c9771645a39863328"</ETag>
+    <Size>434234</Size><StorageClass>STANDARD</StorageClass></Version>
+  <DeleteMarker><Key>a b.png</Key><VersionId>03jpff543dhffds434rfdsFDN943fdsFkdmqnh892</VersionId>
+    <IsLatest>true</IsLatest><LastModified>2026-11-20T08:00:00.000Z</LastModified></DeleteMarker>
+</ListVersionsResult>"#,
+    )
+}
+
+/// ListObjectVersions: nothing.
+pub(crate) fn no_versions() -> Answer {
+    Answer::new(
+        200,
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>app-dev-media</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
+  <IsTruncated>false</IsTruncated>
+</ListVersionsResult>"#,
+    )
+}
+
+/// DeleteObjects, quiet: all is deleted.
+pub(crate) fn all_deleted() -> Answer {
+    Answer::new(
+        200,
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></DeleteResult>"#,
+    )
+}
