@@ -487,6 +487,20 @@ async fn under_chaos_functions_call_through_the_proxies_as_who_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_poller_is_told_all_of_a_mapping() {
+    let stage = Stage::start().await;
+    let listed: Value = serde_json::from_str(&stage.output_of("mappings.py")).unwrap();
+    let expected = serde_json::json!({
+        "queue": ["Enabled", 10, null],
+        "stream": ["Enabled", 100, null],
+        "set": ["Disabled", 7, 30],
+        "created": ["Disabled", 100, 30],
+        "updated": ["Enabled", 100, 60],
+    });
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_emulator_listens_on_loopback_only() {
     let stage = Stage::start().await;
     let connect = |host: [u8; 4]| {

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
-use super::Clients;
 use super::batch::{Batch, Condition, back_off};
 use super::mapping::{Settings, StreamArn};
 use super::shard::ShardId;
+use super::{Clients, text_of};
 
 /// A mapping's `DestinationConfig.OnFailure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +67,6 @@ impl Destination {
             }
         }
     }
-}
-
-fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
-    aws_sdk_sqs::error::DisplayErrorContext(error).to_string()
 }
 
 /// Tells the destination that a batch is given up. Does not return before it was told, or

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::batch::{Batch, Outcome, Response};
 use super::mapping::Settings;
+use super::text_of;
 
 /// Delivers a batch: every delivery of the poller is a call of this function.
 ///
@@ -28,8 +29,11 @@ pub(super) async fn deliver(
     let answer = match invoked {
         Ok(answer) => answer,
         Err(error) => {
-            let error = aws_sdk_lambda::error::DisplayErrorContext(error);
-            warn!(function, records, %error, "a batch could not be delivered, and will be");
+            let error = text_of(&error);
+            warn!(
+                function,
+                records, error, "a batch could not be delivered, and will be tried again"
+            );
             return Outcome::NotInvoked;
         }
     };

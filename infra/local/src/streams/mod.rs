@@ -25,16 +25,19 @@ mod function;
 mod lineage;
 mod mapping;
 mod shard;
+#[cfg(test)]
+mod testing;
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
 use aws_sdk_lambda::config::retry::RetryConfig;
-use aws_sdk_lambda::config::{BehaviorVersion, StalledStreamProtectionConfig};
+use aws_sdk_lambda::config::{BehaviorVersion, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_sdk_lambda::error::ProvideErrorMetadata;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tokio::sync::watch;
@@ -78,7 +81,8 @@ impl StreamPoller {
     /// Starts to follow the mappings. Must be called in a Tokio runtime.
     #[must_use]
     pub fn start(config: StreamPollerConfig<'_>) -> Self {
-        let clients = Arc::new(Clients::new(config));
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let clients = Arc::new(Clients::new(config, http));
         Self {
             task: tokio::spawn(follow_mappings(clients)),
         }
@@ -109,7 +113,7 @@ struct Clients {
 }
 
 impl Clients {
-    fn new(config: StreamPollerConfig<'_>) -> Self {
+    fn new(config: StreamPollerConfig<'_>, http: SharedHttpClient) -> Self {
         let faults = config.chaos.map(Chaos::faults);
         // Not from the environment: the user's own AWS settings do not concern the local stage.
         let credentials = Credentials::new(
@@ -124,7 +128,7 @@ impl Clients {
             .endpoint_url(config.endpoint)
             .region(Region::new(config.region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(http)
             .build();
         let lambda = aws_sdk_lambda::config::Builder::from(&config)
             // Whether and when a batch is tried again is the mapping's matter.
@@ -209,6 +213,21 @@ impl Clients {
     }
 }
 
+/// What a service says, or what kept it from answering, in one line.
+fn text_of(error: &(impl ProvideErrorMetadata + Error)) -> String {
+    if let Some(code) = error.code() {
+        return format!("{code}: {}", error.message().unwrap_or_default());
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// A mapping that is carried out.
 struct Followed {
     settings: watch::Sender<Arc<Settings>>,
@@ -266,7 +285,10 @@ async fn follow_mappings(clients: Arc<Clients>) {
             }
             Err(error) if is_answered => {
                 is_answered = false;
-                warn!(error = %DisplayErrorContext(error), "the event source mappings cannot be listed");
+                warn!(
+                    error = text_of(&error),
+                    "the event source mappings cannot be listed"
+                );
             }
             Err(_) => {}
         }
@@ -306,8 +328,11 @@ async fn follow_stream(
             }
             Err(error) if is_answered => {
                 is_answered = false;
-                let error = DisplayErrorContext(error);
-                warn!(stream = stream.0, %error, "the shards of the stream cannot be listed");
+                let error = text_of(&error);
+                warn!(
+                    stream = stream.0,
+                    error, "the shards of the stream cannot be listed"
+                );
             }
             Err(_) => {}
         }
@@ -315,5 +340,89 @@ async fn follow_stream(
             Some(Ok(done)) = shards.join_next() => lineage.done(done),
             () = tokio::time::sleep(SHARDS_INTERVAL) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{FUNCTION, FakeAws, QUEUE, STREAM};
+    use super::*;
+    use aws_sdk_lambda::types::{
+        DestinationConfig, EventSourceMappingConfiguration, EventSourcePosition, OnFailure,
+    };
+
+    /// What is done for a mapping, up to `last`.
+    async fn done_until(aws: &FakeAws, last: &str) -> Vec<String> {
+        let config = StreamPollerConfig {
+            endpoint: "http://127.0.0.1:1",
+            region: "us-east-1",
+            chaos: None,
+        };
+        let clients = Arc::new(Clients::new(config, aws.http_client()));
+        let queue = OnFailure::builder().destination(QUEUE).build();
+        let mapping = EventSourceMappingConfiguration::builder()
+            .uuid("id")
+            .event_source_arn(STREAM)
+            .function_arn(FUNCTION)
+            .state("Enabled")
+            .starting_position(EventSourcePosition::TrimHorizon)
+            .batch_size(2)
+            .maximum_retry_attempts(0)
+            .destination_config(DestinationConfig::builder().on_failure(queue).build());
+        let (mapping, settings, _) = mapping::read(&mapping.build()).unwrap();
+        let (_sender, settings) = watch::channel(Arc::new(settings));
+        let followed = follow_stream(clients, mapping, settings);
+        let is_done = async {
+            while !aws.done().iter().any(|done| done == last) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = followed => panic!("a stream is followed until the mapping is gone"),
+            () = is_done => aws.done(),
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("only {:?}", aws.done()),
+        }
+    }
+
+    #[tokio::test]
+    async fn children_are_read_after_the_last_record_of_their_parents() {
+        let aws = FakeAws::default()
+            .shard("grandchild", Some("child"), [6])
+            .shard("child", Some("parent"), [4, 5])
+            .shard("parent", None, [1, 2, 3]);
+        assert_eq!(
+            done_until(&aws, "invoke 6").await,
+            ["invoke 1 2", "invoke 3", "invoke 4 5", "invoke 6"]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_expired_iterator_is_made_anew_behind_the_last_record() {
+        let aws = FakeAws::default()
+            .shard("shard", None, 1..=5)
+            .expired_iterators(2);
+        assert_eq!(
+            done_until(&aws, "invoke 5").await,
+            ["invoke 1 2", "invoke 3 4", "invoke 5"]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_shard_waits_for_a_destination_that_cannot_be_told() {
+        let aws = FakeAws::default()
+            .shard("shard", None, 1..=4)
+            .poison(1)
+            .missing_queue(3);
+        assert_eq!(
+            done_until(&aws, "invoke 3 4").await,
+            [
+                "invoke 1 2",
+                "no queue",
+                "no queue",
+                "no queue",
+                "send 1",
+                "invoke 3 4"
+            ]
+        );
     }
 }

@@ -5,17 +5,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as StreamRecord, ShardIteratorType};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::Clients;
 use super::batch::{Lane, Record, Step, back_off};
 use super::destination::give_up;
 use super::function::deliver;
 use super::mapping::{Settings, StreamArn};
+use super::{Clients, text_of};
 
 /// How long a shard without new records is left alone. AWS reads four times a second.
 const IDLE_INTERVAL: Duration = Duration::from_millis(100);
@@ -272,12 +271,14 @@ async fn read(
                 }
             }
             // A slow function keeps the reader waiting for more than the iterator's 15 minutes.
-            Err(aws_sdk_dynamodbstreams::Error::ExpiredIteratorException(_)) => iterator = None,
+            Err(aws_sdk_dynamodbstreams::Error::ExpiredIteratorException(_)) => {
+                iterator = None;
+                tokio::time::sleep(IDLE_INTERVAL).await;
+            }
             Err(aws_sdk_dynamodbstreams::Error::TrimmedDataAccessException(_)) => {
                 warn!(
                     stream,
-                    shard,
-                    "records are lost: the stream has dropped them before they could be read"
+                    shard, "records may be lost: the stream has dropped some before they were read"
                 );
                 position = (ShardIteratorType::TrimHorizon, None);
                 iterator = None;
@@ -288,8 +289,8 @@ async fn read(
             }
             Err(error) => {
                 failures += 1;
-                let error = DisplayErrorContext(error);
-                warn!(stream, shard, %error, "the shard cannot be read");
+                let error = text_of(&error);
+                warn!(stream, shard, error, "the shard cannot be read");
                 tokio::time::sleep(back_off(failures)).await;
             }
         }
