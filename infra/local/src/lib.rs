@@ -24,6 +24,6 @@ pub use emulator::{Emulator, EmulatorConfig, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACC
 pub use error::{Error, PortTaken};
 pub use front_door::{ApiId, FrontDoor};
 pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
-pub use python::{CheckTools, StageTools};
+pub use python::{CheckTools, CrossTools, StageTools};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use streams::{StreamPoller, StreamPollerConfig};

@@ -1,5 +1,6 @@
 //! The Python virtual environments: MiniStack, the AWS CLI and the weights of
-//! the local Rekognition for the local stage; cfn-lint for the checks.
+//! the local Rekognition for the local stage; cfn-lint for the checks; zig for
+//! functions that this machine's own linker cannot make.
 //!
 //! Every package is pinned with the hashes of its files (`requirements/*.txt`,
 //! written by `requirements/compile.sh`), so all users run the same bytes.
@@ -42,6 +43,11 @@ pub struct StageTools(Environment);
 /// weigh half as much again and starting the stage does not need them.
 #[derive(Debug, Clone)]
 pub struct CheckTools(Environment);
+
+/// The environment of cross-building. Apart from the others, because zig is
+/// larger than all of them together.
+#[derive(Debug, Clone)]
+pub struct CrossTools(Environment);
 
 impl StageTools {
     /// Makes the environment in `dir` unless it is there; `progress` is told,
@@ -121,6 +127,30 @@ impl CheckTools {
     #[must_use]
     pub fn cfn_lint(&self) -> PathBuf {
         self.0.program("cfn-lint")
+    }
+}
+
+impl CrossTools {
+    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// a line at a time, what is being done.
+    pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
+        let steps = [Step {
+            requirements: include_str!("../requirements/cross.txt"),
+            pip_arguments: &[],
+        }];
+        Environment::prepare(dir, &steps, progress).await.map(Self)
+    }
+
+    /// The program that runs cargo with zig as linker and C compiler.
+    #[must_use]
+    pub fn cargo_zigbuild(&self) -> PathBuf {
+        self.0.program("cargo-zigbuild")
+    }
+
+    /// The interpreter that has zig, as its module `ziglang`.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        self.0.program("python")
     }
 }
 
@@ -421,6 +451,7 @@ mod tests {
             include_str!("../requirements/stage.txt"),
             include_str!("../requirements/weights.txt"),
             include_str!("../requirements/checks.txt"),
+            include_str!("../requirements/cross.txt"),
         ] {
             assert!(!requirements.contains("://"));
             let packages: Vec<_> = requirements
