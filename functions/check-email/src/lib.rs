@@ -1,7 +1,7 @@
 //! Keeps each user's flag right that says whether the e-mail address is a personal one.
 //!
-//! The flag is written only when an address was set or changed and the flag is wrong for it. The rule, and why
-//! no order of records goes wrong, is in [`users::personal_email`].
+//! The flag is written only when an address was set or changed and the flag is wrong for it.
+//! The rule, and why no order of records goes wrong, is in [`users::personal_email`].
 
 use users::Schema;
 use users::personal_email::{Corrected, FlagError, Flags, PersonalDomains, correction};

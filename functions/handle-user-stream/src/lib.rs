@@ -1,8 +1,8 @@
 //! Gives each user an object in the user bucket, and takes it away when the user is deleted
 //! or expires.
 //!
-//! A record of the stream says that a user was created or deleted; by now, the opposite may
-//! be true again. So for either the function looks at the table, and brings the object in step with
+//! A record of the stream says that a user was created or deleted. By now, the opposite may be
+//! true again, so for either the function looks at the table and brings the object in step with
 //! it. The rule, and why no order of records goes wrong, is in [`users::user_data`].
 
 use users::Schema;

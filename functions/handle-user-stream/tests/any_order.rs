@@ -216,7 +216,7 @@ impl World {
                 self.go_on(index, turn.steps);
             }
             Step::Die(index) if !self.invocations.is_empty() => {
-                self.invocations.remove(index.index(self.invocations.len()));
+                self.end(index.index(self.invocations.len()), 0);
             }
             Step::FailBefore => self.state.borrow_mut().fail_before += 1,
             Step::FailAfter => self.state.borrow_mut().fail_after += 1,
@@ -264,12 +264,17 @@ impl World {
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..steps {
             if let Poll::Ready(handled) = invocation.handled.as_mut().poll(&mut context) {
-                let invocation = self.invocations.remove(index);
-                for record in &invocation.records[..handled] {
-                    self.records[*record].handled = true;
-                }
-                return;
+                return self.end(index, handled);
             }
+        }
+    }
+
+    /// Ends an invocation that has handled so many of its records. The others are due again,
+    /// also if an earlier invocation has handled them: Lambda knows of this one that it failed.
+    fn end(&mut self, index: usize, handled: usize) {
+        let invocation = self.invocations.remove(index);
+        for (place, record) in invocation.records.into_iter().enumerate() {
+            self.records[record].handled = place < handled;
         }
     }
 

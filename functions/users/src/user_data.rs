@@ -2,32 +2,33 @@
 //! step with the table.
 //!
 //! # The rule
-//! The object exists exactly if the item does. A record of the stream says that an item was created
-//! or deleted once, which may be long ago: records are repeated, come back from the failure
-//! queue days later, and may be handled by two invocations at once. So a record is only the
-//! occasion to look. For either kind, [`reconcile`]
+//! The object exists exactly if the item does. A record of the stream says that an item was
+//! created or deleted once, which may be long ago: records are repeated, come back from the
+//! failure queue days later, and may be handled by two invocations at once. So a record is only
+//! the occasion to look. For either kind, [`reconcile`]
 //!
 //! 1. reads whether the item exists;
-//! 2. puts the object if there is none, or deletes it, accordingly;
+//! 2. accordingly puts the object, if there is none, or deletes it;
 //! 3. reads again. If the item is no longer as it was, it goes back to 2.
 //!
 //! # Why no interleaving goes wrong
 //! Assume that an item does not change any more, and that every record of it was handled. Each
-//! call takes effect at one moment, reads are consistent. Look at the last effect on the object: a put, also one that
-//! found the object there, or a deletion. It made the object as its caller had
-//! read the item; and the caller
+//! call takes effect at one moment, and reads are consistent. Take the last effect on the
+//! object: a deletion, or a put, be it one that found the object there. The object is as the
+//! caller had read the item before. Then the caller
 //!
-//! - _read again after it_, and saw the item as before, or it would have had another effect.
-//!   If the item's last change came before this read, the object is as the item is. If it came after, its
-//!   record was handled later still, with an effect of its own; so this was not the last one.
-//! - _or did not come to read again_: it died, or a call failed. Then its record is delivered again, or
-//!   comes back from the failure queue, and is handled with an effect of its own; so this was not the last one.
+//! - _read again_, and saw the item as before, or it would have had another effect. If the
+//!   item's last change came before this read, the object is as the item is. If it came
+//!   after, its record was handled later still, with an effect of its own: this was not the
+//!   last one.
+//! - _or did not read again, or gave up_: it died, a call failed, or the item had changed too
+//!   often. Then its record was delivered again, at once or from the failure queue, and
+//!   handled with an effect of its own: this was not the last one.
 //!
-//! What this rests on: a call that got no answer takes effect soon or never, before the
-//! record's next delivery is over. S3 has no way to refuse a deletion that was sent before the
-//! item came back.
+//! What this rests on: a call that got no answer takes effect before the record's next delivery
+//! is over, or never. S3 cannot tell a deletion that was sent before the item came back.
 //!
-//! The functions' tests drive this through random interleavings.
+//! `handle-user-stream` has a test that drives this through random interleavings.
 
 use std::future::Future;
 
@@ -58,9 +59,9 @@ const MAX_KEY_BYTES: usize = 1024;
 ///
 /// The user's key is one segment of it, whatever characters it has: all but letters, digits
 /// and `-._~` are percent-encoded, and so are the dots of `.` and `..`, which some tools
-/// take for directories. A key that gets too long for S3 is represented by its
-/// hash, after `%sha256-`, which is no percent-encoding of anything. So no two users have the same object, and
-/// none has an object below another's.
+/// take for directories. A key that gets too long for S3 is represented by its hash, after
+/// `%sha256-`, which is no percent-encoding of anything. So no two users have the same
+/// object, and none has an object below another's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserDataKey(String);
 
