@@ -13,8 +13,10 @@
 //!   lowest sequence number that the function names is done. With
 //!   `BisectBatchOnFunctionError`, the batch is split there, otherwise the rest is retried.
 //!
-//! Where AWS is silent:
+//! Where AWS is silent, or was not followed to the letter:
 //!
+//! - The window begins with the first record that waits. On AWS's page it begins with the end
+//!   of the invocation before, so on AWS a lonely record may be delivered sooner.
 //! - A partial answer that names the batch's first record leaves nothing to split off. It is
 //!   a failure of the whole batch, which is then halved. So the record that fails ends up
 //!   alone, and nothing else is given up with it.
@@ -132,7 +134,8 @@ pub(super) enum Outcome {
     NotInvoked,
 }
 
-/// Why records are given up, in the words of the message to the on-failure destination.
+/// Why records are given up, in the words of the message to the on-failure destination. AWS's
+/// page has an example of the first alone; the second is what messages of AWS were seen to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     RetryAttemptsExhausted,

@@ -847,7 +847,8 @@ async fn a_mapping_does_not_wait_for_another(fixture: &Fixture) {
     assert!(names(&seen).iter().all(|name| name == "bad"), "{seen:?}");
 }
 
-/// [params]: `Enabled`. A mapping that is enabled again goes on where it was.
+/// API reference, UpdateEventSourceMapping: a mapping that is enabled again resumes from the
+/// same location.
 async fn a_disabled_mapping_keeps_its_position(fixture: &Fixture) {
     let table = fixture.table().await;
     table.put_all(["a"]).await;
