@@ -9,12 +9,13 @@ use xshell::{Shell, cmd};
 
 use crate::context::Workspace;
 use crate::error::{CliError, Result};
+use crate::toolchain::Toolchain;
 
 /// How functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// For the local stage: the profile that everything else in the workspace uses, so
-    /// that dependencies are compiled once.
+    /// For the local stage, and so for this machine: the profile that everything else in the
+    /// workspace uses, so that dependencies are compiled once.
     Dev,
     /// For AWS: small and quick to start.
     Lambda,
@@ -42,7 +43,7 @@ struct Target {
 }
 
 /// Builds packages whose binaries have the packages' names; returns the executables.
-/// Cargo's own progress goes to standard error.
+/// Cargo's own progress goes to standard error. To be called in a tokio runtime.
 pub(crate) fn build(
     workspace: &Workspace,
     packages: &[&str],
@@ -62,17 +63,24 @@ pub(crate) fn build(
             ),
         )
     });
-    let cargo = workspace.cargo();
+    let Toolchain {
+        program,
+        arguments,
+        variables,
+    } = match profile {
+        Profile::Dev => Toolchain::host(workspace),
+        Profile::Lambda => Toolchain::lambda(workspace, architecture)?,
+    };
     let profile_name = profile.name();
     let selected: Vec<String> = packages
         .iter()
         .map(|package| format!("--package={package}"))
         .collect();
-    let target = cross_target(profile, architecture)?;
     let build = cmd!(
         shell,
-        "{cargo} build --profile {profile_name} {selected...} {target...} --message-format json-render-diagnostics"
-    );
+        "{program} {arguments...} --profile {profile_name} {selected...} --message-format json-render-diagnostics"
+    )
+    .envs(variables);
     let messages = Workspace::without_cargo_variables(build)
         .quiet()
         .read()
@@ -95,22 +103,6 @@ pub(crate) fn build(
         ))
         .hint("a function's package, binary and name in the manifest are the same")),
     }
-}
-
-/// Cargo's `--target` arguments: none when this machine's own will do.
-fn cross_target(profile: Profile, architecture: Architecture) -> Result<Vec<String>> {
-    if profile == Profile::Dev || (cfg!(target_os = "linux") && architecture == Architecture::HOST)
-    {
-        return Ok(Vec::new());
-    }
-    Err(CliError::misuse(format!(
-        "functions for {} cannot be built on this machine yet",
-        architecture.as_str()
-    ))
-    .hint(format!(
-        "set `architecture: {}` for the stage in infra/stages.yaml and build on Linux; or run `cargo xtask local`",
-        Architecture::HOST.as_str()
-    )))
 }
 
 #[cfg(test)]

@@ -12,18 +12,27 @@ use manifest::Architecture;
 /// glibc of Amazon Linux 2023, the base of the `provided.al2023` runtime.
 pub(crate) const RUNTIME_GLIBC: GlibcVersion = GlibcVersion(2, 34);
 
+/// Why a binary is not what was asked for, as far as this program can tell.
+const OVERRIDDEN: &str = "variables such as CARGO_TARGET_<TARGET>_LINKER, CARGO_BUILD_TARGET or RUSTFLAGS, and \
+     cargo's config files, take precedence over the choice of linker: see whether one is set";
+
 /// A version of the GNU C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GlibcVersion(u32, u32);
 
 impl GlibcVersion {
-    /// Parses a symbol version, `GLIBC_2.34` or `GLIBC_2.2.5`.
-    fn parse(symbol_version: &str) -> Option<Self> {
-        let mut numbers = symbol_version.strip_prefix("GLIBC_")?.split('.');
+    /// Parses a version, `2.34` or `2.2.5`.
+    pub(crate) fn parse(version: &str) -> Option<Self> {
+        let mut numbers = version.split('.');
         Some(Self(
             numbers.next()?.parse().ok()?,
             numbers.next()?.parse().ok()?,
         ))
+    }
+
+    /// Parses the version of a symbol, `GLIBC_2.34`.
+    fn of_symbol(version: &str) -> Option<Self> {
+        Self::parse(version.strip_prefix("GLIBC_")?)
     }
 }
 
@@ -46,8 +55,7 @@ impl Requirements {
     /// Reads them from an executable's bytes.
     pub(crate) fn read(binary: &[u8]) -> Result<Self> {
         if !matches!(FileKind::parse(binary), Ok(FileKind::Elf64)) {
-            return Err(CliError::new("it is not a 64-bit Linux executable")
-                .hint("functions for AWS are built for Linux: deploy from Linux, or run `cargo xtask local`"));
+            return Err(CliError::new("it is not a 64-bit Linux executable").hint(OVERRIDDEN));
         }
         Self::read_elf(binary)
             .map_err(|error| CliError::new(format!("it is not a valid ELF file: {error}")))?
@@ -75,8 +83,11 @@ impl Requirements {
             while let Some((_, mut versions)) = needs.next()? {
                 while let Some(version) = versions.next()? {
                     let name = version.name(endian, strings)?;
-                    newest =
-                        newest.max(std::str::from_utf8(name).ok().and_then(GlibcVersion::parse));
+                    newest = newest.max(
+                        std::str::from_utf8(name)
+                            .ok()
+                            .and_then(GlibcVersion::of_symbol),
+                    );
                 }
             }
         }
@@ -94,13 +105,13 @@ impl Requirements {
                 self.architecture.as_str(),
                 wanted.as_str()
             ))
-            .hint("change `architecture` of the stage in infra/stages.yaml, or build on such a machine"));
+            .hint(OVERRIDDEN));
         }
         match self.glibc {
             Some(glibc) if glibc > RUNTIME_GLIBC => Err(CliError::new(format!(
                 "it needs glibc {glibc}, but provided.al2023 has {RUNTIME_GLIBC}"
             ))
-            .hint("build on a system with an older glibc, or with cargo-zigbuild")),
+            .hint(OVERRIDDEN)),
             _ => Ok(()),
         }
     }
@@ -113,16 +124,19 @@ mod tests {
     fn needs(architecture: Architecture, glibc: &str) -> Requirements {
         Requirements {
             architecture,
-            glibc: GlibcVersion::parse(glibc),
+            glibc: GlibcVersion::of_symbol(glibc),
         }
     }
 
     #[test]
     fn versions_compare_by_number_not_by_letter() {
-        assert!(GlibcVersion::parse("GLIBC_2.4") < GlibcVersion::parse("GLIBC_2.34"));
-        assert_eq!(GlibcVersion::parse("GLIBC_2.2.5"), Some(GlibcVersion(2, 2)));
-        assert_eq!(GlibcVersion::parse("GLIBC_PRIVATE"), None);
-        assert_eq!(GlibcVersion::parse("GCC_3.0"), None);
+        assert!(GlibcVersion::of_symbol("GLIBC_2.4") < GlibcVersion::of_symbol("GLIBC_2.34"));
+        assert_eq!(
+            GlibcVersion::of_symbol("GLIBC_2.2.5"),
+            Some(GlibcVersion(2, 2))
+        );
+        assert_eq!(GlibcVersion::of_symbol("GLIBC_PRIVATE"), None);
+        assert_eq!(GlibcVersion::of_symbol("GCC_3.0"), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod error;
 mod package;
 mod stage_state;
 mod terminal;
+mod toolchain;
 mod verbs;
 
 use std::process::ExitCode;

@@ -44,8 +44,8 @@ pub struct StageTools(Environment);
 #[derive(Debug, Clone)]
 pub struct CheckTools(Environment);
 
-/// The environment of cross-building. Apart from the others, because zig is
-/// larger than all of them together.
+/// The environment of cross-building. Apart from the others, because zig weighs
+/// as much as both of them, and the local stage does without it.
 #[derive(Debug, Clone)]
 pub struct CrossTools(Environment);
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli;
@@ -61,15 +62,15 @@ pub(crate) async fn run(args: &cli::Bench) -> Result<()> {
             .join(format!("assets/events/{function}.json"));
         let event = std::fs::read(&file).about("read", &file)?;
         working.set_message(format!("measuring {function}"));
-        let executable = &package.binary;
+        let process = || Command::new(&package.binary);
         let mut inits = Vec::new();
         let mut firsts = Vec::new();
         for _ in 0..args.starts {
-            let run = measure(executable, &event, 1, aws_port).await?;
+            let run = measure(process(), &event, 1, aws_port).await?;
             inits.push(run.init);
             firsts.push(run.events[0]);
         }
-        let warm = measure(executable, &event, args.events + 1, aws_port).await?;
+        let warm = measure(process(), &event, args.events + 1, aws_port).await?;
         let mut events = warm.events[1..].to_vec();
         figures.push(Figures {
             function,
@@ -152,11 +153,12 @@ enum Call {
     Answer { failed: bool, body: Bytes },
 }
 
-async fn measure(executable: &Path, event: &[u8], events: usize, aws_port: u16) -> Result<Run> {
+async fn measure(mut process: Command, event: &[u8], events: usize, aws_port: u16) -> Result<Run> {
     let (calls, mut called) = mpsc::channel(1);
     let runtime_port = serve_runtime(calls).await?;
     let started = Instant::now();
-    let mut process = tokio::process::Command::new(executable)
+    let executable = PathBuf::from(process.as_std().get_program());
+    let mut process = process
         .env_clear()
         .envs(environment(runtime_port, aws_port))
         .stdin(Stdio::null())
@@ -164,7 +166,7 @@ async fn measure(executable: &Path, event: &[u8], events: usize, aws_port: u16) 
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .about("run", executable)?;
+        .about("run", &executable)?;
     let name = executable.display();
     let mut next_call = async || match tokio::time::timeout(PATIENCE, called.recv()).await {
         Ok(Some(call)) => Ok(call),
@@ -361,7 +363,43 @@ where
 
 #[cfg(test)]
 mod tests {
+    use manifest::Architecture;
+    use xshell::Shell;
+
     use super::*;
+    use crate::build::{self, Profile};
+    use crate::elf::Requirements;
+    use crate::toolchain::emulator;
+
+    /// Where Debian and Ubuntu put arm64's C library (`libc6-arm64-cross`). What is not there
+    /// is looked up as on arm64 itself.
+    const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "builds for arm64, which takes minutes, and needs qemu: `cargo xtask ci` runs it where that is installed"]
+    async fn a_function_built_for_arm64_answers_its_sample_event() {
+        const FUNCTION: &str = "check-email";
+        let workspace = Workspace::new();
+        let built = build::build(
+            &workspace,
+            &[FUNCTION],
+            Profile::Lambda,
+            Architecture::Arm64,
+        );
+        let executable = &built.unwrap()[FUNCTION];
+        let requirements = Requirements::read(&std::fs::read(executable).unwrap()).unwrap();
+        requirements.check(Architecture::Arm64).unwrap();
+
+        let event = workspace
+            .root()
+            .join(format!("assets/events/{FUNCTION}.json"));
+        let event = std::fs::read(event).unwrap();
+        let mut process = Command::new(emulator(&Shell::new().unwrap()).unwrap());
+        process.args(["-L", ARM64_LIBRARIES]).arg(executable);
+        let aws_port = serve_aws().await.unwrap();
+        let run = measure(process, &event, 2, aws_port).await.unwrap();
+        assert_eq!(run.events.len(), 2);
+    }
 
     #[test]
     fn quantiles_are_of_the_sorted_durations() {

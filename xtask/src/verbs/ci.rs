@@ -1,12 +1,14 @@
 //! `ci`: every check, in the order in which they are quick to fail.
 
 use local::{CheckTools, StageTools};
+use manifest::Architecture;
 use xshell::{Shell, cmd};
 
 use crate::cli;
 use crate::context::Workspace;
 use crate::error::{AboutFile, Result};
-use crate::terminal::status;
+use crate::terminal::{status, warn};
+use crate::toolchain::{add_standard_library, emulator};
 use crate::verbs::gen_policy;
 
 pub(crate) async fn run() -> Result<()> {
@@ -33,7 +35,30 @@ pub(crate) async fn run() -> Result<()> {
         .env("REKOGNITION_MODEL", tools.classifier_model()?)
         .env("REKOGNITION_DETECTOR", tools.detector_model()?);
     Workspace::without_cargo_variables(tests).quiet().run()?;
+    test_arm64(&workspace, &shell)?;
     status("Passed", "every check");
+    Ok(())
+}
+
+/// A function that is built for arm64, run in an emulated processor.
+fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    if emulator(shell).is_none() {
+        warn(
+            "arm64 is not tested, for want of qemu (Debian, Ubuntu: `apt install qemu-user-static libc6-arm64-cross`)",
+        );
+        return Ok(());
+    }
+    if let Err(error) = add_standard_library(shell, Architecture::Arm64) {
+        error.about("arm64 is not tested").report();
+        return Ok(());
+    }
+    status("Testing", "a function for arm64");
+    let cargo = workspace.cargo();
+    let test = cmd!(
+        shell,
+        "{cargo} test --package xtask arm64 -- --ignored --nocapture"
+    );
+    Workspace::without_cargo_variables(test).quiet().run()?;
     Ok(())
 }
 
