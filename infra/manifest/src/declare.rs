@@ -737,6 +737,18 @@ impl Function {
             .any(|trigger| matches!(trigger, Trigger::Route { .. }))
     }
 
+    /// The routes that it serves: HTTP API, method, path.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.triggers().filter_map(|trigger| match trigger {
+            Trigger::Route {
+                http_api,
+                method,
+                path,
+            } => Some((http_api.as_str(), *method, path.as_str())),
+            _ => None,
+        })
+    }
+
     fn triggers(&self) -> impl Iterator<Item = &Trigger> {
         self.triggers.iter().map(|trigger| &trigger.what)
     }

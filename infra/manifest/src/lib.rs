@@ -31,6 +31,6 @@ pub use bootstrap::bootstrap_template;
 pub use declare::Manifest;
 pub use name::nearest;
 pub use resolve::{App, Function, HttpApi};
-pub use stage::{Architecture, Stage, Stages};
+pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};
 pub use synth::Assembly;
 pub use validate::Violation;

@@ -37,6 +37,17 @@ pub(crate) fn document(function: &Function) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
+/// What Lambda does by a function's role to trace it.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html>
+pub(crate) const TRACING_ACTIONS: [&str; 2] = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"];
+
+/// What a function that is traced may do besides its own work. A policy of its own, as it
+/// depends on the stage and [`document`] does not.
+pub(crate) fn tracing() -> Value {
+    let trace = allow("Trace", &TRACING_ACTIONS.map(str::to_owned), &json!("*"));
+    json!({"Version": "2012-10-17", "Statement": [trace]})
+}
+
 /// Denies `action` on `resources` to whoever does not come over TLS.
 pub(crate) fn tls_only(action: &str, resources: &Value) -> Value {
     json!({

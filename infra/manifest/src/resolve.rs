@@ -148,6 +148,7 @@ pub struct Function {
     physical_name: String,
     memory_mb: u32,
     timeout_seconds: u32,
+    reserved_concurrency: Option<u32>,
     asynchronous: bool,
     environment: BTreeMap<String, Value>,
     triggers: Vec<Declared<Trigger>>,
@@ -157,10 +158,10 @@ pub struct Function {
 
 impl Function {
     fn new(app: &str, stage: &Stage, variables: &[Variable], declared: &declare::Function) -> Self {
-        let texts = declared
-            .environment
-            .iter()
-            .map(|variable| &variable.what)
+        let texts = declared.environment.iter().map(|variable| &variable.what);
+        let texts = texts
+            .map(|(variable, text)| (variable, text))
+            .chain(&stage.environment)
             .map(|(variable, text)| (variable.clone(), Value::from(text.as_str())));
         let knows = declared.knows();
         let resources = variables
@@ -170,8 +171,15 @@ impl Function {
         Self {
             name: declared.name.clone(),
             physical_name: format!("{}-{}", name::stack(app, &stage.name), declared.name),
-            memory_mb: stage.memory_mb.unwrap_or(declared.memory_mb),
-            timeout_seconds: stage.timeout_seconds.unwrap_or(declared.timeout_seconds),
+            memory_mb: stage
+                .memory_mb
+                .of(&declared.name)
+                .unwrap_or(declared.memory_mb),
+            timeout_seconds: stage
+                .timeout_seconds
+                .of(&declared.name)
+                .unwrap_or(declared.timeout_seconds),
+            reserved_concurrency: stage.reserved_concurrency.get(&declared.name).copied(),
             asynchronous: declared.is_asynchronous(),
             environment: texts.chain(resources).collect(),
             triggers: declared.triggers.clone(),
@@ -222,6 +230,13 @@ impl Function {
     #[must_use]
     pub fn timeout_seconds(&self) -> u32 {
         self.timeout_seconds
+    }
+
+    /// How many invocations of it run at a time at most; `None` leaves it to what the
+    /// account has left.
+    #[must_use]
+    pub fn reserved_concurrency(&self) -> Option<u32> {
+        self.reserved_concurrency
     }
 
     /// Whether events invoke it and nobody waits for its answer: Lambda retries it,
@@ -324,4 +339,11 @@ pub(crate) struct Route<'a> {
     pub(crate) method: &'static str,
     pub(crate) path: &'a str,
     pub(crate) origin: Origin,
+}
+
+impl Route<'_> {
+    /// API Gateway's name of the route, such as `GET /`.
+    pub(crate) fn key(self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
 }

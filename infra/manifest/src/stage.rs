@@ -10,6 +10,13 @@ use crate::name;
 use crate::origin::Origin;
 
 mod line;
+mod settings;
+
+pub(crate) use settings::DEFAULT_ROUTE;
+pub use settings::{
+    Alarms, Architecture, Authorization, Jwt, LogLevel, PerFunction, Removal, Throttle,
+};
+use settings::{SETTINGS, Settings};
 
 /// The parsed text of `stages.yaml`.
 #[derive(Clone, Debug)]
@@ -85,29 +92,59 @@ pub struct Stage {
     pub name: String,
     /// Where to deploy; `None` leaves it to the AWS configuration (`AWS_REGION`, profile).
     pub region: Option<String>,
-    /// An AWS-compatible endpoint to use instead of AWS.
-    pub endpoint_url: Option<String>,
     /// The only account that this stage may be deployed to; `None` means any.
     pub account: Option<String>,
-    /// Whether data outlives mistakes: buckets and tables stay when the stack goes,
-    /// tables are protected from deletion and can be restored to any second of the
-    /// last 35 days.
+    /// An AWS-compatible endpoint to use instead of AWS.
+    pub endpoint_url: Option<String>,
+    /// Whether its data matters: tables can be restored to any second of the last 35 days,
+    /// and whoever deploys it is more careful.
     pub production: bool,
-    /// The processor that functions are built for.
-    pub architecture: Architecture,
-    /// How long logs are kept, in days, one of the periods that CloudWatch Logs knows.
-    pub log_retention_days: u32,
-    /// Memory of every function, in MB, instead of what the app declares.
-    pub memory_mb: Option<u32>,
-    /// Timeout of every function, in seconds, instead of what the app declares.
-    pub timeout_seconds: Option<u32>,
+    /// What becomes of buckets and tables when the stack goes.
+    pub removal: Removal,
+    /// Whether CloudFormation may report a deployment as done before every resource is
+    /// ready to serve (express mode).
+    pub express: bool,
+    /// The ARN of the policy that bounds what every role may do, whatever its own policies
+    /// allow.
+    pub permissions_boundary: Option<String>,
     /// Tags of every resource, besides `app` and `stage`.
     pub tags: BTreeMap<String, String>,
+    /// The processor that functions are built for.
+    pub architecture: Architecture,
+    /// Memory of functions, in MB, instead of what the app declares.
+    pub memory_mb: PerFunction,
+    /// Timeouts of functions, in seconds, instead of what the app declares.
+    pub timeout_seconds: PerFunction,
+    /// How many invocations of a function run at a time at most, by functions' names. No
+    /// other function can use up this share of the account's.
+    pub reserved_concurrency: BTreeMap<String, u32>,
+    /// More variables of every function.
+    pub environment: BTreeMap<String, String>,
+    /// The least severe log lines that are kept; `None` is Lambda's default, `info`.
+    pub log_level: Option<LogLevel>,
+    /// How long logs are kept, in days, one of the periods that CloudWatch Logs knows.
+    pub log_retention_days: u32,
+    /// Whether X-Ray traces a sample of the invocations.
+    pub tracing: bool,
+    /// Whether there are alarms, and whom they tell.
+    pub alarms: Alarms,
+    /// Who may call HTTP APIs, by their names; others everybody.
+    pub authorization: BTreeMap<String, Authorization>,
+    /// How many requests HTTP APIs let through: by their names, then by route (`GET /`), or
+    /// `default` for all other routes.
+    pub throttling: BTreeMap<String, BTreeMap<String, Throttle>>,
     /// The text that it was parsed from.
     yaml: String,
 }
 
 impl Stage {
+    /// Who may call an HTTP API.
+    pub(crate) fn authorization_of(&self, http_api: &str) -> &Authorization {
+        self.authorization
+            .get(http_api)
+            .unwrap_or(&Authorization::None)
+    }
+
     /// Where `stages.yaml` has the setting that `keys` lead to.
     pub(crate) fn origin_of(&self, keys: &[String]) -> Origin {
         let keys: Vec<String> = std::iter::once(&self.name).chain(keys).cloned().collect();
@@ -120,110 +157,6 @@ impl Stage {
             .as_ref()
             .is_some_and(|endpoint_url| endpoint_url.starts_with("http://"))
     }
-}
-
-/// The processor that functions are built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// AWS Graviton, at a lower price per second.
-    Arm64,
-    /// Intel and AMD.
-    X86_64,
-}
-
-impl Architecture {
-    /// The processor that this program was compiled for: where functions run as
-    /// processes of the developer's machine, they must be built for it.
-    pub const HOST: Self = if cfg!(target_arch = "aarch64") {
-        Self::Arm64
-    } else {
-        Self::X86_64
-    };
-
-    /// Lambda's and CloudFormation's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Arm64 => "arm64",
-            Self::X86_64 => "x86_64",
-        }
-    }
-}
-
-/// One stage as written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Settings {
-    region: Option<String>,
-    endpoint_url: Option<String>,
-    account: Option<String>,
-    production: bool,
-    architecture: ArchitectureSetting,
-    log_retention_days: u32,
-    memory_mb: Option<u32>,
-    timeout_seconds: Option<u32>,
-    tags: BTreeMap<String, String>,
-}
-
-/// The fields of [`Settings`].
-const SETTINGS: [&str; 9] = [
-    "region",
-    "endpoint_url",
-    "account",
-    "production",
-    "architecture",
-    "log_retention_days",
-    "memory_mb",
-    "timeout_seconds",
-    "tags",
-];
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            region: None,
-            endpoint_url: None,
-            account: None,
-            production: false,
-            architecture: ArchitectureSetting::X86_64,
-            log_retention_days: 14,
-            memory_mb: None,
-            timeout_seconds: None,
-            tags: BTreeMap::new(),
-        }
-    }
-}
-
-impl Settings {
-    fn named(self, name: String, yaml: &str) -> Stage {
-        Stage {
-            name,
-            region: self.region,
-            endpoint_url: self.endpoint_url,
-            account: self.account,
-            production: self.production,
-            architecture: match self.architecture {
-                ArchitectureSetting::Arm64 => Architecture::Arm64,
-                ArchitectureSetting::X86_64 => Architecture::X86_64,
-                ArchitectureSetting::Host => Architecture::HOST,
-            },
-            log_retention_days: self.log_retention_days,
-            memory_mb: self.memory_mb,
-            timeout_seconds: self.timeout_seconds,
-            tags: self.tags,
-            yaml: yaml.to_owned(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-enum ArchitectureSetting {
-    #[serde(rename = "arm64")]
-    Arm64,
-    #[serde(rename = "x86_64")]
-    X86_64,
-    #[serde(rename = "host")]
-    Host,
 }
 
 /// A key that is one of [`SETTINGS`].
@@ -306,17 +239,27 @@ mod tests {
         assert_eq!(
             dev,
             Stage {
-                yaml: yaml.to_owned(),
                 name: "dev".to_owned(),
                 region: None,
-                endpoint_url: None,
                 account: None,
+                endpoint_url: None,
                 production: false,
-                architecture: Architecture::X86_64,
-                log_retention_days: 14,
-                memory_mb: None,
-                timeout_seconds: None,
+                removal: Removal::Delete,
+                express: false,
+                permissions_boundary: None,
                 tags: BTreeMap::new(),
+                architecture: Architecture::X86_64,
+                memory_mb: PerFunction::AsDeclared,
+                timeout_seconds: PerFunction::AsDeclared,
+                reserved_concurrency: BTreeMap::new(),
+                environment: BTreeMap::new(),
+                log_level: None,
+                log_retention_days: 14,
+                tracing: false,
+                alarms: Alarms::Off,
+                authorization: BTreeMap::new(),
+                throttling: BTreeMap::new(),
+                yaml: yaml.to_owned(),
             }
         );
     }
@@ -326,35 +269,148 @@ mod tests {
         let yaml = "
 all:
   region: eu-central-1
-  endpoint_url: http://127.0.0.1:4566
   account: '123456789012'
+  endpoint_url: http://127.0.0.1:4566
   production: true
-  architecture: x86_64
-  log_retention_days: 30
-  memory_mb: 512
-  timeout_seconds: 20
+  removal: delete
+  express: true
+  permissions_boundary: arn:aws:iam::123456789012:policy/boundary
   tags: {team: media}
+  architecture: arm64
+  memory_mb: 512
+  timeout_seconds: {sell: 20}
+  reserved_concurrency: {sell: 5}
+  environment: {GREETING: hello}
+  log_level: debug
+  log_retention_days: 30
+  tracing: true
+  alarms: arn:aws:sns:eu-central-1:123456789012:alarms
+  authorization:
+    shop: iam
+    bills: {jwt: {issuer: https://example.com, audience: [shop]}}
+    open: none
+  throttling:
+    shop:
+      default: {rate: 100, burst: 200}
+      GET /: {rate: 1, burst: 2}
 ";
         for setting in SETTINGS {
-            assert!(yaml.contains(&format!("  {setting}: ")), "{setting}");
+            assert!(yaml.contains(&format!("  {setting}:")), "{setting}");
         }
+        let text = str::to_owned;
         let all = Stages::parse(yaml).unwrap().get("all").unwrap();
         assert_eq!(
             all,
             Stage {
-                yaml: yaml.to_owned(),
-                name: "all".to_owned(),
-                region: Some("eu-central-1".to_owned()),
-                endpoint_url: Some("http://127.0.0.1:4566".to_owned()),
-                account: Some("123456789012".to_owned()),
+                name: text("all"),
+                region: Some(text("eu-central-1")),
+                account: Some(text("123456789012")),
+                endpoint_url: Some(text("http://127.0.0.1:4566")),
                 production: true,
-                architecture: Architecture::X86_64,
+                removal: Removal::Delete,
+                express: true,
+                permissions_boundary: Some(text("arn:aws:iam::123456789012:policy/boundary")),
+                tags: [(text("team"), text("media"))].into(),
+                architecture: Architecture::Arm64,
+                memory_mb: PerFunction::All(512),
+                timeout_seconds: PerFunction::Some([(text("sell"), 20)].into()),
+                reserved_concurrency: [(text("sell"), 5)].into(),
+                environment: [(text("GREETING"), text("hello"))].into(),
+                log_level: Some(LogLevel::Debug),
                 log_retention_days: 30,
-                memory_mb: Some(512),
-                timeout_seconds: Some(20),
-                tags: [("team".to_owned(), "media".to_owned())].into(),
+                tracing: true,
+                alarms: Alarms::Topic(text("arn:aws:sns:eu-central-1:123456789012:alarms")),
+                authorization: [
+                    (text("shop"), Authorization::Iam),
+                    (
+                        text("bills"),
+                        Authorization::Jwt(Jwt {
+                            issuer: text("https://example.com"),
+                            audience: vec![text("shop")],
+                        })
+                    ),
+                    (text("open"), Authorization::None),
+                ]
+                .into(),
+                throttling: [(
+                    text("shop"),
+                    [
+                        (
+                            text("default"),
+                            Throttle {
+                                rate: 100,
+                                burst: 200,
+                            }
+                        ),
+                        (text("GET /"), Throttle { rate: 1, burst: 2 }),
+                    ]
+                    .into()
+                )]
+                .into(),
+                yaml: yaml.to_owned(),
             }
         );
+    }
+
+    #[test]
+    fn every_setting_is_explained_where_it_is_set() {
+        let explained = include_str!("../../stages.yaml");
+        for setting in SETTINGS {
+            assert!(
+                explained.contains(&format!("\n#   {setting} ")),
+                "{setting}"
+            );
+        }
+    }
+
+    #[test]
+    fn production_keeps_data_unless_told() {
+        let stages = Stages::parse(
+            "a: {production: true}\nb: {production: true, removal: delete}\nc: {removal: retain}\n",
+        )
+        .unwrap();
+        let removal = |stage| stages.get(stage).unwrap().removal;
+        assert_eq!(removal("a"), Removal::Retain);
+        assert_eq!(removal("b"), Removal::Delete);
+        assert_eq!(removal("c"), Removal::Retain);
+    }
+
+    #[test]
+    fn values_of_several_forms_are_told_with_their_line() {
+        for (setting, parts) in [
+            ("alarms: [a]", "true, false, or the ARN of an SNS topic"),
+            (
+                "memory_mb: lots",
+                "a number, or numbers by functions' names",
+            ),
+            ("memory_mb: 5000000000", "5000000000 is too great a number"),
+            ("memory_mb: {sell: -1}", "memory_mb.sell: invalid"),
+            ("log_level: loud", "unknown variant `loud`"),
+            (
+                "authorization: {shop: aim}",
+                "unknown authorization `aim`; there are `none`, `iam` and `jwt`",
+            ),
+            (
+                "authorization: {shop: jwt}",
+                "`jwt` needs `issuer` and `audience`",
+            ),
+            (
+                "authorization: {shop: {jwt: {issuer: x}}}",
+                "missing field `audience`",
+            ),
+            (
+                "authorization: {shop: {jot: 1}}",
+                "unknown field `jot`, expected `jwt`",
+            ),
+            (
+                "throttling: {shop: {default: {rate: 1}}}",
+                "missing field `burst`",
+            ),
+        ] {
+            let complaint = complaint(&format!("dev:\n  tracing: true\n  {setting}\n"));
+            assert!(complaint.contains(parts), "{complaint}");
+            assert!(complaint.contains("line 3"), "{complaint}");
+        }
     }
 
     #[test]
@@ -379,7 +435,7 @@ all:
     fn an_unheard_of_setting_lists_those_there_are() {
         let complaint = complaint("dev:\n  banana: 1\n");
         assert!(
-            complaint.contains("a stage has: region, endpoint_url, account"),
+            complaint.contains("a stage has: region, account, endpoint_url"),
             "{complaint}"
         );
     }

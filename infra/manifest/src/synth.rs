@@ -13,6 +13,9 @@ use crate::origin::Origin;
 use crate::policy;
 use crate::render;
 use crate::resolve::{App, Function, Route};
+use crate::stage::{self, Authorization, DEFAULT_ROUTE};
+
+mod alarms;
 
 /// Everything that AWS must be told, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,12 +148,11 @@ impl Synthesis<'_> {
             properties["NotificationConfiguration"] =
                 json!({"LambdaConfigurations": notifications});
         }
-        let removal = if self.app.stage().production {
+        let removal = match self.app.stage().removal {
             // Its name is fixed: left behind by a failed creation, it would be in the
             // way of the next one.
-            Removal::RetainExceptOnCreate
-        } else {
-            Removal::Delete
+            stage::Removal::Retain => Removal::RetainExceptOnCreate,
+            stage::Removal::Delete => Removal::Delete,
         };
         let resource = Resource::new("AWS::S3::Bucket", properties)
             .tagged(&self.tags)
@@ -199,15 +201,15 @@ impl Synthesis<'_> {
 
     fn table(&mut self, table: &Table) {
         let logical_id = Handle::Table(table.name.clone()).logical_id();
-        let production = self.app.stage().production;
+        let stage = self.app.stage();
         let mut properties = json!({
             "AttributeDefinitions": [
                 {"AttributeName": table.partition_key, "AttributeType": "S"},
             ],
             "BillingMode": "PAY_PER_REQUEST",
-            "DeletionProtectionEnabled": production,
+            "DeletionProtectionEnabled": stage.removal == stage::Removal::Retain,
             "KeySchema": [{"AttributeName": table.partition_key, "KeyType": "HASH"}],
-            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": production},
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": stage.production},
             "SSESpecification": {"SSEEnabled": true},
         });
         if let Some(attribute) = &table.time_to_live {
@@ -223,12 +225,11 @@ impl Synthesis<'_> {
                 self.event_source_mapping(&logical_id, origin, function, changes);
             }
         }
-        let removal = if production {
+        let removal = match stage.removal {
             // Not `RetainExceptOnCreate`: a protected table cannot be deleted, so the
             // rollback of a failed creation would fail too.
-            Removal::Retain
-        } else {
-            Removal::Delete
+            stage::Removal::Retain => Removal::Retain,
+            stage::Removal::Delete => Removal::Delete,
         };
         self.add(
             logical_id,
@@ -343,19 +344,28 @@ impl Synthesis<'_> {
     }
 
     fn publisher(&mut self, publisher: &Publisher) {
-        let role = Resource::new(
-            "AWS::IAM::Role",
-            json!({
-                "AssumeRolePolicyDocument": policy::publisher_trust(publisher),
-                "Policies": [{
-                    "PolicyName": "publish",
-                    "PolicyDocument": policy::publisher_document(publisher),
-                }],
-            }),
-        )
-        .tagged(&self.tags);
+        let role = self.role(
+            &policy::publisher_trust(publisher),
+            vec![("publish", policy::publisher_document(publisher))],
+        );
         let logical_id = Handle::Publisher(publisher.topic.clone()).logical_id();
         self.add(logical_id, publisher.origin, role);
+    }
+
+    /// A role with inline policies, by their names, within the stage's bounds.
+    fn role(&self, trust: &Value, policies: Vec<(&str, Value)>) -> Resource {
+        let policies: Vec<Value> = policies
+            .into_iter()
+            .map(|(name, document)| json!({"PolicyName": name, "PolicyDocument": document}))
+            .collect();
+        let mut properties = json!({
+            "AssumeRolePolicyDocument": trust,
+            "Policies": policies,
+        });
+        if let Some(permissions_boundary) = &self.app.stage().permissions_boundary {
+            properties["PermissionsBoundary"] = json!(permissions_boundary);
+        }
+        Resource::new("AWS::IAM::Role", properties).tagged(&self.tags)
     }
 
     fn http_api(&mut self, http_api: &HttpApi) {
@@ -387,25 +397,26 @@ impl Synthesis<'_> {
             http_api.origin,
             Resource::new("AWS::ApiGatewayV2::Api", properties).tagged_as_map(&self.tags),
         );
+        let mut stage = json!({
+            "ApiId": reference(&logical_id),
+            "StageName": "$default",
+            "AutoDeploy": true,
+            "AccessLogSettings": {
+                "DestinationArn": sub(&format!(
+                    "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:${{{log_group_id}}}"
+                )),
+                "Format": access_log.to_string(),
+            },
+        });
+        let throttled = self.throttle(&mut stage, &logical_id, http_api);
         self.add(
             format!("{logical_id}Stage"),
             http_api.origin,
-            Resource::new(
-                "AWS::ApiGatewayV2::Stage",
-                json!({
-                    "ApiId": reference(&logical_id),
-                    "StageName": "$default",
-                    "AutoDeploy": true,
-                    "AccessLogSettings": {
-                        "DestinationArn": sub(&format!(
-                            "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:${{{log_group_id}}}"
-                        )),
-                        "Format": access_log.to_string(),
-                    },
-                }),
-            )
-            .tagged_as_map(&self.tags),
+            Resource::new("AWS::ApiGatewayV2::Stage", stage)
+                .tagged_as_map(&self.tags)
+                .depends_on(throttled),
         );
+        let authorization = self.authorization(&logical_id, http_api);
         for function in self.app.functions() {
             let routes = function.routes_of(&http_api.name);
             let Some(first) = routes.first() else {
@@ -414,7 +425,72 @@ impl Synthesis<'_> {
             let integration_id = format!("{logical_id}{}", function.logical_id("Integration"));
             self.integration(&integration_id, first.origin, &logical_id, function);
             for route in routes {
-                self.route(route, &logical_id, &integration_id, function);
+                let mut properties = json!({
+                    "ApiId": reference(&logical_id),
+                    "RouteKey": route.key(),
+                    "Target": sub(&format!("integrations/${{{integration_id}}}")),
+                });
+                for (property, value) in &authorization {
+                    properties[*property] = value.clone();
+                }
+                self.route(route, &logical_id, properties, function);
+            }
+        }
+    }
+
+    /// Limits the requests that a stage lets through, and returns the routes with limits of
+    /// their own: the stage cannot name them before they are there.
+    fn throttle(&self, stage: &mut Value, api_id: &str, http_api: &HttpApi) -> Vec<String> {
+        let mut routes = Vec::new();
+        let Some(throttling) = self.app.stage().throttling.get(&http_api.name) else {
+            return routes;
+        };
+        for (route, throttle) in throttling {
+            let limits = json!({
+                "ThrottlingRateLimit": throttle.rate,
+                "ThrottlingBurstLimit": throttle.burst,
+            });
+            if route == DEFAULT_ROUTE {
+                stage["DefaultRouteSettings"] = limits;
+            } else {
+                stage["RouteSettings"][route] = limits;
+                routes.extend(
+                    self.app
+                        .functions()
+                        .flat_map(|function| function.routes_of(&http_api.name))
+                        .filter(|declared| declared.key() == *route)
+                        .map(|declared| route_id(api_id, declared)),
+                );
+            }
+        }
+        routes
+    }
+
+    /// The properties by which routes let in only who may call them, and the authorizer if
+    /// that takes one.
+    fn authorization(&mut self, api_id: &str, http_api: &HttpApi) -> Vec<(&'static str, Value)> {
+        let stage = self.app.stage();
+        match stage.authorization_of(&http_api.name) {
+            Authorization::None => Vec::new(),
+            Authorization::Iam => vec![("AuthorizationType", json!("AWS_IAM"))],
+            Authorization::Jwt(jwt) => {
+                let authorizer_id = format!("{api_id}Authorizer");
+                let origin = stage.origin_of(&["authorization".to_owned(), http_api.name.clone()]);
+                let authorizer = Resource::new(
+                    "AWS::ApiGatewayV2::Authorizer",
+                    json!({
+                        "ApiId": reference(api_id),
+                        "AuthorizerType": "JWT",
+                        "IdentitySource": ["$request.header.Authorization"],
+                        "JwtConfiguration": {"Audience": jwt.audience, "Issuer": jwt.issuer},
+                        "Name": "jwt",
+                    }),
+                );
+                self.add(authorizer_id.clone(), origin, authorizer);
+                vec![
+                    ("AuthorizationType", json!("JWT")),
+                    ("AuthorizerId", reference(&authorizer_id)),
+                ]
             }
         }
     }
@@ -432,14 +508,32 @@ impl Synthesis<'_> {
         let mut configuration = json!({
             "AllowOrigins": cors.origins,
             "AllowMethods": methods,
-            // Pages may send it unasked only for a form's content types.
-            "AllowHeaders": ["content-type"],
+            "AllowHeaders": self.request_headers(http_api),
             "MaxAge": MAX_AGE_SECONDS,
         });
         if !cors.exposed_headers.is_empty() {
             configuration["ExposeHeaders"] = json!(cors.exposed_headers);
         }
         configuration
+    }
+
+    /// The headers that pages may send. They may send a content type unasked only if it is
+    /// a form's.
+    fn request_headers(&self, http_api: &HttpApi) -> Vec<&'static str> {
+        let mut headers = vec!["content-type"];
+        match self.app.stage().authorization_of(&http_api.name) {
+            Authorization::None => {}
+            Authorization::Jwt(_) => headers.push("authorization"),
+            // Those of a signature.
+            // <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
+            Authorization::Iam => headers.extend([
+                "authorization",
+                "x-amz-content-sha256",
+                "x-amz-date",
+                "x-amz-security-token",
+            ]),
+        }
+        headers
     }
 
     fn integration(
@@ -464,25 +558,17 @@ impl Synthesis<'_> {
         );
     }
 
-    fn route(&mut self, route: Route<'_>, api_id: &str, integration_id: &str, function: &Function) {
-        let Route {
-            method,
-            path,
-            origin,
-        } = route;
-        let route_id = format!(
-            "{api_id}{}{}Route",
-            name::pascal_case(method),
-            path_id(path)
-        );
+    fn route(&mut self, route: Route<'_>, api_id: &str, properties: Value, function: &Function) {
+        let route_id = route_id(api_id, route);
         let source_arn = format!(
             "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:\
-             ${{{api_id}}}/*/{method}{}",
-            path_pattern(path)
+             ${{{api_id}}}/*/{}{}",
+            route.method,
+            path_pattern(route.path)
         );
         self.add(
             format!("{route_id}Permission"),
-            origin,
+            route.origin,
             Resource::new(
                 "AWS::Lambda::Permission",
                 json!({
@@ -495,15 +581,8 @@ impl Synthesis<'_> {
         );
         self.add(
             route_id,
-            origin,
-            Resource::new(
-                "AWS::ApiGatewayV2::Route",
-                json!({
-                    "ApiId": reference(api_id),
-                    "RouteKey": format!("{method} {path}"),
-                    "Target": sub(&format!("integrations/${{{integration_id}}}")),
-                }),
-            ),
+            route.origin,
+            Resource::new("AWS::ApiGatewayV2::Route", properties),
         );
     }
 
@@ -519,7 +598,7 @@ impl Synthesis<'_> {
         let function_name = name::function(function.name());
         let log_group_name = name::log_group(&function_name);
         self.log_group(&log_group_id, function.origin(), &log_group_name);
-        self.role(&role_id, function);
+        self.execution_role(&role_id, function);
 
         let mut properties = json!({
             "FunctionName": sub(&function_name),
@@ -535,6 +614,16 @@ impl Synthesis<'_> {
             "Runtime": "provided.al2023",
             "Timeout": function.timeout_seconds(),
         });
+        let stage = self.app.stage();
+        if let Some(log_level) = stage.log_level {
+            properties["LoggingConfig"]["ApplicationLogLevel"] = json!(log_level.as_str());
+        }
+        if stage.tracing {
+            properties["TracingConfig"] = json!({"Mode": "Active"});
+        }
+        if let Some(reserved_concurrency) = function.reserved_concurrency() {
+            properties["ReservedConcurrentExecutions"] = json!(reserved_concurrency);
+        }
         if !function.environment().is_empty() {
             properties["Environment"] = json!({"Variables": function.environment()});
         }
@@ -549,27 +638,26 @@ impl Synthesis<'_> {
         if function.is_asynchronous() {
             self.event_invoke_config(function);
         }
+        self.alarms(function);
     }
 
-    fn role(&mut self, logical_id: &str, function: &Function) {
-        let role = Resource::new(
-            "AWS::IAM::Role",
-            json!({
-                "AssumeRolePolicyDocument": policy::lambda_trust(),
-                "Policies": [{
-                    "PolicyName": function.name(),
-                    "PolicyDocument": policy::document(function),
-                }],
-            }),
-        )
-        .tagged(&self.tags);
-        let reasons: BTreeMap<&str, &str> = function
+    fn execution_role(&mut self, logical_id: &str, function: &Function) {
+        let mut policies = vec![(function.name(), policy::document(function))];
+        let mut reasons: BTreeMap<&str, &str> = function
             .grants()
             .filter_map(|grant| match grant {
                 Grant::Unscoped { action, reason } => Some((action.as_str(), reason.as_str())),
                 Grant::Bucket { .. } | Grant::Table { .. } | Grant::PassRole { .. } => None,
             })
             .collect();
+        if self.app.stage().tracing {
+            policies.push(("tracing", policy::tracing()));
+            reasons.extend(
+                policy::TRACING_ACTIONS
+                    .map(|action| (action, "a trace has no ARN to restrict the action to")),
+            );
+        }
+        let role = self.role(&policy::lambda_trust(), policies);
         let role = if reasons.is_empty() {
             role
         } else {
@@ -676,6 +764,12 @@ fn on_failure(function: &Function) -> Value {
     json!({"OnFailure": {"Destination": queue_arn}})
 }
 
+/// The logical ID of a route.
+fn route_id(api_id: &str, route: Route<'_>) -> String {
+    let method = name::pascal_case(route.method);
+    format!("{api_id}{method}{}Route", path_id(route.path))
+}
+
 /// The part of a route's logical ID that stands for its path.
 fn path_id(path: &str) -> String {
     let segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -723,16 +817,21 @@ mod tests {
     }
 
     fn app(http_apis: Vec<HttpApi>, functions: Vec<Function>) -> App {
+        app_on("dev:", http_apis, functions)
+    }
+
+    fn app_on(stage: &str, http_apis: Vec<HttpApi>, functions: Vec<Function>) -> App {
+        let topic = Topic::new("orders");
         let manifest = Manifest {
             name: "shop",
             buckets: vec![Bucket::new("bills")],
             tables: vec![orders(), Table::new("carts", "id")],
-            topics: Vec::new(),
-            publishers: Vec::new(),
+            publishers: vec![topic.publisher("rekognition")],
+            topics: vec![topic],
             http_apis,
             functions,
         };
-        let stage = Stages::parse("dev:").unwrap().get("dev").unwrap();
+        let stage = Stages::parse(stage).unwrap().get("dev").unwrap();
         manifest.resolve(&stage).unwrap()
     }
 
@@ -873,6 +972,177 @@ mod tests {
         let exposing = cors(Cors::origins(["https://a.b"]).expose_headers(["next-cursor"]));
         assert_eq!(exposing["AllowOrigins"], json!(["https://a.b"]));
         assert_eq!(exposing["ExposeHeaders"], json!(["next-cursor"]));
+    }
+
+    /// The resources of an app with an API and a stream on a stage with `settings`.
+    fn resources_on(settings: &str) -> Value {
+        let shop = shop().cors(Cors::origins(["*"]));
+        let functions = vec![
+            Function::new("serve")
+                .trigger(shop.post("/orders"))
+                .trigger(shop.get("/orders/{id}")),
+            Function::new("ship").trigger(
+                orders()
+                    .item_changes([ItemChange::Insert])
+                    .record_age_seconds(600),
+            ),
+        ];
+        let app = app_on(&format!("dev: {{{settings}}}"), vec![shop], functions);
+        template(&app).to_value()["Resources"].clone()
+    }
+
+    #[test]
+    fn settings_of_functions_are_properties_of_theirs() {
+        let resources = resources_on(
+            "memory_mb: {serve: 512}, timeout_seconds: 20, reserved_concurrency: {serve: 0}, \
+             environment: {GREETING: hello}, log_level: warn, tracing: true",
+        );
+        let serve = &resources["ServeFunction"]["Properties"];
+        assert_eq!(serve["MemorySize"], 512);
+        assert_eq!(serve["Timeout"], 20);
+        assert_eq!(serve["ReservedConcurrentExecutions"], 0);
+        assert_eq!(serve["Environment"]["Variables"]["GREETING"], "hello");
+        assert_eq!(serve["LoggingConfig"]["LogFormat"], "JSON");
+        assert_eq!(serve["LoggingConfig"]["ApplicationLogLevel"], "WARN");
+        assert_eq!(serve["TracingConfig"], json!({"Mode": "Active"}));
+        let ship = &resources["ShipFunction"]["Properties"];
+        assert_eq!(ship["MemorySize"], 256);
+        assert_eq!(ship["Timeout"], 20);
+        assert!(ship["ReservedConcurrentExecutions"].is_null());
+        assert_eq!(ship["Environment"]["Variables"]["GREETING"], "hello");
+
+        let role = &resources["ServeRole"];
+        assert_eq!(
+            role["Properties"]["Policies"][1],
+            json!({"PolicyName": "tracing", "PolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [{
+                    "Sid": "Trace",
+                    "Effect": "Allow",
+                    "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+                    "Resource": "*",
+                }],
+            }})
+        );
+        for action in policy::TRACING_ACTIONS {
+            assert!(role["Metadata"]["Unscoped"][action].is_string(), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_boundary_bounds_every_role() {
+        let boundary = "arn:aws:iam::123456789012:policy/boundary";
+        let resources = resources_on(&format!("permissions_boundary: '{boundary}'"));
+        for role in ["ServeRole", "ShipRole", "OrdersPublisherRole"] {
+            let properties = &resources[role]["Properties"];
+            assert_eq!(properties["PermissionsBoundary"], boundary, "{role}");
+        }
+    }
+
+    #[test]
+    fn alarms_watch_what_can_fail() {
+        let topic = "arn:aws:sns:eu-central-1:123456789012:alarms";
+        let resources = resources_on(&format!("alarms: '{topic}'"));
+        let alarm = |logical_id: &str| {
+            let properties = &resources[logical_id]["Properties"];
+            assert_eq!(properties["TreatMissingData"], "notBreaching");
+            assert_eq!(properties["AlarmActions"], json!([topic]));
+            assert_eq!(properties["OKActions"], json!([topic]));
+            json!([
+                properties["Namespace"],
+                properties["MetricName"],
+                properties["Dimensions"][0]["Value"],
+                properties["Statistic"],
+                properties["Threshold"],
+            ])
+        };
+        let ship = json!({"Ref": "ShipFunction"});
+        for (logical_id, metric) in [
+            (
+                "ShipErrorsAlarm",
+                json!(["AWS/Lambda", "Errors", ship, "Sum", 0]),
+            ),
+            (
+                "ShipThrottlesAlarm",
+                json!(["AWS/Lambda", "Throttles", ship, "Sum", 0]),
+            ),
+            (
+                "ShipIteratorAgeAlarm",
+                json!(["AWS/Lambda", "IteratorAge", ship, "Maximum", 300_000]),
+            ),
+            (
+                "ShipFailureQueueAlarm",
+                json!([
+                    "AWS/SQS",
+                    "ApproximateNumberOfMessagesVisible",
+                    {"Fn::GetAtt": ["ShipFailureQueue", "QueueName"]},
+                    "Maximum",
+                    0,
+                ]),
+            ),
+        ] {
+            assert_eq!(alarm(logical_id), metric);
+        }
+        // It reads no stream and nobody keeps what it fails on.
+        for logical_id in ["ServeIteratorAgeAlarm", "ServeFailureQueueAlarm"] {
+            assert!(resources[logical_id].is_null(), "{logical_id}");
+        }
+
+        let silent = &resources_on("alarms: true")["ServeErrorsAlarm"]["Properties"];
+        assert_eq!(silent["MetricName"], "Errors");
+        assert!(silent["AlarmActions"].is_null());
+        assert!(resources_on("alarms: false")["ServeErrorsAlarm"].is_null());
+    }
+
+    #[test]
+    fn an_api_lets_in_who_may_call_it() {
+        let none = resources_on("authorization: {shop: none}");
+        assert_eq!(none, resources_on(""));
+        assert!(none["ShopHttpApiPostOrdersRoute"]["Properties"]["AuthorizationType"].is_null());
+
+        let iam = resources_on("authorization: {shop: iam}");
+        let route = &iam["ShopHttpApiPostOrdersRoute"]["Properties"];
+        assert_eq!(route["AuthorizationType"], "AWS_IAM");
+        assert!(iam["ShopHttpApiAuthorizer"].is_null());
+
+        let jwt = resources_on(
+            "authorization: {shop: {jwt: {issuer: 'https://example.com', audience: [a, b]}}}",
+        );
+        for route in [
+            "ShopHttpApiPostOrdersRoute",
+            "ShopHttpApiGetOrdersByIdRoute",
+        ] {
+            let route = &jwt[route]["Properties"];
+            assert_eq!(route["AuthorizationType"], "JWT");
+            assert_eq!(
+                route["AuthorizerId"],
+                json!({"Ref": "ShopHttpApiAuthorizer"})
+            );
+        }
+        let authorizer = &jwt["ShopHttpApiAuthorizer"]["Properties"];
+        assert_eq!(
+            authorizer["JwtConfiguration"],
+            json!({"Issuer": "https://example.com", "Audience": ["a", "b"]})
+        );
+        let headers = &jwt["ShopHttpApi"]["Properties"]["CorsConfiguration"]["AllowHeaders"];
+        assert_eq!(*headers, json!(["content-type", "authorization"]));
+    }
+
+    #[test]
+    fn an_api_lets_through_what_it_is_to() {
+        let resources = resources_on(
+            "throttling: {shop: {default: {rate: 10, burst: 20}, 'GET /orders/{id}': {rate: 1, burst: 2}}}",
+        );
+        let stage = &resources["ShopHttpApiStage"];
+        assert_eq!(
+            stage["Properties"]["DefaultRouteSettings"],
+            json!({"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20})
+        );
+        assert_eq!(
+            stage["Properties"]["RouteSettings"],
+            json!({"GET /orders/{id}": {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2}})
+        );
+        assert_eq!(stage["DependsOn"], json!(["ShopHttpApiGetOrdersByIdRoute"]));
     }
 
     #[test]

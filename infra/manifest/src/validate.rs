@@ -10,7 +10,7 @@ use crate::declare::{
 use crate::name;
 use crate::origin::{Declared, Origin};
 use crate::resolve::App;
-use crate::stage::Stage;
+use crate::stage::{PerFunction, Stage};
 use crate::synth;
 
 mod settings;
@@ -379,9 +379,16 @@ impl Check<'_> {
 
     /// The timeout of `function` on the stage, and `subject` at the line that decides it.
     fn effective_timeout(&self, subject: Subject, function: &Function) -> (u32, Subject) {
-        match self.stage.timeout_seconds {
-            Some(timeout_seconds) => (timeout_seconds, subject.in_setting(&["timeout_seconds"])),
-            None => (function.timeout_seconds, subject),
+        let setting = &self.stage.timeout_seconds;
+        match (setting, setting.of(&function.name)) {
+            (_, None) => (function.timeout_seconds, subject),
+            (PerFunction::Some(_), Some(timeout_seconds)) => (
+                timeout_seconds,
+                subject.in_setting(&["timeout_seconds", &function.name]),
+            ),
+            (_, Some(timeout_seconds)) => {
+                (timeout_seconds, subject.in_setting(&["timeout_seconds"]))
+            }
         }
     }
 
@@ -404,7 +411,7 @@ impl Check<'_> {
     }
 
     fn environment(&mut self, function: &Function) {
-        let manifest = self.manifest;
+        let (manifest, stage) = (self.manifest, self.stage);
         let subject = Subject::of_function(function);
         let knows = function.knows();
         let given: BTreeMap<String, Variable> = manifest
@@ -438,6 +445,18 @@ impl Check<'_> {
                     "remove or rename it",
                 );
             }
+        }
+        for (variable, value) in &stage.environment {
+            size += variable.len() + value.len();
+            self.require(
+                !seen.contains(variable) && !given.contains_key(variable),
+                &self.setting(&["environment", variable]),
+                format!(
+                    "sets the variable `{variable}`, which function `{}` has from the app",
+                    function.name
+                ),
+                "rename it, or change the app",
+            );
         }
         self.require(
             size <= ENVIRONMENT_MAX,
@@ -1449,6 +1468,115 @@ mod tests {
         );
         for region in ["us-east-1", "us-gov-west-1", "eusc-de-east-1"] {
             assert_stage_complaints(&format!("region: {region}"), &[]);
+        }
+    }
+
+    #[test]
+    fn settings_name_what_there_is() {
+        let mut manifest = manifest(vec![
+            sell().trigger(http_api().get("/orders")),
+            Function::new("also").environment("GREETING", "hello"),
+        ]);
+        manifest.tables = vec![table().variable("ORDERS_TABLE_NAME")];
+        let yaml = "
+dev:
+  memory_mb: {sel: 512}
+  timeout_seconds:
+    sell: 20
+    banana: 10
+  reserved_concurrency:
+    also: 1
+    alsoo: 1
+  environment:
+    lower: x
+    GREETING: bye
+    ORDERS_TABLE_NAME: x
+  authorization:
+    shopp: iam
+  throttling:
+    shop:
+      default: {rate: 1, burst: 1}
+      GET /order: {rate: 1, burst: 1}
+    carts:
+      default: {rate: 1, burst: 1}
+";
+        let stage = Stages::parse(yaml).unwrap().get("dev").unwrap();
+        assert_parts(
+            &complaints(&manifest, &stage),
+            &[
+                "stages.yaml:3: stage `dev` has `memory_mb` for function `sel`, which the manifest does not declare; did you mean `sell`?",
+                "stages.yaml:6: stage `dev` has `timeout_seconds` for function `banana`, which the manifest does not declare; there are sell, also",
+                "stages.yaml:9: stage `dev` has `reserved_concurrency` for function `alsoo`",
+                "stages.yaml:11: stage `dev` has a variable `lower` that is not in UPPER_SNAKE_CASE",
+                "stages.yaml:15: stage `dev` has `authorization` for HTTP API `shopp`, which the manifest does not declare; did you mean `shop`?",
+                "stages.yaml:20: stage `dev` has `throttling` for HTTP API `carts`",
+                "stages.yaml:19: stage `dev` has `throttling` for route `GET /order`, which the manifest does not declare; did you mean `GET /orders`?",
+                "stages.yaml:12: stage `dev` sets the variable `GREETING`, which function `also` has from the app",
+            ],
+        );
+        let knowing = Function::new("also").grant(table().allow([TableAction::GetItem]));
+        manifest.functions = vec![knowing];
+        let told = Stages::parse("dev: {environment: {ORDERS_TABLE_NAME: x}}").unwrap();
+        assert_parts(
+            &complaints(&manifest, &told.get("dev").unwrap()),
+            &["sets the variable `ORDERS_TABLE_NAME`, which function `also` has from the app"],
+        );
+    }
+
+    #[test]
+    fn settings_have_values_that_aws_takes() {
+        for (settings, parts) in [
+            ("memory_mb: {sell: 1}", &["asks for 1 MB of memory"][..]),
+            ("reserved_concurrency: {sell: 0}", &[]),
+            (
+                "express: true, production: true",
+                &["is production and has `express: true`"],
+            ),
+            (
+                "permissions_boundary: boundary",
+                &["has `permissions_boundary: boundary`, which is no policy"],
+            ),
+            (
+                "permissions_boundary: 'arn:aws:iam::123456789012:role/x'",
+                &["which is no policy"],
+            ),
+            (
+                "permissions_boundary: 'arn:aws:iam::aws:policy/PowerUserAccess', account: '123456789012'",
+                &[],
+            ),
+            (
+                "permissions_boundary: 'arn:aws:iam::123456789012:policy/x', account: '210987654321'",
+                &["bounds roles of account 210987654321 by a policy of account 123456789012"],
+            ),
+            (
+                "alarms: topic",
+                &["has `alarms: topic`, which is no SNS topic"],
+            ),
+            (
+                "alarms: 'arn:aws:sns:us-east-1:123456789012:alarms:4a5b'",
+                &["which is no SNS topic"],
+            ),
+            (
+                "alarms: 'arn:aws:sns:us-east-1:123456789012:alarms', region: eu-central-1",
+                &["has alarms in eu-central-1 for a topic in us-east-1"],
+            ),
+            (
+                "alarms: 'arn:aws-cn:sns:cn-north-1:123456789012:alarms'",
+                &[],
+            ),
+            (
+                "authorization: {shop: {jwt: {issuer: 'http://a', audience: []}}}",
+                &[
+                    "accepts tokens of `http://a`, which is no issuer",
+                    "accepts tokens for 0 audiences; name 1 to 50",
+                ],
+            ),
+            (
+                "throttling: {shop: {default: {rate: 0, burst: 1}}}",
+                &["lets no request through `default` of HTTP API `shop`"],
+            ),
+        ] {
+            assert_stage_complaints(settings, parts);
         }
     }
 

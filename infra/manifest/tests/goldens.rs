@@ -11,27 +11,32 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use manifest::{Architecture, Assembly, Stages, app, bootstrap_template};
+use manifest::{App, Architecture, Stages, app, bootstrap_template};
 
 fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
-fn assemblies() -> BTreeMap<String, Assembly> {
-    let stages = Stages::parse(include_str!("../../stages.yaml")).unwrap();
-    let names: Vec<String> = stages.names().map(str::to_owned).collect();
-    names
-        .into_iter()
-        .map(|name| {
+/// The stages of the app, and one with every setting.
+fn apps() -> BTreeMap<String, App> {
+    [
+        include_str!("../../stages.yaml"),
+        include_str!("every-setting.yaml"),
+    ]
+    .into_iter()
+    .flat_map(|yaml| {
+        let stages = Stages::parse(yaml).unwrap();
+        let names: Vec<String> = stages.names().map(str::to_owned).collect();
+        names.into_iter().map(move |name| {
             let mut stage = stages.get(&name).unwrap();
             if name == "local" {
                 // `architecture: host`, but the same golden on every machine.
                 stage.architecture = Architecture::X86_64;
             }
-            let assembly = app().resolve(&stage).unwrap().synth();
-            (name, assembly)
+            (name, app().resolve(&stage).unwrap())
         })
-        .collect()
+    })
+    .collect()
 }
 
 fn assert_golden(relative: &str, actual: &str) {
@@ -50,17 +55,18 @@ fn assert_golden(relative: &str, actual: &str) {
 
 #[test]
 fn templates() {
-    for (stage, assembly) in assemblies() {
-        assert_golden(&format!("tests/golden/{stage}.yaml"), &assembly.template);
+    for (stage, app) in apps() {
+        let template = app.synth().template;
+        assert_golden(&format!("tests/golden/{stage}.yaml"), &template);
     }
     assert_golden("tests/golden/bootstrap.yaml", &bootstrap_template());
 }
 
 #[test]
 fn policies() {
-    for assembly in assemblies().values() {
-        for (function, policy) in &assembly.policies {
-            assert_golden(&format!("../../policies/{function}.json"), policy);
+    for app in apps().values() {
+        for (function, policy) in app.synth().policies {
+            assert_golden(&format!("../../policies/{function}.json"), &policy);
         }
     }
 }

@@ -4,15 +4,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use manifest::{App, Stages, app};
+use manifest::{App, Removal, Stages, app};
 use serde_json::{Value, json};
 
+/// The app on its stages, and on one with every setting.
 fn apps() -> Vec<App> {
-    let stages = Stages::parse(include_str!("../../stages.yaml")).unwrap();
-    stages
-        .names()
-        .map(|name| app().resolve(&stages.get(name).unwrap()).unwrap())
-        .collect()
+    [
+        include_str!("../../stages.yaml"),
+        include_str!("every-setting.yaml"),
+    ]
+    .into_iter()
+    .flat_map(|yaml| {
+        let stages = Stages::parse(yaml).unwrap();
+        let names: Vec<String> = stages.names().map(str::to_owned).collect();
+        let resolve = move |name: String| app().resolve(&stages.get(&name).unwrap()).unwrap();
+        names.into_iter().map(resolve)
+    })
+    .collect()
 }
 
 fn template(app: &App) -> Value {
@@ -72,13 +80,24 @@ fn synthesis_is_deterministic() {
 #[test]
 fn every_resource_has_the_line_that_declares_it() {
     let declaration: Vec<&str> = include_str!("../src/app.rs").lines().collect();
+    let every_setting: Vec<&str> = include_str!("every-setting.yaml").lines().collect();
     for app in apps() {
         let template = template(&app);
         for (logical_id, resource) in template["Resources"].as_object().unwrap() {
             let declared_at = app.declared_at(logical_id).unwrap();
             let (file, line) = declared_at.rsplit_once(':').unwrap();
+            let line = line.parse::<usize>().unwrap() - 1;
+            if let Some(setting) = match resource["Type"].as_str().unwrap() {
+                "AWS::CloudWatch::Alarm" => Some("  alarms:"),
+                "AWS::ApiGatewayV2::Authorizer" => Some("    users:"),
+                _ => None,
+            } {
+                assert_eq!(file, "infra/stages.yaml", "{logical_id}");
+                assert!(every_setting[line].starts_with(setting), "{logical_id}");
+                continue;
+            }
             assert_eq!(file, "infra/manifest/src/app.rs", "{logical_id}");
-            let line = declaration[line.parse::<usize>().unwrap() - 1];
+            let line = declaration[line];
             let declares = match resource["Type"].as_str().unwrap() {
                 "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &["Bucket::new("][..],
                 "AWS::DynamoDB::Table" => &["Table::new("],
@@ -320,14 +339,15 @@ fn no_stream_is_read_without_bounds() {
 }
 
 #[test]
-fn production_keeps_data_and_other_stages_do_not() {
+fn data_stays_where_it_is_to_and_production_can_be_restored() {
     for app in apps() {
         let template = template(&app);
+        let stage = app.stage();
+        let retain = stage.removal == Removal::Retain;
         for (logical_id, resource) in template["Resources"].as_object().unwrap() {
-            let production = app.stage().production;
             let (deletion, replacement) = match resource["Type"].as_str().unwrap() {
-                "AWS::S3::Bucket" if production => ("RetainExceptOnCreate", "Retain"),
-                "AWS::DynamoDB::Table" if production => ("Retain", "Retain"),
+                "AWS::S3::Bucket" if retain => ("RetainExceptOnCreate", "Retain"),
+                "AWS::DynamoDB::Table" if retain => ("Retain", "Retain"),
                 "AWS::S3::Bucket" | "AWS::DynamoDB::Table" => ("Delete", "Delete"),
                 _ => continue,
             };
@@ -335,10 +355,10 @@ fn production_keeps_data_and_other_stages_do_not() {
             assert_eq!(resource["UpdateReplacePolicy"], replacement, "{logical_id}");
             if resource["Type"] == "AWS::DynamoDB::Table" {
                 let properties = &resource["Properties"];
-                assert_eq!(properties["DeletionProtectionEnabled"], production);
+                assert_eq!(properties["DeletionProtectionEnabled"], retain);
                 assert_eq!(
                     properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"],
-                    production
+                    stage.production
                 );
             }
         }

@@ -1,7 +1,9 @@
 //! What AWS does not accept in the settings of a stage.
 
 use super::{ACCOUNT_DIGITS, Check, Subject};
+use crate::declare::Function;
 use crate::name;
+use crate::stage::{Alarms, Authorization, DEFAULT_ROUTE, Jwt, Throttle};
 
 /// Tags of one resource, `app` and `stage` included.
 /// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
@@ -12,10 +14,13 @@ const LOG_RETENTION_DAYS: [u32; 22] = [
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 ];
+/// Audiences of one JWT authorizer.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
+const AUDIENCES_MAX: usize = 50;
 
 impl Check<'_> {
     /// The setting that `keys` lead to; the stage itself without keys.
-    fn setting(&self, keys: &[&str]) -> Subject {
+    pub(super) fn setting(&self, keys: &[&str]) -> Subject {
         Subject::new(format!("stage `{}`", self.stage.name)).in_setting(keys)
     }
 
@@ -39,8 +44,7 @@ impl Check<'_> {
         }
         if let Some(account) = &stage.account {
             self.require(
-                account.len() == ACCOUNT_DIGITS
-                    && account.bytes().all(|byte| byte.is_ascii_digit()),
+                is_account(account),
                 &self.setting(&["account"]),
                 format!("has `account: {account}`, which is no account ID"),
                 "write its 12 digits in quotes",
@@ -67,13 +71,20 @@ impl Check<'_> {
             ),
             format!("choose from {}", join(LOG_RETENTION_DAYS)),
         );
-        if let Some(memory_mb) = stage.memory_mb {
-            self.memory(&self.setting(&["memory_mb"]), memory_mb);
-        }
-        if let Some(timeout_seconds) = stage.timeout_seconds {
-            self.timeout(&self.setting(&["timeout_seconds"]), timeout_seconds);
-        }
+        self.require(
+            !(stage.express && stage.production),
+            &self.setting(&["express"]),
+            "is production and has `express: true`, by which a deployment counts as done before everything serves",
+            "remove one of the two",
+        );
         self.tags();
+        self.per_function();
+        for variable in stage.environment.keys() {
+            self.variable(&self.setting(&["environment", variable]), variable);
+        }
+        self.arns();
+        self.authorization();
+        self.throttling();
     }
 
     fn tags(&mut self) {
@@ -114,6 +125,184 @@ impl Check<'_> {
             );
         }
     }
+
+    /// Settings by functions' names.
+    fn per_function(&mut self) {
+        let stage = self.stage;
+        for (function, memory_mb) in stage.memory_mb.written() {
+            let keys: Vec<&str> = std::iter::once("memory_mb").chain(function).collect();
+            self.function_of_setting(&keys);
+            self.memory(&self.setting(&keys), memory_mb);
+        }
+        for (function, timeout_seconds) in stage.timeout_seconds.written() {
+            let keys: Vec<&str> = std::iter::once("timeout_seconds").chain(function).collect();
+            self.function_of_setting(&keys);
+            self.timeout(&self.setting(&keys), timeout_seconds);
+        }
+        for function in stage.reserved_concurrency.keys() {
+            self.function_of_setting(&["reserved_concurrency", function]);
+        }
+    }
+
+    /// The second of `keys`, if there is one, is the name of a function.
+    fn function_of_setting(&mut self, keys: &[&str]) {
+        if let [setting, function] = keys {
+            let names = self.manifest.function_names();
+            self.known(&self.setting(keys), setting, "function", function, &names);
+        }
+    }
+
+    /// `name` is one of `names`.
+    fn known(&mut self, subject: &Subject, setting: &str, kind: &str, name: &str, names: &[&str]) {
+        let remedy = match name::nearest(name, names.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are {}", names.join(", ")),
+        };
+        self.require(
+            names.contains(&name),
+            subject,
+            format!("has `{setting}` for {kind} `{name}`, which the manifest does not declare"),
+            remedy,
+        );
+    }
+
+    fn arns(&mut self) {
+        let stage = self.stage;
+        if let Some(policy) = &stage.permissions_boundary {
+            let subject = self.setting(&["permissions_boundary"]);
+            let account = match arn(policy) {
+                Some(["iam", "", account, resource])
+                    if (account == "aws" || is_account(account))
+                        && resource
+                            .strip_prefix("policy/")
+                            .is_some_and(|name| !name.is_empty()) =>
+                {
+                    Some(account)
+                }
+                _ => None,
+            };
+            self.require(
+                account.is_some(),
+                &subject,
+                format!("has `permissions_boundary: {policy}`, which is no policy"),
+                "write its ARN, like `arn:aws:iam::123456789012:policy/boundary`",
+            );
+            if let (Some(of), Some(account)) = (account, &stage.account) {
+                self.require(
+                    of == "aws" || of == account,
+                    &subject,
+                    format!("bounds roles of account {account} by a policy of account {of}"),
+                    "use a policy of the same account",
+                );
+            }
+        }
+        if let Alarms::Topic(topic) = &stage.alarms {
+            let subject = self.setting(&["alarms"]);
+            let region = match arn(topic) {
+                Some(["sns", region, account, name])
+                    if is_region(region)
+                        && is_account(account)
+                        && !name.is_empty()
+                        && !name.contains(':') =>
+                {
+                    Some(region)
+                }
+                _ => None,
+            };
+            self.require(
+                region.is_some(),
+                &subject,
+                format!("has `alarms: {topic}`, which is no SNS topic"),
+                "write its ARN, like `arn:aws:sns:eu-central-1:123456789012:alarms`, or `true`",
+            );
+            if let (Some(of), Some(region)) = (region, &stage.region) {
+                self.require(
+                    of == region,
+                    &subject,
+                    format!("has alarms in {region} for a topic in {of}"),
+                    "use a topic of the same region",
+                );
+            }
+        }
+    }
+
+    fn http_api_of_setting(&mut self, setting: &str, http_api: &str) {
+        let manifest = self.manifest;
+        let names: Vec<&str> = manifest
+            .http_apis
+            .iter()
+            .map(|http_api| http_api.name.as_str())
+            .collect();
+        let subject = self.setting(&[setting, http_api]);
+        self.known(&subject, setting, "HTTP API", http_api, &names);
+    }
+
+    fn authorization(&mut self) {
+        let stage = self.stage;
+        for (http_api, authorization) in &stage.authorization {
+            self.http_api_of_setting("authorization", http_api);
+            let Authorization::Jwt(Jwt { issuer, audience }) = authorization else {
+                continue;
+            };
+            self.require(
+                issuer
+                    .strip_prefix("https://")
+                    .is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', ' '])),
+                &self.setting(&["authorization", http_api, "jwt", "issuer"]),
+                format!("accepts tokens of `{issuer}`, which is no issuer"),
+                "write its URL, `https://` and without a query",
+            );
+            self.require(
+                (1..=AUDIENCES_MAX).contains(&audience.len())
+                    && audience.iter().all(|audience| !audience.is_empty()),
+                &self.setting(&["authorization", http_api, "jwt", "audience"]),
+                format!("accepts tokens for {} audiences", audience.len()),
+                format!("name 1 to {AUDIENCES_MAX}"),
+            );
+        }
+    }
+
+    fn throttling(&mut self) {
+        let (manifest, stage) = (self.manifest, self.stage);
+        for (http_api, throttles) in &stage.throttling {
+            self.http_api_of_setting("throttling", http_api);
+            let routes: Vec<String> = manifest
+                .functions
+                .iter()
+                .flat_map(Function::routes)
+                .filter(|(of, _, _)| of == http_api)
+                .map(|(_, method, path)| format!("{method} {path}"))
+                .collect();
+            let names: Vec<&str> = std::iter::once(DEFAULT_ROUTE)
+                .chain(routes.iter().map(String::as_str))
+                .collect();
+            for (route, Throttle { rate, burst }) in throttles {
+                let subject = self.setting(&["throttling", http_api, route]);
+                self.known(&subject, "throttling", "route", route, &names);
+                self.require(
+                    *rate > 0 && *burst > 0,
+                    &subject,
+                    format!("lets no request through `{route}` of HTTP API `{http_api}`"),
+                    "set `rate` and `burst` to 1 or more",
+                );
+            }
+        }
+    }
+}
+
+/// An ARN's service, region, account and resource.
+fn arn(text: &str) -> Option<[&str; 4]> {
+    let mut parts = text.splitn(6, ':');
+    let mut next = || parts.next();
+    let ("arn", partition) = (next()?, next()?) else {
+        return None;
+    };
+    let arn = [next()?, next()?, next()?, next()?];
+    partition.starts_with("aws").then_some(arn)
+}
+
+fn is_account(account: &str) -> bool {
+    account.len() == ACCOUNT_DIGITS && account.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_region(region: &str) -> bool {

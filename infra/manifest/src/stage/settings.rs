@@ -1,0 +1,346 @@
+//! The settings of a stage, as `stages.yaml` has them and as values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use super::Stage;
+
+/// The names of all settings, in the order of the list at the head of `stages.yaml`.
+pub(super) const SETTINGS: [&str; 19] = [
+    "region",
+    "account",
+    "endpoint_url",
+    "production",
+    "removal",
+    "express",
+    "permissions_boundary",
+    "tags",
+    "architecture",
+    "memory_mb",
+    "timeout_seconds",
+    "reserved_concurrency",
+    "environment",
+    "log_level",
+    "log_retention_days",
+    "tracing",
+    "alarms",
+    "authorization",
+    "throttling",
+];
+
+/// One stage as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Settings {
+    region: Option<String>,
+    account: Option<String>,
+    endpoint_url: Option<String>,
+    production: bool,
+    removal: Option<Removal>,
+    express: bool,
+    permissions_boundary: Option<String>,
+    tags: BTreeMap<String, String>,
+    architecture: ArchitectureSetting,
+    memory_mb: PerFunction,
+    timeout_seconds: PerFunction,
+    reserved_concurrency: BTreeMap<String, u32>,
+    environment: BTreeMap<String, String>,
+    log_level: Option<LogLevel>,
+    log_retention_days: Option<u32>,
+    tracing: bool,
+    alarms: Alarms,
+    authorization: BTreeMap<String, Authorization>,
+    throttling: BTreeMap<String, BTreeMap<String, Throttle>>,
+}
+
+impl Settings {
+    pub(super) fn named(self, name: String, yaml: &str) -> Stage {
+        const LOG_RETENTION_DAYS: u32 = 14;
+
+        Stage {
+            name,
+            region: self.region,
+            account: self.account,
+            endpoint_url: self.endpoint_url,
+            production: self.production,
+            removal: self.removal.unwrap_or(if self.production {
+                Removal::Retain
+            } else {
+                Removal::Delete
+            }),
+            express: self.express,
+            permissions_boundary: self.permissions_boundary,
+            tags: self.tags,
+            architecture: match self.architecture {
+                ArchitectureSetting::Arm64 => Architecture::Arm64,
+                ArchitectureSetting::X86_64 => Architecture::X86_64,
+                ArchitectureSetting::Host => Architecture::HOST,
+            },
+            memory_mb: self.memory_mb,
+            timeout_seconds: self.timeout_seconds,
+            reserved_concurrency: self.reserved_concurrency,
+            environment: self.environment,
+            log_level: self.log_level,
+            log_retention_days: self.log_retention_days.unwrap_or(LOG_RETENTION_DAYS),
+            tracing: self.tracing,
+            alarms: self.alarms,
+            authorization: self.authorization,
+            throttling: self.throttling,
+            yaml: yaml.to_owned(),
+        }
+    }
+}
+
+/// The processor that functions are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// AWS Graviton, at a lower price per second.
+    Arm64,
+    /// Intel and AMD.
+    X86_64,
+}
+
+impl Architecture {
+    /// The processor that this program was compiled for: where functions run as
+    /// processes of the developer's machine, they must be built for it.
+    pub const HOST: Self = if cfg!(target_arch = "aarch64") {
+        Self::Arm64
+    } else {
+        Self::X86_64
+    };
+
+    /// Lambda's and CloudFormation's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+enum ArchitectureSetting {
+    #[serde(rename = "arm64")]
+    Arm64,
+    #[default]
+    #[serde(rename = "x86_64")]
+    X86_64,
+    #[serde(rename = "host")]
+    Host,
+}
+
+/// What becomes of buckets and tables that leave the stack, or go with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Removal {
+    /// They stay, and tables are protected from deletion by mistake.
+    Retain,
+    /// They are deleted.
+    Delete,
+}
+
+/// The least severe of a function's own log lines that CloudWatch Logs gets.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// What helps to find an error.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may be wrong.
+    Warn,
+    /// What is wrong.
+    Error,
+}
+
+impl LogLevel {
+    /// Lambda's name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// A number for all functions, or for some by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PerFunction {
+    /// What the app declares.
+    #[default]
+    AsDeclared,
+    /// The same for every function.
+    All(u32),
+    /// For these functions; the others as the app declares.
+    Some(BTreeMap<String, u32>),
+}
+
+impl PerFunction {
+    /// The number for a function; `None` leaves it to the app.
+    #[must_use]
+    pub fn of(&self, function: &str) -> Option<u32> {
+        match self {
+            Self::AsDeclared => None,
+            Self::All(number) => Some(*number),
+            Self::Some(numbers) => numbers.get(function).copied(),
+        }
+    }
+
+    /// What is written: the numbers, and of which function each is.
+    pub(crate) fn written(&self) -> Vec<(Option<&str>, u32)> {
+        match self {
+            Self::AsDeclared => Vec::new(),
+            Self::All(number) => vec![(None, *number)],
+            Self::Some(numbers) => numbers
+                .iter()
+                .map(|(function, number)| (Some(function.as_str()), *number))
+                .collect(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PerFunction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrMap;
+
+        impl<'de> Visitor<'de> for NumberOrMap {
+            type Value = PerFunction;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or numbers by functions' names")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<PerFunction, E> {
+                let number = u32::try_from(number)
+                    .map_err(|_| E::custom(format!("{number} is too great a number")))?;
+                Ok(PerFunction::All(number))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PerFunction, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(PerFunction::Some)
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrMap)
+    }
+}
+
+/// Whether there are alarms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Alarms {
+    /// None.
+    #[default]
+    Off,
+    /// Alarms that show in CloudWatch and tell nobody.
+    Silent,
+    /// Alarms that tell this SNS topic, by its ARN, when they go off and when they are over.
+    Topic(String),
+}
+
+impl<'de> Deserialize<'de> for Alarms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BoolOrArn;
+
+        impl Visitor<'_> for BoolOrArn {
+            type Value = Alarms;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, or the ARN of an SNS topic")
+            }
+
+            fn visit_bool<E: de::Error>(self, wanted: bool) -> Result<Alarms, E> {
+                Ok(if wanted { Alarms::Silent } else { Alarms::Off })
+            }
+
+            fn visit_str<E: de::Error>(self, topic_arn: &str) -> Result<Alarms, E> {
+                Ok(Alarms::Topic(topic_arn.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(BoolOrArn)
+    }
+}
+
+/// Who may call the routes of an HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// Everybody.
+    None,
+    /// Who signs requests with AWS credentials that may `execute-api:Invoke` them.
+    Iam,
+    /// Who sends a JSON Web Token of an issuer in the header `Authorization`.
+    Jwt(Jwt),
+}
+
+/// Whose tokens an HTTP API accepts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The URL that tokens have as `iss`, and below which API Gateway finds its keys.
+    pub issuer: String,
+    /// Accepted values of `aud`, or of `client_id` in tokens without it.
+    pub audience: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Authorization {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            jwt: Jwt,
+        }
+
+        struct NameOrMap;
+
+        impl<'de> Visitor<'de> for NameOrMap {
+            type Value = Authorization;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`none`, `iam`, or `jwt` with `issuer` and `audience`")
+            }
+
+            fn visit_str<E: de::Error>(self, kind: &str) -> Result<Authorization, E> {
+                match kind {
+                    "none" => Ok(Authorization::None),
+                    "iam" => Ok(Authorization::Iam),
+                    "jwt" => Err(E::custom("`jwt` needs `issuer` and `audience`")),
+                    kind => Err(E::custom(format!(
+                        "unknown authorization `{kind}`; there are `none`, `iam` and `jwt`"
+                    ))),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Authorization, A::Error> {
+                let Written { jwt } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Authorization::Jwt(jwt))
+            }
+        }
+
+        deserializer.deserialize_any(NameOrMap)
+    }
+}
+
+/// The name by which [`Stage::throttling`] has the routes that it does not name.
+pub(crate) const DEFAULT_ROUTE: &str = "default";
+
+/// How many requests an HTTP API lets through; the others it answers with 429.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttle {
+    /// Requests per second, in the long run.
+    pub rate: u32,
+    /// Requests at once.
+    pub burst: u32,
+}
