@@ -10,13 +10,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType, StreamSpecification, StreamViewType,
+    ScalarAttributeType, StreamSpecification, StreamViewType, TableStatus,
 };
 use aws_sdk_lambda::operation::create_event_source_mapping::builders::CreateEventSourceMappingFluentBuilder;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{
     Architecture, DestinationConfig, Environment, EventSourcePosition, Filter, FilterCriteria,
-    FunctionCode, OnFailure, Runtime,
+    FunctionCode, OnFailure, Runtime, State,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
@@ -274,7 +274,7 @@ impl Fixture {
         wait_for("the table", async || {
             let described = client.describe_table().table_name(&name).send().await;
             let table = described.unwrap().table.unwrap();
-            (table.table_status.unwrap().as_str() == "ACTIVE").then_some(())
+            expect(table.table_status, &Some(TableStatus::Active))
         })
         .await;
         Table {
@@ -293,7 +293,7 @@ impl Fixture {
         client.delete_table().table_name(name).send().await.unwrap();
         wait_for("the deletion of the table", async || {
             let described = client.describe_table().table_name(name).send().await;
-            described.is_err().then_some(())
+            expect(described.is_err(), &true)
         })
         .await;
     }
@@ -318,8 +318,14 @@ impl Fixture {
             .role(&self.stage.role)
             .code(code.build());
         // It takes seconds until a new role can be assumed.
-        let created = wait_for("the function", async || create.clone().send().await.ok()).await;
+        let created = wait_for("the function", async || create.clone().send().await).await;
         self.made(Resource::Function(name.clone()));
+        let client = &self.stage.lambda;
+        wait_for("the function's code", async || {
+            let got = client.get_function_configuration().function_name(&name);
+            expect(got.send().await.unwrap().state, &Some(State::Active))
+        })
+        .await;
         Function {
             stage: self.stage.clone(),
             arn: created.function_arn.unwrap(),
@@ -392,7 +398,7 @@ impl Fixture {
             .starting_position(EventSourcePosition::TrimHorizon);
         let create = set(create);
         // It takes seconds until a new role's rights are known everywhere.
-        let created = wait_for("the mapping", async || create.clone().send().await.ok()).await;
+        let created = wait_for("the mapping", async || create.clone().send().await).await;
         let mapping = created.uuid.unwrap();
         self.made(Resource::Mapping(mapping.clone()));
         self.wait_for_state(&mapping, "Enabled").await;
@@ -403,7 +409,7 @@ impl Fixture {
         let client = &self.stage.lambda;
         wait_for(state, async || {
             let got = client.get_event_source_mapping().uuid(mapping).send().await;
-            (got.unwrap().state.as_deref() == Some(state)).then_some(())
+            expect(got.unwrap().state, &Some(state.to_owned()))
         })
         .await;
     }
@@ -414,7 +420,7 @@ impl Fixture {
         deleted.send().await.unwrap();
         wait_for("the deletion of the mapping", async || {
             let got = client.get_event_source_mapping().uuid(mapping).send().await;
-            got.is_err().then_some(())
+            expect(got.is_err(), &true)
         })
         .await;
     }
@@ -451,15 +457,24 @@ impl Fixture {
 }
 
 /// Asks until there is an answer.
-async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+async fn wait_for<T, E: std::fmt::Debug>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let started = Instant::now();
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(reason) if started.elapsed() > DEADLINE => {
+                panic!("waited in vain for {what}: {reason:?}")
+            }
+            Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
-        assert!(started.elapsed() < DEADLINE, "waited in vain for {what}");
-        tokio::time::sleep(POLL_INTERVAL).await;
     }
+}
+
+fn expect<T: PartialEq>(seen: T, expected: &T) -> Result<(), T> {
+    if seen == *expected { Ok(()) } else { Err(seen) }
 }
 
 pub(crate) struct Table {
