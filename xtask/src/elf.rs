@@ -13,8 +13,8 @@ use manifest::Architecture;
 pub(crate) const RUNTIME_GLIBC: GlibcVersion = GlibcVersion(2, 34);
 
 /// Why a binary is not what was asked for, as far as this program can tell.
-const OVERRIDDEN: &str = "variables such as CARGO_TARGET_<TARGET>_LINKER, CARGO_BUILD_TARGET or RUSTFLAGS, and \
-     cargo's config files, take precedence over the choice of linker: see whether one is set";
+const OVERRIDDEN: &str = "settings of cargo's take precedence over the choice of linker: see whether \
+     CARGO_BUILD_TARGET or CARGO_TARGET_<TARGET>_LINKER is set, or the like in its config files";
 
 /// A version of the GNU C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
