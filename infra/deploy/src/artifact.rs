@@ -38,9 +38,12 @@ pub struct Published {
     pub keys: BTreeMap<String, String>,
 }
 
-/// A zip's key holds its hash, so an object that exists is the same object.
-fn code_key(prefix: &str, artifact: &Artifact) -> String {
-    format!("{prefix}{}-{}.zip", artifact.function, artifact.sha256)
+impl Artifact {
+    /// Its key in the artifact bucket. It holds the zip's hash, so an object that exists is
+    /// the same object.
+    pub fn key(&self, prefix: &str) -> String {
+        format!("{prefix}{}-{}.zip", self.function, self.sha256)
+    }
 }
 
 /// The SHA-256 that a zip's key holds, if it is one of ours.
@@ -63,8 +66,7 @@ impl Target {
     ) -> Result<Published> {
         report(Progress::Phase(Phase::Publish));
         let keys = at_once(artifacts, report, |artifact, tell| {
-            let (target, bucket, key) =
-                (self.clone(), bucket.to_owned(), code_key(prefix, &artifact));
+            let (target, bucket, key) = (self.clone(), bucket.to_owned(), artifact.key(prefix));
             async move {
                 if target.object_exists(&bucket, &key).await? {
                     let _ = tell.send(Progress::AlreadyUploaded {
@@ -227,20 +229,4 @@ impl<F: Fn(u64) + Unpin> Body for Counted<F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hash_comes_back_from_the_key() {
-        let sha256 = hex::encode(Sha256::digest("zip"));
-        let artifact = Artifact {
-            function: "media-api".to_owned(),
-            zip: PathBuf::new(),
-            zip_bytes: 3,
-            sha256: sha256.clone(),
-        };
-        let key = code_key("app/dev/", &artifact);
-        assert_eq!(sha256_of_key(&key), hex::decode(sha256).ok());
-        assert_eq!(sha256_of_key("app/dev/media-api-1.zip"), None);
-    }
-}
+mod tests;

@@ -253,7 +253,7 @@ impl<'a> Denial<'a> {
         let action = rest.split_whitespace().next()?;
         let resource = rest.split_once("on resource: ").and_then(|(_, resource)| {
             let resource = resource.split_whitespace().next()?;
-            Some(resource.trim_end_matches(['.', ',', ';', '"']))
+            Some(resource.trim_matches(['.', ',', ';', '"']))
         });
         action.contains(':').then_some(Self {
             action: action.trim_end_matches(['.', ',', ';', '"']),
@@ -296,69 +296,4 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_denied_call_names_the_missing_action() {
-        let error = Error::from_code(
-            "could not create the change set".to_owned(),
-            "AccessDenied",
-            "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: cloudformation:CreateChangeSet on resource: arn:aws:cloudformation:eu-west-1:123456789012:stack/x/*",
-        );
-        assert_eq!(error.kind(), Kind::AccessDenied);
-        assert_eq!(
-            error.next_step(),
-            Some(
-                "the caller needs cloudformation:CreateChangeSet on arn:aws:cloudformation:eu-west-1:123456789012:stack/x/*: ask for it, or use a role that has it"
-            )
-        );
-    }
-
-    #[test]
-    fn an_expired_token_is_told_apart_from_a_wrong_key_and_a_wrong_clock() {
-        let hint = |code: &str, message: &str| {
-            Error::from_code(String::new(), code, message)
-                .next_step()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        assert!(
-            hint(
-                "ExpiredToken",
-                "The security token included in the request is expired"
-            )
-            .contains("sign in again")
-        );
-        assert!(
-            hint(
-                "InvalidClientTokenId",
-                "The security token included in the request is invalid."
-            )
-            .contains("does not accept")
-        );
-        assert!(
-            hint(
-                "SignatureDoesNotMatch",
-                "Signature expired: 20261120T000000Z is now earlier than 20261120T001000Z"
-            )
-            .contains("clock")
-        );
-    }
-
-    #[test]
-    fn a_missing_stack_is_not_found() {
-        let error = Error::from_code(
-            String::new(),
-            "ValidationError",
-            "Stack with id media-query-dev does not exist",
-        );
-        assert_eq!(error.kind(), Kind::NotFound);
-        let error = Error::from_code(
-            String::new(),
-            "ValidationError",
-            "1 validation error detected",
-        );
-        assert_eq!(error.kind(), Kind::Other);
-    }
-}
+mod tests;

@@ -53,8 +53,26 @@ pub(crate) struct Aws(Arc<Mutex<Script>>);
 #[derive(Debug, Default)]
 struct Script {
     answers: Vec<(String, VecDeque<Answer>)>,
+    effects: Vec<(String, String, VecDeque<Answer>)>,
     requests: Vec<Request>,
     faults: Option<Faults>,
+    unreachable: bool,
+    /// How many more requests there are before the process at the other end is killed.
+    requests_left: Option<usize>,
+}
+
+impl Script {
+    fn take_effect(&mut self, cause: &str) {
+        let effects = std::mem::take(&mut self.effects);
+        let (now, later): (Vec<_>, Vec<_>) = effects
+            .into_iter()
+            .partition(|(trigger, ..)| cause.starts_with(trigger.as_str()));
+        self.effects = later;
+        for (_, operation, answers) in now {
+            self.answers.retain(|(name, _)| *name != operation);
+            self.answers.push((operation, answers));
+        }
+    }
 }
 
 /// Faults in one of five calls. Half of them lose the request, half lose the answer.
@@ -74,7 +92,7 @@ impl Faults {
     }
 
     fn strike(&mut self) -> Option<Fault> {
-        if self.next() % 5 != 0 {
+        if !self.next().is_multiple_of(5) {
             return None;
         }
         self.injected += 1;
@@ -109,6 +127,38 @@ impl Aws {
             .answers
             .push((operation.to_owned(), answers.into_iter().collect()));
         self
+    }
+
+    /// Lets every connection break.
+    pub(crate) fn unreachable(self) -> Self {
+        self.0.lock().unwrap().unreachable = true;
+        self
+    }
+
+    /// From the first request for `cause` on, answers `operation` otherwise.
+    pub(crate) fn after(
+        self,
+        cause: &str,
+        operation: &str,
+        answers: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        self.0.lock().unwrap().effects.push((
+            cause.to_owned(),
+            operation.to_owned(),
+            answers.into_iter().collect(),
+        ));
+        self
+    }
+
+    /// Kills the process at the other end after some requests: the last one has its effect,
+    /// and no answer.
+    pub(crate) fn kill_after(&self, requests: usize) {
+        self.0.lock().unwrap().requests_left = Some(requests);
+    }
+
+    /// The process is started again; returns whether it had been killed.
+    pub(crate) fn start_again(&self) -> bool {
+        self.0.lock().unwrap().requests_left.take() == Some(0)
     }
 
     /// Lets one of five calls fail, in an order that `seed` decides.
@@ -181,20 +231,19 @@ impl Aws {
 
     fn answer(&self, request: Request) -> Result<Answer, ConnectorError> {
         let mut script = self.0.lock().unwrap();
+        let killed = || Err(ConnectorError::user("killed".into()));
+        if script.requests_left == Some(0) {
+            return killed();
+        }
+        let reset = || Err(ConnectorError::io("connection reset by peer".into()));
+        if script.unreachable {
+            return reset();
+        }
         let fault = script.faults.as_mut().and_then(Faults::strike);
-        let throttled = || {
-            if request.operation.contains(" /") {
-                s3_error(503, "SlowDown", "Please reduce your request rate.")
-            } else {
-                query_error("Throttling", "Rate exceeded")
-            }
-        };
         match fault {
-            Some(Fault::Throttled) => return Ok(throttled()),
+            Some(Fault::Throttled) => return Ok(request.throttled()),
             Some(Fault::Unavailable) => return Ok(Answer::new(503, "")),
-            Some(Fault::Unreachable) => {
-                return Err(ConnectorError::io("connection reset by peer".into()));
-            }
+            Some(Fault::Unreachable) => return reset(),
             Some(Fault::AnswerLost) | None => {}
         }
         let operation = request.operation.clone();
@@ -209,6 +258,13 @@ impl Aws {
             Some((_, answers)) => answers.front().cloned(),
             None => None,
         };
+        script.take_effect(&operation);
+        if let Some(left) = &mut script.requests_left {
+            *left -= 1;
+            if *left == 0 {
+                return killed();
+            }
+        }
         match (answer, fault) {
             (Some(_), Some(Fault::AnswerLost)) => Ok(Answer::new(500, "")),
             (Some(answer), _) => Ok(answer),
@@ -224,7 +280,7 @@ impl HttpConnector for Aws {
         let aws = self.clone();
         HttpConnectorFuture::new(async move {
             let body = request.take_body().collect().await;
-            let body = body.map_err(|error| ConnectorError::io(error.into()))?;
+            let body = body.map_err(ConnectorError::io)?;
             let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
             let answer = aws.answer(Request::new(&request, body))?;
             Ok(HttpResponse::new(
@@ -257,6 +313,7 @@ impl Request {
             (None, Some(target)) => target.rsplit('.').next().unwrap().to_owned(),
             (None, None) => {
                 let bucket = bucket.map(|bucket| format!("/{bucket}"));
+                let path = percent_decode_str(path).decode_utf8_lossy();
                 format!("{} {}{path}", request.method(), bucket.unwrap_or_default())
             }
         };
@@ -264,6 +321,20 @@ impl Request {
             operation,
             parameters,
             body,
+        }
+    }
+
+    /// Each service's own way to ask for less.
+    fn throttled(&self) -> Answer {
+        if !self.parameters.is_empty() {
+            query_error("Throttling", "Rate exceeded")
+        } else if self.operation.contains(" /2015-03-31/") {
+            lambda_error(429, "TooManyRequestsException", "Rate exceeded")
+        } else if self.operation.contains(" /") {
+            s3_error(503, "SlowDown", "Please reduce your request rate.")
+        } else {
+            let body = r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#;
+            Answer::new(400, body)
         }
     }
 

@@ -1,1 +1,239 @@
+use super::*;
+use crate::error::Result;
+use crate::testing::*;
 
+/// An AWS with code A, where an execution deploys code B.
+fn updatable() -> Aws {
+    willing()
+        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+        .after(
+            "ExecuteChangeSet",
+            "DescribeStacks",
+            [deployed_b("UPDATE_COMPLETE")],
+        )
+        .after("ExecuteChangeSet", "ExecuteChangeSet", [already_executed()])
+        .after(
+            "ExecuteChangeSet",
+            "GET /2015-03-31/functions/",
+            [function("app-dev-api", CODE_B.1, "Successful")],
+        )
+}
+
+/// An AWS without the stack, which behaves as one that creates it.
+fn creatable() -> Aws {
+    willing()
+        .on("DescribeStacks", [no_stack()])
+        .after(
+            "CreateChangeSet",
+            "DescribeStacks",
+            [stack("REVIEW_IN_PROGRESS")],
+        )
+        .after(
+            "ExecuteChangeSet",
+            "DescribeStacks",
+            [deployed_b("CREATE_COMPLETE")],
+        )
+        .after("ExecuteChangeSet", "ExecuteChangeSet", [already_executed()])
+        .after(
+            "ExecuteChangeSet",
+            "GET /2015-03-31/functions/",
+            [function("app-dev-api", CODE_B.1, "Successful")],
+        )
+}
+
+fn deployed_b(status: &str) -> Answer {
+    stack_of(
+        status,
+        &[("ArtifactBucket", "artifacts"), ("ApiCode", CODE_B.0)],
+        &[("app", "app"), ("stage", "dev")],
+        &format!("<ChangeSetId>{}</ChangeSetId>", change_set_id()),
+    )
+}
+
+fn already_executed() -> Answer {
+    query_error(
+        "InvalidChangeSetStatus",
+        "ChangeSet [xtask-1] cannot be executed in its current status of [EXECUTE_COMPLETE]",
+    )
+}
+
+async fn deploy(aws: &Aws) -> Result<Deployment> {
+    let approve = async |_: &ChangeSet| Ok(());
+    aws.target()
+        .deploy(&spec(CODE_B.0), approve, NOBODY, &|_| {})
+        .await
+}
+
+fn is_deployed(deployment: &Result<Deployment>) -> bool {
+    matches!(
+        deployment,
+        Ok(Deployment::Unchanged { .. } | Deployment::Executed(Outcome::Deployed(_)))
+    )
+}
+
+#[tokio::test]
+async fn a_record_is_kept_before_the_change_set_is_executed() {
+    let aws = updatable();
+    assert!(is_deployed(&deploy(&aws).await));
+    assert_eq!(
+        aws.effects(),
+        [
+            "CreateChangeSet",
+            "PUT /artifacts/app/dev/deployments/2026-11-20T08:30:00.250000000Z.json?x-id=PutObject",
+            "ExecuteChangeSet"
+        ]
+    );
+    let record = &aws.calls("PUT /artifacts/app/dev/deployments/")[0].body;
+    assert!(record.contains(CODE_A.0), "{record}");
+}
+
+#[tokio::test]
+async fn a_change_set_that_is_not_approved_is_removed() {
+    let aws = updatable();
+    let refused = async |_: &ChangeSet| Err(Error::new("no").of_kind(Kind::NotApproved));
+    let error = aws
+        .target()
+        .deploy(&spec(CODE_B.0), refused, NOBODY, &|_| {})
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::NotApproved);
+    assert_eq!(aws.effects(), ["CreateChangeSet", "DeleteChangeSet"]);
+}
+
+#[tokio::test]
+async fn when_someone_else_deploys_the_same_first_there_is_nothing_left_to_do() {
+    let aws = willing()
+        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+        .on("ExecuteChangeSet", [already_executed()])
+        .after(
+            "PUT /artifacts/app/dev/deployments/",
+            "DescribeStacks",
+            [
+                stack("UPDATE_IN_PROGRESS"),
+                stack("UPDATE_IN_PROGRESS"),
+                stack_with(
+                    "UPDATE_COMPLETE",
+                    &[("ArtifactBucket", "artifacts"), ("ApiCode", CODE_B.0)],
+                ),
+            ],
+        )
+        .on(
+            "GET /2015-03-31/functions/",
+            [function("app-dev-api", CODE_B.1, "Successful")],
+        );
+    let deployment = deploy(&aws).await;
+    assert!(
+        matches!(deployment, Ok(Deployment::Unchanged { .. })),
+        "{deployment:?}"
+    );
+}
+
+#[tokio::test]
+async fn when_someone_else_deploys_something_else_first_it_is_approved_again() {
+    let obsolete = query_error(
+        "InvalidChangeSetStatus",
+        "ChangeSet [xtask-1] cannot be executed in its current execution status of [OBSOLETE]",
+    );
+    let aws = willing()
+        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+        .on(
+            "ExecuteChangeSet",
+            [obsolete, query("ExecuteChangeSet", "")],
+        )
+        .on(
+            "GET /2015-03-31/functions/",
+            [function("app-dev-api", CODE_B.1, "Successful")],
+        );
+    let approvals = std::sync::Mutex::new(0);
+    let approve = async |_: &ChangeSet| {
+        *approvals.lock().unwrap() += 1;
+        Ok::<(), Error>(())
+    };
+    let deployment = aws
+        .target()
+        .deploy(&spec(CODE_B.0), approve, NOBODY, &|_| {})
+        .await;
+    assert!(is_deployed(&deployment), "{deployment:?}");
+    assert_eq!(*approvals.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_stack_that_others_keep_changing_is_given_up_with_a_hint() {
+    let aws = willing()
+        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+        .on("ExecuteChangeSet", [already_executed()]);
+    let error = deploy(&aws).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Stale);
+    assert!(error.next_step().unwrap().contains("someone else"));
+    assert_eq!(aws.calls("ExecuteChangeSet").len(), PLANS_MAX);
+}
+
+#[tokio::test]
+async fn a_function_that_runs_other_code_than_was_deployed_gets_it_back() {
+    // Code B was put in place by hand; code A is deployed again, and CloudFormation sees no
+    // difference.
+    let aws = willing()
+        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+        .on(
+            "GET /2015-03-31/functions/",
+            [function("app-dev-api", CODE_B.1, "Successful")],
+        )
+        .on(
+            "PUT /2015-03-31/functions/app-dev-api/code",
+            [function("app-dev-api", CODE_A.1, "InProgress")],
+        );
+    let user = User::default();
+    let approve = async |_: &ChangeSet| Ok::<(), Error>(());
+    let deployment = aws
+        .target()
+        .deploy(&spec(CODE_A.0), approve, NOBODY, &user.report())
+        .await;
+    let Ok(Deployment::Unchanged { repaired, .. }) = deployment else {
+        panic!("{deployment:?}");
+    };
+    assert_eq!(repaired, ["app-dev-api"]);
+    assert!(user.heard().contains(&Progress::CodeUpdated {
+        function: "app-dev-api".to_owned()
+    }));
+    let update = &aws.calls("PUT /2015-03-31/functions/")[0].body;
+    assert!(update.contains(CODE_A.0), "{update}");
+}
+
+#[tokio::test]
+async fn a_fifth_of_all_calls_failing_changes_nothing_but_the_time() {
+    let mut faults = 0;
+    for seed in 1..=40 {
+        for aws in [updatable().faulty(seed), creatable().faulty(seed)] {
+            let deployment = deploy(&aws).await;
+            assert!(is_deployed(&deployment), "seed {seed}: {deployment:?}");
+            faults += aws.faults();
+        }
+    }
+    assert!(faults > 80, "{faults}");
+}
+
+#[tokio::test]
+async fn killed_at_any_request_the_next_deployment_ends_right() {
+    for make in [updatable, creatable] {
+        let mut kills = 0;
+        loop {
+            let aws = make();
+            aws.kill_after(kills + 1);
+            let first = deploy(&aws).await;
+            if !aws.start_again() {
+                assert!(is_deployed(&first), "{first:?}");
+                break;
+            }
+            kills += 1;
+            assert!(first.is_err(), "killed after {kills}: {first:?}");
+            let second = deploy(&aws).await;
+            assert!(is_deployed(&second), "killed after {kills}: {second:?}");
+            assert_eq!(
+                aws.calls("ExecuteChangeSet").len(),
+                1,
+                "killed after {kills}"
+            );
+        }
+        assert!(kills > 8, "{kills}");
+    }
+}

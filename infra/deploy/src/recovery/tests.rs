@@ -24,7 +24,7 @@ async fn plan_for(aws: &Aws, user: &User, spec: &StackSpec<'_>) -> Result<Plan, 
 }
 
 /// What was done, and that it ended in a change set of this type.
-fn assert_planned(aws: &Aws, plan: Result<Plan, Error>, effects: &[&str], change_set_type: &str) {
+fn assert_planned(aws: &Aws, plan: &Result<Plan, Error>, effects: &[&str], change_set_type: &str) {
     let Ok(Plan::Changes(_)) = plan else {
         panic!("{plan:?}");
     };
@@ -45,7 +45,7 @@ async fn no_stack_is_created() {
         User::default(),
     );
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &[], "CREATE");
+    assert_planned(&aws, &planned, &[], "CREATE");
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn review_in_progress_is_created_and_dead_change_sets_removed() {
     let planned = plan(&aws, &user).await;
     assert_planned(
         &aws,
-        planned,
+        &planned,
         &["DeleteChangeSet", "DeleteChangeSet"],
         "CREATE",
     );
@@ -103,7 +103,7 @@ async fn rollback_complete_is_deleted_and_created_anew() {
     let aws = willing().on("DescribeStacks", [stack("ROLLBACK_COMPLETE"), no_stack()]);
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["DeleteStack"], "CREATE");
+    assert_planned(&aws, &planned, &["DeleteStack"], "CREATE");
     assert_eq!(user.asked(), []);
 }
 
@@ -119,7 +119,7 @@ async fn create_failed_is_deleted_and_created_anew() {
     );
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["DeleteStack"], "CREATE");
+    assert_planned(&aws, &planned, &["DeleteStack"], "CREATE");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn rollback_failed_is_emptied_and_deleted_and_created_anew() {
     let planned = plan(&aws, &user).await;
     assert_planned(
         &aws,
-        planned,
+        &planned,
         &[
             "PUT /app-dev-media/?notification",
             "POST /app-dev-media/?delete",
@@ -150,7 +150,7 @@ async fn delete_failed_is_deleted_again_when_nothing_is_lost_by_it() {
     let aws = willing().on("DescribeStacks", [stack("DELETE_FAILED"), no_stack()]);
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["DeleteStack"], "CREATE");
+    assert_planned(&aws, &planned, &["DeleteStack"], "CREATE");
     assert_eq!(user.asked(), []);
 }
 
@@ -169,7 +169,7 @@ async fn delete_failed_with_objects_is_finished_after_a_yes() {
     let planned = plan(&aws, &user).await;
     assert_planned(
         &aws,
-        planned,
+        &planned,
         &[
             "PUT /app-dev-media/?notification",
             "POST /app-dev-media/?delete",
@@ -202,7 +202,7 @@ async fn delete_failed_where_data_is_retained_empties_nothing() {
         ..spec(CODE_B.0)
     };
     let planned = plan_for(&aws, &user, &spec).await;
-    assert_planned(&aws, planned, &["DeleteStack"], "CREATE");
+    assert_planned(&aws, &planned, &["DeleteStack"], "CREATE");
 }
 
 fn delete_failed_again() -> Aws {
@@ -244,7 +244,7 @@ fn delete_failed_again() -> Aws {
 async fn delete_failed_again_goes_on_without_what_cannot_be_deleted_after_a_yes() {
     let (aws, user) = (delete_failed_again(), User::who_says(true));
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["DeleteStack", "DeleteStack"], "CREATE");
+    assert_planned(&aws, &planned, &["DeleteStack", "DeleteStack"], "CREATE");
     let modes: Vec<Option<String>> = aws
         .calls("DeleteStack")
         .iter()
@@ -297,7 +297,7 @@ async fn update_failed_is_rolled_back_and_updated() {
         .on("RollbackStack", [query("RollbackStack", "")]);
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["RollbackStack"], "UPDATE");
+    assert_planned(&aws, &planned, &["RollbackStack"], "UPDATE");
 }
 
 #[tokio::test]
@@ -317,7 +317,7 @@ async fn update_rollback_failed_goes_on_rolling_back_and_is_updated() {
         );
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["ContinueUpdateRollback"], "UPDATE");
+    assert_planned(&aws, &planned, &["ContinueUpdateRollback"], "UPDATE");
     assert_eq!(user.asked(), []);
 }
 
@@ -364,7 +364,7 @@ async fn update_rollback_failed_again_goes_on_without_the_resources_after_a_yes(
     let planned = plan(&aws, &user).await;
     assert_planned(
         &aws,
-        planned,
+        &planned,
         &["ContinueUpdateRollback", "ContinueUpdateRollback"],
         "UPDATE",
     );
@@ -433,7 +433,7 @@ async fn an_operation_of_someone_else_is_waited_for_and_shown() {
             );
         let user = User::default();
         let planned = plan(&aws, &user).await;
-        assert_planned(&aws, planned, &[], change_set_type);
+        assert_planned(&aws, &planned, &[], change_set_type);
         let heard = user.heard();
         assert_eq!(
             heard[0],
@@ -454,7 +454,7 @@ async fn a_deletion_by_someone_else_is_waited_for() {
     let aws = willing().on("DescribeStacks", [stack("DELETE_IN_PROGRESS"), no_stack()]);
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &[], "CREATE");
+    assert_planned(&aws, &planned, &[], "CREATE");
 }
 
 #[tokio::test]
@@ -470,7 +470,7 @@ async fn a_creation_by_someone_else_that_fails_is_removed() {
     );
     let user = User::default();
     let planned = plan(&aws, &user).await;
-    assert_planned(&aws, planned, &["DeleteStack"], "CREATE");
+    assert_planned(&aws, &planned, &["DeleteStack"], "CREATE");
 }
 
 #[tokio::test]
@@ -486,6 +486,6 @@ async fn complete_states_are_updated() {
         let aws = willing().on("DescribeStacks", [deployed(state)]);
         let user = User::default();
         let planned = plan(&aws, &user).await;
-        assert_planned(&aws, planned, &[], "UPDATE");
+        assert_planned(&aws, &planned, &[], "UPDATE");
     }
 }
