@@ -82,13 +82,21 @@ pub fn app() -> Manifest {
 
     let handle_user_stream = Function::new("handle-user-stream")
         .timeout_seconds(60)
-        .trigger(users.item_changes([Insert, Remove]))
+        .trigger(
+            users
+                .item_changes([Insert, Remove])
+                .parallelization_factor(10),
+        )
         .grant(users.allow([GetItem]))
         .grant(user_data.allow([PutObject, DeleteObject]));
 
     let check_email = Function::new("check-email")
         .timeout_seconds(60)
-        .trigger(users.item_changes([Insert, Modify]))
+        .trigger(
+            users
+                .item_changes([Insert, Modify])
+                .parallelization_factor(10),
+        )
         .grant(users.allow([UpdateItem]))
         .environment(
             "PERSONAL_EMAIL_DOMAINS",
