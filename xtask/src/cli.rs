@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::context::Context;
 
 /// Build, deploy, run and delete the serverless app of this workspace.
 #[derive(Debug, Parser)]
@@ -35,11 +37,23 @@ pub(crate) enum Verb {
     Package(Package),
     /// Deploy the stage's stack.
     #[command(
-        after_help = "Example:\n  cargo xtask deploy --stage dev\n\nShows the changes before it makes them, and asks when a bucket, table or queue would be\nreplaced or removed."
+        after_help = "Examples:\n  cargo xtask deploy --stage dev\n  cargo xtask deploy --hotswap\n\nShows the changes before it makes them: resources, properties, permissions. Asks when it\nwould permit more than before, or when a bucket, table or queue would be replaced or removed.\n\nWhatever state an earlier deployment left the stack in, this one finds the way on. It may be\nstopped at any point."
     )]
     Deploy(Deploy),
+    /// Show what a deployment would change.
+    #[command(
+        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    for a pipeline: 0 nothing to do, 3 changes, 1 failed\n\nThe functions are built, as their code may differ. Nothing is uploaded or changed."
+    )]
+    Diff(Diff),
+    /// Return to what was deployed before: code and template.
+    #[command(
+        after_help = "Example:\n  cargo xtask rollback --stage prod\n\nShows and asks as deploy does. A second rollback undoes the first."
+    )]
+    Rollback(Rollback),
     /// Delete the stage's stack and everything in it.
-    #[command(after_help = "Example:\n  cargo xtask delete --stage dev --yes")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask delete --stage dev --yes\n  cargo xtask delete --stage prod --force    asks for the stage's name\n\nDeletes only a stack with the tags of this app and stage, and looks for what is left of it."
+    )]
     Delete(Delete),
     /// Invoke a function and print its answer.
     #[command(
@@ -119,13 +133,72 @@ pub(crate) struct Package {
     pub(crate) json: bool,
 }
 
+/// What is asked before a deployment changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Approval {
+    /// Nothing is asked.
+    Never,
+    /// What permits more than before, or endangers data.
+    Broadening,
+    /// Every change.
+    AnyChange,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalArgs {
+    /// Do not ask: the same as `--require-approval never`.
+    #[arg(long, short, conflicts_with = "require_approval")]
+    yes: bool,
+    /// Which changes to ask about before they are made. Without a terminal to answer on, the
+    /// command changes nothing and exits with 2.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "broadening")]
+    require_approval: Approval,
+}
+
+impl ApprovalArgs {
+    /// Nothing on the local stage is worth a question: it is empty after the next start.
+    pub(crate) fn settled(&self, context: &Context) -> Approval {
+        if self.yes || context.local.is_some() {
+            Approval::Never
+        } else {
+            self.require_approval
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// Do not ask, also when something with data in it is replaced or removed.
-    #[arg(long, short)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) approval: ApprovalArgs,
+    /// If only code has changed, put it into the functions without CloudFormation, in seconds.
+    /// For development: the stack does not know of it, and the next deployment says so.
+    #[arg(long)]
+    pub(crate) hotswap: bool,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Exit with 3 when there are changes.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Print the changes as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    #[command(flatten)]
+    pub(crate) approval: ApprovalArgs,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -138,7 +211,13 @@ pub(crate) struct Delete {
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Print what was deleted as JSON.
+    /// Delete a production stage. Its name is asked for.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The name of the production stage, where nobody can type it.
+    #[arg(long, value_name = "STAGE", requires = "force")]
+    pub(crate) confirm: Option<String>,
+    /// Print what was deleted, and what is left, as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

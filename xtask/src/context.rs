@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use deploy::{Outputs, Settings, Target};
 use local::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
-use manifest::{App, Function, Stages};
+use manifest::{App, Function, Removal, Stages};
 
 use crate::cli::StageArgs;
 use crate::error::{AboutFile, CliError, Result};
@@ -146,6 +146,11 @@ impl Context {
                 ..settings
             },
         }
+    }
+
+    /// Whether buckets and tables outlive the stack.
+    pub(crate) fn retains_data(&self) -> bool {
+        self.app.stage().removal == Removal::Retain
     }
 
     /// The function of this name.

@@ -14,6 +14,7 @@ pub(crate) type Result<T> = std::result::Result<T, CliError>;
 #[derive(Debug)]
 pub(crate) struct CliError {
     message: String,
+    notes: Vec<String>,
     hint: Option<String>,
     misuse: bool,
 }
@@ -23,6 +24,7 @@ impl CliError {
     pub(crate) fn new(message: impl Display) -> Self {
         Self {
             message: message.to_string(),
+            notes: Vec::new(),
             hint: None,
             misuse: false,
         }
@@ -42,6 +44,12 @@ impl CliError {
         self
     }
 
+    /// Adds a fact that helps to find the cause.
+    pub(crate) fn note(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+
     /// Says what the error is about.
     pub(crate) fn about(mut self, context: impl Display) -> Self {
         self.message = format!("{context}: {}", self.message);
@@ -51,6 +59,9 @@ impl CliError {
     /// Prints the error and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("{RED}error{RED:#}{BOLD}:{BOLD:#} {}", self.message);
+        for note in &self.notes {
+            eprintln!("{CYAN}note{CYAN:#}{BOLD}:{BOLD:#} {note}");
+        }
         if let Some(hint) = &self.hint {
             eprintln!("{CYAN}hint{CYAN:#}{BOLD}:{BOLD:#} {hint}");
         }

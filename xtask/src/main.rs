@@ -5,15 +5,18 @@
 //! infrastructure lives in `infra/`; this crate only composes it.
 
 mod build;
+mod changes;
 mod cli;
 mod context;
 mod elf;
 mod error;
 mod package;
+mod progress;
 mod stage_state;
 mod terminal;
 mod toolchain;
 mod verbs;
+mod wanted;
 
 use std::process::ExitCode;
 

@@ -69,17 +69,36 @@ pub(crate) fn confirm(question: &str, flag: &str) -> Result<()> {
         ))
         .hint(format!("pass {flag} to say yes beforehand")));
     }
-    anstream::eprint!("{YELLOW}{question}{YELLOW:#} [y/N] ");
+    if matches!(ask(question, "[y/N]")?.as_str(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(CliError::new("stopped: nothing was changed"))
+    }
+}
+
+/// Asks for a name to be typed, where a yes would be too easy.
+pub(crate) fn type_name(question: &str, name: &str, flag: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::misuse(format!(
+            "{question} Nobody can answer: standard input is not a terminal"
+        ))
+        .hint(format!("pass {flag} {name} to say yes beforehand")));
+    }
+    if ask(question, &format!("Type `{name}` to go on:"))? == name {
+        Ok(())
+    } else {
+        Err(CliError::new("stopped: nothing was changed"))
+    }
+}
+
+fn ask(question: &str, choices: &str) -> Result<String> {
+    anstream::eprint!("{YELLOW}{question}{YELLOW:#} {choices} ");
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
         .map_err(|error| CliError::new(format!("could not read the answer: {error}")))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err(CliError::new("stopped: nothing was changed"))
-    }
+    Ok(answer.trim().to_owned())
 }
 
 /// Bytes as people read them.
@@ -95,6 +114,13 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
 
 /// Prints rows in aligned columns on standard output.
 pub(crate) fn table(rows: &[Vec<String>]) {
+    for line in columns(rows) {
+        println!("{line}");
+    }
+}
+
+/// Rows as lines with aligned columns.
+pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         for (column, cell) in row.iter().enumerate() {
@@ -104,14 +130,15 @@ pub(crate) fn table(rows: &[Vec<String>]) {
             }
         }
     }
-    for row in rows {
-        let line: Vec<String> = row
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row
             .iter()
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"))
             .collect();
-        println!("{}", line.join("  ").trim_end());
-    }
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 /// Prints a value as JSON on standard output.

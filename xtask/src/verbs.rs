@@ -5,6 +5,7 @@ mod ci;
 mod completions;
 mod delete;
 mod deploy;
+mod diff;
 mod env;
 mod gen_policy;
 mod info;
@@ -13,6 +14,7 @@ mod local;
 mod logs;
 mod package;
 mod redrive;
+mod rollback;
 mod synth;
 mod url;
 
@@ -28,6 +30,8 @@ pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
         Verb::GenPolicy(args) => gen_policy::run(&args)?,
         Verb::Package(args) => package::run(&args)?,
         Verb::Deploy(args) => deploy::run(&args).await?,
+        Verb::Diff(args) => return diff::run(&args).await,
+        Verb::Rollback(args) => rollback::run(&args).await?,
         Verb::Delete(args) => delete::run(&args).await?,
         Verb::Invoke(args) => return invoke::run(&args).await,
         Verb::Redrive(args) => return redrive::run(&args).await,

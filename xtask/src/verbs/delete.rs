@@ -1,42 +1,24 @@
 //! `delete`: the stack, what its buckets hold, and its code packages.
 
-use deploy::{DeleteSpec, Progress};
+use anstream::eprintln;
+use deploy::DeleteSpec;
 
 use crate::cli;
 use crate::context::Context;
-use crate::error::Result;
-use crate::terminal::{confirm, json, spinner, status, table, warn};
-use crate::verbs::deploy::{artifact_prefix, decide, show};
+use crate::error::{CliError, Result};
+use crate::progress::{Show, print_timings};
+use crate::terminal::{confirm, json, status, table, type_name, warn};
+use crate::wanted::artifact_prefix;
 
 pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     let context = Context::load(&args.stage)?;
     let target = context.connect().await?;
     let app = &context.app;
     let stack = app.stack_name();
-    let retains_data = app.stage().production;
-    if target.outputs(&stack).await?.is_none() {
-        status(
-            "Absent",
-            format!("{stack} is not deployed: nothing to delete"),
-        );
-        return Ok(());
-    }
-    if !args.yes {
-        let data = if retains_data {
-            "its buckets and tables stay"
-        } else {
-            "with all objects and items in it"
-        };
-        confirm(
-            &format!(
-                "Delete stack {stack} in {} of account {}, {data}?",
-                target.region, target.account
-            ),
-            "--yes",
-        )?;
-    }
-    let working = spinner(format!("deleting {stack}"));
-    let report = |progress: Progress| show(&working, &progress);
+    let retains_data = context.retains_data();
+    ask(args, &context, &target)?;
+
+    let show = Show::new(&format!("deleting {stack}"));
     let deleted = target
         .delete(
             &DeleteSpec {
@@ -46,15 +28,26 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
                 bootstrap_stack: &app.bootstrap_stack_name(),
                 artifact_prefix: &artifact_prefix(&context),
             },
-            &|question| decide(&working, question, args.yes),
-            &report,
+            &|question| show.decide(question, args.yes),
+            &|progress| show.tell(&progress),
         )
         .await;
-    working.finish_and_clear();
-    let deleted = deleted?.unwrap_or_default();
+    let timings = show.finish();
+    let Some(deleted) = deleted? else {
+        status(
+            "Absent",
+            format!("{stack} is not deployed: nothing to delete"),
+        );
+        return if args.json {
+            json(&serde_json::Value::Null)
+        } else {
+            Ok(())
+        };
+    };
     if args.json {
         return json(&deleted);
     }
+    print_timings(&timings);
     let rows: Vec<Vec<String>> = deleted
         .resources
         .iter()
@@ -70,14 +63,58 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     status(
         "Deleted",
         format!(
-            "{stack}: {} resources, {} object versions, {} code packages",
+            "{stack}: {} resources, {} object versions, {} code packages and records",
             deleted.resources.len(),
             deleted.object_versions,
             deleted.artifacts
         ),
     );
-    if retains_data {
-        warn("this is a production stage: its buckets and tables were kept");
+    if deleted.leftovers.is_empty() {
+        status("Checked", "nothing of it is left");
+    } else {
+        warn("these are left:");
+        for left in &deleted.leftovers {
+            eprintln!("  {} {}: {}", left.resource_type, left.name, left.reason);
+        }
     }
     Ok(())
+}
+
+/// Asks before anything is deleted. A production stage is not deleted by a slip of the hand.
+fn ask(args: &cli::Delete, context: &Context, target: &deploy::Target) -> Result<()> {
+    let stack = context.app.stack_name();
+    let stage = &context.app.stage().name;
+    if context.app.stage().production {
+        if !args.force {
+            return Err(CliError::misuse(format!(
+                "stage {stage} is a production stage, and is not deleted without --force"
+            )));
+        }
+        return match &args.confirm {
+            Some(name) if name == stage => Ok(()),
+            Some(name) => Err(CliError::misuse(format!(
+                "--confirm names stage {name}, but it is stage {stage} that would be deleted"
+            ))),
+            None => type_name(
+                &format!("Delete stack {stack}, which is in production?"),
+                stage,
+                "--confirm",
+            ),
+        };
+    }
+    if args.yes {
+        return Ok(());
+    }
+    let data = if context.retains_data() {
+        "its buckets and tables stay"
+    } else {
+        "with all objects and items in it"
+    };
+    confirm(
+        &format!(
+            "Delete stack {stack} in {} of account {}, {data}?",
+            target.region, target.account
+        ),
+        "--yes",
+    )
 }

@@ -3,154 +3,246 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use anstream::eprintln;
 use deploy::{
-    Action, Artifact, Change, ChangeSet, Deployment, Outcome, Outputs, Progress, Question,
-    Replacement, StackSpec, Store, Target,
+    Artifact, ChangeSet, Deployment, Diagnosis, Hotswap, Outcome, Outputs, Progress, StackSpec,
+    Target, Timing,
 };
-use indicatif::ProgressBar;
+use manifest::App;
 use serde::Serialize;
 
-use crate::cli;
+use crate::changes::Changes;
+use crate::cli::{self, Approval};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
-use crate::terminal::{
-    DIM, GREEN, RED, YELLOW, confirm, human_bytes, json, spinner, status, table, warn,
-};
-
-/// The template's parameter for the bucket with the functions' code.
-const ARTIFACT_BUCKET_PARAMETER: &str = "ArtifactBucket";
+use crate::progress::{Show, print_timings};
+use crate::terminal::{json, status, table, warn};
+use crate::wanted::{Wanted, artifact_prefix};
 
 pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
     let context = Context::load(&args.stage)?;
+    if args.hotswap && context.app.stage().production {
+        return Err(CliError::misuse(format!(
+            "stage {} is a production stage: its code is deployed by CloudFormation only",
+            context.app.stage().name
+        ))
+        .hint("deploy without --hotswap"));
+    }
     let started = Instant::now();
     // Credentials first: a build that nothing can be done with would be a waste.
     let target = context.connect().await?;
-    let packaged = package::package(&context.workspace, &context.app)?;
-    // Nothing on the local stage is worth a question: it is empty after the next start.
-    let yes = args.yes || context.local.is_some();
-    let (changed, outputs) = deploy(&context, &target, packaged, yes).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    let stack = context.app.stack_name();
-    if changed {
-        status("Deployed", format!("{stack} in {seconds:.1} s"));
-    } else {
-        status(
-            "Unchanged",
-            format!("{stack}: nothing to do ({seconds:.1} s)"),
-        );
+    let show = Show::new("building");
+    show.begin("build");
+    let packaged = show.suspend(|| package::package(&context.workspace, &context.app))?;
+    let done = deploy(
+        &context,
+        &target,
+        packaged,
+        &show,
+        args.approval.settled(&context),
+        args.hotswap,
+    )
+    .await;
+    let timings = show.finish();
+    let (done, outputs) = done?;
+    print_timings(&timings);
+    done.report(&context, started.elapsed().as_secs_f64());
+    summarize(&context, &done, &outputs, &timings, args.json)
+}
+
+/// What became of the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub(crate) enum Done {
+    /// It was as it shall be.
+    Unchanged,
+    /// It was, but for functions, by physical name, whose code had been replaced.
+    Repaired { functions: Vec<String> },
+    /// Functions, by physical name, run new code, which the stack does not know.
+    Hotswapped { functions: Vec<String> },
+    /// CloudFormation changed it.
+    Deployed,
+}
+
+impl Done {
+    fn report(&self, context: &Context, seconds: f64) {
+        let stack = context.app.stack_name();
+        match self {
+            Self::Unchanged => status(
+                "Unchanged",
+                format!("{stack}: nothing to do ({seconds:.1} s)"),
+            ),
+            Self::Repaired { functions } => {
+                status("Repaired", format!("{stack} in {seconds:.1} s"));
+                warn(format!(
+                    "other code than what is deployed had been put into {}; it was put back",
+                    functions.join(", ")
+                ));
+            }
+            Self::Hotswapped { functions } if functions.is_empty() => status(
+                "Unchanged",
+                format!("{stack}: every function has this code already ({seconds:.1} s)"),
+            ),
+            Self::Hotswapped { functions } => {
+                status(
+                    "Hotswapped",
+                    format!("{} in {seconds:.1} s", functions.join(", ")),
+                );
+                warn("CloudFormation does not know of it: the next deployment repairs that");
+            }
+            Self::Deployed => status("Deployed", format!("{stack} in {seconds:.1} s")),
+        }
     }
-    let variables = context.variables(&outputs);
-    if args.json {
+}
+
+/// Prints what is deployed, for people or for scripts.
+pub(crate) fn summarize(
+    context: &Context,
+    done: &Done,
+    outputs: &Outputs,
+    timings: &[Timing],
+    as_json: bool,
+) -> Result<()> {
+    let variables = context.variables(outputs);
+    if as_json {
         return json(&Summary {
-            stack: &stack,
-            outcome: if changed { "deployed" } else { "unchanged" },
+            stack: &context.app.stack_name(),
+            done,
             functions: context
                 .app
                 .functions()
                 .map(manifest::Function::physical_name)
                 .collect(),
             variables: &variables,
-            outputs: &outputs,
+            outputs,
+            seconds: timings
+                .iter()
+                .map(|timing| (timing.phase.as_str(), timing.duration.as_secs_f64()))
+                .collect(),
         });
     }
-    print_resources(&context, &variables);
+    print_resources(context, &variables);
     Ok(())
 }
 
 #[derive(Serialize)]
 struct Summary<'a> {
     stack: &'a str,
-    outcome: &'static str,
+    #[serde(flatten)]
+    done: &'a Done,
     functions: Vec<String>,
     variables: &'a BTreeMap<String, String>,
     outputs: &'a Outputs,
+    /// How long each phase took.
+    seconds: BTreeMap<&'a str, f64>,
 }
 
-/// Where an app's code for a stage lies in the artifact bucket.
-pub(crate) fn artifact_prefix(context: &Context) -> String {
-    format!("{}/{}/", context.app.name(), context.app.stage().name)
-}
-
-/// Brings the stage's stack to what the manifest and the packages say; returns whether
-/// anything changed, and the outputs.
+/// Brings the stage's stack to what the manifest and the packages say.
 pub(crate) async fn deploy(
     context: &Context,
     target: &Target,
     packaged: Packaged,
-    yes: bool,
-) -> Result<(bool, Outputs)> {
+    show: &Show,
+    approval: Approval,
+    hotswap: bool,
+) -> Result<(Done, Outputs)> {
     let app = &context.app;
-    let stack = app.stack_name();
     let artifacts: Vec<Artifact> = packaged
         .functions
         .into_iter()
         .map(|package| package.artifact)
         .collect();
-
-    let working = spinner("publishing");
-    let report = |progress: Progress| show(&working, &progress);
-    let decide = |question: &Question| decide(&working, question, yes);
+    let report = |progress: Progress| show.tell(&progress);
+    let yes = approval == Approval::Never;
     let bucket = target
         .ensure_bootstrap(
             &app.bootstrap_stack_name(),
             &manifest::bootstrap_template(),
-            &decide,
+            &|question| show.decide(question, yes),
             &report,
         )
         .await?;
-    let prefix = artifact_prefix(context);
     let published = target
-        .publish(&bucket, &prefix, artifacts, &report)
+        .publish(&bucket, &artifact_prefix(context), artifacts, &report)
         .await?;
-
-    let assembly = app.synth();
-    let mut parameters = BTreeMap::from([(
-        ARTIFACT_BUCKET_PARAMETER.to_owned(),
-        published.bucket.clone(),
-    )]);
-    for function in app.functions() {
-        if let Some(key) = published.keys.get(function.name()) {
-            parameters.insert(function.code_parameter(), key.clone());
+    let wanted = Wanted::new(context, published.bucket, &published.keys);
+    if hotswap {
+        match target.hotswap(&wanted.spec(), &report).await? {
+            Hotswap::Swapped(functions) => {
+                let outputs = context.outputs(target).await?;
+                return Ok((Done::Hotswapped { functions }, outputs));
+            }
+            Hotswap::NotPossible(why) => show.suspend(|| status("Deploying", why)),
         }
     }
-    let spec = StackSpec {
-        parameters,
-        tags: app.tags(),
-        store: Some(Store {
-            bucket: &published.bucket,
-            prefix: &prefix,
-        }),
-        functions: app
-            .functions()
-            .map(|function| (function.physical_name(), function.code_parameter()))
-            .collect(),
-        retains_data: app.stage().production,
-        ..StackSpec::new(&stack, &assembly.template)
-    };
-    let approve = async |changes: &ChangeSet| {
-        working.suspend(|| show_changes(changes));
+    execute(context, target, &wanted.spec(), show, approval).await
+}
+
+/// Plans, shows, asks and executes.
+pub(crate) async fn execute(
+    context: &Context,
+    target: &Target,
+    spec: &StackSpec<'_>,
+    show: &Show,
+    approval: Approval,
+) -> Result<(Done, Outputs)> {
+    let approve = async |change_set: &ChangeSet| {
+        let changes = Changes::of(change_set, spec, target).await?;
+        show.suspend(|| {
+            for line in changes.lines(&context.app) {
+                eprintln!("{line}");
+            }
+        });
         if context.local.is_none() {
-            warn_of_denied(target, &stack).await;
+            let denied = target.denied_actions(spec.name).await;
+            show.suspend(|| warn_of(&denied, target));
         }
-        working.suspend(|| approve(changes, yes))
+        show.suspend(|| changes.approve(approval))
     };
-    let deployment = target.deploy(&spec, approve, &decide, &report).await;
-    working.finish_and_clear();
-    match deployment? {
-        Deployment::Unchanged { outputs, .. } => Ok((false, outputs)),
-        Deployment::Executed(Outcome::Deployed(outputs)) => Ok((true, outputs)),
-        Deployment::Executed(Outcome::RolledBack(diagnosis)) => Err(diagnosis.error(&stack).into()),
+    let yes = approval == Approval::Never;
+    let deployment = target
+        .deploy(
+            spec,
+            approve,
+            &|question| show.decide(question, yes),
+            &|progress| show.tell(&progress),
+        )
+        .await?;
+    match deployment {
+        Deployment::Unchanged { outputs, repaired } if repaired.is_empty() => {
+            Ok((Done::Unchanged, outputs))
+        }
+        Deployment::Unchanged { outputs, repaired } => Ok((
+            Done::Repaired {
+                functions: repaired,
+            },
+            outputs,
+        )),
+        Deployment::Executed(Outcome::Deployed(outputs)) => Ok((Done::Deployed, outputs)),
+        Deployment::Executed(Outcome::RolledBack(diagnosis)) => {
+            Err(explain(&diagnosis, spec.name, &context.app))
+        }
     }
 }
 
-/// Puts a question of the deployment to the user.
-pub(crate) fn decide(working: &ProgressBar, question: &Question, yes: bool) -> bool {
-    yes || working.suspend(|| confirm(&question.to_string(), "--yes").is_ok())
+/// The failure, and the lines of the manifest that it comes from.
+fn explain(diagnosis: &Diagnosis, stack: &str, app: &App) -> CliError {
+    let cause = diagnosis.cause.iter().map(|cause| &cause.logical_id);
+    let findings = diagnosis.findings.iter().map(|finding| &finding.logical_id);
+    let error = CliError::from(diagnosis.error(stack));
+    let mut places: Vec<String> = cause
+        .chain(findings)
+        .filter_map(|logical_id| {
+            let place = app.declared_at(logical_id)?;
+            Some(format!("{logical_id} is declared at {place}"))
+        })
+        .collect();
+    places.dedup();
+    places.into_iter().fold(error, CliError::note)
 }
 
-async fn warn_of_denied(target: &Target, stack: &str) {
-    let denied = target.denied_actions(stack).await;
+fn warn_of(denied: &[String], target: &Target) {
     if !denied.is_empty() {
         warn(format!(
             "by IAM's simulation, {} may not do: {}",
@@ -158,134 +250,6 @@ async fn warn_of_denied(target: &Target, stack: &str) {
             denied.join(", ")
         ));
     }
-}
-
-/// Asks before something that holds data is lost.
-fn approve(changes: &ChangeSet, yes: bool) -> Result<()> {
-    let endangered: Vec<&str> = changes
-        .changes
-        .iter()
-        .filter(|change| change.endangers_state())
-        .map(|change| change.logical_id.as_str())
-        .collect();
-    if endangered.is_empty() || yes {
-        return Ok(());
-    }
-    confirm(
-        &format!(
-            "This replaces or removes {}, with what it holds. Continue?",
-            endangered.join(", ")
-        ),
-        "--yes",
-    )
-}
-
-/// The change set, a line per resource.
-fn show_changes(changes: &ChangeSet) {
-    status(
-        "Changes",
-        format!(
-            "{} to {}{}",
-            changes.changes.len(),
-            changes.stack,
-            if changes.creates_stack {
-                ", a new stack"
-            } else {
-                ""
-            }
-        ),
-    );
-    for change in &changes.changes {
-        anstream::eprintln!("{}", change_line(change));
-    }
-}
-
-fn change_line(change: &Change) -> String {
-    let (style, verb) = match (change.action, change.replacement) {
-        (Action::Add, _) => (GREEN, "+ add"),
-        (Action::Remove, _) => (RED, "- remove"),
-        (Action::Modify, Replacement::Always) => (RED, "± replace"),
-        (Action::Modify, Replacement::Conditional) => (YELLOW, "~ may replace"),
-        (Action::Modify, Replacement::Never) => (YELLOW, "~ update"),
-        (Action::Dynamic, _) => (YELLOW, "? depends"),
-    };
-    let properties = if change.properties.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", change.properties.join(", "))
-    };
-    format!(
-        "{style}{verb:>15}{style:#} {} {DIM}{}{properties}{DIM:#}",
-        change.logical_id, change.resource_type
-    )
-}
-
-/// Shows a step: as the moving line on a terminal, as lines of their own otherwise.
-pub(crate) fn show(working: &ProgressBar, progress: &Progress) {
-    let (verb, what) = match progress {
-        Progress::CreatingBootstrap { stack } => {
-            ("Creating", format!("{stack}, with the bucket for code"))
-        }
-        Progress::Uploading { function, bytes } => {
-            ("Uploading", format!("{function} ({})", human_bytes(*bytes)))
-        }
-        Progress::AlreadyUploaded { function } => {
-            working.set_message(format!("{function} is uploaded already"));
-            return;
-        }
-        Progress::Phase(_) | Progress::Uploaded { .. } => return,
-        Progress::ReplacingBootstrap { stack, bucket } => {
-            ("Replacing", format!("{stack}: bucket {bucket} is gone"))
-        }
-        Progress::Planning { stack } => ("Planning", stack.clone()),
-        Progress::PlanningAgain { stack, reason } => {
-            ("Planning", format!("{stack} again: {reason}"))
-        }
-        Progress::Waiting { stack, status } => (
-            "Waiting",
-            format!("for another operation on {stack}: {status}"),
-        ),
-        Progress::RemovingFailedStack { stack, status } => {
-            ("Removing", format!("{stack}: it is in state {status}"))
-        }
-        Progress::ResumingRollback {
-            stack,
-            status,
-            skipped,
-        } => {
-            let without = if skipped.is_empty() {
-                String::new()
-            } else {
-                format!(", without {}", skipped.join(", "))
-            };
-            ("Undoing", format!("{stack}: it is in state {status}{without}"))
-        }
-        Progress::RemovingChangeSet { name } => {
-            ("Removing", format!("change set {name}, left by an earlier deployment"))
-        }
-        Progress::CodeUpdated { function } => ("Updated", format!("the code of {function}")),
-        Progress::Emptied { bucket, versions } => {
-            ("Emptied", format!("{bucket}: {versions} object versions"))
-        }
-        Progress::Resource(event) => {
-            let line = format!(
-                "{} {} {}",
-                event.status, event.logical_id, event.resource_type
-            );
-            if event.failed() {
-                let reason = event.reason.as_deref().unwrap_or("no reason was given");
-                working.suspend(|| {
-                    anstream::eprintln!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed");
-                });
-            } else if working.is_hidden() && event.complete() {
-                anstream::eprintln!("{DIM}{:>12}{DIM:#} {line}", "");
-            } else {
-                working.set_message(line);
-            }
-            return;
-        }
-    };
-    working.suspend(|| status(verb, what));
 }
 
 fn print_resources(context: &Context, variables: &BTreeMap<String, String>) {

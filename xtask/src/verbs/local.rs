@@ -15,10 +15,11 @@ use manifest::HttpApi;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::cli;
+use crate::cli::{self, Approval};
 use crate::context::{Context, LOCAL, Workspace};
 use crate::error::{AboutFile, CliError, Result};
 use crate::package::{self, Packaged};
+use crate::progress::Show;
 use crate::stage_state::StageState;
 use crate::terminal::{BOLD, show_parts, status};
 use crate::verbs::{deploy::deploy, env, logs::Logs};
@@ -177,7 +178,10 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     });
 
     let target = context.connect().await?;
-    let (_, outputs) = deploy(&context, &target, packaged, true).await?;
+    let show = Show::new("deploying");
+    let deployed = deploy(&context, &target, packaged, &show, Approval::Never, false).await;
+    show.finish();
+    let (_, outputs) = deployed?;
     front_doors.lead_to(&outputs);
     state.write(workspace)?;
 

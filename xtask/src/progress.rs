@@ -1,0 +1,175 @@
+//! The progress of a deployment: lines that stay, a line that moves, and the times of the
+//! phases.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use anstream::eprintln;
+use deploy::{Phase, Progress, Question, ResourceEvent, Timeline, Timing};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::terminal::{DIM, RED, confirm, human_bytes, spinner, status};
+
+/// Shows what a long operation tells.
+pub(crate) struct Show {
+    bar: ProgressBar,
+    moves: ProgressStyle,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    timeline: Timeline,
+    /// What has been sent of each upload, and its size.
+    uploads: BTreeMap<String, (u64, u64)>,
+}
+
+impl Show {
+    pub(crate) fn new(message: &str) -> Self {
+        let bar = spinner(message.to_owned());
+        Self {
+            moves: bar.style(),
+            bar,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Begins a phase that the operation does not tell of by itself.
+    pub(crate) fn begin(&self, phase: &str) {
+        self.with(|state| state.timeline.begin(phase));
+    }
+
+    /// Prints something while the moving line stands still.
+    pub(crate) fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        self.bar.suspend(print)
+    }
+
+    /// Ends the moving line; returns how long each phase took.
+    pub(crate) fn finish(self) -> Vec<Timing> {
+        self.bar.finish_and_clear();
+        self.with(|state| std::mem::take(&mut state.timeline).finish())
+    }
+
+    /// Puts a question of the operation to the user. Without a terminal nobody can answer,
+    /// and that is a no.
+    pub(crate) fn decide(&self, question: &Question, yes: bool) -> bool {
+        yes || self.suspend(|| confirm(&question.to_string(), "--yes").is_ok())
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn tell(&self, progress: &Progress) {
+        self.with(|state| state.timeline.note(progress));
+        let (verb, what) = match progress {
+            Progress::Phase(phase) => return self.phase(*phase),
+            Progress::Uploaded {
+                function,
+                sent_bytes,
+                bytes,
+            } => return self.uploaded(function, *sent_bytes, *bytes),
+            Progress::Resource(event) => return self.resource(event),
+            Progress::AlreadyUploaded { function } => {
+                self.bar
+                    .set_message(format!("{function} is uploaded already"));
+                return;
+            }
+            Progress::Uploading { function, bytes } => {
+                self.uploaded(function, 0, *bytes);
+                ("Uploading", format!("{function} ({})", human_bytes(*bytes)))
+            }
+            Progress::CreatingBootstrap { stack } => {
+                ("Creating", format!("{stack}, with the bucket for code"))
+            }
+            Progress::ReplacingBootstrap { stack, bucket } => {
+                ("Replacing", format!("{stack}: bucket {bucket} is gone"))
+            }
+            Progress::Planning { stack } => ("Planning", stack.clone()),
+            Progress::PlanningAgain { stack, reason } => {
+                ("Planning", format!("{stack} again: {reason}"))
+            }
+            Progress::Waiting { stack, status } => (
+                "Waiting",
+                format!("for another operation on {stack}: {status}"),
+            ),
+            Progress::RemovingFailedStack { stack, status } => {
+                ("Removing", format!("{stack}: it is in state {status}"))
+            }
+            Progress::ResumingRollback {
+                stack,
+                status,
+                skipped,
+            } => {
+                let without = if skipped.is_empty() {
+                    String::new()
+                } else {
+                    format!(", without {}", skipped.join(", "))
+                };
+                (
+                    "Undoing",
+                    format!("{stack}: it is in state {status}{without}"),
+                )
+            }
+            Progress::RemovingChangeSet { name } => (
+                "Removing",
+                format!("change set {name}, left by an earlier deployment"),
+            ),
+            Progress::CodeUpdated { function } => ("Updated", format!("the code of {function}")),
+            Progress::Emptied { bucket, versions } => {
+                ("Emptied", format!("{bucket}: {versions} object versions"))
+            }
+        };
+        self.suspend(|| status(verb, what));
+    }
+
+    fn phase(&self, phase: Phase) {
+        self.bar.set_style(self.moves.clone());
+        self.bar.set_message(phase.to_string());
+    }
+
+    fn uploaded(&self, function: &str, sent_bytes: u64, bytes: u64) {
+        let (sent, total) = self.with(|state| {
+            state
+                .uploads
+                .insert(function.to_owned(), (sent_bytes, bytes));
+            let all = state.uploads.values();
+            all.fold((0, 0), |(sent, total), upload| {
+                (sent + upload.0, total + upload.1)
+            })
+        });
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner:>12.green} {bar:30} {bytes} of {total_bytes}")
+        {
+            self.bar.set_style(style);
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(sent);
+    }
+
+    fn resource(&self, event: &ResourceEvent) {
+        let line = format!(
+            "{} {} {}",
+            event.status, event.logical_id, event.resource_type
+        );
+        if event.failed() {
+            let reason = event.reason.as_deref().unwrap_or("no reason was given");
+            self.suspend(|| eprintln!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed"));
+        } else if self.bar.is_hidden() && event.complete() {
+            eprintln!("{DIM}{:>12}{DIM:#} {line}", "");
+        } else {
+            self.bar.set_message(line);
+        }
+    }
+}
+
+/// Says where the time went.
+pub(crate) fn print_timings(timings: &[Timing]) {
+    for timing in timings {
+        let seconds = timing.duration.as_secs_f64();
+        eprintln!(
+            "{DIM}{:>12} {:<10} {seconds:>6.2} s{DIM:#}",
+            "", timing.phase
+        );
+    }
+}

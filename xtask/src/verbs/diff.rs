@@ -1,0 +1,104 @@
+//! `diff`: what a deployment would change, without changing it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anstream::println;
+use deploy::{Declared, Plan, review};
+use serde_json::json;
+
+use crate::changes::Changes;
+use crate::cli;
+use crate::context::Context;
+use crate::error::Result;
+use crate::package;
+use crate::progress::Show;
+use crate::terminal::{self, status, warn};
+use crate::wanted::{ARTIFACT_BUCKET_PARAMETER, Wanted, artifact_prefix};
+
+/// The exit code of `--exit-code` when there are changes: not that of a failure or a misuse.
+const CHANGES: u8 = 3;
+
+pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
+    let context = Context::load(&args.stage)?;
+    let target = context.connect().await?;
+    let packaged = package::package(&context.workspace, &context.app)?;
+    let prefix = artifact_prefix(&context);
+    let keys: BTreeMap<String, String> = packaged
+        .functions
+        .into_iter()
+        .map(|package| {
+            let key = package.artifact.key(&prefix);
+            (package.artifact.function, key)
+        })
+        .collect();
+    let stack = context.app.stack_name();
+    let found = if args.exit_code { CHANGES } else { 0 };
+
+    let Some(deployed) = target.deployed(&stack).await? else {
+        let wanted = Wanted::new(&context, String::new(), &keys);
+        let spec = wanted.spec();
+        let wanted = Declared {
+            template: spec.template,
+            parameters: &spec.parameters,
+        };
+        let review = review(None, wanted)?;
+        if args.json {
+            terminal::json(
+                &json!({"stack": stack, "creates_stack": true, "access": review.access,
+                "access_changes": review.access_changes}),
+            )?;
+        } else {
+            status(
+                "New",
+                format!("{stack}: all of `cargo xtask synth` would be created"),
+            );
+        }
+        return Ok(ExitCode::from(found));
+    };
+    let bucket = deployed.parameters.get(ARTIFACT_BUCKET_PARAMETER).cloned();
+    let wanted = Wanted::new(&context, bucket.unwrap_or_default(), &keys);
+    let spec = wanted.spec();
+
+    let show = Show::new("planning");
+    // Nothing may be changed, so nothing that a plan would have to change first is approved.
+    let planned = target
+        .plan(&spec, &|_| false, &|progress| show.tell(&progress))
+        .await;
+    show.finish();
+    let drifted = target.code_drift(&spec).await?;
+    if !drifted.is_empty() {
+        warn(format!(
+            "other code than what is deployed runs in {}: the next deployment repairs that",
+            drifted.join(", ")
+        ));
+    }
+    match planned? {
+        Plan::NoChanges(_) => {
+            if args.json {
+                terminal::json(
+                    &json!({"stack": stack, "creates_stack": false, "changes": [],
+                    "access": "unchanged", "access_changes": [], "drifted_code": drifted}),
+                )?;
+            } else {
+                status("Unchanged", format!("{stack}: nothing to deploy"));
+            }
+            Ok(ExitCode::from(if drifted.is_empty() { 0 } else { found }))
+        }
+        Plan::Changes(change_set) => {
+            let changes = Changes::of(&change_set, &spec, &target).await;
+            target.discard(&change_set).await?;
+            let changes = changes?;
+            if args.json {
+                let mut shown = serde_json::to_value(&changes).unwrap_or_default();
+                shown["drifted_code"] = json!(drifted);
+                terminal::json(&shown)?;
+            } else {
+                for line in changes.lines(&context.app) {
+                    println!("{line}");
+                }
+            }
+            Ok(ExitCode::from(found))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a stage's stack shall be: the manifest and the packages, joined.
+
+use std::collections::BTreeMap;
+
+use deploy::{Mode, StackSpec, Store};
+use manifest::Function;
+
+use crate::context::Context;
+
+/// The template's parameter for the bucket with the functions' code.
+pub(crate) const ARTIFACT_BUCKET_PARAMETER: &str = "ArtifactBucket";
+
+/// Where an app's code for a stage lies in the artifact bucket.
+pub(crate) fn artifact_prefix(context: &Context) -> String {
+    format!("{}/{}/", context.app.name(), context.app.stage().name)
+}
+
+/// A stack's template and all that goes with it.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    stack: String,
+    template: String,
+    parameters: BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
+    bucket: String,
+    prefix: String,
+    functions: BTreeMap<String, String>,
+    mode: Mode,
+    retains_data: bool,
+}
+
+impl Wanted {
+    /// `keys` are those of the functions' code in `bucket`, by the functions' names.
+    pub(crate) fn new(context: &Context, bucket: String, keys: &BTreeMap<String, String>) -> Self {
+        let app = &context.app;
+        let mut parameters =
+            BTreeMap::from([(ARTIFACT_BUCKET_PARAMETER.to_owned(), bucket.clone())]);
+        for function in app.functions() {
+            if let Some(key) = keys.get(function.name()) {
+                parameters.insert(function.code_parameter(), key.clone());
+            }
+        }
+        let code = |function: &Function| (function.physical_name(), function.code_parameter());
+        Self {
+            stack: app.stack_name(),
+            template: app.synth().template,
+            parameters,
+            tags: app.tags(),
+            bucket,
+            prefix: artifact_prefix(context),
+            functions: app.functions().map(code).collect(),
+            mode: if app.stage().express {
+                Mode::Express
+            } else {
+                Mode::Standard
+            },
+            retains_data: context.retains_data(),
+        }
+    }
+
+    pub(crate) fn spec(&self) -> StackSpec<'_> {
+        StackSpec {
+            parameters: self.parameters.clone(),
+            tags: self.tags.clone(),
+            store: Some(Store {
+                bucket: &self.bucket,
+                prefix: &self.prefix,
+            }),
+            functions: self.functions.clone(),
+            mode: self.mode,
+            retains_data: self.retains_data,
+            ..StackSpec::new(&self.stack, &self.template)
+        }
+    }
+}
