@@ -1,6 +1,6 @@
 //! The parts of CloudFormation's template language that are used here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ pub(crate) struct Template {
     parameters: BTreeMap<String, Value>,
     resources: BTreeMap<String, Value>,
     outputs: BTreeMap<String, Value>,
+    types: BTreeSet<&'static str>,
     origins: BTreeMap<String, Origin>,
     collisions: BTreeMap<String, Origin>,
 }
@@ -32,6 +33,7 @@ impl Template {
 
     /// Adds a resource that is there because of what `origin` declares.
     pub(crate) fn resource(&mut self, logical_id: String, origin: Origin, resource: Resource) {
+        self.types.insert(resource.kind);
         self.resources
             .insert(logical_id.clone(), resource.into_value());
         if self.origins.insert(logical_id.clone(), origin).is_some() {
@@ -42,6 +44,11 @@ impl Template {
     pub(crate) fn output(&mut self, name: String, description: &str, value: &Value) {
         self.outputs
             .insert(name, json!({"Description": description, "Value": value}));
+    }
+
+    /// The types of its resources.
+    pub(crate) fn types(&self) -> BTreeSet<&'static str> {
+        self.types.clone()
     }
 
     /// Why there is each resource, by its logical ID.

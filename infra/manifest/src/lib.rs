@@ -17,6 +17,7 @@ pub mod app;
 mod bootstrap;
 mod cloudformation;
 pub mod declare;
+mod deployer;
 mod name;
 mod origin;
 mod policy;

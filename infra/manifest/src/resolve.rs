@@ -1,6 +1,7 @@
 //! Manifest and stage → App: checked, and with everything settled that a stage decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -36,6 +37,7 @@ pub struct App {
     manifest: Manifest,
     stage: Stage,
     functions: Vec<Function>,
+    origins: OnceLock<BTreeMap<String, Origin>>,
 }
 
 impl App {
@@ -51,6 +53,7 @@ impl App {
             manifest: manifest.clone(),
             stage: stage.clone(),
             functions,
+            origins: OnceLock::new(),
         }
     }
 
@@ -121,8 +124,10 @@ impl App {
     /// `infra/manifest/src/app.rs:63`; `None` if the template has no such resource.
     #[must_use]
     pub fn declared_at(&self, logical_id: &str) -> Option<String> {
-        let template = synth::template(self);
-        template.origins().get(logical_id).map(ToString::to_string)
+        let origins = self
+            .origins
+            .get_or_init(|| synth::template(self).origins().clone());
+        origins.get(logical_id).map(ToString::to_string)
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

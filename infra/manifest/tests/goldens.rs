@@ -63,6 +63,14 @@ fn templates() {
 }
 
 #[test]
+fn deployer_policies() {
+    for (stage, app) in apps() {
+        let policy = app.deployer_policy();
+        assert_golden(&format!("tests/golden/{stage}.deployer.json"), &policy);
+    }
+}
+
+#[test]
 fn policies() {
     for app in apps().values() {
         for (function, policy) in app.synth().policies {

@@ -1,0 +1,212 @@
+//! What CloudFormation does with the permissions of its caller to create, read, update, tag and
+//! delete resources.
+//!
+//! AWS tells by resource type, in the `handlers` of the type's schema. That is for all
+//! properties of a type; here are the actions for those that the template sets, and all that
+//! read, as a type is read as a whole.
+//! <https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html>
+
+/// The actions for each type of a service's resources.
+pub(super) type OfService = &'static [(&'static str, &'static [&'static str])];
+
+/// Buckets and their policies.
+pub(super) const BUCKET: &[&str] = &[
+    "CreateBucket",
+    "DeleteBucket",
+    "DeleteBucketPolicy",
+    "GetAccelerateConfiguration",
+    "GetAnalyticsConfiguration",
+    "GetBucketAbac",
+    "GetBucketCORS",
+    "GetBucketLogging",
+    "GetBucketMetadataTableConfiguration",
+    "GetBucketNotification",
+    "GetBucketObjectLockConfiguration",
+    "GetBucketOwnershipControls",
+    "GetBucketPolicy",
+    "GetBucketPublicAccessBlock",
+    "GetBucketTagging",
+    "GetBucketVersioning",
+    "GetBucketWebsite",
+    "GetEncryptionConfiguration",
+    "GetIntelligentTieringConfiguration",
+    "GetInventoryConfiguration",
+    "GetLifecycleConfiguration",
+    "GetMetricsConfiguration",
+    "GetReplicationConfiguration",
+    "ListBucket",
+    "ListTagsForResource",
+    "PutBucketNotification",
+    "PutBucketOwnershipControls",
+    "PutBucketPolicy",
+    "PutBucketPublicAccessBlock",
+    "PutBucketTagging",
+    "PutBucketVersioning",
+    "PutEncryptionConfiguration",
+    "PutLifecycleConfiguration",
+    "TagResource",
+    "UntagResource",
+];
+
+/// Roles, but for what gives them permissions.
+pub(super) const ROLE: &[&str] = &[
+    "DeleteRole",
+    "DeleteRolePolicy",
+    "GetRole",
+    "GetRolePolicy",
+    "ListAttachedRolePolicies",
+    "ListRolePolicies",
+    "TagRole",
+    "UntagRole",
+    "UpdateAssumeRolePolicy",
+];
+
+/// What gives roles permissions.
+pub(super) const EMPOWER_ROLE: &[&str] = &["CreateRole", "PutRolePolicy"];
+
+/// What gives roles permissions within a boundary.
+pub(super) const EMPOWER_BOUNDED_ROLE: &[&str] =
+    &["CreateRole", "PutRolePermissionsBoundary", "PutRolePolicy"];
+
+/// Log groups.
+pub(super) const LOG_GROUP: &[&str] = &[
+    "CreateLogGroup",
+    "DeleteLogGroup",
+    "GetDataProtectionPolicy",
+    "ListTagsForResource",
+    "PutRetentionPolicy",
+    "TagResource",
+    "UntagResource",
+];
+
+/// Likewise, but IAM knows no resource for them.
+pub(super) const ALL_LOG_GROUPS: &[&str] = &[
+    "DescribeIndexPolicies",
+    "DescribeLogGroups",
+    "DescribeResourcePolicies",
+];
+
+/// What API Gateway does with the permissions of its caller to have access logs delivered.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html>
+pub(super) const ACCESS_LOGS: &[&str] = &[
+    "CreateLogDelivery",
+    "DeleteLogDelivery",
+    "GetLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "UpdateLogDelivery",
+];
+
+/// API Gateway's actions are the methods of its own HTTP API.
+pub(super) const API_GATEWAY: OfService = &[
+    (
+        "AWS::ApiGatewayV2::Api",
+        &["DELETE", "GET", "PATCH", "POST", "PUT"],
+    ),
+    (
+        "AWS::ApiGatewayV2::Stage",
+        &["TagResource", "UntagResource"],
+    ),
+];
+
+pub(super) const CLOUDWATCH: OfService = &[(
+    "AWS::CloudWatch::Alarm",
+    &[
+        "DeleteAlarms",
+        "DescribeAlarms",
+        "ListTagsForResource",
+        "PutMetricAlarm",
+        "TagResource",
+        "UntagResource",
+    ],
+)];
+
+/// Without what deletes data.
+pub(super) const DYNAMODB: OfService = &[(
+    "AWS::DynamoDB::Table",
+    &[
+        "CreateTable",
+        "DescribeContinuousBackups",
+        "DescribeContributorInsights",
+        "DescribeKinesisStreamingDestination",
+        "DescribeTable",
+        "DescribeTimeToLive",
+        "GetResourcePolicy",
+        "ListTagsOfResource",
+        "TagResource",
+        "UntagResource",
+        "UpdateContinuousBackups",
+        "UpdateTable",
+        "UpdateTimeToLive",
+    ],
+)];
+
+/// Without event source mappings, which are resources of their own in IAM, too.
+pub(super) const LAMBDA: OfService = &[
+    (
+        "AWS::Lambda::Function",
+        &[
+            "CreateFunction",
+            "DeleteFunction",
+            "GetFunction",
+            "GetFunctionCodeSigningConfig",
+            "GetFunctionRecursionConfig",
+            "GetFunctionScalingConfig",
+            "GetRuntimeManagementConfig",
+            "ListTags",
+            "TagResource",
+            "UntagResource",
+            "UpdateFunctionCode",
+            "UpdateFunctionConfiguration",
+        ],
+    ),
+    (
+        "AWS::Lambda::Permission",
+        &["AddPermission", "GetPolicy", "RemovePermission"],
+    ),
+    (
+        "AWS::Lambda::EventInvokeConfig",
+        &[
+            "DeleteFunctionEventInvokeConfig",
+            "GetFunctionEventInvokeConfig",
+            "PutFunctionEventInvokeConfig",
+            "UpdateFunctionEventInvokeConfig",
+        ],
+    ),
+];
+
+pub(super) const SNS: OfService = &[
+    (
+        "AWS::SNS::Topic",
+        &[
+            "CreateTopic",
+            "DeleteTopic",
+            "GetDataProtectionPolicy",
+            "GetTopicAttributes",
+            "ListSubscriptionsByTopic",
+            "ListTagsForResource",
+            "SetTopicAttributes",
+            "TagResource",
+            "UntagResource",
+        ],
+    ),
+    (
+        "AWS::SNS::Subscription",
+        &["GetSubscriptionAttributes", "Subscribe", "Unsubscribe"],
+    ),
+];
+
+/// A queue's policy is one of its attributes.
+pub(super) const SQS: OfService = &[(
+    "AWS::SQS::Queue",
+    &[
+        "CreateQueue",
+        "DeleteQueue",
+        "GetQueueAttributes",
+        "GetQueueUrl",
+        "ListQueueTags",
+        "SetQueueAttributes",
+        "TagQueue",
+        "UntagQueue",
+    ],
+)];

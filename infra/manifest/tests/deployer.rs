@@ -1,0 +1,269 @@
+//! What must hold for the policy of whoever deploys, on every stage.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest::{App, Removal, Stages, app};
+use serde_json::{Value, json};
+
+fn resolve(yaml: &str) -> Vec<App> {
+    let stages = Stages::parse(yaml).unwrap();
+    stages
+        .names()
+        .map(|name| app().resolve(&stages.get(name).unwrap()).unwrap())
+        .collect()
+}
+
+fn apps() -> Vec<App> {
+    let mut apps = resolve(include_str!("../../stages.yaml"));
+    apps.extend(resolve(include_str!("every-setting.yaml")));
+    apps
+}
+
+/// Resources and condition by action.
+fn grants(app: &App) -> BTreeMap<String, Vec<(Vec<String>, Value)>> {
+    let policy: Value = serde_json::from_str(&app.deployer_policy()).unwrap();
+    let mut grants: BTreeMap<String, Vec<(Vec<String>, Value)>> = BTreeMap::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Allow");
+        let resources = match &statement["Resource"] {
+            Value::Array(resources) => resources.iter().map(text).collect(),
+            resource => vec![text(resource)],
+        };
+        for action in statement["Action"].as_array().unwrap() {
+            let condition = statement["Condition"].clone();
+            let grant = (resources.clone(), condition);
+            grants.entry(text(action)).or_default().push(grant);
+        }
+    }
+    grants
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn resources<'a>(
+    grants: &'a BTreeMap<String, Vec<(Vec<String>, Value)>>,
+    action: &str,
+) -> Vec<&'a str> {
+    let of_action = grants.get(action).into_iter().flatten();
+    of_action
+        .flat_map(|(resources, _)| resources.iter().map(String::as_str))
+        .collect()
+}
+
+#[test]
+fn every_type_of_resource_can_be_created_and_deleted() {
+    for app in apps() {
+        let template: Value = serde_yaml::from_str(&app.synth().template).unwrap();
+        let grants = grants(&app);
+        let types: BTreeSet<String> = template["Resources"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|resource| text(&resource["Type"]))
+            .collect();
+        for resource_type in types {
+            let (create, delete) = match resource_type.as_str() {
+                "AWS::ApiGatewayV2::Api"
+                | "AWS::ApiGatewayV2::Authorizer"
+                | "AWS::ApiGatewayV2::Integration"
+                | "AWS::ApiGatewayV2::Route"
+                | "AWS::ApiGatewayV2::Stage" => ("apigateway:POST", "apigateway:DELETE"),
+                "AWS::CloudWatch::Alarm" => {
+                    ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms")
+                }
+                "AWS::DynamoDB::Table" => ("dynamodb:CreateTable", "dynamodb:DeleteTable"),
+                "AWS::IAM::Role" => ("iam:CreateRole", "iam:DeleteRole"),
+                "AWS::Lambda::EventInvokeConfig" => (
+                    "lambda:PutFunctionEventInvokeConfig",
+                    "lambda:DeleteFunctionEventInvokeConfig",
+                ),
+                "AWS::Lambda::EventSourceMapping" => (
+                    "lambda:CreateEventSourceMapping",
+                    "lambda:DeleteEventSourceMapping",
+                ),
+                "AWS::Lambda::Function" => ("lambda:CreateFunction", "lambda:DeleteFunction"),
+                "AWS::Lambda::Permission" => ("lambda:AddPermission", "lambda:RemovePermission"),
+                "AWS::Logs::LogGroup" => ("logs:CreateLogGroup", "logs:DeleteLogGroup"),
+                "AWS::S3::Bucket" => ("s3:CreateBucket", "s3:DeleteBucket"),
+                "AWS::S3::BucketPolicy" => ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy"),
+                "AWS::SNS::Subscription" => ("sns:Subscribe", "sns:Unsubscribe"),
+                "AWS::SNS::Topic" => ("sns:CreateTopic", "sns:DeleteTopic"),
+                "AWS::SNS::TopicPolicy" => ("sns:SetTopicAttributes", "sns:SetTopicAttributes"),
+                "AWS::SQS::Queue" => ("sqs:CreateQueue", "sqs:DeleteQueue"),
+                "AWS::SQS::QueuePolicy" => ("sqs:SetQueueAttributes", "sqs:SetQueueAttributes"),
+                unheard_of => panic!("what does it take to create {unheard_of}?"),
+            };
+            assert!(grants.contains_key(create), "{create} is missing");
+            let keeps = app.stage().removal == Removal::Retain && delete == "dynamodb:DeleteTable";
+            assert_eq!(grants.contains_key(delete), !keeps, "{delete}");
+        }
+    }
+}
+
+#[test]
+fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
+    const WITHOUT_A_RESOURCE: [&str; 10] = [
+        "lambda:CreateEventSourceMapping",
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeIndexPolicies",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+    ];
+    for app in apps() {
+        for (action, grants) in grants(&app) {
+            assert!(!action.contains('*'), "{action}");
+            let for_all = WITHOUT_A_RESOURCE.contains(&action.as_str());
+            for (resources, _) in grants {
+                assert_eq!(resources.contains(&"*".to_owned()), for_all, "{action}");
+            }
+        }
+    }
+}
+
+#[test]
+fn resources_are_those_of_the_stack() {
+    let app = &resolve("beta: {region: eu-central-1, account: '123456789012'}")[0];
+    let grants = grants(app);
+    for (action, expected) in [
+        (
+            "cloudformation:ExecuteChangeSet",
+            vec![
+                "arn:aws:cloudformation:eu-central-1:123456789012:stack/media-query-beta/*",
+                "arn:aws:cloudformation:eu-central-1:123456789012:stack/media-query-bootstrap/*",
+            ],
+        ),
+        (
+            "lambda:UpdateFunctionCode",
+            vec!["arn:aws:lambda:eu-central-1:123456789012:function:media-query-beta-*"],
+        ),
+        (
+            "iam:CreateRole",
+            vec!["arn:aws:iam::123456789012:role/media-query-beta-*"],
+        ),
+        (
+            "s3:PutObject",
+            vec!["arn:aws:s3:::media-query-bootstrap-*/media-query/beta/*"],
+        ),
+        (
+            "logs:FilterLogEvents",
+            vec!["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/media-query-beta-*"],
+        ),
+        (
+            "dynamodb:DeleteTable",
+            vec!["arn:aws:dynamodb:eu-central-1:123456789012:table/media-query-beta-*"],
+        ),
+        (
+            "apigateway:PATCH",
+            vec![
+                "arn:aws:apigateway:eu-central-1::/apis",
+                "arn:aws:apigateway:eu-central-1::/apis/*",
+                "arn:aws:apigateway:eu-central-1::/tags/*",
+            ],
+        ),
+    ] {
+        assert_eq!(resources(&grants, action), expected);
+    }
+    assert_eq!(
+        grants["iam:PassRole"][0].1,
+        json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}})
+    );
+    assert_eq!(
+        grants["lambda:CreateEventSourceMapping"][0].1,
+        json!({"ArnLike": {"lambda:FunctionArn":
+            "arn:aws:lambda:eu-central-1:123456789012:function:media-query-beta-*"
+        }})
+    );
+}
+
+#[test]
+fn what_a_stage_does_not_tell_is_open_and_partitions_are_known() {
+    for (settings, function) in [
+        ("", "arn:aws:lambda:*:*:function:media-query-beta-*"),
+        (
+            "region: cn-north-1",
+            "arn:aws-cn:lambda:cn-north-1:*:function:media-query-beta-*",
+        ),
+        (
+            "region: us-gov-west-1",
+            "arn:aws-us-gov:lambda:us-gov-west-1:*:function:media-query-beta-*",
+        ),
+    ] {
+        let app = &resolve(&format!("beta: {{{settings}}}"))[0];
+        assert_eq!(resources(&grants(app), "lambda:CreateFunction"), [function]);
+    }
+}
+
+#[test]
+fn where_data_stays_it_cannot_be_deleted() {
+    let retained = &resolve("beta: {removal: retain}")[0];
+    let deleted = &resolve("beta: {removal: delete, production: true}")[0];
+    let objects = "arn:aws:s3:::media-query-beta-*/*";
+    let (retained, deleted) = (grants(retained), grants(deleted));
+    assert!(!retained.contains_key("dynamodb:DeleteTable"));
+    assert!(deleted.contains_key("dynamodb:DeleteTable"));
+    for action in ["s3:DeleteObject", "s3:DeleteObjectVersion"] {
+        assert!(!resources(&retained, action).contains(&objects));
+        assert!(resources(&deleted, action).contains(&objects));
+    }
+}
+
+#[test]
+fn roles_are_made_within_the_boundary_only() {
+    let boundary = "arn:aws:iam::123456789012:policy/boundary";
+    let bounded = &resolve(&format!("beta: {{permissions_boundary: '{boundary}'}}"))[0];
+    let bounded = grants(bounded);
+    for action in [
+        "iam:CreateRole",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+    ] {
+        assert_eq!(bounded[action].len(), 1);
+        assert_eq!(
+            bounded[action][0].1,
+            json!({"StringEquals": {"iam:PermissionsBoundary": boundary}})
+        );
+    }
+    assert!(!bounded.contains_key("iam:DeleteRolePermissionsBoundary"));
+    let unbounded = grants(&resolve("beta:")[0]);
+    assert!(unbounded["iam:CreateRole"][0].1.is_null());
+    assert!(!unbounded.contains_key("iam:PutRolePermissionsBoundary"));
+}
+
+#[test]
+fn it_fits_into_an_inline_policy_of_a_role() {
+    /// In characters that are no white space.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+    const INLINE_POLICIES_OF_A_ROLE_MAX: usize = 10_240;
+    for app in apps() {
+        let policy = app.deployer_policy();
+        let size = policy.split_whitespace().map(str::len).sum::<usize>();
+        let stage = &app.stage().name;
+        assert!(
+            size <= INLINE_POLICIES_OF_A_ROLE_MAX,
+            "stage {stage}: {size}"
+        );
+    }
+}
+
+#[test]
+fn sids_are_unique() {
+    for app in apps() {
+        let policy: Value = serde_json::from_str(&app.deployer_policy()).unwrap();
+        let sids: Vec<String> = policy["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|statement| text(&statement["Sid"]))
+            .collect();
+        let unique: BTreeSet<&String> = sids.iter().collect();
+        assert_eq!(unique.len(), sids.len(), "{sids:?}");
+    }
+}
