@@ -4,12 +4,28 @@ use serde_json::json;
 
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
 use crate::origin::Origin;
+use crate::resolve::App;
 use crate::{policy, render};
 
-/// The CloudFormation template, in YAML, of the stack that holds the artifact
-/// bucket. Its output `ArtifactBucketName` is the bucket's name.
+impl App {
+    /// The CloudFormation template, in YAML, of the stack that holds the artifact bucket.
+    /// Its output `ArtifactBucketName` is the bucket's name.
+    ///
+    /// It is the same for all stages, but for an endpoint that speaks no TLS: there, a bucket
+    /// that wants TLS would be out of everybody's reach.
+    #[must_use]
+    pub fn bootstrap_template(&self) -> String {
+        template(!self.stage().is_plain_http())
+    }
+}
+
+/// The template of [`App::bootstrap_template`] on AWS.
 #[must_use]
 pub fn bootstrap_template() -> String {
+    template(true)
+}
+
+fn template(tls_only: bool) -> String {
     let mut template = Template::new("Code of the functions, waiting to be deployed".to_owned());
     let bucket = Resource::new(
         "AWS::S3::Bucket",
@@ -41,20 +57,22 @@ pub fn bootstrap_template() -> String {
         }),
     )
     .removal(Removal::Delete);
-    let bucket_policy = json!({
-        "Bucket": reference("ArtifactBucket"),
-        "PolicyDocument": policy::tls_only(
-            "s3:*",
-            &json!([attribute("ArtifactBucket", "Arn"), sub("${ArtifactBucket.Arn}/*")]),
-        ),
-    });
     let origin = Origin::of_caller();
     template.resource("ArtifactBucket".to_owned(), origin, bucket);
-    template.resource(
-        "ArtifactBucketPolicy".to_owned(),
-        origin,
-        Resource::new("AWS::S3::BucketPolicy", bucket_policy),
-    );
+    if tls_only {
+        let bucket_policy = json!({
+            "Bucket": reference("ArtifactBucket"),
+            "PolicyDocument": policy::tls_only(
+                "s3:*",
+                &json!([attribute("ArtifactBucket", "Arn"), sub("${ArtifactBucket.Arn}/*")]),
+            ),
+        });
+        template.resource(
+            "ArtifactBucketPolicy".to_owned(),
+            origin,
+            Resource::new("AWS::S3::BucketPolicy", bucket_policy),
+        );
+    }
     template.output(
         "ArtifactBucketName".to_owned(),
         "Where to upload artifacts",

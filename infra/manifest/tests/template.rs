@@ -221,6 +221,16 @@ fn policies_grant_single_actions_and_no_more_than_logs_without_a_grant() {
 }
 
 #[test]
+fn nothing_wants_tls_where_there_is_none() {
+    for app in apps() {
+        let plain_http = app.stage().endpoint_url.as_deref() == Some("http://127.0.0.1:4566");
+        for template in [app.synth().template, app.bootstrap_template()] {
+            assert_eq!(template.contains("aws:SecureTransport"), !plain_http);
+        }
+    }
+}
+
+#[test]
 fn rekognition_publishes_to_the_video_topic_for_this_account_only() {
     for app in apps() {
         let template = template(&app);
