@@ -106,7 +106,8 @@ impl<'a> Changes<'a> {
         lines
     }
 
-    fn heading(&self) -> String {
+    /// All of it in one line.
+    pub(crate) fn heading(&self) -> String {
         let ChangeSet {
             stack,
             creates_stack,
@@ -136,13 +137,13 @@ impl<'a> Changes<'a> {
         };
         properties
             .map(|property| {
-                format!(
-                    "{:>18}{DIM}{}: {} → {}{DIM:#}",
-                    "",
-                    property.path,
-                    shown(&property.before),
-                    shown(&property.after)
-                )
+                let path = &property.path;
+                let change = if property.before.is_none() && property.after.is_none() {
+                    "will be known when it is done".to_owned()
+                } else {
+                    format!("{} → {}", shown(&property.before), shown(&property.after))
+                };
+                format!("{:>18}{DIM}{path}: {change}{DIM:#}", "")
             })
             .collect()
     }

@@ -189,11 +189,13 @@ pub(crate) async fn execute(
 ) -> Result<(Done, Outputs)> {
     let approve = async |change_set: &ChangeSet| {
         let changes = Changes::of(change_set, spec, target).await?;
-        show.suspend(|| {
-            for line in changes.lines(&context.app) {
-                eprintln!("{line}");
-            }
-        });
+        // Every start of the local stage creates all of it.
+        let lines = if context.local.is_some() && change_set.creates_stack {
+            vec![changes.heading()]
+        } else {
+            changes.lines(&context.app)
+        };
+        show.suspend(|| lines.iter().for_each(|line| eprintln!("{line}")));
         if context.local.is_none() {
             let denied = target.denied_actions(spec.name).await;
             show.suspend(|| warn_of(&denied, target));
