@@ -115,6 +115,10 @@ impl Show {
                 "Removing",
                 format!("change set {name}, left by an earlier deployment"),
             ),
+            Progress::CodeDrifted { function } => (
+                "Drifted",
+                format!("{function}: it runs other code than was deployed"),
+            ),
             Progress::CodeUpdated { function } => ("Updated", format!("the code of {function}")),
             Progress::Emptied { bucket, versions } => {
                 ("Emptied", format!("{bucket}: {versions} object versions"))

@@ -44,7 +44,13 @@ impl Target {
         });
         let spec = StackSpec::new(stack, template);
         let approve = async |_: &_| Ok::<(), Error>(());
-        let outputs = match self.deploy(&spec, approve, decide, report).await? {
+        // However it is done, it is one phase of the deployment that needs it.
+        let report = |progress: Progress| {
+            if !matches!(progress, Progress::Phase(_)) {
+                report(progress);
+            }
+        };
+        let outputs = match self.deploy(&spec, approve, decide, &report).await? {
             Deployment::Unchanged { outputs, .. }
             | Deployment::Executed(Outcome::Deployed(outputs)) => outputs,
             Deployment::Executed(Outcome::RolledBack(diagnosis)) => {

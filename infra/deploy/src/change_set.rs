@@ -160,9 +160,12 @@ impl Target {
         let current = self.deployable(spec, decide, report).await?;
         if let Some(current) = &current {
             self.remove_left_over_change_sets(current, report).await?;
-            if current.settled() && self.mismatch(current, spec).await?.is_none() {
-                return Ok(Plan::NoChanges(current.outputs()));
-            }
+        }
+        if let Some(current) = &current
+            && current.settled()
+            && self.mismatch(current, spec).await?.is_none()
+        {
+            return Ok(Plan::NoChanges(current.outputs()));
         }
         report(Progress::Planning {
             stack: spec.name.to_owned(),

@@ -13,8 +13,12 @@ use crate::events::EventFollower;
 use crate::leftovers::Leftover;
 use crate::parallel::{Tell, at_once};
 use crate::progress::{Decide, Phase, Progress, Question, Report, ResourceEvent, list};
+use crate::recovery::already_begun;
 use crate::stack::{Described, Store, unique_name};
 use crate::target::Target;
+
+/// How often a deletion is begun again because something came in between.
+const ATTEMPTS_MAX: usize = 3;
 
 /// What is to be deleted.
 #[derive(Debug, Clone)]
@@ -139,8 +143,8 @@ impl Target {
     ) -> Result<Removed> {
         let name = stack.name();
         let mut removed = Removed::default();
-        let mut attempts_left = 2;
-        let stuck = loop {
+        let mut attempts_left = ATTEMPTS_MAX;
+        let (left, stuck) = loop {
             if !buckets.is_empty() {
                 report(Progress::Phase(Phase::Empty));
                 for bucket in buckets {
@@ -158,17 +162,23 @@ impl Target {
                 .resources_in(&left, &ResourceStatus::DeleteFailed)
                 .await?;
             attempts_left -= 1;
+            // Someone else may have been at it first.
+            let not_begun = *left.status() != StackStatus::DeleteFailed;
             // Something may have been uploaded between emptying and deleting.
             let filled_again = stuck.iter().any(|resource| {
                 let reason = resource.reason.as_deref().unwrap_or_default();
                 buckets.contains(&resource.physical_id) && reason.contains("not empty")
             });
-            if attempts_left == 0 || !filled_again {
-                break stuck;
+            if attempts_left == 0 || !(filled_again || not_begun) {
+                break (left, stuck);
             }
         };
         let failed = Error::new(format!("could not delete stack {name}"))
-            .because(list(&stuck))
+            .because(if stuck.is_empty() {
+                format!("it is in state {}", left.status())
+            } else {
+                list(&stuck)
+            })
             .hint("remove what stands in the way, then run the same command again");
         let question = Question::Abandon {
             stack: name.to_owned(),
@@ -203,17 +213,18 @@ impl Target {
         report(Progress::Phase(Phase::Delete));
         let token = unique_name();
         let mut events = EventFollower::from_now(self, stack.id(), Some(&token)).await?;
-        self.cloudformation
+        let answer = self
+            .cloudformation
             .delete_stack()
             .stack_name(stack.id())
             .client_request_token(&token)
             .set_deletion_mode((mode != DeletionMode::Standard).then_some(mode))
             .send()
-            .await
-            .map_err(|error| {
-                let name = stack.name();
-                Error::aws(&format!("delete stack {name}"), &error)
-            })?;
+            .await;
+        if let Err(error) = answer {
+            let what = format!("delete stack {}", stack.name());
+            already_begun(Error::aws(&what, &error))?;
+        }
         let left = self.wait_for_stack(&mut events, report).await?;
         removed
             .resources

@@ -49,6 +49,11 @@ impl Target {
                     return Ok(Deployment::Unchanged { outputs, repaired });
                 }
             };
+            if !changes.creates_stack {
+                for function in self.code_drift(spec).await? {
+                    report(Progress::CodeDrifted { function });
+                }
+            }
             report(Progress::Phase(Phase::Approve));
             if let Err(refused) = approve(&changes).await {
                 self.discard(&changes).await?;

@@ -184,7 +184,7 @@ impl Error {
             "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchBucket" | "NoSuchKey" | "NotFound"
             | "ChangeSetNotFound" | "TrimmedDataAccessException" | "QueueDoesNotExist"
             | "AWS.SimpleQueueService.NonExistentQueue" => error.of_kind(Kind::NotFound),
-            "InvalidChangeSetStatus" | "OperationInProgressException" => error.of_kind(Kind::Stale),
+            "InvalidChangeSetStatus" | "OperationInProgressException" | "TokenAlreadyExistsException" => error.of_kind(Kind::Stale),
             // CloudFormation says most things with one code, so only its words tell them apart.
             "ValidationError" if is_out_of_date(message) => error.of_kind(Kind::Stale),
             "ValidationError" if message.contains("does not exist") => error.of_kind(Kind::NotFound),

@@ -38,7 +38,8 @@ impl EventFollower {
             stack_failure: None,
             ended: Vec::new(),
         };
-        follower.new_events(target).await?;
+        // The newest page is enough: later reads go back only to what was seen here.
+        follower.new_events(target, 1).await?;
         Ok(follower)
     }
 
@@ -63,7 +64,7 @@ impl EventFollower {
     }
 
     async fn report_new(&mut self, target: &Target, report: Report<'_>) -> Result<()> {
-        for event in self.new_events(target).await? {
+        for event in self.new_events(target, usize::MAX).await? {
             if event.failed() && self.first_failure.is_none() && !is_consequence(&event) {
                 self.first_failure = Some(event.clone());
             }
@@ -79,10 +80,14 @@ impl EventFollower {
     }
 
     /// The events since the last call, oldest first.
-    async fn new_events(&mut self, target: &Target) -> Result<Vec<ResourceEvent>> {
+    async fn new_events(
+        &mut self,
+        target: &Target,
+        pages_max: usize,
+    ) -> Result<Vec<ResourceEvent>> {
         let mut fresh = Vec::new();
         let mut next_token = None;
-        loop {
+        for _ in 0..pages_max {
             let page = target
                 .cloudformation
                 .describe_stack_events()
@@ -139,7 +144,10 @@ impl From<&StackEvent> for ResourceEvent {
                 .resource_status()
                 .map_or("", |status| status.as_str())
                 .to_owned(),
-            reason: event.resource_status_reason().map(str::to_owned),
+            reason: event
+                .resource_status_reason()
+                .filter(|reason| !reason.is_empty())
+                .map(str::to_owned),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 
+use crate::error::Error;
+use crate::parallel::at_once;
 use crate::target::Target;
 
 impl Target {
@@ -18,7 +20,7 @@ impl Target {
         let partition = self.caller_arn.split(':').nth(1).unwrap_or("aws");
         let scope = format!("{}:{}", self.region, self.account);
         // Representative resources: policies are commonly limited to the stack's names.
-        let needed: [(&[&str], String); 4] = [
+        let needed: [(&'static [&'static str], String); 4] = [
             (
                 &[
                     "cloudformation:DescribeStacks",
@@ -26,6 +28,8 @@ impl Target {
                     "cloudformation:DescribeChangeSet",
                     "cloudformation:ExecuteChangeSet",
                     "cloudformation:DescribeStackEvents",
+                    "cloudformation:GetTemplate",
+                    "cloudformation:ListChangeSets",
                 ],
                 format!("arn:{partition}:cloudformation:{scope}:stack/{stack}/*"),
             ),
@@ -49,30 +53,29 @@ impl Target {
                 format!("arn:{partition}:dynamodb:{scope}:table/{stack}-table"),
             ),
         ];
-        let mut denied = Vec::new();
-        for (actions, resource) in needed {
-            let answer = self
+        let denied = at_once(needed, &|_| {}, |(actions, resource), _| {
+            let request = self
                 .iam
                 .simulate_principal_policy()
                 .policy_source_arn(&principal)
                 .set_action_names(Some(actions.iter().map(ToString::to_string).collect()))
-                .resource_arns(resource)
-                .send()
-                .await;
-            let Ok(answer) = answer else {
-                return Vec::new();
-            };
-            denied.extend(
-                answer
-                    .evaluation_results()
-                    .iter()
+                .resource_arns(resource);
+            async move {
+                let answer = request
+                    .send()
+                    .await
+                    .map_err(|error| Error::aws("simulate the caller's policies", &error))?;
+                let results = answer.evaluation_results().iter();
+                Ok(results
                     .filter(|result| {
                         *result.eval_decision() != PolicyEvaluationDecisionType::Allowed
                     })
-                    .map(|result| result.eval_action_name().to_owned()),
-            );
-        }
-        denied
+                    .map(|result| result.eval_action_name().to_owned())
+                    .collect::<Vec<_>>())
+            }
+        })
+        .await;
+        denied.unwrap_or_default().concat()
     }
 
     /// The user or role whose policies decide; `None` for the root user.

@@ -94,6 +94,11 @@ pub enum Progress {
     },
     /// CloudFormation reported something about a resource.
     Resource(ResourceEvent),
+    /// A function runs other code than was deployed. The deployment puts that right.
+    CodeDrifted {
+        /// Its physical name.
+        function: String,
+    },
     /// A function's code was put in place without CloudFormation.
     CodeUpdated {
         /// Its physical name.

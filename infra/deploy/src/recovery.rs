@@ -18,7 +18,7 @@ use aws_sdk_cloudformation::types::{ResourceStatus, StackStatus};
 use crate::delete::buckets_of;
 use crate::error::{Error, Kind, Result};
 use crate::events::{EventFollower, is_consequence};
-use crate::progress::{Decide, Progress, Question, Report, ResourceEvent, list};
+use crate::progress::{Decide, Phase, Progress, Question, Report, ResourceEvent, list};
 use crate::stack::{Described, StackSpec, unique_name};
 use crate::target::Target;
 
@@ -115,6 +115,7 @@ impl Target {
         });
         self.empty_and_delete(stack, &buckets, decide, report)
             .await?;
+        report(Progress::Phase(Phase::Plan));
         Ok(())
     }
 
@@ -253,7 +254,10 @@ impl Target {
                     .to_owned(),
                 resource_type: resource.resource_type().unwrap_or_default().to_owned(),
                 status: status.as_str().to_owned(),
-                reason: resource.resource_status_reason().map(str::to_owned),
+                reason: resource
+                    .resource_status_reason()
+                    .filter(|reason| !reason.is_empty())
+                    .map(str::to_owned),
             })
             .filter(|resource| !is_consequence(resource))
             .collect())
@@ -261,7 +265,7 @@ impl Target {
 }
 
 /// An operation that cannot begin because one has begun already will be waited for.
-fn already_begun(error: Error) -> Result<()> {
+pub(crate) fn already_begun(error: Error) -> Result<()> {
     match error.kind() {
         Kind::Stale => Ok(()),
         _ => Err(error),

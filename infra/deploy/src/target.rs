@@ -9,6 +9,10 @@ use aws_types::SdkConfig;
 
 use crate::error::{Error, Kind, Result};
 
+/// How often a call is tried that AWS throttles or fails. Where one of five calls fails, one
+/// of 400 000 fails so often.
+pub(crate) const ATTEMPTS_MAX: u32 = 8;
+
 /// What a [`Target`] is resolved from. Unset fields come from the AWS
 /// configuration: environment, profile, SSO, container or instance role.
 #[derive(Debug, Clone, Default)]
@@ -105,7 +109,11 @@ impl Target {
     /// When there is no region, no credentials, the credentials are refused, the endpoint
     /// cannot be reached, or the account is not the one that the stage allows.
     pub async fn connect(settings: &Settings) -> Result<Self> {
-        let config = sdk_config(settings).await;
+        Self::identified(&sdk_config(settings).await, settings.account.as_deref()).await
+    }
+
+    /// Asks STS who the caller is, and whether that is who it shall be.
+    async fn identified(config: &SdkConfig, allowed: Option<&str>) -> Result<Self> {
         let region = config
             .region()
             .map(ToString::to_string)
@@ -113,14 +121,14 @@ impl Target {
                 Error::new("no AWS region is set")
                     .hint("set `region` for the stage in infra/stages.yaml, or AWS_REGION, or a region in the AWS profile")
             })?;
-        let identity = aws_sdk_sts::Client::new(&config)
+        let identity = aws_sdk_sts::Client::new(config)
             .get_caller_identity()
             .send()
             .await
             .map_err(|error| Error::aws("find out which AWS account this is", &error))?;
         let account = identity.account().unwrap_or_default().to_owned();
-        if let Some(allowed) = &settings.account
-            && *allowed != account
+        if let Some(allowed) = allowed
+            && allowed != account
         {
             return Err(Error::new(format!("the credentials belong to account {account}, but this stage is for account {allowed}"))
                 .of_kind(Kind::AccessDenied)
@@ -130,7 +138,7 @@ impl Target {
             caller_arn: identity.arn().unwrap_or_default().to_owned(),
             region,
             account,
-            ..Self::from_config(&config)
+            ..Self::from_config(config)
         })
     }
 
@@ -162,7 +170,7 @@ async fn sdk_config(settings: &Settings) -> SdkConfig {
         .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(https)
-        .retry_config(RetryConfig::standard().with_max_attempts(8));
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX));
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -190,5 +198,30 @@ mod tests {
         let mut waits = PollInterval::for_endpoint(None).waits();
         let waits = [(); 7].map(|()| waits.advance().as_millis());
         assert_eq!(waits, [500, 750, 1125, 1687, 2531, 3000, 3000]);
+    }
+
+    #[tokio::test]
+    async fn only_the_stages_own_account_is_deployed_to() {
+        use crate::testing::{Aws, query};
+
+        let aws = Aws::new().on(
+            "GetCallerIdentity",
+            [query(
+                "GetCallerIdentity",
+                "<Arn>arn:aws:iam::123456789012:user/ann</Arn><UserId>AIDA</UserId><Account>123456789012</Account>",
+            )],
+        );
+        let target = Target::identified(&aws.config(), Some("123456789012")).await;
+        assert_eq!(
+            target.unwrap().caller_arn,
+            "arn:aws:iam::123456789012:user/ann"
+        );
+        let refused = Target::identified(&aws.config(), Some("210987654321")).await;
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), Kind::AccessDenied);
+        assert!(
+            error.what().contains("belong to account 123456789012"),
+            "{error}"
+        );
     }
 }

@@ -20,7 +20,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::progress::{Decide, Progress, Question};
 use crate::stack::{StackSpec, Store};
-use crate::target::{PollInterval, Target};
+use crate::target::{ATTEMPTS_MAX, PollInterval, Target};
 
 /// The stack of the tests.
 pub(crate) const STACK: &str = "app-dev";
@@ -201,23 +201,16 @@ impl Aws {
 
     /// A place to deploy to, which is this AWS. Waits hardly take time.
     pub(crate) fn target(&self) -> Target {
-        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
-        self.target_with(SharedCredentialsProvider::new(credentials))
+        Self::target_of(&self.config())
     }
 
+    /// As [`target`](Self::target), with other credentials.
     pub(crate) fn target_with(&self, credentials: SharedCredentialsProvider) -> Target {
-        let connector = SharedHttpConnector::new(self.clone());
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(credentials)
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(8)
-                    .with_initial_backoff(Duration::from_micros(1)),
-            )
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build();
+        let config = self.config().into_builder();
+        Self::target_of(&config.credentials_provider(credentials).build())
+    }
+
+    fn target_of(config: &SdkConfig) -> Target {
         Target {
             region: "eu-west-1".to_owned(),
             account: "123456789012".to_owned(),
@@ -225,8 +218,25 @@ impl Aws {
                 first: Duration::ZERO,
                 longest: Duration::ZERO,
             },
-            ..Target::from_config(&config)
+            ..Target::from_config(config)
         }
+    }
+
+    /// The way to this AWS.
+    pub(crate) fn config(&self) -> SdkConfig {
+        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
+        let connector = SharedHttpConnector::new(self.clone());
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS_MAX)
+                    .with_initial_backoff(Duration::from_micros(1)),
+            )
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build()
     }
 
     fn answer(&self, request: Request) -> Result<Answer, ConnectorError> {

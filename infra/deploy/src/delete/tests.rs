@@ -325,3 +325,51 @@ async fn a_fifth_of_all_calls_failing_changes_nothing_but_the_time() {
         assert_eq!(leftovers, Ok(Vec::new()), "seed {seed}");
     }
 }
+
+#[tokio::test]
+async fn a_deletion_that_someone_else_came_before_is_begun_again() {
+    let aws = deletable()
+        .on(
+            "DeleteStack",
+            [
+                query_error(
+                    "ValidationError",
+                    &format!(
+                        "Stack [{STACK}] cannot be deleted while in status UPDATE_IN_PROGRESS"
+                    ),
+                ),
+                query("DeleteStack", ""),
+            ],
+        )
+        .after(
+            "DeleteStack",
+            "DescribeStacks",
+            [
+                stack_with_artifacts("UPDATE_IN_PROGRESS"),
+                stack_with_artifacts("UPDATE_COMPLETE"),
+                stack_with_artifacts("DELETE_COMPLETE"),
+            ],
+        );
+    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    assert!(deleted.unwrap().is_some());
+    assert_eq!(aws.calls("DeleteStack").len(), 2);
+}
+
+#[tokio::test]
+async fn a_protected_stack_says_how_to_lift_the_protection() {
+    let aws = deletable().on(
+        "DeleteStack",
+        [query_error(
+            "ValidationError",
+            &format!("Stack [{STACK}] cannot be deleted while TerminationProtection is enabled"),
+        )],
+    );
+    let error = delete(&aws, &delete_spec(), &User::default()).await;
+    let error = error.unwrap_err();
+    assert!(
+        error
+            .next_step()
+            .unwrap()
+            .contains("update-termination-protection")
+    );
+}

@@ -237,3 +237,26 @@ async fn killed_at_any_request_the_next_deployment_ends_right() {
         assert!(kills > 8, "{kills}");
     }
 }
+
+#[tokio::test]
+async fn code_that_was_swapped_in_is_told_of_before_it_is_deployed_over() {
+    let aws = updatable().on(
+        "GET /2015-03-31/functions/",
+        [
+            function("app-dev-api", "swapped in by hand", "Successful"),
+            function("app-dev-api", CODE_B.1, "Successful"),
+        ],
+    );
+    let user = User::default();
+    let approve = async |_: &ChangeSet| {
+        assert!(user.heard().contains(&Progress::CodeDrifted {
+            function: "app-dev-api".to_owned()
+        }));
+        Ok::<(), Error>(())
+    };
+    let deployment = aws
+        .target()
+        .deploy(&spec(CODE_B.0), approve, NOBODY, &user.report())
+        .await;
+    assert!(is_deployed(&deployment), "{deployment:?}");
+}
