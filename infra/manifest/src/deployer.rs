@@ -277,6 +277,14 @@ impl Deployer<'_> {
             let region = self.region();
             format!("arn:{}:apigateway:{region}::{path}", self.partition())
         };
+        let alarms = self.arn("cloudwatch", &named("alarm:"));
+        // Composite alarms are described to those only who may have all described.
+        // <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
+        let described = if self.types.contains("AWS::CloudWatch::CompositeAlarm") {
+            "*"
+        } else {
+            &alarms
+        };
         let mut tables = self.needed(handlers::DYNAMODB);
         if self.deletes_data() && !tables.is_empty() {
             tables.insert(0, "DeleteTable");
@@ -315,7 +323,13 @@ impl Deployer<'_> {
                 "DeployAlarms",
                 "cloudwatch",
                 self.needed(handlers::CLOUDWATCH),
-                json!(self.arn("cloudwatch", &named("alarm:"))),
+                json!(alarms),
+            ),
+            (
+                "FindAlarms",
+                "cloudwatch",
+                self.needed(handlers::ALL_ALARMS),
+                json!(described),
             ),
         ]
         .into_iter()

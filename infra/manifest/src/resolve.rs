@@ -120,6 +120,15 @@ impl App {
         })
     }
 
+    /// The stack output with the ARN of the composite alarm that CloudFormation is to watch
+    /// for [`Stage::rollback_on_alarm_minutes`]; `None` if it is not to.
+    #[must_use]
+    pub fn rollback_alarm_output(&self) -> Option<&'static str> {
+        self.stage
+            .rollback_on_alarm_minutes
+            .map(|_| "RollbackAlarmArn")
+    }
+
     /// The line that a resource of the template is there because of, like
     /// `infra/manifest/src/app.rs:63`; `None` if the template has no such resource.
     #[must_use]

@@ -128,6 +128,9 @@ pub struct Stage {
     pub tracing: bool,
     /// Whether there are alarms, and whom they tell.
     pub alarms: Alarms,
+    /// How long after a deployment an alarm about failed invocations makes CloudFormation
+    /// take it back, in minutes; `None` lets it be.
+    pub rollback_on_alarm_minutes: Option<u32>,
     /// Who may call HTTP APIs, by their names; others everybody.
     pub authorization: BTreeMap<String, Authorization>,
     /// How many requests HTTP APIs let through: by their names, then by route (`GET /`), or
@@ -257,6 +260,7 @@ mod tests {
                 log_retention_days: 14,
                 tracing: false,
                 alarms: Alarms::Off,
+                rollback_on_alarm_minutes: None,
                 authorization: BTreeMap::new(),
                 throttling: BTreeMap::new(),
                 yaml: yaml.to_owned(),
@@ -285,6 +289,7 @@ all:
   log_retention_days: 30
   tracing: true
   alarms: arn:aws:sns:eu-central-1:123456789012:alarms
+  rollback_on_alarm_minutes: 10
   authorization:
     shop: iam
     bills: {jwt: {issuer: https://example.com, audience: [shop]}}
@@ -320,6 +325,7 @@ all:
                 log_retention_days: 30,
                 tracing: true,
                 alarms: Alarms::Topic(text("arn:aws:sns:eu-central-1:123456789012:alarms")),
+                rollback_on_alarm_minutes: Some(10),
                 authorization: [
                     (text("shop"), Authorization::Iam),
                     (

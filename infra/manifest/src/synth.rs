@@ -90,6 +90,7 @@ impl Synthesis<'_> {
         for function in self.app.functions() {
             self.function(function);
         }
+        self.rollback_alarm();
         for resource in manifest.resources() {
             if let Some(variable) = resource.variable {
                 self.template.output(
@@ -1087,6 +1088,13 @@ mod tests {
         for logical_id in ["ServeIteratorAgeAlarm", "ServeFailureQueueAlarm"] {
             assert!(resources[logical_id].is_null(), "{logical_id}");
         }
+
+        let rollback = resources_on("alarms: true, rollback_on_alarm_minutes: 5");
+        assert_eq!(
+            rollback["RollbackAlarm"]["Properties"]["AlarmRule"],
+            json!({"Fn::Sub": r#"ALARM("${ServeErrorsAlarm}") OR ALARM("${ShipErrorsAlarm}")"#})
+        );
+        assert!(resources["RollbackAlarm"].is_null());
 
         let silent = &resources_on("alarms: true")["ServeErrorsAlarm"]["Properties"];
         assert_eq!(silent["MetricName"], "Errors");

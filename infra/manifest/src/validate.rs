@@ -1548,6 +1548,14 @@ dev:
                 "permissions_boundary: 'arn:aws:iam::123456789012:policy/x', account: '210987654321'",
                 &["bounds roles of account 210987654321 by a policy of account 123456789012"],
             ),
+            ("alarms: true, rollback_on_alarm_minutes: 180", &[]),
+            (
+                "rollback_on_alarm_minutes: 181",
+                &[
+                    "has `rollback_on_alarm_minutes: 181`; set it to 1 to 180",
+                    "has `rollback_on_alarm_minutes`, but no alarms; set `alarms`",
+                ],
+            ),
             (
                 "alarms: topic",
                 &["has `alarms: topic`, which is no SNS topic"],

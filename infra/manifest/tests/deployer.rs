@@ -74,6 +74,9 @@ fn every_type_of_resource_can_be_created_and_deleted() {
                 "AWS::CloudWatch::Alarm" => {
                     ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms")
                 }
+                "AWS::CloudWatch::CompositeAlarm" => {
+                    ("cloudwatch:PutCompositeAlarm", "cloudwatch:DeleteAlarms")
+                }
                 "AWS::DynamoDB::Table" => ("dynamodb:CreateTable", "dynamodb:DeleteTable"),
                 "AWS::IAM::Role" => ("iam:CreateRole", "iam:DeleteRole"),
                 "AWS::Lambda::EventInvokeConfig" => (
@@ -105,7 +108,9 @@ fn every_type_of_resource_can_be_created_and_deleted() {
 
 #[test]
 fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
-    const WITHOUT_A_RESOURCE: [&str; 10] = [
+    const WITHOUT_A_RESOURCE: [&str; 11] = [
+        // Of composite alarms, which every setting has.
+        "cloudwatch:DescribeAlarms",
         "lambda:CreateEventSourceMapping",
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",

@@ -89,6 +89,7 @@ fn every_resource_has_the_line_that_declares_it() {
             let line = line.parse::<usize>().unwrap() - 1;
             if let Some(setting) = match resource["Type"].as_str().unwrap() {
                 "AWS::CloudWatch::Alarm" => Some("  alarms:"),
+                "AWS::CloudWatch::CompositeAlarm" => Some("  rollback_on_alarm_minutes:"),
                 "AWS::ApiGatewayV2::Authorizer" => Some("    users:"),
                 _ => None,
             } {
@@ -394,6 +395,7 @@ fn outputs_tell_what_the_environment_and_the_failure_queues_are() {
             .keys()
             .chain(&queues)
             .map(String::as_str)
+            .chain(app.rollback_alarm_output())
             .collect();
         assert_eq!(outputs, promised);
         assert_eq!(variables["MediaBucketName"], "MEDIA_BUCKET_NAME");

@@ -109,17 +109,22 @@ pub(super) const API_GATEWAY: OfService = &[
     ),
 ];
 
-pub(super) const CLOUDWATCH: OfService = &[(
-    "AWS::CloudWatch::Alarm",
-    &[
-        "DeleteAlarms",
-        "DescribeAlarms",
-        "ListTagsForResource",
-        "PutMetricAlarm",
-        "TagResource",
-        "UntagResource",
-    ],
-)];
+/// Without what describes them.
+pub(super) const CLOUDWATCH: OfService = &[
+    (
+        "AWS::CloudWatch::Alarm",
+        &[
+            "DeleteAlarms",
+            "ListTagsForResource",
+            "PutMetricAlarm",
+            "TagResource",
+            "UntagResource",
+        ],
+    ),
+    ("AWS::CloudWatch::CompositeAlarm", &["PutCompositeAlarm"]),
+];
+
+pub(super) const ALL_ALARMS: OfService = &[("AWS::CloudWatch::Alarm", &["DescribeAlarms"])];
 
 /// Without what deletes data.
 pub(super) const DYNAMODB: OfService = &[(

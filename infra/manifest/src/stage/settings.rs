@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use super::Stage;
 
 /// The names of all settings, in the order of the list at the head of `stages.yaml`.
-pub(super) const SETTINGS: [&str; 19] = [
+pub(super) const SETTINGS: [&str; 20] = [
     "region",
     "account",
     "endpoint_url",
@@ -28,6 +28,7 @@ pub(super) const SETTINGS: [&str; 19] = [
     "log_retention_days",
     "tracing",
     "alarms",
+    "rollback_on_alarm_minutes",
     "authorization",
     "throttling",
 ];
@@ -53,6 +54,7 @@ pub(super) struct Settings {
     log_retention_days: Option<u32>,
     tracing: bool,
     alarms: Alarms,
+    rollback_on_alarm_minutes: Option<u32>,
     authorization: BTreeMap<String, Authorization>,
     throttling: BTreeMap<String, BTreeMap<String, Throttle>>,
 }
@@ -88,6 +90,7 @@ impl Settings {
             log_retention_days: self.log_retention_days.unwrap_or(LOG_RETENTION_DAYS),
             tracing: self.tracing,
             alarms: self.alarms,
+            rollback_on_alarm_minutes: self.rollback_on_alarm_minutes,
             authorization: self.authorization,
             throttling: self.throttling,
             yaml: yaml.to_owned(),

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::Synthesis;
-use crate::cloudformation::{Resource, attribute, reference};
+use crate::cloudformation::{Resource, attribute, reference, sub};
 use crate::origin::Origin;
 use crate::resolve::Function;
 use crate::stage::Alarms;
 
-/// How long a metric is looked at as a whole.
-const PERIOD_SECONDS: u32 = 5 * 60;
+/// How long a metric is looked at as a whole: as shortly as Lambda and SQS report.
+const PERIOD_SECONDS: u32 = 60;
 
 /// What an alarm is about.
 struct Metric {
@@ -78,6 +78,37 @@ impl Synthesis<'_> {
             };
             self.alarm(function.logical_id("FailureQueueAlarm"), origin, depth);
         }
+    }
+
+    /// The alarm on which CloudFormation takes a deployment back, if the stage wants that. It
+    /// is one of all functions' errors, as CloudFormation watches five alarms at most.
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-rollback-triggers.html>
+    pub(super) fn rollback_alarm(&mut self) {
+        let Some(output) = self.app.rollback_alarm_output() else {
+            return;
+        };
+        const LOGICAL_ID: &str = "RollbackAlarm";
+        let errors: Vec<String> = self
+            .app
+            .functions()
+            .map(|function| format!("ALARM(\"${{{}}}\")", function.logical_id("ErrorsAlarm")))
+            .collect();
+        let alarm = Resource::new(
+            "AWS::CloudWatch::CompositeAlarm",
+            json!({
+                "AlarmDescription": "Invocations of a function failed",
+                "AlarmRule": sub(&errors.join(" OR ")),
+            }),
+        )
+        .tagged(&self.tags);
+        let setting = ["rollback_on_alarm_minutes".to_owned()];
+        let origin = self.app.stage().origin_of(&setting);
+        self.add(LOGICAL_ID.to_owned(), origin, alarm);
+        self.template.output(
+            output.to_owned(),
+            "ARN of the alarm on which a deployment is taken back",
+            &attribute(LOGICAL_ID, "Arn"),
+        );
     }
 
     fn alarm(&mut self, logical_id: String, origin: Origin, metric: Metric) {

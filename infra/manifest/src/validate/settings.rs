@@ -1,5 +1,7 @@
 //! What AWS does not accept in the settings of a stage.
 
+use std::ops::RangeInclusive;
+
 use super::{ACCOUNT_DIGITS, Check, Subject};
 use crate::declare::Function;
 use crate::name;
@@ -17,6 +19,11 @@ const LOG_RETENTION_DAYS: [u32; 22] = [
 /// Audiences of one JWT authorizer.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
 const AUDIENCES_MAX: usize = 50;
+
+/// How long CloudFormation may watch alarms after a deployment, in minutes. It may also be
+/// none at all, which is what leaving the setting out is for.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html>
+const ROLLBACK_ON_ALARM_MINUTES: RangeInclusive<u32> = 1..=180;
 
 impl Check<'_> {
     /// The setting that `keys` lead to; the stage itself without keys.
@@ -77,6 +84,21 @@ impl Check<'_> {
             "is production and has `express: true`, by which a deployment counts as done before everything serves",
             "remove one of the two",
         );
+        if let Some(minutes) = stage.rollback_on_alarm_minutes {
+            let subject = self.setting(&["rollback_on_alarm_minutes"]);
+            self.require(
+                ROLLBACK_ON_ALARM_MINUTES.contains(&minutes),
+                &subject,
+                format!("has `rollback_on_alarm_minutes: {minutes}`"),
+                "set it to 1 to 180",
+            );
+            self.require(
+                stage.alarms != Alarms::Off,
+                &subject,
+                "has `rollback_on_alarm_minutes`, but no alarms",
+                "set `alarms`",
+            );
+        }
         self.tags();
         self.per_function();
         for variable in stage.environment.keys() {
