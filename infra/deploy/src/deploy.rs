@@ -69,6 +69,7 @@ impl Target {
                     return Ok(Deployment::Executed(outcome));
                 }
                 Err(error) if error.kind() == Kind::Stale && plans_left > 0 => {
+                    self.discard(&changes).await?;
                     report(Progress::planning_again(spec.name, &error));
                 }
                 Err(error) => {

@@ -167,6 +167,14 @@ pub(crate) fn hint(resource_type: &str, reason: &str) -> Option<String> {
         });
     }
     let hint = if says(&[
+        "Throttling",
+        "Rate exceeded",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "NotStabilized",
+    ]) {
+        "AWS was slow or limited its rate: deploy again"
+    } else if says(&[
         "BucketAlreadyExists",
         "requested bucket name is not available",
     ]) {
@@ -199,13 +207,6 @@ pub(crate) fn hint(resource_type: &str, reason: &str) -> Option<String> {
         "the function's code is larger than Lambda's 250 MB"
     } else if says(&["Unable to validate the following destination"]) {
         "S3 could not reach what it is to notify: the permission to invoke it must exist first; deploy again"
-    } else if says(&[
-        "Throttling",
-        "Rate exceeded",
-        "TooManyRequests",
-        "NotStabilized",
-    ]) {
-        "AWS was slow or limited its rate: deploy again"
     } else if says(&["not empty", "BucketNotEmpty"]) && resource_type == "AWS::S3::Bucket" {
         "the bucket still holds objects: `cargo xtask delete` empties it"
     } else {
@@ -244,6 +245,11 @@ mod tests {
                 "AWS::S3::Bucket",
                 "You have attempted to create more buckets than allowed (Service: S3, Status Code: 400, Error Code: TooManyBuckets)",
                 "Service Quotas",
+            ),
+            (
+                "AWS::Lambda::Function",
+                "Rate exceeded (Service: Lambda, Status Code: 429, HandlerErrorCode: Throttling)",
+                "limited its rate",
             ),
             (
                 "AWS::IAM::Role",

@@ -12,6 +12,8 @@
 //! | `UPDATE_ROLLBACK_FAILED`                | go on rolling back; if it fails again, without   |
 //! |                                         | what stands in the way: after a yes; update      |
 //! | any other `…_COMPLETE`, import failures | update                                           |
+//!
+//! Only a stack with this app's and stage's tags is updated or deleted.
 
 use aws_sdk_cloudformation::types::{ResourceStatus, StackStatus};
 
@@ -51,6 +53,11 @@ impl Target {
                 }
                 status if status.as_str().ends_with("_IN_PROGRESS") => {
                     self.wait_for_others(&current, report).await?;
+                }
+                _ if !current.belongs_to(&spec.tags) => {
+                    return Err(Error::new(format!("stack {} is not this stage's", spec.name))
+                        .because("its tags `app` and `stage` say so, or it has none")
+                        .hint("give this app or stage another name, or tag the stack if it is yours"));
                 }
                 _ => return Ok(Some(current)),
             }

@@ -373,3 +373,43 @@ async fn a_protected_stack_says_how_to_lift_the_protection() {
             .contains("update-termination-protection")
     );
 }
+
+#[tokio::test]
+async fn killed_at_any_request_the_next_deletion_ends_right() {
+    let make = || {
+        deletable()
+            .on("GET /artifacts/?versions", [one_version()])
+            .after(
+                "POST /artifacts/?delete",
+                "GET /artifacts/?versions",
+                [no_versions()],
+            )
+            .after(
+                "POST /app-dev-media/?delete",
+                "GET /app-dev-media/?versions",
+                [no_versions()],
+            )
+    };
+    let mut kills = 0;
+    loop {
+        let aws = make();
+        aws.kill_after(kills + 1);
+        let first = delete(&aws, &delete_spec(), &User::default()).await;
+        if !aws.start_again() {
+            assert_eq!(first.unwrap().unwrap().leftovers, []);
+            break;
+        }
+        kills += 1;
+        assert!(first.is_err(), "killed after {kills}: {first:?}");
+        let second = delete(&aws, &delete_spec(), &User::default()).await;
+        let left = second.map(|deleted| deleted.unwrap_or_default().leftovers);
+        assert_eq!(left, Ok(Vec::new()), "killed after {kills}");
+        assert_eq!(aws.calls("DeleteStack").len(), 1, "killed after {kills}");
+        assert_eq!(
+            aws.calls("POST /artifacts/?delete").len(),
+            1,
+            "killed after {kills}"
+        );
+    }
+    assert!(kills > 8, "{kills}");
+}

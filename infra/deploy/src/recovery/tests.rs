@@ -489,3 +489,19 @@ async fn complete_states_are_updated() {
         assert_planned(&aws, &planned, &[], "UPDATE");
     }
 }
+
+#[tokio::test]
+async fn a_stack_of_someone_else_is_not_updated() {
+    let aws = willing().on(
+        "DescribeStacks",
+        [stack_of(
+            "UPDATE_COMPLETE",
+            &[],
+            &[("app", "other"), ("stage", "dev")],
+            "",
+        )],
+    );
+    let error = plan(&aws, &User::who_says(true)).await.unwrap_err();
+    assert_eq!(error.what(), "stack app-dev is not this stage's");
+    assert_eq!(aws.effects(), [""; 0]);
+}
