@@ -25,9 +25,9 @@ pub(crate) enum Verb {
     /// Print the CloudFormation template.
     #[command(after_help = "Example:\n  cargo xtask synth --stage prod --out target/synth")]
     Synth(Synth),
-    /// Write the functions' IAM policies to policies/.
+    /// Write the functions' IAM policies to policies/, or print that of who deploys.
     #[command(
-        after_help = "Example:\n  cargo xtask gen-policy --check    fail when policies/ is stale, showing the difference"
+        after_help = "Examples:\n  cargo xtask gen-policy --check    fail when policies/ is stale, showing the difference\n  cargo xtask gen-policy --deployer --stage prod > deployer.json\n\nThe deployer's policy is what deploying, watching and deleting the stage needs, and no more."
     )]
     GenPolicy(GenPolicy),
     /// Build the functions and zip them for Lambda.
@@ -122,6 +122,11 @@ pub(crate) struct GenPolicy {
     /// Write nothing; fail when a file is not as it would be written.
     #[arg(long)]
     pub(crate) check: bool,
+    /// Print the least policy that deploying the stage needs.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) deployer: bool,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
 }
 
 #[derive(Debug, Args)]

@@ -158,7 +158,7 @@ pub(crate) async fn deploy(
     let bucket = target
         .ensure_bootstrap(
             &app.bootstrap_stack_name(),
-            &manifest::bootstrap_template(),
+            &app.bootstrap_template(),
             &|question| show.decide(question, yes),
             &report,
         )

@@ -1,9 +1,9 @@
 //! `gen-policy`: the functions' IAM policies, committed so that a change of permissions
-//! shows in review.
+//! shows in review; and the policy of who deploys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::context::{LOCAL, Workspace};
@@ -12,31 +12,17 @@ use crate::terminal::status;
 
 pub(crate) fn run(args: &cli::GenPolicy) -> Result<()> {
     let workspace = Workspace::new();
-    let directory = workspace.root().join("policies");
-    let wanted = wanted(&workspace)?;
-    let present = present(&directory)?;
-    let changed: Vec<&String> = wanted
-        .keys()
-        .chain(present.keys().filter(|name| !wanted.contains_key(*name)))
-        .filter(|name| wanted.get(*name) != present.get(*name))
-        .collect();
-    if changed.is_empty() {
-        status("Fresh", "policies/");
+    if args.deployer {
+        print!("{}", workspace.app(&args.stage.stage)?.deployer_policy());
         return Ok(());
     }
     if args.check {
-        for name in &changed {
-            print_difference(name, present.get(*name), wanted.get(*name));
-        }
-        return Err(CliError::new(format!(
-            "{} of the files in policies/ are stale",
-            changed.len()
-        ))
-        .hint("run `cargo xtask gen-policy`, review the difference, and commit it"));
+        return check(&workspace);
     }
-    for name in changed {
-        let file = directory.join(name);
-        match wanted.get(name) {
+    let files = Files::of(&workspace)?;
+    for name in files.changed() {
+        let file = files.directory.join(name);
+        match files.wanted.get(name) {
             Some(policy) => fs::write(&file, policy).about("write", &file)?,
             None => fs::remove_file(&file).about("remove", &file)?,
         }
@@ -45,7 +31,50 @@ pub(crate) fn run(args: &cli::GenPolicy) -> Result<()> {
     Ok(())
 }
 
-/// The policies do not depend on the stage: any will do.
+/// Fails when a file is not as it would be written.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let files = Files::of(workspace)?;
+    let changed = files.changed();
+    if changed.is_empty() {
+        status("Fresh", "policies/");
+        return Ok(());
+    }
+    for name in &changed {
+        print_difference(name, files.present.get(*name), files.wanted.get(*name));
+    }
+    Err(CliError::new(format!(
+        "{} of the files in policies/ are stale",
+        changed.len()
+    ))
+    .hint("run `cargo xtask gen-policy`, review the difference, and commit it"))
+}
+
+/// The policies as they are and as they should be, by the names of their files.
+struct Files {
+    directory: PathBuf,
+    wanted: BTreeMap<String, String>,
+    present: BTreeMap<String, String>,
+}
+
+impl Files {
+    fn of(workspace: &Workspace) -> Result<Self> {
+        let directory = workspace.root().join("policies");
+        Ok(Self {
+            wanted: wanted(workspace)?,
+            present: present(&directory)?,
+            directory,
+        })
+    }
+
+    fn changed(&self) -> BTreeSet<&String> {
+        let names = self.wanted.keys().chain(self.present.keys());
+        names
+            .filter(|name| self.wanted.get(*name) != self.present.get(*name))
+            .collect()
+    }
+}
+
+/// What the app declares. A stage with tracing permits its functions to send traces as well.
 fn wanted(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
     let policies = workspace.app(LOCAL)?.synth().policies;
     Ok(policies
