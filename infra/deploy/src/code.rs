@@ -15,7 +15,7 @@ use crate::artifact::sha256_of_key;
 use crate::error::{Error, Result};
 use crate::parallel::at_once;
 use crate::progress::{Phase, Progress, Report};
-use crate::stack::StackSpec;
+use crate::stack::{Described, StackSpec};
 use crate::target::Target;
 
 /// How often an update waits for another one of the same function.
@@ -77,19 +77,18 @@ impl Target {
         if !others.is_empty() {
             return not_possible(format!("parameters have changed: {}", others.join(", ")));
         }
-        Ok(Hotswap::Swapped(self.put_code(spec, report).await?))
+        Ok(Hotswap::Swapped(self.put_code(codes(spec), report).await?))
     }
 
-    /// Gives every function back the code that was deployed; returns those that ran other.
+    /// Gives every function back the code that the stack says; returns those that ran other.
+    /// What another deployment has changed meanwhile is what counts then.
     pub(crate) async fn repair_code(
         &self,
         spec: &StackSpec<'_>,
         report: Report<'_>,
     ) -> Result<Vec<String>> {
-        if spec.functions.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.put_code(spec, report).await
+        let codes = self.deployed_code(spec).await?;
+        self.put_code(codes, report).await
     }
 
     /// The functions, by physical name, that run other code than the stack says.
@@ -97,14 +96,8 @@ impl Target {
     /// # Errors
     /// When AWS cannot be reached or refuses.
     pub async fn code_drift(&self, spec: &StackSpec<'_>) -> Result<Vec<String>> {
-        let Some(current) = self.describe(spec.name).await? else {
-            return Ok(Vec::new());
-        };
-        let deployed = StackSpec {
-            parameters: current.parameters(),
-            ..spec.clone()
-        };
-        let drifted = at_once(codes(&deployed), &|_| {}, |code, _| {
+        let codes = self.deployed_code(spec).await?;
+        let drifted = at_once(codes, &|_| {}, |code, _| {
             let target = self.clone();
             async move {
                 let runs = target.runs(&code).await?;
@@ -115,9 +108,26 @@ impl Target {
         Ok(drifted.into_iter().flatten().collect())
     }
 
-    async fn put_code(&self, spec: &StackSpec<'_>, report: Report<'_>) -> Result<Vec<String>> {
+    /// The code of the functions by what the stack says; nothing while it changes.
+    async fn deployed_code(&self, spec: &StackSpec<'_>) -> Result<Vec<Code>> {
+        if spec.functions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let current = self.describe(spec.name).await?;
+        Ok(current
+            .filter(Described::settled)
+            .map(|current| {
+                codes(&StackSpec {
+                    parameters: current.parameters(),
+                    ..spec.clone()
+                })
+            })
+            .unwrap_or_default())
+    }
+
+    async fn put_code(&self, codes: Vec<Code>, report: Report<'_>) -> Result<Vec<String>> {
         report(Progress::Phase(Phase::Code));
-        let put = at_once(codes(spec), report, |code, tell| {
+        let put = at_once(codes, report, |code, tell| {
             let target = self.clone();
             async move {
                 if target.runs(&code).await? != Some(false) {

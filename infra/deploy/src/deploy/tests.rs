@@ -139,10 +139,6 @@ async fn when_someone_else_deploys_something_else_first_it_is_approved_again() {
         .on(
             "ExecuteChangeSet",
             [obsolete, query("ExecuteChangeSet", "")],
-        )
-        .on(
-            "GET /2015-03-31/functions/",
-            [function("app-dev-api", CODE_B.1, "Successful")],
         );
     let approvals = std::sync::Mutex::new(0);
     let approve = async |_: &ChangeSet| {
@@ -259,4 +255,19 @@ async fn code_that_was_swapped_in_is_told_of_before_it_is_deployed_over() {
         .deploy(&spec(CODE_B.0), approve, NOBODY, &user.report())
         .await;
     assert!(is_deployed(&deployment), "{deployment:?}");
+}
+
+#[tokio::test]
+async fn what_someone_else_deployed_right_after_is_not_taken_back() {
+    // Code B is deployed here; before its functions are looked at, code A is deployed there.
+    let aws = willing()
+        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+        .after(
+            "ExecuteChangeSet",
+            "DescribeStacks",
+            [deployed_b("UPDATE_COMPLETE"), deployed("UPDATE_COMPLETE")],
+        );
+    let deployment = deploy(&aws).await;
+    assert!(is_deployed(&deployment), "{deployment:?}");
+    assert_eq!(aws.calls("PUT /2015-03-31/functions/").len(), 0);
 }
