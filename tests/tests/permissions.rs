@@ -53,6 +53,23 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
         {"Video": {"S3Object": {"Bucket": bucket, "Name": "probe.txt"}}}});
     let result = json!({"service": "rekognition", "operation": "get_label_detection", "parameters": {"JobId": "0".repeat(64)}});
 
+    let users = stage.variable("USERS_TABLE_NAME");
+    let user_bucket = stage.variable("USER_BUCKET_NAME");
+    let user = json!({"id": {"S": "probe"}});
+    let on_user = |operation: &str, parameters: Value| {
+        let mut parameters = parameters;
+        parameters["TableName"] = users.into();
+        json!({"service": "dynamodb", "operation": operation, "parameters": parameters})
+    };
+    let get_user = on_user("get_item", json!({"Key": user}));
+    let put_user = on_user("put_item", json!({"Item": user}));
+    let update_user = on_user("update_item", json!({"Key": user}));
+    let delete_user = on_user("delete_item", json!({"Key": user}));
+    let scan_users = on_user("scan", json!({}));
+    let put_data = json!({"service": "s3", "operation": "put_object", "parameters": {"Bucket": user_bucket, "Key": "probe/userdata"}});
+    let delete_data = json!({"service": "s3", "operation": "delete_object", "parameters": {"Bucket": user_bucket, "Key": "probe/userdata"}});
+    let read_data = json!({"service": "s3", "operation": "get_object", "parameters": {"Bucket": user_bucket, "Key": "probe/userdata"}});
+
     stage.upload(
         "probe.txt",
         &acceptance::workspace().join("assets/sample.jpg"),
@@ -82,6 +99,27 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
             "media-api",
             vec![&scan, &get_state],
             vec![&delete_item, &get_object, &put_object, &detect, &result],
+        ),
+        (
+            "users-api",
+            vec![&put_user, &delete_user, &scan_users],
+            vec![&get_user, &update_user, &put_data, &scan, &get_object],
+        ),
+        (
+            "check-email",
+            vec![&update_user],
+            vec![&get_user, &put_user, &delete_user, &scan_users, &put_data],
+        ),
+        (
+            "handle-user-stream",
+            vec![&get_user, &put_data, &delete_data],
+            vec![
+                &put_user,
+                &update_user,
+                &scan_users,
+                &read_data,
+                &put_object,
+            ],
         ),
     ];
     for (function, allowed, denied) in cases {
