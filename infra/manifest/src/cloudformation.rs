@@ -46,6 +46,11 @@ impl Template {
             .insert(name, json!({"Description": description, "Value": value}));
     }
 
+    /// A resource.
+    pub(crate) fn get(&self, logical_id: &str) -> Option<&Value> {
+        self.resources.get(logical_id)
+    }
+
     /// The types of its resources.
     pub(crate) fn types(&self) -> BTreeSet<&'static str> {
         self.types.clone()
@@ -83,6 +88,7 @@ pub(crate) struct Resource {
     depends_on: Vec<String>,
     removal: Option<Removal>,
     metadata: Option<Value>,
+    update_policy: Option<Value>,
 }
 
 /// What becomes of a resource with data when it leaves the stack.
@@ -104,6 +110,7 @@ impl Resource {
             depends_on: Vec::new(),
             removal: None,
             metadata: None,
+            update_policy: None,
         }
     }
 
@@ -138,6 +145,11 @@ impl Resource {
         self
     }
 
+    pub(crate) fn update_policy(mut self, update_policy: Value) -> Self {
+        self.update_policy = Some(update_policy);
+        self
+    }
+
     fn into_value(self) -> Value {
         let mut value = json!({"Type": self.kind, "Properties": self.properties});
         if !self.depends_on.is_empty() {
@@ -155,6 +167,9 @@ impl Resource {
         if let Some(metadata) = self.metadata {
             value["Metadata"] = metadata;
         }
+        if let Some(update_policy) = self.update_policy {
+            value["UpdatePolicy"] = update_policy;
+        }
         value
     }
 }
@@ -170,4 +185,23 @@ pub(crate) fn attribute(logical_id: &str, name: &str) -> Value {
 /// Text with `${…}` placeholders.
 pub(crate) fn sub(text: &str) -> Value {
     json!({"Fn::Sub": text})
+}
+
+/// What `value` refers to by [`reference`] and [`attribute`].
+pub(crate) fn references(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, value)| match (key.as_str(), value) {
+                ("Ref", Value::String(logical_id)) => [logical_id.clone()].into(),
+                ("Fn::GetAtt", Value::Array(path)) => {
+                    let logical_id = path.first().and_then(Value::as_str);
+                    logical_id.map(str::to_owned).into_iter().collect()
+                }
+                _ => references(value),
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => BTreeSet::new(),
+    }
 }

@@ -72,9 +72,10 @@ impl Deployer<'_> {
         explained.push(self.arn("cloudformation", "changeSet/*"));
         vec![
             allow(
-                "DeployStacks",
+                "DeployAndRecoverStacks",
                 "cloudformation",
                 &[
+                    "ContinueUpdateRollback",
                     "CreateChangeSet",
                     "DeleteChangeSet",
                     "DescribeChangeSet",
@@ -84,6 +85,7 @@ impl Deployer<'_> {
                     "GetTemplate",
                     "ListChangeSets",
                     "ListStackResources",
+                    "RollbackStack",
                     "TagResource",
                     "UntagResource",
                 ],
@@ -94,12 +96,6 @@ impl Deployer<'_> {
                 "cloudformation",
                 &["DescribeEvents"],
                 &json!(explained),
-            ),
-            allow(
-                "RecoverStacks",
-                "cloudformation",
-                &["ContinueUpdateRollback", "RollbackStack"],
-                &json!(stacks),
             ),
             allow(
                 "DeleteStacks",
@@ -138,14 +134,8 @@ impl Deployer<'_> {
             allow(
                 "DeleteArtifacts",
                 "s3",
-                &["DeleteObject", "DeleteObjectVersion"],
-                &json!(of_stage),
-            ),
-            allow(
-                "FindArtifacts",
-                "s3",
-                &["ListBucketVersions"],
-                &json!(artifacts),
+                &["DeleteObject", "DeleteObjectVersion", "ListBucketVersions"],
+                &json!([artifacts, of_stage]),
             ),
         ];
         if self.deletes_data() {
@@ -173,9 +163,12 @@ impl Deployer<'_> {
             empower["Condition"] = json!({"StringEquals": {"iam:PermissionsBoundary": boundary}});
         }
         statements.push(empower);
-        let mut pass = allow("PassRolesToLambda", "iam", &["PassRole"], &roles);
-        pass["Condition"] =
-            json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}});
+        let mut services = vec!["lambda.amazonaws.com"];
+        if self.types.contains("AWS::CodeDeploy::DeploymentGroup") {
+            services.insert(0, "codedeploy.amazonaws.com");
+        }
+        let mut pass = allow("PassRoles", "iam", &["PassRole"], &roles);
+        pass["Condition"] = json!({"StringEquals": {"iam:PassedToService": services}});
         statements.push(pass);
         statements
     }
@@ -324,6 +317,21 @@ impl Deployer<'_> {
                 "cloudwatch",
                 self.needed(handlers::CLOUDWATCH),
                 json!(alarms),
+            ),
+            (
+                "DeployCanaries",
+                "codedeploy",
+                self.needed(handlers::CODE_DEPLOY),
+                json!(
+                    ["application:", "deploymentconfig:", "deploymentgroup:"]
+                        .map(|prefix| self.arn("codedeploy", &named(prefix)))
+                ),
+            ),
+            (
+                "StopCanaries",
+                "codedeploy",
+                self.needed(handlers::STOP_DEPLOYMENT),
+                json!("*"),
             ),
             (
                 "FindAlarms",

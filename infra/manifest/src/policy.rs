@@ -63,13 +63,32 @@ pub(crate) fn tls_only(action: &str, resources: &Value) -> Value {
     })
 }
 
-/// Lets the Lambda service, and nothing else, assume a role.
-pub(crate) fn lambda_trust() -> Value {
+/// What CodeDeploy may do: move the functions' aliases while it looks at alarms.
+/// <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html>
+pub(crate) fn canary() -> Value {
+    let functions = sub(&format!(
+        "arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{}",
+        name::function("*")
+    ));
+    let alias = ["GetAlias", "GetProvisionedConcurrencyConfig", "UpdateAlias"]
+        .map(|action| format!("lambda:{action}"));
+    let alarms = "cloudwatch:DescribeAlarms".to_owned();
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            allow("MoveAliases", &alias, &functions),
+            allow("WatchAlarms", &[alarms], &json!("*")),
+        ],
+    })
+}
+
+/// Lets an AWS service, and nothing else, assume a role.
+pub(crate) fn trust(service: &str) -> Value {
     json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Principal": {"Service": principal(service)},
             "Action": "sts:AssumeRole",
         }],
     })

@@ -14,7 +14,7 @@ mod settings;
 
 pub(crate) use settings::DEFAULT_ROUTE;
 pub use settings::{
-    Alarms, Architecture, Authorization, Jwt, LogLevel, PerFunction, Removal, Throttle,
+    Alarms, Architecture, Authorization, Canary, Jwt, LogLevel, PerFunction, Removal, Throttle,
 };
 use settings::{SETTINGS, Settings};
 
@@ -131,6 +131,8 @@ pub struct Stage {
     /// How long after a deployment an alarm about failed invocations makes CloudFormation
     /// take it back, in minutes; `None` lets it be.
     pub rollback_on_alarm_minutes: Option<u32>,
+    /// How new versions of functions take over; `None` is at once, without versions.
+    pub canary: Option<Canary>,
     /// Who may call HTTP APIs, by their names; others everybody.
     pub authorization: BTreeMap<String, Authorization>,
     /// How many requests HTTP APIs let through: by their names, then by route (`GET /`), or
@@ -261,6 +263,7 @@ mod tests {
                 tracing: false,
                 alarms: Alarms::Off,
                 rollback_on_alarm_minutes: None,
+                canary: None,
                 authorization: BTreeMap::new(),
                 throttling: BTreeMap::new(),
                 yaml: yaml.to_owned(),
@@ -290,6 +293,7 @@ all:
   tracing: true
   alarms: arn:aws:sns:eu-central-1:123456789012:alarms
   rollback_on_alarm_minutes: 10
+  canary: {percent: 20, minutes: 15}
   authorization:
     shop: iam
     bills: {jwt: {issuer: https://example.com, audience: [shop]}}
@@ -326,6 +330,10 @@ all:
                 tracing: true,
                 alarms: Alarms::Topic(text("arn:aws:sns:eu-central-1:123456789012:alarms")),
                 rollback_on_alarm_minutes: Some(10),
+                canary: Some(Canary {
+                    percent: 20,
+                    minutes: 15,
+                }),
                 authorization: [
                     (text("shop"), Authorization::Iam),
                     (

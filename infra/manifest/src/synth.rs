@@ -16,6 +16,7 @@ use crate::resolve::{App, Function, Route};
 use crate::stage::{self, Authorization, DEFAULT_ROUTE};
 
 mod alarms;
+mod canary;
 
 /// Everything that AWS must be told, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +92,7 @@ impl Synthesis<'_> {
             self.function(function);
         }
         self.rollback_alarm();
+        self.canary();
         for resource in manifest.resources() {
             if let Some(variable) = resource.variable {
                 self.template.output(
@@ -122,7 +124,7 @@ impl Synthesis<'_> {
             notifications.extend(events.into_iter().map(|event| {
                 json!({
                     "Event": event.event_type(),
-                    "Function": attribute(&function.logical_id("Function"), "Arn"),
+                    "Function": self.invoked(function),
                 })
             }));
         }
@@ -191,7 +193,7 @@ impl Synthesis<'_> {
                 "AWS::Lambda::Permission",
                 json!({
                     "Action": "lambda:InvokeFunction",
-                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
+                    "FunctionName": self.invoked(function),
                     "Principal": "s3.amazonaws.com",
                     "SourceAccount": reference("AWS::AccountId"),
                     "SourceArn": sub(&name::bucket_arn(&bucket.name)),
@@ -257,6 +259,11 @@ impl Synthesis<'_> {
             .map(ItemChange::event_name)
             .collect();
         let pattern = json!({"eventName": names});
+        let function_name = if self.has_canary() {
+            self.invoked(function)
+        } else {
+            reference(&function.logical_id("Function"))
+        };
         self.add(
             format!("{table_id}{}", function.logical_id("EventSourceMapping")),
             origin,
@@ -264,7 +271,7 @@ impl Synthesis<'_> {
                 "AWS::Lambda::EventSourceMapping",
                 json!({
                     "EventSourceArn": attribute(table_id, "StreamArn"),
-                    "FunctionName": reference(&function.logical_id("Function")),
+                    "FunctionName": function_name,
                     // Changes that were made before the mapping are handled, too.
                     "StartingPosition": "TRIM_HORIZON",
                     "BatchSize": changes.batch_size,
@@ -313,7 +320,7 @@ impl Synthesis<'_> {
     }
 
     fn subscription(&mut self, topic_id: &str, origin: Origin, function: &Function) {
-        let arn = attribute(&function.logical_id("Function"), "Arn");
+        let arn = self.invoked(function);
         let permission_id = format!("{topic_id}{}", function.logical_id("Permission"));
         self.add(
             permission_id.clone(),
@@ -552,7 +559,7 @@ impl Synthesis<'_> {
                 json!({
                     "ApiId": reference(api_id),
                     "IntegrationType": "AWS_PROXY",
-                    "IntegrationUri": attribute(&function.logical_id("Function"), "Arn"),
+                    "IntegrationUri": self.invoked(function),
                     "PayloadFormatVersion": "2.0",
                 }),
             ),
@@ -574,7 +581,7 @@ impl Synthesis<'_> {
                 "AWS::Lambda::Permission",
                 json!({
                     "Action": "lambda:InvokeFunction",
-                    "FunctionName": attribute(&function.logical_id("Function"), "Arn"),
+                    "FunctionName": self.invoked(function),
                     "Principal": "apigateway.amazonaws.com",
                     "SourceArn": sub(&source_arn),
                 }),
@@ -628,6 +635,7 @@ impl Synthesis<'_> {
         if !function.environment().is_empty() {
             properties["Environment"] = json!({"Variables": function.environment()});
         }
+        self.canary_of(function, &mut properties);
         self.add(
             logical_id,
             function.origin(),
@@ -658,7 +666,7 @@ impl Synthesis<'_> {
                     .map(|action| (action, "a trace has no ARN to restrict the action to")),
             );
         }
-        let role = self.role(&policy::lambda_trust(), policies);
+        let role = self.role(&policy::trust("lambda"), policies);
         let role = if reasons.is_empty() {
             role
         } else {
@@ -708,6 +716,9 @@ impl Synthesis<'_> {
         const MAXIMUM_RETRY_ATTEMPTS: u32 = 2;
         const MAXIMUM_EVENT_AGE_SECONDS: u32 = 6 * 60 * 60;
 
+        // It is named, not referred to.
+        let alias = self.has_canary().then(|| function.logical_id("Alias"));
+        let alias = alias.into_iter().collect();
         self.add(
             function.logical_id("EventInvokeConfig"),
             function.origin(),
@@ -715,12 +726,13 @@ impl Synthesis<'_> {
                 "AWS::Lambda::EventInvokeConfig",
                 json!({
                     "FunctionName": reference(&function.logical_id("Function")),
-                    "Qualifier": "$LATEST",
+                    "Qualifier": self.qualifier(),
                     "MaximumRetryAttempts": MAXIMUM_RETRY_ATTEMPTS,
                     "MaximumEventAgeInSeconds": MAXIMUM_EVENT_AGE_SECONDS,
                     "DestinationConfig": on_failure(function),
                 }),
-            ),
+            )
+            .depends_on(alias),
         );
     }
 
@@ -981,7 +993,8 @@ mod tests {
         let functions = vec![
             Function::new("serve")
                 .trigger(shop.post("/orders"))
-                .trigger(shop.get("/orders/{id}")),
+                .trigger(shop.get("/orders/{id}"))
+                .trigger(Bucket::new("bills").object_created()),
             Function::new("ship").trigger(
                 orders()
                     .item_changes([ItemChange::Insert])
@@ -1084,10 +1097,8 @@ mod tests {
         ] {
             assert_eq!(alarm(logical_id), metric);
         }
-        // It reads no stream and nobody keeps what it fails on.
-        for logical_id in ["ServeIteratorAgeAlarm", "ServeFailureQueueAlarm"] {
-            assert!(resources[logical_id].is_null(), "{logical_id}");
-        }
+        // It reads no stream.
+        assert!(resources["ServeIteratorAgeAlarm"].is_null());
 
         let rollback = resources_on("alarms: true, rollback_on_alarm_minutes: 5");
         assert_eq!(
@@ -1100,6 +1111,73 @@ mod tests {
         assert_eq!(silent["MetricName"], "Errors");
         assert!(silent["AlarmActions"].is_null());
         assert!(resources_on("alarms: false")["ServeErrorsAlarm"].is_null());
+    }
+
+    #[test]
+    fn a_canary_is_invoked_by_its_alias() {
+        let settings = "alarms: true, canary: {percent: 20, minutes: 15}";
+        let resources = resources_on(settings);
+        let alias = json!({"Ref": "ServeAlias"});
+        for (logical_id, property) in [
+            ("ShopHttpApiServeIntegration", "IntegrationUri"),
+            ("ShopHttpApiPostOrdersRoutePermission", "FunctionName"),
+            ("BillsBucketServePermission", "FunctionName"),
+        ] {
+            assert_eq!(resources[logical_id]["Properties"][property], alias);
+        }
+        let notifications = &resources["BillsBucket"]["Properties"]["NotificationConfiguration"];
+        assert_eq!(notifications["LambdaConfigurations"][0]["Function"], alias);
+        let mapping = &resources["OrdersTableShipEventSourceMapping"]["Properties"];
+        assert_eq!(mapping["FunctionName"], json!({"Ref": "ShipAlias"}));
+        let invoke_config = &resources["ServeEventInvokeConfig"];
+        assert_eq!(invoke_config["Properties"]["Qualifier"], "live");
+        assert_eq!(invoke_config["DependsOn"], json!(["ServeAlias"]));
+
+        let alias = &resources["ServeAlias"];
+        assert_eq!(
+            alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"],
+            json!({
+                "ApplicationName": {"Ref": "Canary"},
+                "DeploymentGroupName": {"Ref": "ServeDeploymentGroup"},
+            })
+        );
+        assert_eq!(
+            alias["Properties"]["FunctionVersion"],
+            json!({"Fn::GetAtt": ["ServeVersion", "Version"]})
+        );
+        let group = &resources["ServeDeploymentGroup"]["Properties"];
+        assert_eq!(
+            group["AlarmConfiguration"]["Alarms"],
+            json!([{"Name": {"Ref": "ServeErrorsAlarm"}}])
+        );
+        assert_eq!(
+            resources["CanaryConfiguration"]["Properties"]["TrafficRoutingConfig"]["TimeBasedCanary"],
+            json!({"CanaryPercentage": 20, "CanaryInterval": 15})
+        );
+        assert!(resources_on("alarms: true")["ServeAlias"].is_null());
+    }
+
+    #[test]
+    fn a_canary_gets_a_version_for_what_changes_it() {
+        let canary = "alarms: true, canary: {percent: 20, minutes: 15}";
+        let version = |settings: &str, function: &str| {
+            let resources = resources_on(&format!("{canary}{settings}"));
+            let description =
+                &resources[format!("{function}Version")]["Properties"]["Description"]["Fn::Sub"];
+            let (fingerprint, code) = description.as_str().unwrap().split_once(' ').unwrap();
+            assert_eq!(code, format!("${{{function}CodeKey}}"));
+            let function = &resources[format!("{function}Function")]["Properties"];
+            let variables = &function["Environment"]["Variables"];
+            assert_eq!(variables["CONFIGURATION_FINGERPRINT"], fingerprint);
+            fingerprint.to_owned()
+        };
+        let (serve, ship) = (version("", "Serve"), version("", "Ship"));
+        assert_ne!(serve, ship);
+        assert_ne!(version(", memory_mb: {serve: 512}", "Serve"), serve);
+        assert_eq!(version(", memory_mb: {serve: 512}", "Ship"), ship);
+        // Of the two, only `ship` knows the table, which changes with the setting.
+        assert_ne!(version(", removal: retain", "Ship"), ship);
+        assert_eq!(version(", removal: retain", "Serve"), serve);
     }
 
     #[test]

@@ -1549,6 +1549,15 @@ dev:
                 &["bounds roles of account 210987654321 by a policy of account 123456789012"],
             ),
             ("alarms: true, rollback_on_alarm_minutes: 180", &[]),
+            ("alarms: true, canary: {percent: 1, minutes: 2880}", &[]),
+            (
+                "canary: {percent: 100, minutes: 0}",
+                &[
+                    "has a `canary` with `percent: 100`; set it to 1 to 99",
+                    "has a `canary` with `minutes: 0`; set it to 1 to 2880",
+                    "has a `canary`, but no alarms",
+                ],
+            ),
             (
                 "rollback_on_alarm_minutes: 181",
                 &[

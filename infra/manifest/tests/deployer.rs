@@ -77,8 +77,22 @@ fn every_type_of_resource_can_be_created_and_deleted() {
                 "AWS::CloudWatch::CompositeAlarm" => {
                     ("cloudwatch:PutCompositeAlarm", "cloudwatch:DeleteAlarms")
                 }
+                "AWS::CodeDeploy::Application" => (
+                    "codedeploy:CreateApplication",
+                    "codedeploy:DeleteApplication",
+                ),
+                "AWS::CodeDeploy::DeploymentConfig" => (
+                    "codedeploy:CreateDeploymentConfig",
+                    "codedeploy:DeleteDeploymentConfig",
+                ),
+                "AWS::CodeDeploy::DeploymentGroup" => (
+                    "codedeploy:CreateDeploymentGroup",
+                    "codedeploy:DeleteDeploymentGroup",
+                ),
                 "AWS::DynamoDB::Table" => ("dynamodb:CreateTable", "dynamodb:DeleteTable"),
                 "AWS::IAM::Role" => ("iam:CreateRole", "iam:DeleteRole"),
+                "AWS::Lambda::Alias" => ("lambda:CreateAlias", "lambda:DeleteAlias"),
+                "AWS::Lambda::Version" => ("lambda:PublishVersion", "lambda:DeleteFunction"),
                 "AWS::Lambda::EventInvokeConfig" => (
                     "lambda:PutFunctionEventInvokeConfig",
                     "lambda:DeleteFunctionEventInvokeConfig",
@@ -108,9 +122,10 @@ fn every_type_of_resource_can_be_created_and_deleted() {
 
 #[test]
 fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
-    const WITHOUT_A_RESOURCE: [&str; 11] = [
+    const WITHOUT_A_RESOURCE: [&str; 12] = [
         // Of composite alarms, which every setting has.
         "cloudwatch:DescribeAlarms",
+        "codedeploy:StopDeployment",
         "lambda:CreateEventSourceMapping",
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
@@ -178,7 +193,7 @@ fn resources_are_those_of_the_stack() {
     }
     assert_eq!(
         grants["iam:PassRole"][0].1,
-        json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}})
+        json!({"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}})
     );
     assert_eq!(
         grants["lambda:CreateEventSourceMapping"][0].1,

@@ -90,6 +90,12 @@ fn every_resource_has_the_line_that_declares_it() {
             if let Some(setting) = match resource["Type"].as_str().unwrap() {
                 "AWS::CloudWatch::Alarm" => Some("  alarms:"),
                 "AWS::CloudWatch::CompositeAlarm" => Some("  rollback_on_alarm_minutes:"),
+                "AWS::CodeDeploy::Application"
+                | "AWS::CodeDeploy::DeploymentConfig"
+                | "AWS::CodeDeploy::DeploymentGroup"
+                | "AWS::Lambda::Alias"
+                | "AWS::Lambda::Version" => Some("  canary:"),
+                "AWS::IAM::Role" if logical_id == "CanaryRole" => Some("  canary:"),
                 "AWS::ApiGatewayV2::Authorizer" => Some("    users:"),
                 _ => None,
             } {
@@ -269,7 +275,11 @@ fn rekognition_publishes_to_the_video_topic_for_this_account_only() {
 fn messages_of_the_video_topic_invoke_one_function() {
     for app in apps() {
         let template = template(&app);
-        let function = json!({"Fn::GetAtt": ["AddVideoFileFunction", "Arn"]});
+        let function = if app.stage().canary.is_some() {
+            json!({"Ref": "AddVideoFileAlias"})
+        } else {
+            json!({"Fn::GetAtt": ["AddVideoFileFunction", "Arn"]})
+        };
         let resource = |name: &str| &template["Resources"][name]["Properties"];
         assert_eq!(
             *resource("VideoTopicAddVideoFileSubscription"),

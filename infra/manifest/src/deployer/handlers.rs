@@ -126,6 +126,47 @@ pub(super) const CLOUDWATCH: OfService = &[
 
 pub(super) const ALL_ALARMS: OfService = &[("AWS::CloudWatch::Alarm", &["DescribeAlarms"])];
 
+/// Among them what an alias is moved by.
+pub(super) const CODE_DEPLOY: OfService = &[
+    (
+        "AWS::CodeDeploy::Application",
+        &[
+            "CreateApplication",
+            "DeleteApplication",
+            "GetApplication",
+            "GetApplicationRevision",
+            "ListTagsForResource",
+            "RegisterApplicationRevision",
+            "TagResource",
+            "UntagResource",
+        ],
+    ),
+    (
+        "AWS::CodeDeploy::DeploymentConfig",
+        &[
+            "CreateDeploymentConfig",
+            "DeleteDeploymentConfig",
+            "GetDeploymentConfig",
+        ],
+    ),
+    (
+        "AWS::CodeDeploy::DeploymentGroup",
+        &[
+            "CreateDeployment",
+            "CreateDeploymentGroup",
+            "DeleteDeploymentGroup",
+            "GetDeployment",
+            "GetDeploymentGroup",
+            "ListDeployments",
+            "UpdateDeploymentGroup",
+        ],
+    ),
+];
+
+/// Likewise, but IAM knows no resource for it.
+pub(super) const STOP_DEPLOYMENT: OfService =
+    &[("AWS::CodeDeploy::DeploymentGroup", &["StopDeployment"])];
+
 /// Without what deletes data.
 pub(super) const DYNAMODB: OfService = &[(
     "AWS::DynamoDB::Table",
@@ -177,6 +218,18 @@ pub(super) const LAMBDA: OfService = &[
             "PutFunctionEventInvokeConfig",
             "UpdateFunctionEventInvokeConfig",
         ],
+    ),
+    (
+        "AWS::Lambda::Version",
+        &[
+            "GetProvisionedConcurrencyConfig",
+            "ListVersionsByFunction",
+            "PublishVersion",
+        ],
+    ),
+    (
+        "AWS::Lambda::Alias",
+        &["CreateAlias", "DeleteAlias", "GetAlias", "UpdateAlias"],
     ),
 ];
 

@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use super::Stage;
 
 /// The names of all settings, in the order of the list at the head of `stages.yaml`.
-pub(super) const SETTINGS: [&str; 20] = [
+pub(super) const SETTINGS: [&str; 21] = [
     "region",
     "account",
     "endpoint_url",
@@ -29,6 +29,7 @@ pub(super) const SETTINGS: [&str; 20] = [
     "tracing",
     "alarms",
     "rollback_on_alarm_minutes",
+    "canary",
     "authorization",
     "throttling",
 ];
@@ -55,6 +56,7 @@ pub(super) struct Settings {
     tracing: bool,
     alarms: Alarms,
     rollback_on_alarm_minutes: Option<u32>,
+    canary: Option<Canary>,
     authorization: BTreeMap<String, Authorization>,
     throttling: BTreeMap<String, BTreeMap<String, Throttle>>,
 }
@@ -91,6 +93,7 @@ impl Settings {
             tracing: self.tracing,
             alarms: self.alarms,
             rollback_on_alarm_minutes: self.rollback_on_alarm_minutes,
+            canary: self.canary,
             authorization: self.authorization,
             throttling: self.throttling,
             yaml: yaml.to_owned(),
@@ -273,6 +276,16 @@ impl<'de> Deserialize<'de> for Alarms {
 
         deserializer.deserialize_any(BoolOrArn)
     }
+}
+
+/// How a new version of a function takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// The share of invocations that go to it at first.
+    pub percent: u32,
+    /// How long it must go without an alarm to get the rest, in minutes.
+    pub minutes: u32,
 }
 
 /// Who may call the routes of an HTTP API.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::{ACCOUNT_DIGITS, Check, Subject};
 use crate::declare::Function;
 use crate::name;
-use crate::stage::{Alarms, Authorization, DEFAULT_ROUTE, Jwt, Throttle};
+use crate::stage::{Alarms, Authorization, Canary, DEFAULT_ROUTE, Jwt, Throttle};
 
 /// Tags of one resource, `app` and `stage` included.
 /// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
@@ -24,6 +24,12 @@ const AUDIENCES_MAX: usize = 50;
 /// none at all, which is what leaving the setting out is for.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html>
 const ROLLBACK_ON_ALARM_MINUTES: RangeInclusive<u32> = 1..=180;
+
+/// The share of invocations that a new version may get first, in percent.
+const CANARY_PERCENT: RangeInclusive<u32> = 1..=99;
+/// How long it may take from the first invocations to all, in minutes.
+/// <https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html>
+const CANARY_MINUTES: RangeInclusive<u32> = 1..=2880;
 
 impl Check<'_> {
     /// The setting that `keys` lead to; the stage itself without keys.
@@ -84,6 +90,20 @@ impl Check<'_> {
             "is production and has `express: true`, by which a deployment counts as done before everything serves",
             "remove one of the two",
         );
+        self.safety();
+        self.tags();
+        self.per_function();
+        for variable in stage.environment.keys() {
+            self.variable(&self.setting(&["environment", variable]), variable);
+        }
+        self.arns();
+        self.authorization();
+        self.throttling();
+    }
+
+    /// What takes a deployment back.
+    fn safety(&mut self) {
+        let stage = self.stage;
         if let Some(minutes) = stage.rollback_on_alarm_minutes {
             let subject = self.setting(&["rollback_on_alarm_minutes"]);
             self.require(
@@ -99,14 +119,25 @@ impl Check<'_> {
                 "set `alarms`",
             );
         }
-        self.tags();
-        self.per_function();
-        for variable in stage.environment.keys() {
-            self.variable(&self.setting(&["environment", variable]), variable);
+        if let Some(Canary { percent, minutes }) = stage.canary {
+            for (key, value, range) in [
+                ("percent", percent, CANARY_PERCENT),
+                ("minutes", minutes, CANARY_MINUTES),
+            ] {
+                self.require(
+                    range.contains(&value),
+                    &self.setting(&["canary", key]),
+                    format!("has a `canary` with `{key}: {value}`"),
+                    format!("set it to {} to {}", range.start(), range.end()),
+                );
+            }
+            self.require(
+                stage.alarms != Alarms::Off,
+                &self.setting(&["canary"]),
+                "has a `canary`, but no alarms to tell how it does",
+                "set `alarms`",
+            );
         }
-        self.arns();
-        self.authorization();
-        self.throttling();
     }
 
     fn tags(&mut self) {
