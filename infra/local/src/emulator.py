@@ -46,6 +46,20 @@ from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
 
+# A function's error is for its log. API Gateway tells clients only that there is one.
+answer_of = lambda_svc.lambda_execute_result_to_api_proxy_response
+
+
+def answer_for_clients(result):
+    if result.get("error") and not result.get("throttle"):
+        headers = {"Content-Type": "application/json"}
+        return {"statusCode": 500, "headers": headers, "body": '{"message":"Internal Server Error"}'}, None
+    return answer_of(result)
+
+
+lambda_svc.lambda_execute_result_to_api_proxy_response = answer_for_clients
+
+
 def json_response(status, body):
     return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
 

@@ -231,6 +231,10 @@ async fn the_front_door_refuses_what_api_gateway_refuses() {
         not_found
     );
 
+    let failed = stage.send("PUT /x HTTP/1.1\r\nhost: localhost\r\n", b"");
+    let without_reason = r#"{"message":"Internal Server Error"}"#.to_owned();
+    assert_eq!(failed, (500, without_reason));
+
     let foreign = stage.send("GET / HTTP/1.1\r\nhost: evil.example\r\n", b"");
     assert_eq!(foreign, (403, r#"{"message":"Forbidden"}"#.to_owned()));
 

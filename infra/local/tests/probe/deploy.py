@@ -1,17 +1,17 @@
-"""Deploys bootstrap.py as a function behind an HTTP API, and prints the API's id."""
+"""Deploys bootstrap.py, and for one method fails.py, as functions behind an HTTP API; prints the API's id."""
 from functions import client, create_function
 
 apis = client("apigatewayv2")
 api = apis.create_api(Name="probe", ProtocolType="HTTP")["ApiId"]
-integration = apis.create_integration(
-    ApiId=api,
-    IntegrationType="AWS_PROXY",
-    IntegrationUri=create_function("probe", "bootstrap.py"),
-    PayloadFormatVersion="2.0",
-)
-for route in ("GET /", "GET /{name+}", "POST /{name+}"):
-    apis.create_route(
-        ApiId=api, RouteKey=route, Target=f"integrations/{integration['IntegrationId']}"
+routes = {"bootstrap.py": ("GET /", "GET /{name+}", "POST /{name+}"), "fails.py": ("PUT /{name+}",)}
+for program, route_keys in routes.items():
+    integration = apis.create_integration(
+        ApiId=api,
+        IntegrationType="AWS_PROXY",
+        IntegrationUri=create_function(f"probe-{program[:-3]}", program),
+        PayloadFormatVersion="2.0",
     )
+    for route_key in route_keys:
+        apis.create_route(ApiId=api, RouteKey=route_key, Target=f"integrations/{integration['IntegrationId']}")
 apis.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
 print(api)
