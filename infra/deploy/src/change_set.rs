@@ -251,7 +251,7 @@ impl Target {
                 let error = Error::aws(&what, &error);
                 // The stack was there a moment ago.
                 Err(match error.kind() {
-                    Kind::NotFound => error.of_kind(Kind::Stale),
+                    Kind::NotFound => error.stale(),
                     _ => error,
                 })
             }
@@ -361,7 +361,7 @@ impl Target {
                         created.stack
                     ))
                     .because("something else removed it")
-                    .of_kind(Kind::Stale));
+                    .stale());
                 }
             }
         }
@@ -385,7 +385,7 @@ impl Target {
         answer.map_err(|error| {
             let error = Error::aws("describe the change set", &error);
             match error.kind() {
-                Kind::NotFound => error.of_kind(Kind::Stale),
+                Kind::NotFound => error.stale(),
                 _ => error,
             }
         })
@@ -474,11 +474,7 @@ impl Target {
             // When the answer to a request is lost, the SDK sends it again, and finds the
             // change set under way.
             if !gone || !self.is_executed(changes).await? {
-                return Err(if gone {
-                    error.of_kind(Kind::Stale)
-                } else {
-                    error
-                });
+                return Err(if gone { error.stale() } else { error });
             }
         }
         let described = self.wait_for_stack(&mut events, report).await?;

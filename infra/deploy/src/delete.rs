@@ -193,12 +193,13 @@ impl Target {
         if left.is_some() {
             return Err(failed);
         }
-        for resource in stuck {
-            let id = &resource.logical_id;
-            if !removed.skipped.iter().any(|other| other.logical_id == *id) {
-                removed.skipped.push(resource);
-            }
-        }
+        // CloudFormation says of these, too, only that it skipped them.
+        removed.skipped.retain(|skipped| {
+            !stuck
+                .iter()
+                .any(|resource| resource.logical_id == skipped.logical_id)
+        });
+        removed.skipped.extend(stuck);
         Ok(removed)
     }
 

@@ -72,11 +72,7 @@ impl Target {
                     self.discard(&changes).await?;
                     report(Progress::planning_again(spec.name, &error));
                 }
-                Err(error) => {
-                    return Err(error
-                        .hint("someone else keeps changing this stack: agree with them, then deploy again")
-                        .into());
-                }
+                Err(error) => return Err(error.into()),
             }
         }
     }

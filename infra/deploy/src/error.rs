@@ -184,14 +184,22 @@ impl Error {
             "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchBucket" | "NoSuchKey" | "NotFound"
             | "ChangeSetNotFound" | "TrimmedDataAccessException" | "QueueDoesNotExist"
             | "AWS.SimpleQueueService.NonExistentQueue" => error.of_kind(Kind::NotFound),
-            "InvalidChangeSetStatus" | "OperationInProgressException" | "TokenAlreadyExistsException" => error.of_kind(Kind::Stale),
+            "InvalidChangeSetStatus" | "OperationInProgressException" | "TokenAlreadyExistsException" => {
+                error.stale()
+            }
             // CloudFormation says most things with one code, so only its words tell them apart.
-            "ValidationError" if is_out_of_date(message) => error.of_kind(Kind::Stale),
+            "ValidationError" if is_out_of_date(message) => error.stale(),
             "ValidationError" if message.contains("does not exist") => error.of_kind(Kind::NotFound),
             "ValidationError" if message.contains("TerminationProtection") => error
                 .hint("the stack is protected: `aws cloudformation update-termination-protection --no-enable-termination-protection` lifts it"),
             _ => error,
         }
+    }
+
+    /// The stack is not, or no longer, as it was taken to be.
+    pub(crate) fn stale(self) -> Self {
+        self.of_kind(Kind::Stale)
+            .hint("someone else is changing this stack: agree with them, then deploy again")
     }
 
     fn skewed(self) -> Self {

@@ -270,7 +270,11 @@ pub(crate) fn list(resources: &[ResourceEvent]) -> String {
                 "{} ({}): {}",
                 resource.logical_id,
                 resource.resource_type,
-                resource.reason.as_deref().unwrap_or("no reason was given")
+                resource
+                    .reason
+                    .as_deref()
+                    .unwrap_or("no reason was given")
+                    .trim_end_matches('.')
             )
         })
         .collect();

@@ -240,9 +240,18 @@ fn undeletable() -> Aws {
 
 #[tokio::test]
 async fn what_cannot_be_deleted_is_left_after_a_yes_and_told() {
-    let aws = undeletable();
+    let aws = undeletable().on(
+        "DescribeStackEvents",
+        [
+            events(&[]),
+            events(&[]),
+            events(&[]),
+            events(&[("1", "JobRole", "AWS::IAM::Role", "DELETE_SKIPPED", "")]),
+        ],
+    );
     let deleted = delete(&aws, &delete_spec(), &User::who_says(true)).await;
     let leftovers = deleted.unwrap().unwrap().leftovers;
+    assert_eq!(leftovers.len(), 1, "{leftovers:?}");
     assert_eq!(leftovers[0].name, "app-dev-job");
     assert!(leftovers[0].reason.contains("detach all policies"));
 }

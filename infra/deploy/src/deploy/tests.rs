@@ -271,3 +271,22 @@ async fn what_someone_else_deployed_right_after_is_not_taken_back() {
     assert!(is_deployed(&deployment), "{deployment:?}");
     assert_eq!(aws.calls("PUT /2015-03-31/functions/").len(), 0);
 }
+
+#[tokio::test]
+async fn a_deployment_that_is_not_allowed_names_what_is_missing() {
+    let aws = updatable().on(
+        "ExecuteChangeSet",
+        [query_error(
+            "AccessDenied",
+            "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: cloudformation:ExecuteChangeSet on resource: arn:aws:cloudformation:eu-west-1:123456789012:stack/app-dev/* because no identity-based policy allows the cloudformation:ExecuteChangeSet action",
+        )],
+    );
+    let error = deploy(&aws).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::AccessDenied);
+    assert!(
+        error
+            .next_step()
+            .unwrap()
+            .starts_with("the caller needs cloudformation:ExecuteChangeSet on ")
+    );
+}

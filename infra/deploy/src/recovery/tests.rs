@@ -264,7 +264,7 @@ async fn delete_failed_again_names_the_resources_without_a_yes() {
     let error = plan(&aws, &user).await.unwrap_err();
     assert_eq!(
         error.why(),
-        Some("JobRole (AWS::IAM::Role): Cannot delete entity, must detach all policies first.")
+        Some("JobRole (AWS::IAM::Role): Cannot delete entity, must detach all policies first")
     );
     assert_eq!(aws.effects(), ["DeleteStack"]);
 }
