@@ -72,6 +72,12 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 
 async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let started = Instant::now();
+    let serving = args.command.is_empty();
+    show_parts(if serving {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::WARN
+    });
     let mut state = StageState {
         process_id: std::process::id(),
         first_api_port: args.port,
@@ -189,10 +195,8 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let done = async {
         let Some((program, arguments)) = command else {
             announce(&context, started.elapsed());
-            show_parts(LevelFilter::INFO);
             return Err(follow_logs(&context, &target).await);
         };
-        show_parts(LevelFilter::WARN);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(
             std::iter::once(tools.bin_dir()).chain(std::env::split_paths(&path)),
