@@ -17,10 +17,10 @@ impl App {
     ///
     /// It names resources by account, region and the stack's name, as far as AWS lets a
     /// policy name them and the stage tells its account and region. A stage whose name begins
-    /// with this one's and a hyphen is within its reach, as are the region's HTTP APIs: API
-    /// Gateway makes up their identifiers. Where the stage keeps its
-    /// data, the policy cannot delete any. Where it has a permissions boundary, roles can be
-    /// made within it only.
+    /// with this one's and a hyphen is within its reach, and so are the region's HTTP APIs:
+    /// API Gateway makes up their identifiers. Where the stage keeps its data, the policy
+    /// cannot delete any. Where it has a permissions boundary, roles can be made within it
+    /// only.
     ///
     /// It is meant for a role, as an inline policy: it is too long for one managed policy.
     #[must_use]
