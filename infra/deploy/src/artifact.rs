@@ -16,6 +16,9 @@ use crate::progress::{Phase, Progress, Report};
 use crate::stack::Store;
 use crate::target::Target;
 
+/// How much of a zip is read at once, and how often an upload tells its progress.
+const UPLOAD_BUFFER_BYTES: usize = 128 * 1024;
+
 /// A function's code, ready to upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Artifact {
@@ -90,7 +93,10 @@ impl Target {
             function: artifact.function.clone(),
             bytes: artifact.zip_bytes,
         });
-        let zip = ByteStream::from_path(&artifact.zip)
+        let zip = ByteStream::read_from()
+            .path(&artifact.zip)
+            .buffer_size(UPLOAD_BUFFER_BYTES)
+            .build()
             .await
             .map_err(|error| {
                 Error::new(format!("could not read {}", artifact.zip.display()))

@@ -6,7 +6,8 @@ use aws_sdk_cloudformation::operation::create_change_set::builders::CreateChange
 use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetStatus, ChangeSetSummary, ChangeSetType, DeploymentConfig,
-    DeploymentConfigMode, ExecutionStatus, Parameter, ResourceChange, StackStatus, Tag,
+    DeploymentConfigMode, ExecutionStatus, Parameter, ResourceChange, RollbackConfiguration,
+    RollbackTrigger, StackStatus, Tag,
 };
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::events::EventFollower;
 use crate::explain::{Checked, Diagnosis, Finding, describe_findings};
 use crate::progress::{Decide, Progress, Report};
 use crate::review::{self, PropertyChange};
-use crate::stack::{Described, Mode, Outputs, StackSpec, is_ours, unique_name};
+use crate::stack::{Described, Mode, Outputs, RollbackAlarm, StackSpec, is_ours, unique_name};
 use crate::target::Target;
 
 /// The largest template that CloudFormation takes in a request, in bytes; a larger one
@@ -293,6 +294,9 @@ impl Target {
                     .build(),
             );
         }
+        if let Some(alarm) = spec.rollback_alarm.filter(|_| !creates_stack) {
+            request = request.set_rollback_configuration(self.rollback_on(spec, alarm).await?);
+        }
         Ok(match spec.store {
             Some(store) if spec.template.len() > INLINE_TEMPLATE_LIMIT_BYTES => {
                 request.template_url(self.upload_template(store, spec.template).await?)
@@ -448,6 +452,29 @@ impl Target {
         Ok(others.summaries().is_empty())
     }
 
+    /// That an update is taken back when the stack's alarm goes off. The alarm must exist when
+    /// the update begins: one that the update creates watches over the next.
+    async fn rollback_on(
+        &self,
+        spec: &StackSpec<'_>,
+        alarm: RollbackAlarm,
+    ) -> Result<Option<RollbackConfiguration>> {
+        let outputs = self.outputs(spec.name).await?.unwrap_or_default();
+        let Some(arn) = outputs.get(alarm.output) else {
+            return Ok(None);
+        };
+        let trigger = RollbackTrigger::builder()
+            .arn(arn)
+            .r#type("AWS::CloudWatch::CompositeAlarm")
+            .build();
+        Ok(Some(
+            RollbackConfiguration::builder()
+                .rollback_triggers(trigger)
+                .monitoring_time_in_minutes(alarm.minutes)
+                .build(),
+        ))
+    }
+
     /// Executes a change set and follows its events until the stack has settled.
     ///
     /// # Errors
@@ -463,9 +490,8 @@ impl Target {
             .change_set_name(&changes.id)
             .stack_name(&changes.stack_id)
             .client_request_token(&token)
-            // What a failed operation had created must not stand in the way of the next,
-            // also where its removal policy is to retain it: it is empty.
-            .retain_except_on_create(true)
+            // Not `RetainExceptOnCreate`: a table that is protected from deletion cannot be
+            // deleted, so the rollback would fail. What may go says so in the template.
             .send()
             .await;
         if let Err(error) = answer {

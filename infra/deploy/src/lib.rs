@@ -57,6 +57,6 @@ pub use redrive::{FailedEvent, Redriven, StreamBatch, Subject};
 pub use review::{
     Access, AccessChange, Condition, Declared, Difference, Effect, PropertyChange, Review, review,
 };
-pub use stack::{Mode, Outputs, StackSpec, Store};
+pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store};
 pub use status::{DeployedFunction, FailureQueue, Status};
 pub use target::{Settings, Target};

@@ -37,6 +37,17 @@ pub struct StackSpec<'a> {
     pub mode: Mode,
     /// Whether buckets outlive the stack, and so are never emptied.
     pub retains_data: bool,
+    /// The alarm on which CloudFormation takes an update back.
+    pub rollback_alarm: Option<RollbackAlarm>,
+}
+
+/// An alarm of a stack that watches over its updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RollbackAlarm {
+    /// The stack's output with the ARN of the composite alarm.
+    pub output: &'static str,
+    /// How long CloudFormation watches after an update, in minutes, up to 180.
+    pub minutes: i32,
 }
 
 impl<'a> StackSpec<'a> {
@@ -51,6 +62,7 @@ impl<'a> StackSpec<'a> {
             functions: BTreeMap::new(),
             mode: Mode::Standard,
             retains_data: false,
+            rollback_alarm: None,
         }
     }
 

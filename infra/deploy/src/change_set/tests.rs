@@ -194,6 +194,29 @@ async fn express_mode_is_asked_for_with_rollback() {
 }
 
 #[tokio::test]
+async fn an_update_is_watched_by_the_alarm_that_the_stack_has() {
+    // Any output does for the alarm's.
+    for (output, expected) in [
+        ("ApiUrl", [Some("https://x.example"), Some("10")]),
+        ("NotYet", [None, None]),
+    ] {
+        let aws = updatable();
+        let spec = StackSpec {
+            rollback_alarm: Some(RollbackAlarm {
+                output,
+                minutes: 10,
+            }),
+            ..spec(CODE_B.0)
+        };
+        plan(&aws, &spec).await.unwrap();
+        let call = &aws.calls("CreateChangeSet")[0];
+        let sent = ["RollbackTriggers.member.1.Arn", "MonitoringTimeInMinutes"]
+            .map(|name| call.parameter(&format!("RollbackConfiguration.{name}")));
+        assert_eq!(sent, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_large_template_goes_by_way_of_the_store() {
     let template = format!(
         "Resources: {{}} # {}",
@@ -419,9 +442,9 @@ async fn a_failed_deployment_names_the_first_real_cause_and_a_hint() {
         "stack app-dev is in state UPDATE_ROLLBACK_COMPLETE: CREATE_FAILED MediaBucket (AWS::S3::Bucket): media already exists"
     );
     assert!(error.next_step().unwrap().contains("outside of this stack"));
-    // What the failed operation made must not stand in the way of the next.
+    // A table that is protected from deletion would make the rollback fail.
     let call = &aws.calls("ExecuteChangeSet")[0];
-    assert_eq!(call.parameter("RetainExceptOnCreate"), Some("true"));
+    assert_eq!(call.parameter("RetainExceptOnCreate"), None);
 }
 
 #[tokio::test]
