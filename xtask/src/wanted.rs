@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deploy::{Mode, StackSpec, Store};
+use deploy::{Mode, RollbackAlarm, StackSpec, Store};
 use manifest::Function;
 
 use crate::context::Context;
@@ -27,6 +27,7 @@ pub(crate) struct Wanted {
     functions: BTreeMap<String, String>,
     mode: Mode,
     retains_data: bool,
+    rollback_alarm: Option<RollbackAlarm>,
 }
 
 impl Wanted {
@@ -55,6 +56,7 @@ impl Wanted {
                 Mode::Standard
             },
             retains_data: context.retains_data(),
+            rollback_alarm: rollback_alarm(context),
         }
     }
 
@@ -69,7 +71,16 @@ impl Wanted {
             functions: self.functions.clone(),
             mode: self.mode,
             retains_data: self.retains_data,
+            rollback_alarm: self.rollback_alarm,
             ..StackSpec::new(&self.stack, &self.template)
         }
     }
+}
+
+fn rollback_alarm(context: &Context) -> Option<RollbackAlarm> {
+    let minutes = context.app.stage().rollback_on_alarm_minutes?;
+    Some(RollbackAlarm {
+        output: context.app.rollback_alarm_output()?,
+        minutes: i32::try_from(minutes).ok()?,
+    })
 }

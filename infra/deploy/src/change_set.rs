@@ -395,7 +395,7 @@ impl Target {
         })
     }
 
-    async fn delete_change_set(&self, stack: &str, id: &str) -> Result<()> {
+    pub(crate) async fn delete_change_set(&self, stack: &str, id: &str) -> Result<()> {
         let answer = self
             .cloudformation
             .delete_change_set()
@@ -421,35 +421,42 @@ impl Target {
     /// # Errors
     /// When AWS cannot be reached or refuses.
     pub async fn discard(&self, changes: &ChangeSet) -> Result<()> {
-        self.delete_change_set(&changes.stack_id, &changes.id)
-            .await?;
-        if changes.creates_stack && self.holds_nothing(&changes.stack_id).await? {
-            self.cloudformation
-                .delete_stack()
-                .stack_name(&changes.stack_id)
-                .send()
-                .await
-                .map_err(|error| Error::aws("delete the empty stack", &error))?;
+        if !self.is_all_there_is(changes).await? {
+            return self.delete_change_set(&changes.stack_id, &changes.id).await;
         }
+        self.cloudformation
+            .delete_stack()
+            .stack_name(&changes.stack_id)
+            .send()
+            .await
+            .map_err(|error| Error::aws("delete the empty stack", &error))?;
         Ok(())
     }
 
-    /// Whether a stack was never created, and no other deployment is about to.
-    async fn holds_nothing(&self, stack_id: &str) -> Result<bool> {
-        let Some(stack) = self.describe(stack_id).await? else {
-            return Ok(false);
-        };
-        if *stack.status() != StackStatus::ReviewInProgress {
+    /// Whether the stack is nothing but this change set. Where another deployment has a
+    /// change set, the stack is needed; and where this one is gone, another was executed,
+    /// although the stack's state may not tell yet.
+    async fn is_all_there_is(&self, changes: &ChangeSet) -> Result<bool> {
+        if !changes.creates_stack {
             return Ok(false);
         }
-        let others = self
+        let stack = self.describe(&changes.stack_id).await?;
+        if stack.is_none_or(|stack| *stack.status() != StackStatus::ReviewInProgress) {
+            return Ok(false);
+        }
+        let listed = self
             .cloudformation
             .list_change_sets()
-            .stack_name(stack_id)
+            .stack_name(&changes.stack_id)
             .send()
             .await
             .map_err(|error| Error::aws("list the change sets", &error))?;
-        Ok(others.summaries().is_empty())
+        let ids: Vec<Option<&str>> = listed
+            .summaries()
+            .iter()
+            .map(ChangeSetSummary::change_set_id)
+            .collect();
+        Ok(ids == [Some(changes.id.as_str())])
     }
 
     /// That an update is taken back when the stack's alarm goes off. The alarm must exist when
@@ -509,6 +516,8 @@ impl Target {
                 "stack {} vanished while it was deployed",
                 changes.stack
             ))
+            .because("someone deleted it")
+            .hint("deploy again if it is still wanted")
         })?;
         match described.status() {
             StackStatus::CreateComplete | StackStatus::UpdateComplete => {

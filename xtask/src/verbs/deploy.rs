@@ -22,9 +22,11 @@ use crate::wanted::{Wanted, artifact_prefix};
 
 pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
     let context = Context::load(&args.stage)?;
-    if args.hotswap && context.app.stage().production {
+    if args.hotswap
+        && let Some(why) = against_hotswap(&context)
+    {
         return Err(CliError::misuse(format!(
-            "stage {} is a production stage: its code is deployed by CloudFormation only",
+            "stage {} {why}: its code is deployed by CloudFormation only",
             context.app.stage().name
         ))
         .hint("deploy without --hotswap"));
@@ -49,6 +51,17 @@ pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
     print_timings(&timings);
     done.report(&context, started.elapsed().as_secs_f64());
     summarize(&context, &done, &outputs, &timings, args.json)
+}
+
+fn against_hotswap(context: &Context) -> Option<&'static str> {
+    let stage = context.app.stage();
+    if stage.production {
+        Some("is a production stage")
+    } else if stage.canary.is_some() {
+        Some("serves versions of its functions, one after the other")
+    } else {
+        None
+    }
 }
 
 /// What became of the stack.

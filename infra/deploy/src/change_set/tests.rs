@@ -326,25 +326,32 @@ fn new_stack_change_set() -> ChangeSet {
 
 #[tokio::test]
 async fn giving_up_a_new_stack_removes_it_only_if_nobody_else_makes_it() {
-    let other = || {
-        change_sets(&[(
-            "xtask-2",
-            "CREATE_COMPLETE",
-            "AVAILABLE",
-            "2026-11-20T08:00:00Z",
-        )])
-    };
-    for (status, others, deletes) in [
-        ("REVIEW_IN_PROGRESS", change_sets(&[]), true),
-        ("REVIEW_IN_PROGRESS", other(), false),
-        ("CREATE_IN_PROGRESS", change_sets(&[]), false),
+    const OURS: (&str, &str, &str, &str) = (
+        "xtask-1",
+        "CREATE_COMPLETE",
+        "AVAILABLE",
+        "2026-11-20T08:00:00Z",
+    );
+    const OTHER: (&str, &str, &str, &str) = (
+        "xtask-2",
+        "CREATE_COMPLETE",
+        "AVAILABLE",
+        "2026-11-20T08:00:00Z",
+    );
+    for (status, listed, effect) in [
+        ("REVIEW_IN_PROGRESS", &[OURS][..], "DeleteStack"),
+        ("REVIEW_IN_PROGRESS", &[OURS, OTHER], "DeleteChangeSet"),
+        // The other one is being executed: ours is gone already, the state not yet.
+        ("REVIEW_IN_PROGRESS", &[], "DeleteChangeSet"),
+        ("REVIEW_IN_PROGRESS", &[OTHER], "DeleteChangeSet"),
+        ("CREATE_IN_PROGRESS", &[], "DeleteChangeSet"),
     ] {
         let aws = willing()
             .on("DescribeStacks", [stack(status)])
-            .on("ListChangeSets", [others]);
+            .on("ListChangeSets", [change_sets(listed)]);
         let target = aws.target();
         target.discard(&new_stack_change_set()).await.unwrap();
-        assert_eq!(aws.calls("DeleteStack").len(), usize::from(deletes));
+        assert_eq!(aws.effects(), [effect], "{status} {listed:?}");
     }
 }
 
