@@ -17,6 +17,9 @@ pub(crate) fn pascal_case(name: &str) -> String {
 /// The name of the stage that is none: its stack holds the artifact bucket.
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
+/// The name of every function's alias, on stages that have canaries.
+pub(crate) const ALIAS: &str = "live";
+
 /// The name of a stage's stack.
 pub(crate) fn stack(app: &str, stage: &str) -> String {
     format!("{app}-{stage}")

@@ -160,6 +160,7 @@ pub struct HttpApi {
 pub struct Function {
     name: String,
     physical_name: String,
+    invoked_by_alias: bool,
     memory_mb: u32,
     timeout_seconds: u32,
     reserved_concurrency: Option<u32>,
@@ -193,6 +194,7 @@ impl Function {
                 .timeout_seconds
                 .of(&declared.name)
                 .unwrap_or(declared.timeout_seconds),
+            invoked_by_alias: stage.canary.is_some(),
             reserved_concurrency: stage.reserved_concurrency.get(&declared.name).copied(),
             asynchronous: declared.is_asynchronous(),
             environment: texts.chain(resources).collect(),
@@ -212,6 +214,17 @@ impl Function {
     #[must_use]
     pub fn physical_name(&self) -> String {
         self.physical_name.clone()
+    }
+
+    /// What an invocation by hand names, so that the same code answers as for events: the
+    /// function, or its alias where the stage has canaries.
+    #[must_use]
+    pub fn invocation_name(&self) -> String {
+        if self.invoked_by_alias {
+            format!("{}:{}", self.physical_name, name::ALIAS)
+        } else {
+            self.physical_name.clone()
+        }
     }
 
     /// The CloudWatch log group that it writes to.
@@ -359,5 +372,28 @@ impl Route<'_> {
     /// API Gateway's name of the route, such as `GET /`.
     pub(crate) fn key(self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::stage::Stages;
+
+    #[test]
+    fn who_invokes_by_hand_gets_the_code_that_events_get() {
+        for (settings, expected) in [
+            ("{}", "media-query-test-media-api"),
+            (
+                "{alarms: true, canary: {percent: 10, minutes: 5}}",
+                "media-query-test-media-api:live",
+            ),
+        ] {
+            let stages = Stages::parse(&format!("test: {settings}")).unwrap();
+            let app = crate::app().resolve(&stages.get("test").unwrap()).unwrap();
+            let function = app
+                .functions()
+                .find(|function| function.name() == "media-api");
+            assert_eq!(function.unwrap().invocation_name(), expected);
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn run(args: &cli::Invoke) -> Result<ExitCode> {
     let function = context.function(&args.function)?;
     let payload = payload(args)?;
     let target = context.connect().await?;
-    let invocation = target.invoke(&function.physical_name(), payload).await?;
+    let invocation = target.invoke(&function.invocation_name(), payload).await?;
     if args.logs {
         for line in invocation.log_tail.lines() {
             eprintln!("{DIM}{line}{DIM:#}");

@@ -155,7 +155,7 @@ impl Redrive<'_> {
             self.remove(event).await?;
             return Ok((content, Outcome::Dropped));
         }
-        let name = self.function.physical_name();
+        let name = self.function.invocation_name();
         let redriven = match &content {
             Content::Event(event) => self.target.redrive_event(&name, event).await?,
             Content::Records(records) => self.target.redrive_records(&name, records).await?,

@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 
 use super::Synthesis;
 use crate::cloudformation::{Resource, attribute, reference, references, sub};
+use crate::name;
 use crate::origin::Origin;
 use crate::policy;
 use crate::render;
 use crate::resolve::Function;
 
-/// The name of every alias.
-const ALIAS: &str = "live";
 /// The variable that makes versions of one code with different configurations differ, as
 /// Lambda publishes none that is the same as the last.
 const FINGERPRINT: &str = "CONFIGURATION_FINGERPRINT";
@@ -37,7 +36,11 @@ impl Synthesis<'_> {
 
     /// What is invoked of `function`: an alias, or the newest code, by Lambda's name of it.
     pub(super) fn qualifier(&self) -> &'static str {
-        if self.has_canary() { ALIAS } else { "$LATEST" }
+        if self.has_canary() {
+            name::ALIAS
+        } else {
+            "$LATEST"
+        }
     }
 
     pub(super) fn has_canary(&self) -> bool {
@@ -121,7 +124,7 @@ impl Synthesis<'_> {
                 json!({
                     "FunctionName": reference(&function_id),
                     "FunctionVersion": attribute(&version_id, "Version"),
-                    "Name": ALIAS,
+                    "Name": name::ALIAS,
                 }),
             )
             .update_policy(json!({"CodeDeployLambdaAliasUpdate": {
