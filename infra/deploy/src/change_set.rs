@@ -511,14 +511,17 @@ impl Target {
             }
         }
         let described = self.wait_for_stack(&mut events, report).await?;
-        let described = described.ok_or_else(|| {
-            Error::new(format!(
-                "stack {} vanished while it was deployed",
-                changes.stack
-            ))
-            .because("someone deleted it")
-            .hint("deploy again if it is still wanted")
-        })?;
+        let Some(described) = described else {
+            let name = &changes.stack;
+            let gone = Error::new(format!("stack {name} vanished while it was deployed"));
+            // A stack that was about to be created may have given way to another's.
+            return Err(if changes.creates_stack {
+                gone.because("another deployment made it anew").stale()
+            } else {
+                gone.because("someone deleted it")
+                    .hint("deploy again if it is still wanted")
+            });
+        };
         match described.status() {
             StackStatus::CreateComplete | StackStatus::UpdateComplete => {
                 Ok(Outcome::Deployed(described.outputs()))

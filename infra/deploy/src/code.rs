@@ -31,7 +31,7 @@ pub enum Hotswap {
 }
 
 /// A function and the code that it shall run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Code {
     function: String,
     bucket: String,
@@ -77,17 +77,25 @@ impl Target {
         if !others.is_empty() {
             return not_possible(format!("parameters have changed: {}", others.join(", ")));
         }
+        report(Progress::Phase(Phase::Code));
         Ok(Hotswap::Swapped(self.put_code(codes(spec), report).await?))
     }
 
     /// Gives every function back the code that the stack says; returns those that ran other.
-    /// What another deployment has changed meanwhile is what counts then.
     pub(crate) async fn repair_code(
         &self,
         spec: &StackSpec<'_>,
         report: Report<'_>,
     ) -> Result<Vec<String>> {
-        let codes = self.deployed_code(spec).await?;
+        report(Progress::Phase(Phase::Code));
+        let drifted = self.drifted(spec).await?;
+        if drifted.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What was seen may be the work of another deployment: then the stack, looked at
+        // after the functions, is changing or says so too.
+        let mut codes = self.deployed_code(spec).await?;
+        codes.retain(|code| drifted.contains(code));
         self.put_code(codes, report).await
     }
 
@@ -96,13 +104,15 @@ impl Target {
     /// # Errors
     /// When AWS cannot be reached or refuses.
     pub async fn code_drift(&self, spec: &StackSpec<'_>) -> Result<Vec<String>> {
+        let drifted = self.drifted(spec).await?.into_iter();
+        Ok(drifted.map(|code| code.function).collect())
+    }
+
+    async fn drifted(&self, spec: &StackSpec<'_>) -> Result<Vec<Code>> {
         let codes = self.deployed_code(spec).await?;
         let drifted = at_once(codes, &|_| {}, |code, _| {
             let target = self.clone();
-            async move {
-                let runs = target.runs(&code).await?;
-                Ok((runs == Some(false)).then_some(code.function))
-            }
+            async move { Ok((target.runs(&code).await? == Some(false)).then_some(code)) }
         })
         .await?;
         Ok(drifted.into_iter().flatten().collect())
@@ -126,7 +136,6 @@ impl Target {
     }
 
     async fn put_code(&self, codes: Vec<Code>, report: Report<'_>) -> Result<Vec<String>> {
-        report(Progress::Phase(Phase::Code));
         let put = at_once(codes, report, |code, tell| {
             let target = self.clone();
             async move {

@@ -69,7 +69,9 @@ impl Target {
                     return Ok(Deployment::Executed(outcome));
                 }
                 Err(error) if error.kind() == Kind::Stale && plans_left > 0 => {
-                    self.discard(&changes).await?;
+                    // Not the stack: it is another deployment's now.
+                    self.delete_change_set(&changes.stack_id, &changes.id)
+                        .await?;
                     report(Progress::planning_again(spec.name, &error));
                 }
                 Err(error) => return Err(error.into()),

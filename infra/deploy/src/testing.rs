@@ -522,7 +522,7 @@ pub(crate) fn change_sets(summaries: &[(&str, &str, &str, &str)]) -> Answer {
         .map(|(name, status, execution, created)| {
             format!(
                 "<member><ChangeSetName>{name}</ChangeSetName>
-  <ChangeSetId>arn:aws:cloudformation:eu-west-1:123456789012:changeSet/{name}/1</ChangeSetId>
+  <ChangeSetId>arn:aws:cloudformation:eu-west-1:123456789012:changeSet/{name}/1a2345b6-0000-00a0-a123-00abc0abc000</ChangeSetId>
   <StackId>{STACK_ID}</StackId><StackName>{STACK}</StackName><Status>{status}</Status>
   <ExecutionStatus>{execution}</ExecutionStatus><CreationTime>{created}</CreationTime></member>"
             )

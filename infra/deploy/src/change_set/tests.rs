@@ -521,3 +521,16 @@ async fn events_of_other_operations_are_not_taken_for_ours() {
     };
     assert_eq!(diagnosis.cause, None);
 }
+
+#[tokio::test]
+async fn a_stack_that_vanishes_is_made_anew_only_if_it_was_to_be_made() {
+    for (creates_stack, kind) in [(true, Kind::Stale), (false, Kind::Other)] {
+        let aws = willing().on("DescribeStacks", [stack("UPDATE_IN_PROGRESS"), no_stack()]);
+        let changes = ChangeSet {
+            creates_stack,
+            ..new_stack_change_set()
+        };
+        let error = aws.target().execute(&changes, &|_| {}).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}

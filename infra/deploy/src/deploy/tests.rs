@@ -259,17 +259,22 @@ async fn code_that_was_swapped_in_is_told_of_before_it_is_deployed_over() {
 
 #[tokio::test]
 async fn what_someone_else_deployed_right_after_is_not_taken_back() {
-    // Code B is deployed here; before its functions are looked at, code A is deployed there.
-    let aws = willing()
-        .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
-        .after(
-            "ExecuteChangeSet",
-            "DescribeStacks",
-            [deployed_b("UPDATE_COMPLETE"), deployed("UPDATE_COMPLETE")],
-        );
-    let deployment = deploy(&aws).await;
-    assert!(is_deployed(&deployment), "{deployment:?}");
-    assert_eq!(aws.calls("PUT /2015-03-31/functions/").len(), 0);
+    // Code B is deployed here; before or after its functions are looked at, code A is
+    // deployed there.
+    let (ours, theirs) = (deployed_b("UPDATE_COMPLETE"), deployed("UPDATE_COMPLETE"));
+    let changing = deployed("UPDATE_IN_PROGRESS");
+    for then in [
+        vec![ours.clone(), theirs.clone()],
+        vec![ours.clone(), ours.clone(), theirs],
+        vec![ours.clone(), ours, changing],
+    ] {
+        let aws = willing()
+            .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
+            .after("ExecuteChangeSet", "DescribeStacks", then);
+        let deployment = deploy(&aws).await;
+        assert!(is_deployed(&deployment), "{deployment:?}");
+        assert_eq!(aws.calls("PUT /2015-03-31/functions/").len(), 0);
+    }
 }
 
 #[tokio::test]
