@@ -8,6 +8,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+pub mod small_stack;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
@@ -258,19 +260,12 @@ impl Stage {
 
     /// A client for thousands of items, for each of which the AWS CLI would take half a second.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_types::SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new(self.variable("AWS_REGION").to_owned()))
-            .endpoint_url(self.variable("AWS_ENDPOINT_URL"))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                self.variable("AWS_ACCESS_KEY_ID"),
-                self.variable("AWS_SECRET_ACCESS_KEY"),
-                None,
-                None,
-                "stage",
-            )))
-            .build();
+        let config = sdk_config(
+            self.variable("AWS_ENDPOINT_URL"),
+            self.variable("AWS_REGION"),
+            self.variable("AWS_ACCESS_KEY_ID"),
+            self.variable("AWS_SECRET_ACCESS_KEY"),
+        );
         aws_sdk_dynamodb::Client::new(&config)
     }
 
@@ -339,6 +334,28 @@ impl Drop for Stage {
         }
         let _ = self.process.wait();
     }
+}
+
+/// What clients of a local endpoint are made from.
+pub fn sdk_config(
+    endpoint_url: &str,
+    region: &str,
+    access_key_id: &str,
+    secret_access_key: &str,
+) -> aws_types::SdkConfig {
+    aws_types::SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(endpoint_url)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            access_key_id,
+            secret_access_key,
+            None,
+            None,
+            "test",
+        )))
+        .build()
 }
 
 /// Sends a signal, by its name, to a process.
