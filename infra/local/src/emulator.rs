@@ -14,6 +14,7 @@
 //!   execution role's credentials. The key `test` is the account's root user.
 //! - Its asynchronous invocation of functions is not quite AWS's, and SNS goes
 //!   past it. `asynchronous.py` takes its place.
+//! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
 //! - It has no Rekognition. `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
 //!   signatures and policies, and roles that only the service they trust may assume.
@@ -32,9 +33,10 @@ pub const ROOT_ACCESS_KEY_ID: &str = "test";
 pub const ROOT_SECRET_ACCESS_KEY: &str = "test";
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
+    ("logs.py", include_str!("logs.py")),
     ("chaos.py", include_str!("chaos.py")),
 ];
 

@@ -505,6 +505,12 @@ async fn the_poller_is_told_all_of_a_mapping() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_line_of_a_log_is_lost() {
+    let stage = Stage::start().await;
+    assert_eq!(stage.output_of("lines.py").trim(), "True");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_emulator_listens_on_loopback_only() {
     let stage = Stage::start().await;
     let connect = |host: [u8; 4]| {
