@@ -17,7 +17,7 @@ use local::{
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::{sdk_config, stage_tools, two_free_ports};
+use crate::{aws_cli, sdk_config, stage_tools, succeed, two_free_ports};
 
 /// The region of the emulator.
 pub const REGION: &str = "us-east-1";
@@ -359,6 +359,24 @@ impl Ground {
         }
     }
 
+    /// The standard output of an AWS CLI command that must succeed, for what there is no
+    /// client for.
+    pub fn aws_ok(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(aws_cli());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_REGION", REGION)
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            .stdin(Stdio::null());
+        succeed(&mut command)
+    }
+
     /// The resources of a stack.
     pub fn resources(&self, stack: &str) -> Vec<StackResourceSummary> {
         let client = aws_sdk_cloudformation::Client::new(&self.config);
@@ -489,7 +507,12 @@ impl Ground {
         let stack = stack_name(app);
         let (state, change_sets) = self.state(&stack);
         assert!(
-            ["CREATE_COMPLETE", "UPDATE_COMPLETE"].contains(&state.as_str()),
+            [
+                "CREATE_COMPLETE",
+                "UPDATE_COMPLETE",
+                "UPDATE_ROLLBACK_COMPLETE"
+            ]
+            .contains(&state.as_str()),
             "{what}: {state}"
         );
         assert_eq!(change_sets, 0, "{what}: change sets are left");

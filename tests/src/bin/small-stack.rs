@@ -57,8 +57,9 @@ async fn run(arguments: &[&str]) -> Result<String, Error> {
 
 /// Resources and bytes are left out: there are many, and their order is no matter.
 fn tell(progress: Progress) {
-    if !matches!(progress, Progress::Resource(_) | Progress::Uploaded { .. }) {
-        eprintln!("{progress:?}");
+    match progress {
+        Progress::Resource(_) | Progress::Uploaded { .. } => {}
+        step => eprintln!("{step:?}"),
     }
 }
 
