@@ -101,19 +101,39 @@ fn waiting(stage: &Stage) -> Vec<Value> {
         .collect()
 }
 
-fn the_records_of_each_user_came_in_order(stage: &Stage) {
-    let log = stage.xtask_ok(&["logs", FUNCTION, "--json"]);
-    let lines: Vec<(i64, Value)> = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter_map(|line| {
-            let time = line["timestamp_ms"].as_i64().unwrap();
-            let message = serde_json::from_str(line["message"].as_str().unwrap()).ok()?;
-            Some((time, message))
-        })
-        .filter(|(_, message): &(i64, Value)| message["event_id"].is_string())
-        .collect();
+/// A line of the function's log about a record.
+struct Line {
+    time_ms: i64,
+    event_id: String,
+    failed: bool,
+}
 
+fn lines_about_records(stage: &Stage) -> Vec<Line> {
+    let log = stage.xtask_ok(&["logs", FUNCTION, "--json"]);
+    log.lines()
+        .filter_map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let message: Value = serde_json::from_str(line["message"].as_str()?).ok()?;
+            Some(Line {
+                time_ms: line["timestamp_ms"].as_i64()?,
+                event_id: message["event_id"].as_str()?.to_owned(),
+                failed: message["level"] == "ERROR",
+            })
+        })
+        .collect()
+}
+
+fn the_records_of_each_user_came_in_order(stage: &Stage) {
+    // The data of a user may be there while later records of the user still wait.
+    let lines = eventually("a line about each record", || {
+        let lines = lines_about_records(stage);
+        let handled: BTreeSet<&str> = lines
+            .iter()
+            .filter(|line| !line.failed)
+            .map(|line| line.event_id.as_str())
+            .collect();
+        (handled.len() == 3 * OTHERS).then_some(lines)
+    });
     let records = stream_records(stage);
     let poison = &records
         .iter()
@@ -122,19 +142,17 @@ fn the_records_of_each_user_came_in_order(stage: &Stage) {
     let mut handled: BTreeMap<&str, usize> = BTreeMap::new();
     let mut poison_failed_at = None;
     let mut moved_on_at = None;
-    for (place, (time, message)) in lines.iter().enumerate() {
-        let id = message["event_id"].as_str().unwrap();
-        if message["level"] == "ERROR" {
-            assert_eq!(id, poison, "{message}");
-            poison_failed_at.get_or_insert(*time);
+    for (place, line) in lines.iter().enumerate() {
+        if line.failed {
+            assert_eq!(line.event_id, *poison, "only the poison fails");
+            poison_failed_at.get_or_insert(line.time_ms);
         } else {
-            handled.entry(id).or_insert_with(|| {
-                moved_on_at = Some(*time);
+            handled.entry(&line.event_id).or_insert_with(|| {
+                moved_on_at = Some(line.time_ms);
                 place
             });
         }
     }
-    assert_eq!(handled.len(), 3 * OTHERS, "each record was handled");
 
     let mut last: BTreeMap<&str, usize> = BTreeMap::new();
     for record in records.iter().filter(|record| record["eventID"] != *poison) {

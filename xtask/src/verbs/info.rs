@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     let failed: u64 = status.failure_queues.iter().map(|queue| queue.events).sum();
     if failed > 0 {
         warn(format!(
-            "{failed} events could not be handled: each message in the queue holds the event and the error"
+            "{failed} events could not be handled: `cargo xtask redrive <function> --dry-run` shows them"
         ));
     }
     Ok(())

@@ -232,7 +232,7 @@ impl Redrive<'_> {
         });
         println!("{BOLD}{number}{BOLD:#}  {when}  {why}{attempts}");
         if let Some(error) = &event.error {
-            println!("   {}: {}", error.error_type, error.error_message);
+            println!("   {}", describe(error));
         }
         for line in lines(content) {
             println!("   {DIM}{line}{DIM:#}");
@@ -241,14 +241,17 @@ impl Redrive<'_> {
             Outcome::Shown => {}
             Outcome::Handled => println!("   {GREEN}handled{GREEN:#}"),
             Outcome::Dropped => println!("   {YELLOW}dropped{YELLOW:#}"),
-            Outcome::FailedAgain { error } => println!(
-                "   {RED}failed again{RED:#}: {}: {}",
-                error.error_type, error.error_message
-            ),
+            Outcome::FailedAgain { error } => {
+                println!("   {RED}failed again{RED:#}: {}", describe(error));
+            }
             Outcome::Lost { reason } => println!("   {RED}not handled{RED:#}: {reason}"),
         }
         Ok(())
     }
+}
+
+fn describe(error: &FunctionError) -> String {
+    format!("{}: {}", error.error_type, error.error_message.trim())
 }
 
 /// What the function failed on, a line for each event or record.
