@@ -15,12 +15,14 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
+use local::{Call, Fault, FaultProxy};
 use serde_json::Value;
 use tempfile::TempDir;
 use ureq::http::{HeaderMap, Request};
@@ -84,16 +86,17 @@ pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
         "CARGO",
         "CARGO_HOME",
         "CARGO_TARGET_DIR",
-        "RUSTUP_HOME",
         "TMPDIR",
     ] {
         if let Some(value) = std::env::var_os(kept) {
             command.env(kept, value);
         }
     }
+    // How the tools that it runs are to be had on this machine.
     for (name, value) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PIP_") {
-            command.env(name, value);
+        let text = name.to_string_lossy();
+        if text.starts_with("PIP_") || text.starts_with("RUSTUP_") {
+            command.env(&name, value);
         }
     }
     command
@@ -209,6 +212,20 @@ impl Stage {
             .env("XTASK_STAGE", "local")
             .env("XTASK_LOCAL_DIR", self.directory.path())
             .stdin(Stdio::null());
+        command
+    }
+
+    /// As [`Stage::xtask`], but with the AWS endpoint at another URL of this machine.
+    pub fn xtask_behind(&self, endpoint_url: &str, arguments: &[&str]) -> Command {
+        let port: u16 = endpoint_url.rsplit(':').next().unwrap().parse().unwrap();
+        let state = std::fs::read(self.directory.path().join("stage.json")).unwrap();
+        let mut state: Value = serde_json::from_slice(&state).unwrap();
+        state["aws_port"] = port.into();
+        let directory = self.directory.path().join(format!("behind-{port}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("stage.json"), state.to_string()).unwrap();
+        let mut command = self.xtask(arguments);
+        command.env("XTASK_LOCAL_DIR", directory);
         command
     }
 
@@ -334,6 +351,33 @@ impl Drop for Stage {
         }
         let _ = self.process.wait();
     }
+}
+
+/// Runs a command that is given another endpoint in place of one: every call goes by `decide`,
+/// which is told the command's process id as well.
+pub fn run_behind(
+    runtime: &tokio::runtime::Runtime,
+    endpoint_url: &str,
+    command: impl FnOnce(&str) -> Command,
+    decide: impl Fn(&Call, u32) -> Option<Fault> + Send + Sync + 'static,
+) -> Output {
+    // Zero until the program runs; whoever asks meanwhile waits.
+    let process_id = Arc::new(Mutex::new(0));
+    let mut starting = process_id.lock().unwrap();
+    let known = Arc::clone(&process_id);
+    let proxy = runtime.block_on(FaultProxy::start(0, endpoint_url, move |call: &Call| {
+        let process_id = *known.lock().unwrap();
+        decide(call, process_id)
+    }));
+    let proxy = proxy.unwrap();
+    let mut command = command(&proxy.url());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    *starting = child.id();
+    drop(starting);
+    let output = child.wait_with_output().unwrap();
+    runtime.block_on(proxy.shutdown());
+    output
 }
 
 /// What clients of a local endpoint are made from.

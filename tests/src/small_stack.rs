@@ -5,19 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_types::SdkConfig;
-use local::{
-    Call, Emulator, EmulatorConfig, Fault, FaultProxy, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY,
-};
+use local::{Call, Emulator, EmulatorConfig, Fault, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::{aws_cli, sdk_config, stage_tools, succeed, two_free_ports};
+use crate::{aws_cli, run_behind, sdk_config, stage_tools, succeed, two_free_ports};
 
 /// The region of the emulator.
 pub const REGION: &str = "us-east-1";
@@ -304,23 +301,8 @@ impl Ground {
         verb: &[&str],
         decide: impl Fn(&Call, u32) -> Option<Fault> + Send + Sync + 'static,
     ) -> Run {
-        // Zero until the program runs; whoever asks meanwhile waits.
-        let process_id = Arc::new(Mutex::new(0));
-        let mut starting = process_id.lock().unwrap();
-        let known = Arc::clone(&process_id);
-        let proxy =
-            self.runtime
-                .block_on(FaultProxy::start(0, &self.endpoint, move |call: &Call| {
-                    let process_id = *known.lock().unwrap();
-                    decide(call, process_id)
-                }));
-        let proxy = proxy.unwrap();
-        let mut command = self.command(program, &proxy.url(), app, verb);
-        let child = command.spawn().unwrap();
-        *starting = child.id();
-        drop(starting);
-        let output = child.wait_with_output().unwrap();
-        self.runtime.block_on(proxy.shutdown());
+        let command = |url: &str| self.command(program, url, app, verb);
+        let output = run_behind(&self.runtime, &self.endpoint, command, decide);
         Run::of(&output)
     }
 

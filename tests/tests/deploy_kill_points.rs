@@ -10,9 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use acceptance::signal;
 use acceptance::small_stack::{Ground, Run, bootstrap_stack_name, operation, stack_name};
-use local::{Effect, Fault};
+use acceptance::{Stage, both, eventually, run_behind, signal};
+use local::{Call, Effect, Fault};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_small-stack");
 
@@ -170,6 +170,50 @@ fn the_next_run_ends_what_a_killed_one_began() {
     assert_eq!(rows.len(), KILL_POINTS.len(), "some did not end right");
 }
 
+/// Where the tool itself is killed, one deployment after the other, and the deletion before
+/// them.
+const TOOLS_KILL_POINTS: &[KillPoint] = &[
+    kill(Delete, "delete", After, "DeleteStack", 1),
+    kill(Create, "publish", After, "PutObject", 3),
+    interrupt(kill(Create, "plan", After, "CreateChangeSet", 1)),
+    kill(Create, "execute", After, "ExecuteChangeSet", 1),
+];
+
+#[test]
+fn the_tool_ends_what_it_was_killed_in() {
+    let stage = Stage::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let outputs = |stage: &Stage| -> serde_json::Value {
+        let info = stage.xtask_ok(&["info", "--json"]);
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+        info["outputs"].clone()
+    };
+    let keys = |outputs: serde_json::Value| -> Vec<String> {
+        outputs.as_object().unwrap().keys().cloned().collect()
+    };
+    let before = keys(outputs(&stage));
+    for point in TOOLS_KILL_POINTS {
+        let verb: &[&str] = match point.scene {
+            Scene::Delete => &["delete", "--yes"],
+            _ => &["deploy"],
+        };
+        let command = |url: &str| stage.xtask_behind(url, verb);
+        let endpoint = stage.variable("AWS_ENDPOINT_URL");
+        let killed = Run::of(&run_behind(&runtime, endpoint, command, kill_at(*point)));
+        assert_eq!(killed.code, None, "{point} was not reached: {killed:?}");
+        if point.scene == Scene::Delete {
+            stage.xtask_ok(verb);
+        }
+    }
+    stage.xtask_ok(&["deploy"]);
+    let again = both(&stage.xtask(&["deploy"]).output().unwrap());
+    assert!(again.contains("Unchanged"), "{again}");
+    assert_eq!(keys(outputs(&stage)), before);
+    eventually("the API answers", || {
+        (stage.get("/").status == 200).then_some(())
+    });
+}
+
 /// A row of the table.
 struct Row {
     point: KillPoint,
@@ -229,8 +273,13 @@ fn set(ground: &Ground, scene: Scene, app: &str) {
 
 /// Runs the program until it comes to the point, and is killed there.
 fn run_and_kill(ground: &Ground, point: KillPoint, app: &str, verb: &[&str]) -> Run {
+    ground.run_behind(PROGRAM, app, verb, kill_at(point))
+}
+
+/// Kills the program at the point, and lets nothing that it asks for happen afterwards.
+fn kill_at(point: KillPoint) -> impl Fn(&Call, u32) -> Option<Fault> + Send + Sync + 'static {
     let (count, dead) = (AtomicU64::new(0), AtomicBool::new(false));
-    ground.run_behind(PROGRAM, app, verb, move |call, process_id| {
+    move |call, process_id| {
         if dead.load(Ordering::SeqCst) {
             return Some(Fault::Disconnected(Effect::Missing));
         }
@@ -251,7 +300,7 @@ fn run_and_kill(ground: &Ground, point: KillPoint, app: &str, verb: &[&str]) -> 
         dead.store(true, Ordering::SeqCst);
         signal(point.signal, process_id);
         Some(Fault::Disconnected(Effect::Missing))
-    })
+    }
 }
 
 /// The states of the stacks, and the change sets that nobody has executed.
