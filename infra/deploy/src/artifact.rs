@@ -135,10 +135,13 @@ impl Target {
             Ok(_) => Ok(true),
             Err(error) => {
                 let error = Error::aws(&format!("look for s3://{bucket}/{key}"), &error);
-                if error.kind() == Kind::NotFound {
-                    Ok(false)
-                } else {
-                    Err(error)
+                match error.kind() {
+                    Kind::NotFound => Ok(false),
+                    // The answer has no body, and so says nothing of what is missing.
+                    Kind::AccessDenied => Err(error.hint(format!(
+                        "the caller needs s3:GetObject on arn:aws:s3:::{bucket}/{key}, and s3:ListBucket on the bucket"
+                    ))),
+                    _ => Err(error),
                 }
             }
         }

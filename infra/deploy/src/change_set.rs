@@ -544,9 +544,23 @@ impl Target {
     /// Whether the stack's last operation is the execution of this change set.
     async fn is_executed(&self, changes: &ChangeSet) -> Result<bool> {
         let stack = self.describe(&changes.stack_id).await?;
-        Ok(stack.is_some_and(|stack| {
+        if stack.is_some_and(|stack| {
             *stack.status() != StackStatus::ReviewInProgress
                 && stack.0.change_set_id() == Some(&changes.id)
+        }) {
+            return Ok(true);
+        }
+        // Not every endpoint tells of a stack which change set made it what it is.
+        let described = self.describe_change_set(changes, None).await;
+        Ok(described.is_ok_and(|page| {
+            matches!(
+                page.execution_status(),
+                Some(
+                    ExecutionStatus::ExecuteInProgress
+                        | ExecutionStatus::ExecuteComplete
+                        | ExecutionStatus::ExecuteFailed
+                )
+            )
         }))
     }
 }

@@ -185,12 +185,14 @@ impl Target {
             ))
         };
         if stuck.is_empty() {
-            return Err(failed().because(
-                stack
-                    .0
-                    .stack_status_reason()
-                    .unwrap_or("the rollback of an update failed"),
-            ));
+            return Err(failed()
+                .because(
+                    stack
+                        .0
+                        .stack_status_reason()
+                        .unwrap_or("the rollback of an update failed"),
+                )
+                .hint("repair what the reason names, then deploy again"));
         }
         let question = Question::SkipInRollback {
             stack: name.to_owned(),

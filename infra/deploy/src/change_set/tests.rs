@@ -395,6 +395,24 @@ async fn an_execution_whose_answer_was_lost_is_followed() {
     assert!(matches!(outcome, Ok(Outcome::Deployed(_))), "{outcome:?}");
 }
 
+#[tokio::test]
+async fn an_execution_that_only_the_change_set_tells_of_is_followed() {
+    let aws = updatable().on(
+        "ExecuteChangeSet",
+        [query_error(
+            "InvalidChangeSetStatus",
+            "ChangeSet [xtask-1] is in EXECUTE_COMPLETE status",
+        )],
+    );
+    let changes = planned(&aws).await;
+    let aws = aws.on("DescribeStacks", [stack("UPDATE_COMPLETE")]).on(
+        "DescribeChangeSet",
+        [change_set("CREATE_COMPLETE", "EXECUTE_COMPLETE", "")],
+    );
+    let outcome = aws.target().execute(&changes, &|_| {}).await;
+    assert!(matches!(outcome, Ok(Outcome::Deployed(_))), "{outcome:?}");
+}
+
 async fn executed(end: &str, after: Answer) -> (Aws, Outcome) {
     let aws = updatable()
         .on("DescribeStackEvents", [events(&[]), after])
