@@ -501,18 +501,22 @@ pub fn python() -> PathBuf {
     stage_tools().python()
 }
 
-fn stage_tools() -> local::StageTools {
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+/// Where everything that is built or downloaded goes.
+pub fn target_directory() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
         Some(directory) => workspace().join(directory),
         None => workspace().join("target"),
-    };
+    }
+}
+
+fn stage_tools() -> local::StageTools {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime
         .block_on(local::StageTools::prepare(
-            &target.join("python/stage"),
+            &target_directory().join("python/stage"),
             |_| {},
         ))
         .unwrap()

@@ -1,5 +1,5 @@
 //! Deploys and deletes the small stack of the tests as `xtask` does the app:
-//! `small-stack ENDPOINT APP ZIPS (deploy|hotswap VERSION | rollback | delete)`.
+//! `small-stack ENDPOINT APP ZIPS (deploy VERSION [CODE] | hotswap CODE | rollback | delete)`.
 //! The outcome goes to standard output, the steps and the error to standard error.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -47,8 +47,9 @@ async fn run(arguments: &[&str]) -> Result<String, Error> {
     })
     .await?;
     match verb {
-        ["deploy", version] => deploy(&target, app, zips, version, false).await,
-        ["hotswap", version] => deploy(&target, app, zips, version, true).await,
+        ["deploy", version] => deploy(&target, app, zips, Some(version), version).await,
+        ["deploy", version, code] => deploy(&target, app, zips, Some(version), code).await,
+        ["hotswap", code] => deploy(&target, app, zips, None, code).await,
         ["rollback"] => roll_back(&target, app).await,
         ["delete"] => delete(&target, app).await,
         _ => Err(Error::new("no such verb")),
@@ -72,12 +73,13 @@ async fn approve(_: &ChangeSet) -> Result<(), Error> {
     Ok(())
 }
 
+/// Without a version, only the code is replaced.
 async fn deploy(
     target: &Target,
     app: &str,
     zips: &str,
-    version: &str,
-    hotswap: bool,
+    version: Option<&str>,
+    code: &str,
 ) -> Result<String, Error> {
     let bucket = target
         .ensure_bootstrap(
@@ -88,7 +90,7 @@ async fn deploy(
         )
         .await?;
     let artifacts = FUNCTIONS.map(|function| {
-        let zip = Path::new(zips).join(format!("{function}-{version}.zip"));
+        let zip = Path::new(zips).join(format!("{function}-{code}.zip"));
         Artifact {
             function: function.to_owned(),
             zip_bytes: std::fs::metadata(&zip).unwrap().len(),
@@ -101,12 +103,12 @@ async fn deploy(
         .publish(&bucket, &prefix, artifacts.into(), &tell)
         .await?;
     let name = stack_name(app);
-    let template = if hotswap {
-        // Only code is to differ.
-        let deployed = target.deployed(&name).await?;
-        deployed.map_or_else(String::new, |deployed| deployed.template)
-    } else {
-        template(app, version.parse().unwrap())
+    let template = match version {
+        Some(version) => template(app, version.parse().unwrap()),
+        None => {
+            let deployed = target.deployed(&name).await?;
+            deployed.map_or_else(String::new, |deployed| deployed.template)
+        }
     };
     let mut spec = spec(app, &name, &template, &bucket, &prefix);
     spec.parameters = BTreeMap::from([
@@ -114,7 +116,7 @@ async fn deploy(
         ("ReaderCode".to_owned(), published.keys["reader"].clone()),
         ("WriterCode".to_owned(), published.keys["writer"].clone()),
     ]);
-    if hotswap {
+    if version.is_none() {
         return Ok(match target.hotswap(&spec, &tell).await? {
             Hotswap::Swapped(functions) => format!("hotswapped {}", functions.join(", ")),
             Hotswap::NotPossible(why) => format!("not possible: {why}"),
