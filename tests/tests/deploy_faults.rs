@@ -48,11 +48,11 @@ impl<'a> Weather<'a> {
 
     fn endure(&self) {
         let Self { ground, app, .. } = self;
-        self.run(&["deploy", "1"], "");
+        self.run(&["deploy", "1"], "deployed");
         ground.assert_deployed(app, 1, &self.what("deploy"));
-        self.run(&["deploy", "2"], "");
+        self.run(&["deploy", "2"], "deployed");
         ground.assert_deployed(app, 2, &self.what("update"));
-        self.run(&["rollback"], "");
+        self.run(&["rollback"], "deployed");
         ground.assert_deployed(app, 1, &self.what("rollback"));
         self.run(&["hotswap", "2"], "hotswapped");
         self.run(&["deploy", "1"], "repaired");
