@@ -43,9 +43,14 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
             parameters: &spec.parameters,
         };
         let review = review(None, wanted)?;
+        let state = target
+            .status(&stack, &[], &BTreeMap::new())
+            .await?
+            .map(|status| status.state)
+            .filter(|state| state != "REVIEW_IN_PROGRESS");
         if args.json {
             terminal::json(
-                &json!({"stack": stack, "creates_stack": true, "access": review.access,
+                &json!({"stack": stack, "state": state, "creates_stack": true, "access": review.access,
                 "access_changes": review.access_changes}),
             )?;
         } else {
