@@ -213,7 +213,7 @@ fn another_account_than_the_stages_is_refused() {
     let port = endpoint.rsplit(':').next().unwrap();
     std::fs::write(
         directory.path().join("stage.json"),
-        format!(r#"{{"process_id": 1, "api_port": 1, "aws_port": {port}, "rekognition_port": 1}}"#),
+        format!(r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1}}"#),
     )
     .unwrap();
     let failure = fail(
@@ -238,7 +238,7 @@ fn a_taken_port_is_named() {
     assert!(
         failure
             .error
-            .contains(&format!("port {port} on 127.0.0.1 (the HTTP API, --port)")),
+            .contains(&format!("port {port} on 127.0.0.1 (an HTTP API, from --port upwards)")),
         "{}",
         failure.error
     );
