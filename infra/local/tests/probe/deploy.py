@@ -3,12 +3,15 @@ from functions import client, create_function
 
 apis = client("apigatewayv2")
 api = apis.create_api(Name="probe", ProtocolType="HTTP")["ApiId"]
-routes = {"bootstrap.py": ("GET /", "GET /{name+}", "POST /{name+}"), "fails.py": ("PUT /{name+}",)}
-for program, route_keys in routes.items():
+functions = (
+    ("probe", "bootstrap.py", ("GET /", "GET /{name+}", "POST /{name+}")),
+    ("probe-fails", "fails.py", ("PUT /{name+}",)),
+)
+for name, program, route_keys in functions:
     integration = apis.create_integration(
         ApiId=api,
         IntegrationType="AWS_PROXY",
-        IntegrationUri=create_function(f"probe-{program[:-3]}", program),
+        IntegrationUri=create_function(name, program),
         PayloadFormatVersion="2.0",
     )
     for route_key in route_keys:
