@@ -230,6 +230,22 @@ fn another_account_than_the_stages_is_refused() {
 }
 
 #[test]
+fn a_production_stage_is_not_deleted_by_a_slip_of_the_hand() {
+    for (arguments, error) in [
+        (&["--yes"][..], "is not deleted without --force"),
+        (
+            &["--force", "--confirm", "dev"],
+            "--confirm names stage dev",
+        ),
+    ] {
+        let delete = [&["delete", "--stage", "prod"], arguments].concat();
+        let failure = fail(&mut xtask(&PROGRAM, &delete));
+        assert_eq!(failure.exit_code, Some(2), "{}", failure.error);
+        assert!(failure.error.contains(error), "{}", failure.error);
+    }
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -216,10 +216,10 @@ pub(crate) struct Delete {
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Delete a production stage. Its name is asked for.
+    /// Delete a stage that is in production or retains its data. Its name is asked for.
     #[arg(long)]
     pub(crate) force: bool,
-    /// The name of the production stage, where nobody can type it.
+    /// The name of such a stage, where nobody can type it.
     #[arg(long, value_name = "STAGE", requires = "force")]
     pub(crate) confirm: Option<String>,
     /// Print what was deleted, and what is left, as JSON.

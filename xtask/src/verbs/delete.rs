@@ -12,6 +12,7 @@ use crate::wanted::artifact_prefix;
 
 pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     let context = Context::load(&args.stage)?;
+    check(args, &context)?;
     let target = context.connect().await?;
     let app = &context.app;
     let stack = app.stack_name();
@@ -80,41 +81,53 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     Ok(())
 }
 
-/// Asks before anything is deleted. A production stage is not deleted by a slip of the hand.
+/// Why a stage is not to be deleted by a slip of the hand.
+fn guarded(context: &Context) -> Option<&'static str> {
+    if context.app.stage().production {
+        Some("is a production stage")
+    } else if context.retains_data() {
+        Some("retains its data")
+    } else {
+        None
+    }
+}
+
+/// Refuses what was not asked for with enough words.
+fn check(args: &cli::Delete, context: &Context) -> Result<()> {
+    let stage = &context.app.stage().name;
+    if let Some(why) = guarded(context)
+        && !args.force
+    {
+        return Err(CliError::misuse(format!(
+            "stage {stage} {why}, and is not deleted without --force"
+        )));
+    }
+    match &args.confirm {
+        Some(name) if name != stage => Err(CliError::misuse(format!(
+            "--confirm names stage {name}, but it is stage {stage} that would be deleted"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Asks before anything is deleted.
 fn ask(args: &cli::Delete, context: &Context, target: &deploy::Target) -> Result<()> {
     let stack = context.app.stack_name();
     let stage = &context.app.stage().name;
-    if context.app.stage().production {
-        if !args.force {
-            return Err(CliError::misuse(format!(
-                "stage {stage} is a production stage, and is not deleted without --force"
-            )));
-        }
-        return match &args.confirm {
-            Some(name) if name == stage => Ok(()),
-            Some(name) => Err(CliError::misuse(format!(
-                "--confirm names stage {name}, but it is stage {stage} that would be deleted"
-            ))),
-            None => type_name(
-                &format!("Delete stack {stack}, which is in production?"),
-                stage,
-                "--confirm",
-            ),
-        };
-    }
-    if args.yes {
-        return Ok(());
-    }
-    let data = if context.retains_data() {
-        "its buckets and tables stay"
-    } else {
-        "with all objects and items in it"
-    };
-    confirm(
-        &format!(
-            "Delete stack {stack} in {} of account {}, {data}?",
-            target.region, target.account
+    match guarded(context) {
+        Some(_) if args.confirm.is_some() => Ok(()),
+        Some(why) => type_name(
+            &format!("Delete stack {stack}? Stage {stage} {why}."),
+            stage,
+            "--confirm",
         ),
-        "--yes",
-    )
+        None if args.yes => Ok(()),
+        None => confirm(
+            &format!(
+                "Delete stack {stack} in {} of account {}, with all objects and items in it?",
+                target.region, target.account
+            ),
+            "--yes",
+        ),
+    }
 }
