@@ -10,7 +10,7 @@
 
 pub mod small_stack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -314,6 +314,17 @@ impl Stage {
             "--body",
             body.to_str().unwrap(),
         ]);
+    }
+
+    /// The keys of the objects in a bucket, which a variable names.
+    pub fn keys(&self, bucket: &str) -> BTreeSet<String> {
+        let bucket = self.variable(bucket);
+        let answer = self.aws_json(&["s3api", "list-objects-v2", "--bucket", bucket]);
+        let objects = answer["Contents"].as_array().cloned().unwrap_or_default();
+        objects
+            .iter()
+            .map(|object| object["Key"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// How many events wait in a function's failure queue.

@@ -2,9 +2,13 @@
 //! app: its program deploys it as `xtask` deploys the app, in a process that can be killed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
@@ -610,4 +614,39 @@ impl Ground {
             .send();
         self.runtime.block_on(update).unwrap();
     }
+}
+
+/// How many cases are tried at once. Most of the time goes by waiting.
+const AT_ONCE: usize = 4;
+
+/// Tries every case with an app of its own, and prints what each gives, in their order. Fails
+/// if one did, when all have been tried.
+pub fn try_each<C: Copy + Sync, R: Display + Send>(
+    cases: &[C],
+    try_case: impl Fn(C, &str) -> R + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(index) else {
+                        break;
+                    };
+                    let app = format!("app{index}");
+                    // One that fails has said so; the others are tried all the same.
+                    if let Ok(row) = catch_unwind(AssertUnwindSafe(|| try_case(*case, &app))) {
+                        rows.lock().unwrap().insert(index, row);
+                    }
+                }
+            });
+        }
+    });
+    let rows = rows.into_inner().unwrap();
+    for row in rows.values() {
+        println!("{row}");
+    }
+    assert_eq!(rows.len(), cases.len(), "some did not end right");
 }

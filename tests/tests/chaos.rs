@@ -238,7 +238,7 @@ fn differences(stage: &Stage, runtime: &Runtime) -> Vec<String> {
     compare(
         "user data",
         &folders,
-        &keys(stage, "USER_BUCKET_NAME"),
+        &stage.keys("USER_BUCKET_NAME"),
         &mut differences,
     );
 
@@ -249,7 +249,7 @@ fn differences(stage: &Stage, runtime: &Runtime) -> Vec<String> {
         .collect();
     compare(
         "catalogue",
-        &keys(stage, "MEDIA_BUCKET_NAME"),
+        &stage.keys("MEDIA_BUCKET_NAME"),
         &names,
         &mut differences,
     );
@@ -276,16 +276,6 @@ async fn items(client: &Client, table: &str) -> Vec<BTreeMap<String, AttributeVa
         items.push(item.unwrap().into_iter().collect());
     }
     items
-}
-
-fn keys(stage: &Stage, bucket: &str) -> BTreeSet<String> {
-    let bucket = stage.variable(bucket);
-    let answer = stage.aws_json(&["s3api", "list-objects-v2", "--bucket", bucket]);
-    let objects = answer["Contents"].as_array().cloned().unwrap_or_default();
-    objects
-        .iter()
-        .map(|object| object["Key"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 /// Each item's labels are those of the object as it is now, not of an earlier one.

@@ -6,18 +6,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use acceptance::small_stack::{Ground, Run, bootstrap_stack_name, operation, stack_name};
+use acceptance::small_stack::{Ground, Run, bootstrap_stack_name, operation, stack_name, try_each};
 use acceptance::{Stage, both, eventually, run_behind, signal};
 use local::{Call, Effect, Fault};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_small-stack");
-
-/// How many points are tried at once. Most of the time goes by waiting.
-const AT_ONCE: usize = 4;
 
 /// What is under way when the program is killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,32 +137,7 @@ const KILL_POINTS: &[KillPoint] = &[
 #[test]
 fn the_next_run_ends_what_a_killed_one_began() {
     let ground = Ground::start();
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(point) = KILL_POINTS.get(index) else {
-                        break;
-                    };
-                    let app = format!("app{index}");
-                    // One that fails has said so; the others are tried all the same.
-                    let tried = AssertUnwindSafe(|| try_point(&ground, *point, &app));
-                    if let Ok(row) = catch_unwind(tried) {
-                        rows.lock().unwrap().push((index, row));
-                    }
-                }
-            });
-        }
-    });
-    let mut rows = rows.into_inner().unwrap();
-    rows.sort_by_key(|(index, _)| *index);
-    for (_, row) in &rows {
-        println!("{row}");
-    }
-    assert_eq!(rows.len(), KILL_POINTS.len(), "some did not end right");
+    try_each(KILL_POINTS, |point, app| try_point(&ground, point, app));
 }
 
 /// Where the tool itself is killed, one deployment after the other, and the deletion before

@@ -4,16 +4,12 @@
 //! Run with `--nocapture`, it prints where the one was overtaken, and how both ended.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use acceptance::small_stack::{Ground, Run, operation, stack_name};
+use acceptance::small_stack::{Ground, Run, operation, stack_name, try_each};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_small-stack");
-
-/// How many encounters are tried at once.
-const AT_ONCE: usize = 4;
 
 /// What the overtaken one and the other do, and to what.
 #[derive(Debug, Clone, Copy)]
@@ -55,32 +51,9 @@ const ENCOUNTERS: &[(Meeting, &str, u64)] = &[
 #[test]
 fn whoever_is_overtaken_the_stack_is_whole() {
     let ground = Ground::start();
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(encounter) = ENCOUNTERS.get(index) else {
-                        break;
-                    };
-                    let app = format!("app{index}");
-                    // One that fails has said so; the others are tried all the same.
-                    let tried = AssertUnwindSafe(|| try_encounter(&ground, *encounter, &app));
-                    if let Ok(row) = catch_unwind(tried) {
-                        rows.lock().unwrap().push((index, row));
-                    }
-                }
-            });
-        }
+    try_each(ENCOUNTERS, |encounter, app| {
+        try_encounter(&ground, encounter, app)
     });
-    let mut rows = rows.into_inner().unwrap();
-    rows.sort();
-    for (_, row) in &rows {
-        println!("{row}");
-    }
-    assert_eq!(rows.len(), ENCOUNTERS.len(), "some did not end right");
 }
 
 fn try_encounter(ground: &Ground, encounter: (Meeting, &'static str, u64), app: &str) -> String {

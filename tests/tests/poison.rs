@@ -26,7 +26,7 @@ fn a_poison_record_does_not_hold_up_the_others() {
         (stage.failed_events(FUNCTION) > 0).then(|| waiting(&stage))
     });
     let objects = eventually("the data of everybody else", || {
-        let objects = user_data(&stage);
+        let objects = stage.keys("USER_BUCKET_NAME");
         (objects.len() == OTHERS).then_some(objects)
     });
     assert!(!objects.contains(&format!("{POISON}/userdata")));
@@ -80,16 +80,6 @@ async fn write_records(client: &Client, table: &str) {
             put(POISON).await;
         }
     }
-}
-
-fn user_data(stage: &Stage) -> BTreeSet<String> {
-    let bucket = stage.variable("USER_BUCKET_NAME");
-    let answer = stage.aws_json(&["s3api", "list-objects-v2", "--bucket", bucket]);
-    let objects = answer["Contents"].as_array().cloned().unwrap_or_default();
-    objects
-        .iter()
-        .map(|object| object["Key"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 /// What `redrive --dry-run` shows.
@@ -231,7 +221,11 @@ fn the_poison_is_redriven(stage: &Stage) {
         "{shown}"
     );
     assert_eq!(stage.failed_events(FUNCTION), 0);
-    assert!(user_data(stage).contains(&format!("{POISON}/userdata")));
+    assert!(
+        stage
+            .keys("USER_BUCKET_NAME")
+            .contains(&format!("{POISON}/userdata"))
+    );
 
     let empty = stage.xtask_ok(&["redrive", FUNCTION, "--json"]);
     assert_eq!(empty, "");

@@ -67,16 +67,6 @@ fn item(stage: &Stage, id: &str) -> Option<Value> {
     answer.get("Item").cloned()
 }
 
-fn user_data(stage: &Stage) -> Vec<String> {
-    let bucket = stage.variable("USER_BUCKET_NAME");
-    let answer = stage.aws_json(&["s3api", "list-objects-v2", "--bucket", bucket]);
-    let objects = answer["Contents"].as_array().cloned().unwrap_or_default();
-    objects
-        .iter()
-        .map(|object| object["Key"].as_str().unwrap().to_owned())
-        .collect()
-}
-
 // System B, steps 4 and 5
 fn a_user_is_created(stage: &Stage) -> String {
     let reply = post(stage, "/create", &json!({"email": "test@test.com"}));
@@ -102,7 +92,7 @@ fn a_user_is_created(stage: &Stage) -> String {
 fn its_data_appears(stage: &Stage, id: &str) {
     let key = format!("{id}/userdata");
     eventually("the user's data", || {
-        user_data(stage).contains(&key).then_some(())
+        stage.keys("USER_BUCKET_NAME").contains(&key).then_some(())
     });
 }
 
@@ -115,7 +105,7 @@ fn a_user_is_deleted(stage: &Stage, id: &str) {
     );
     assert_eq!(item(stage, id), None);
     eventually("the user's data gone", || {
-        user_data(stage).is_empty().then_some(())
+        stage.keys("USER_BUCKET_NAME").is_empty().then_some(())
     });
     let again = post(stage, "/delete", &json!({"id": id}));
     assert_eq!(again.status, 404, "{again:?}");
@@ -272,7 +262,7 @@ fn keys_stay_in_their_folder(stage: &Stage) {
         put_item(stage, &json!({"id": {"S": key}}));
     }
     let objects = eventually("an object for every user", || {
-        let objects = user_data(stage);
+        let objects = stage.keys("USER_BUCKET_NAME");
         (objects.len() == keys.len()).then_some(objects)
     });
     for object in &objects {
@@ -285,7 +275,7 @@ fn keys_stay_in_their_folder(stage: &Stage) {
         delete(stage, key);
     }
     eventually("no object of nobody", || {
-        user_data(stage).is_empty().then_some(())
+        stage.keys("USER_BUCKET_NAME").is_empty().then_some(())
     });
 }
 
