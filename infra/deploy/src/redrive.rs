@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -146,7 +146,6 @@ impl Target {
             .max_number_of_messages(PAGE)
             .visibility_timeout(VISIBILITY_TIMEOUT_SECONDS)
             .wait_time_seconds(WAIT_SECONDS)
-            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
             .await
             .map_err(|error| Error::aws(&format!("read the queue {queue_url}"), &error))?;
@@ -219,15 +218,14 @@ impl Target {
             };
             for record in page.records() {
                 let number = streams::sequence_number(record);
-                match streams::compare_sequence_numbers(number, &batch.end_sequence_number) {
-                    Ordering::Less => {}
-                    Ordering::Equal => {
-                        records.push(streams::lambda_record(record, &batch.stream_arn));
-                        return Ok(Some(records));
-                    }
-                    Ordering::Greater => return Ok(None),
+                let order = streams::compare_sequence_numbers(number, &batch.end_sequence_number);
+                if order == Ordering::Greater {
+                    return Ok(None);
                 }
                 records.push(streams::lambda_record(record, &batch.stream_arn));
+                if order == Ordering::Equal {
+                    return Ok(Some(records));
+                }
             }
             if page.records().is_empty() {
                 empty_pages += 1;
