@@ -91,7 +91,7 @@ impl<'a> Changes<'a> {
 
     /// All of it, a line each.
     pub(crate) fn lines(&self, app: &App) -> Vec<String> {
-        let mut lines = vec![self.heading()];
+        let mut lines = vec![heading(self.change_set)];
         for change in &self.change_set.changes {
             lines.push(change_line(change, app));
             lines.extend(self.property_lines(change));
@@ -104,22 +104,6 @@ impl<'a> Changes<'a> {
         }
         lines.extend(self.access_lines());
         lines
-    }
-
-    /// All of it in one line.
-    pub(crate) fn heading(&self) -> String {
-        let ChangeSet {
-            stack,
-            creates_stack,
-            changes,
-            ..
-        } = self.change_set;
-        let new = if *creates_stack { ", a new stack" } else { "" };
-        format!(
-            "{GREEN}{:>12}{GREEN:#} {} to {stack}{new}",
-            "Changes",
-            changes.len()
-        )
     }
 
     /// Values before and after. Those of permissions are told by the table.
@@ -179,6 +163,22 @@ impl<'a> Changes<'a> {
         });
         std::iter::once(heading).chain(table).collect()
     }
+}
+
+/// All of it in one line.
+pub(crate) fn heading(change_set: &ChangeSet) -> String {
+    let ChangeSet {
+        stack,
+        creates_stack,
+        changes,
+        ..
+    } = change_set;
+    let new = if *creates_stack { ", a new stack" } else { "" };
+    format!(
+        "{GREEN}{:>12}{GREEN:#} {} to {stack}{new}",
+        "Changes",
+        changes.len()
+    )
 }
 
 fn change_line(change: &Change, app: &App) -> String {

@@ -11,7 +11,7 @@ use deploy::{
 use manifest::App;
 use serde::Serialize;
 
-use crate::changes::Changes;
+use crate::changes::{Changes, heading};
 use crate::cli::{self, Approval};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -201,13 +201,13 @@ pub(crate) async fn execute(
     approval: Approval,
 ) -> Result<(Done, Outputs)> {
     let approve = async |change_set: &ChangeSet| {
+        // Every start of the local stage creates all of it, and nobody is asked.
+        if context.local.is_some() && change_set.creates_stack {
+            show.suspend(|| eprintln!("{}", heading(change_set)));
+            return Ok(());
+        }
         let changes = Changes::of(change_set, spec, target).await?;
-        // Every start of the local stage creates all of it.
-        let lines = if context.local.is_some() && change_set.creates_stack {
-            vec![changes.heading()]
-        } else {
-            changes.lines(&context.app)
-        };
+        let lines = changes.lines(&context.app);
         show.suspend(|| lines.iter().for_each(|line| eprintln!("{line}")));
         if context.local.is_none() {
             let denied = target.denied_actions(spec.name).await;
