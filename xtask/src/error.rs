@@ -3,9 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use anstream::eprintln;
-
-use crate::terminal::{BOLD, CYAN, RED};
+use crate::terminal::{BOLD, CYAN, RED, tell};
 
 /// The result of a command's step.
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
@@ -16,7 +14,18 @@ pub(crate) struct CliError {
     message: String,
     notes: Vec<String>,
     hint: Option<String>,
-    misuse: bool,
+    end: End,
+}
+
+/// What a failed command tells the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It could not do its work: exit code 1.
+    Failed,
+    /// It was asked for something that makes no sense: exit code 2.
+    Misused,
+    /// Whoever read its result has read enough: nothing is said, exit code 0.
+    NotRead,
 }
 
 impl CliError {
@@ -26,14 +35,29 @@ impl CliError {
             message: message.to_string(),
             notes: Vec::new(),
             hint: None,
-            misuse: false,
+            end: End::Failed,
         }
+    }
+
+    /// A result could not be written. `| head` reads no further when it has what it wants,
+    /// which is no failure.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self {
+            end: if closed { End::NotRead } else { End::Failed },
+            ..Self::new(format!("could not write to standard output: {error}"))
+        }
+    }
+
+    /// Whether nobody reads the command's result any more.
+    pub(crate) fn is_not_read(&self) -> bool {
+        self.end == End::NotRead
     }
 
     /// The command was asked for something that makes no sense: exit code 2.
     pub(crate) fn misuse(message: impl Display) -> Self {
         Self {
-            misuse: true,
+            end: End::Misused,
             ..Self::new(message)
         }
     }
@@ -58,14 +82,22 @@ impl CliError {
 
     /// Prints the error and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("{RED}error{RED:#}{BOLD}:{BOLD:#} {}", self.message);
+        let code = match self.end {
+            End::Failed => 1,
+            End::Misused => 2,
+            End::NotRead => return ExitCode::SUCCESS,
+        };
+        tell(format_args!(
+            "{RED}error{RED:#}{BOLD}:{BOLD:#} {}",
+            self.message
+        ));
         for note in &self.notes {
-            eprintln!("{CYAN}note{CYAN:#}{BOLD}:{BOLD:#} {note}");
+            tell(format_args!("{CYAN}note{CYAN:#}{BOLD}:{BOLD:#} {note}"));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("{CYAN}hint{CYAN:#}{BOLD}:{BOLD:#} {hint}");
+            tell(format_args!("{CYAN}hint{CYAN:#}{BOLD}:{BOLD:#} {hint}"));
         }
-        ExitCode::from(if self.misuse { 2 } else { 1 })
+        ExitCode::from(code)
     }
 }
 

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use anstream::eprintln;
 use deploy::{Phase, Progress, Question, ResourceEvent, Timeline, Timing};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::terminal::{DIM, RED, confirm, human_bytes, spinner, status};
+use crate::terminal::{DIM, RED, confirm, human_bytes, spinner, status, tell};
 
 /// Shows what a long operation tells.
 pub(crate) struct Show {
@@ -158,9 +157,10 @@ impl Show {
         );
         if event.failed() {
             let reason = event.reason.as_deref().unwrap_or("no reason was given");
-            self.suspend(|| eprintln!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed"));
+            let failed = format!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed");
+            self.suspend(|| tell(failed));
         } else if self.bar.is_hidden() && event.complete() {
-            eprintln!("{DIM}{:>12}{DIM:#} {line}", "");
+            tell(format_args!("{DIM}{:>12}{DIM:#} {line}", ""));
         } else {
             self.bar.set_message(line);
         }
@@ -171,9 +171,9 @@ impl Show {
 pub(crate) fn print_timings(timings: &[Timing]) {
     for timing in timings {
         let seconds = timing.duration.as_secs_f64();
-        eprintln!(
+        tell(format_args!(
             "{DIM}{:>12} {:<10} {seconds:>6.2} s{DIM:#}",
             "", timing.phase
-        );
+        ));
     }
 }

@@ -1,13 +1,22 @@
 //! What a user sees: results go to standard output, progress to standard error; colour and
 //! moving lines only on a terminal.
+//!
+//! Nothing else in this crate prints. A result that cannot be written is an error of the
+//! command, because whoever reads it would take a part for the whole. Progress that cannot be
+//! written is dropped, because the work matters more. The macros of the standard library and of
+//! `anstream` would panic in both cases.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::error::{CliError, Result};
 
@@ -18,9 +27,27 @@ pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
+/// A command's result, or a part of it, on standard output.
+pub(crate) fn print(text: impl Display) -> Result<()> {
+    let mut output = anstream::stdout();
+    write!(output, "{text}")
+        .and_then(|()| output.flush())
+        .map_err(|error| CliError::output(&error))
+}
+
+/// A line of a command's result, on standard output.
+pub(crate) fn line(text: impl Display) -> Result<()> {
+    print(format_args!("{text}\n"))
+}
+
+/// A line beside the result, on standard error.
+pub(crate) fn tell(text: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
 /// A line of progress in cargo's manner: what happens, then to what.
-pub(crate) fn status(verb: &str, what: impl std::fmt::Display) {
-    eprintln!("{GREEN}{verb:>12}{GREEN:#} {what}");
+pub(crate) fn status(verb: &str, what: impl Display) {
+    tell(format_args!("{GREEN}{verb:>12}{GREEN:#} {what}"));
 }
 
 /// Prints what the parts of the local stage tell while it runs, such as a line per request at
@@ -29,10 +56,12 @@ pub(crate) fn show_parts(level: LevelFilter) {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .without_time();
+        .with_writer(anstream::stderr)
+        // The terminal's colours are `anstream`'s to decide, here as everywhere.
+        .with_ansi(false)
+        // It would print, and panic, where a line cannot be written.
+        .log_internal_errors(false)
+        .event_format(PartLine);
     let ours = tracing_subscriber::filter::Targets::new().with_target("local", level);
     // Fails only if there is a subscriber already.
     let _ = tracing_subscriber::registry()
@@ -41,9 +70,37 @@ pub(crate) fn show_parts(level: LevelFilter) {
         .try_init();
 }
 
+/// A line of a part of the local stage, in the manner of [`status`].
+struct PartLine;
+
+impl<S, N> FormatEvent<S, N> for PartLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let level = *event.metadata().level();
+        let style = match level {
+            Level::ERROR => RED,
+            Level::WARN => YELLOW,
+            _ => DIM,
+        };
+        write!(writer, "{style}{:>12}{style:#} ", level.as_str())?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
 /// A warning.
-pub(crate) fn warn(what: impl std::fmt::Display) {
-    eprintln!("{YELLOW}warning{YELLOW:#}{BOLD}:{BOLD:#} {what}");
+pub(crate) fn warn(what: impl Display) {
+    tell(format_args!(
+        "{YELLOW}warning{YELLOW:#}{BOLD}:{BOLD:#} {what}"
+    ));
 }
 
 /// A line that is shown while something runs and replaced when it moves on; without a
@@ -92,8 +149,8 @@ pub(crate) fn type_name(question: &str, name: &str, flag: &str) -> Result<()> {
 }
 
 fn ask(question: &str, choices: &str) -> Result<String> {
-    anstream::eprint!("{YELLOW}{question}{YELLOW:#} {choices} ");
-    let _ = std::io::stderr().flush();
+    let mut output = anstream::stderr();
+    let _ = write!(output, "{YELLOW}{question}{YELLOW:#} {choices} ").and_then(|()| output.flush());
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
@@ -113,10 +170,8 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
 }
 
 /// Prints rows in aligned columns on standard output.
-pub(crate) fn table(rows: &[Vec<String>]) {
-    for line in columns(rows) {
-        println!("{line}");
-    }
+pub(crate) fn table(rows: &[Vec<String>]) -> Result<()> {
+    columns(rows).iter().try_for_each(line)
 }
 
 /// Rows as lines with aligned columns.
@@ -145,6 +200,5 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CliError::new(format!("could not write JSON: {error}")))?;
-    println!("{text}");
-    Ok(())
+    line(text)
 }

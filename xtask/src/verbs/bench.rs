@@ -112,7 +112,7 @@ pub(crate) async fn run(args: &cli::Bench) -> Result<()> {
                 .map_or_else(|| "-".to_owned(), human_bytes),
         ]
     }));
-    table(&rows);
+    table(&rows)?;
     status(
         "Measured",
         format!(

@@ -1,13 +1,12 @@
 //! `completions`: what a shell offers after Tab.
 
-use std::io::Write;
-
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 
 use crate::cli::{self, Cli};
 use crate::context::{LOCAL, Workspace};
 use crate::error::Result;
+use crate::terminal::print;
 
 /// `cargo` has completions of its own, which leave no room for those of an alias.
 const COMMAND: &str = "xtask";
@@ -27,9 +26,7 @@ pub(crate) fn run(args: &cli::Completions) -> Result<()> {
         COMMAND,
         &mut script,
     );
-    // A shell that reads no further has what it wants.
-    let _ = std::io::stdout().write_all(&script);
-    Ok(())
+    print(String::from_utf8_lossy(&script))
 }
 
 /// What stands in this workspace for the values that a command takes.

@@ -1,13 +1,12 @@
 //! `delete`: the stack, what its buckets hold, and its code packages.
 
-use anstream::eprintln;
 use deploy::DeleteSpec;
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::progress::{Show, print_timings};
-use crate::terminal::{confirm, json, status, table, type_name, warn};
+use crate::terminal::{confirm, json, status, table, tell, type_name, warn};
 use crate::wanted::artifact_prefix;
 
 pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
@@ -60,7 +59,7 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
             ]
         })
         .collect();
-    table(&rows);
+    table(&rows)?;
     status(
         "Deleted",
         format!(
@@ -75,7 +74,10 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     } else {
         warn("these are left:");
         for left in &deleted.leftovers {
-            eprintln!("  {} {}: {}", left.resource_type, left.name, left.reason);
+            tell(format_args!(
+                "  {} {}: {}",
+                left.resource_type, left.name, left.reason
+            ));
         }
     }
     Ok(())

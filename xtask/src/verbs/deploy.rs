@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anstream::eprintln;
 use deploy::{
     Artifact, ChangeSet, Deployment, Diagnosis, Hotswap, Outcome, Outputs, Progress, StackSpec,
     Target, Timing,
@@ -17,7 +16,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
 use crate::progress::{Show, print_timings};
-use crate::terminal::{json, status, table, warn};
+use crate::terminal::{json, status, table, tell, warn};
 use crate::wanted::{Wanted, artifact_prefix};
 
 pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
@@ -135,8 +134,7 @@ pub(crate) fn summarize(
                 .collect(),
         });
     }
-    print_resources(context, &variables);
-    Ok(())
+    print_resources(context, &variables)
 }
 
 #[derive(Serialize)]
@@ -203,12 +201,12 @@ pub(crate) async fn execute(
     let approve = async |change_set: &ChangeSet| {
         // Every start of the local stage creates all of it, and nobody is asked.
         if context.local.is_some() && change_set.creates_stack {
-            show.suspend(|| eprintln!("{}", heading(change_set)));
+            show.suspend(|| tell(heading(change_set)));
             return Ok(());
         }
         let changes = Changes::of(change_set, spec, target).await?;
         let lines = changes.lines(&context.app);
-        show.suspend(|| lines.iter().for_each(|line| eprintln!("{line}")));
+        show.suspend(|| lines.iter().for_each(tell));
         if context.local.is_none() {
             let denied = target.denied_actions(spec.name).await;
             show.suspend(|| warn_of(&denied, target));
@@ -267,7 +265,7 @@ fn warn_of(denied: &[String], target: &Target) {
     }
 }
 
-fn print_resources(context: &Context, variables: &BTreeMap<String, String>) {
+fn print_resources(context: &Context, variables: &BTreeMap<String, String>) -> Result<()> {
     let mut rows: Vec<Vec<String>> = context
         .app
         .functions()
@@ -284,5 +282,5 @@ fn print_resources(context: &Context, variables: &BTreeMap<String, String>) {
             .chain(urls)
             .map(|(variable, value)| vec![variable.clone(), value.clone()]),
     );
-    table(&rows);
+    table(&rows)
 }

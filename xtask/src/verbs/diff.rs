@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anstream::println;
 use deploy::{Declared, Plan, review};
 use serde_json::json;
 
@@ -99,9 +98,8 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
                 shown["drifted_code"] = json!(drifted);
                 terminal::json(&shown)?;
             } else {
-                for line in changes.lines(&context.app) {
-                    println!("{line}");
-                }
+                let lines = changes.lines(&context.app);
+                lines.iter().try_for_each(terminal::line)?;
             }
             Ok(ExitCode::from(found))
         }

@@ -8,7 +8,7 @@ use local::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
-use crate::terminal::json;
+use crate::terminal::{json, line};
 
 pub(crate) async fn run(args: &cli::Env) -> Result<()> {
     let context = Context::load(&args.stage)?;
@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &cli::Env) -> Result<()> {
         return json(&variables);
     }
     for (variable, value) in &variables {
-        println!("export {variable}={}", quote(value));
+        line(format_args!("export {variable}={}", quote(value)))?;
     }
     Ok(())
 }

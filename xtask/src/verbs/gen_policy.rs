@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::context::{LOCAL, Workspace};
 use crate::error::{AboutFile, CliError, Result};
-use crate::terminal::status;
+use crate::terminal::{print, status};
 
 pub(crate) fn run(args: &cli::GenPolicy) -> Result<()> {
     let workspace = Workspace::new();
     if args.deployer {
-        print!("{}", workspace.app(&args.stage.stage)?.deployer_policy());
-        return Ok(());
+        return print(workspace.app(&args.stage.stage)?.deployer_policy());
     }
     if args.check {
         return check(&workspace);
@@ -40,7 +39,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     for name in &changed {
-        print_difference(name, files.present.get(*name), files.wanted.get(*name));
+        print_difference(name, files.present.get(*name), files.wanted.get(*name))?;
     }
     Err(CliError::new(format!(
         "{} of the files in policies/ are stale",
@@ -101,15 +100,12 @@ fn present(directory: &Path) -> Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-fn print_difference(name: &str, present: Option<&String>, wanted: Option<&String>) {
+fn print_difference(name: &str, present: Option<&String>, wanted: Option<&String>) -> Result<()> {
     let present = present.map_or("", String::as_str);
     let wanted = wanted.map_or("", String::as_str);
     let difference = similar::TextDiff::from_lines(present, wanted);
-    print!(
-        "{}",
-        difference.unified_diff().header(
-            &format!("policies/{name}"),
-            &format!("policies/{name} (as generated)")
-        )
-    );
+    print(difference.unified_diff().header(
+        &format!("policies/{name}"),
+        &format!("policies/{name} (as generated)"),
+    ))
 }

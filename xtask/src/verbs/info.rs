@@ -7,7 +7,7 @@ use manifest::Function;
 use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
-use crate::terminal::{human_bytes, json, table, warn};
+use crate::terminal::{human_bytes, json, line, table, warn};
 
 pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     let context = Context::load(&args.stage)?;
@@ -49,8 +49,8 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
             .into_iter()
             .map(|(variable, value)| vec![variable, value]),
     );
-    table(&rows);
-    println!();
+    table(&rows)?;
+    line("")?;
     let mut rows = vec![
         ["FUNCTION", "STATE", "MEMORY", "CODE"]
             .map(str::to_owned)
@@ -64,8 +64,8 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
             human_bytes(u64::try_from(function.code_bytes).unwrap_or_default()),
         ]
     }));
-    table(&rows);
-    println!();
+    table(&rows)?;
+    line("")?;
     let mut rows = vec![
         ["FAILED EVENTS OF", "COUNT", "QUEUE"]
             .map(str::to_owned)
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
             queue.url.clone(),
         ]
     }));
-    table(&rows);
+    table(&rows)?;
     let failed: u64 = status.failure_queues.iter().map(|queue| queue.events).sum();
     if failed > 0 {
         warn(format!(

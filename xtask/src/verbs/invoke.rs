@@ -3,12 +3,10 @@
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
-use anstream::eprintln;
-
 use crate::cli;
 use crate::context::Context;
 use crate::error::{AboutFile, CliError, Result};
-use crate::terminal::{DIM, RED};
+use crate::terminal::{DIM, RED, line, tell};
 
 pub(crate) async fn run(args: &cli::Invoke) -> Result<ExitCode> {
     let context = Context::load(&args.stage)?;
@@ -17,17 +15,20 @@ pub(crate) async fn run(args: &cli::Invoke) -> Result<ExitCode> {
     let target = context.connect().await?;
     let invocation = target.invoke(&function.invocation_name(), payload).await?;
     if args.logs {
-        for line in invocation.log_tail.lines() {
-            eprintln!("{DIM}{line}{DIM:#}");
+        for logged in invocation.log_tail.lines() {
+            tell(format_args!("{DIM}{logged}{DIM:#}"));
         }
     }
     match invocation.result {
         Ok(answer) => {
-            println!("{answer}");
+            line(answer)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("{RED}{}{RED:#}: {}", error.error_type, error.error_message);
+            tell(format_args!(
+                "{RED}{}{RED:#}: {}",
+                error.error_type, error.error_message
+            ));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use anstream::eprintln;
 use deploy::{Outputs, Target};
 use local::{
     ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor,
@@ -21,7 +20,7 @@ use crate::error::{AboutFile, CliError, Result};
 use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
-use crate::terminal::{BOLD, show_parts, status};
+use crate::terminal::{BOLD, show_parts, status, tell};
 use crate::verbs::{deploy::deploy, env, logs::Logs};
 
 /// The emulator's account.
@@ -224,7 +223,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     rekognition.shutdown().await;
     emulator.shutdown().await;
     if let Some(chaos) = chaos {
-        eprintln!("{}", chaos.figures());
+        tell(chaos.figures());
         chaos.shutdown().await;
     }
     ended
@@ -290,24 +289,33 @@ fn api_id(url: &str) -> Option<ApiId> {
 fn announce(context: &Context, took: Duration) {
     let Some(state) = &context.local else { return };
     status("Ready", format!("in {:.1} s", took.as_secs_f64()));
-    eprintln!();
+    tell("");
     for (index, api) in context.app.http_apis().enumerate() {
         let title = format!("{} API", api.name);
-        eprintln!("  {BOLD}{title:<12}{BOLD:#}  {}", state.api_url(index));
+        tell(format_args!(
+            "  {BOLD}{title:<12}{BOLD:#}  {}",
+            state.api_url(index)
+        ));
     }
-    eprintln!("  {BOLD}AWS endpoint{BOLD:#}  {}", state.endpoint_url());
-    eprintln!("  {BOLD}Rekognition{BOLD:#}   {}", state.rekognition_url());
+    tell(format_args!(
+        "  {BOLD}AWS endpoint{BOLD:#}  {}",
+        state.endpoint_url()
+    ));
+    tell(format_args!(
+        "  {BOLD}Rekognition{BOLD:#}   {}",
+        state.rekognition_url()
+    ));
     if let Some(chaos_url) = &state.chaos_url {
-        eprintln!("  {BOLD}Chaos{BOLD:#}         {chaos_url}");
+        tell(format_args!("  {BOLD}Chaos{BOLD:#}         {chaos_url}"));
     }
-    eprintln!();
-    eprintln!("  In another terminal:");
-    eprintln!("    eval \"$(cargo xtask env --stage local)\"");
-    eprintln!("    aws s3 cp assets/sample.jpg s3://$MEDIA_BUCKET_NAME");
-    eprintln!("    curl $API_URL");
-    eprintln!();
-    eprintln!("  Ctrl-C stops it. The functions' logs follow.");
-    eprintln!();
+    tell("");
+    tell("  In another terminal:");
+    tell("    eval \"$(cargo xtask env --stage local)\"");
+    tell("    aws s3 cp assets/sample.jpg s3://$MEDIA_BUCKET_NAME");
+    tell("    curl $API_URL");
+    tell("");
+    tell("  Ctrl-C stops it. The functions' logs follow.");
+    tell("");
 }
 
 /// Prints what the functions log; returns only when that fails. Deleted from another terminal,
@@ -316,7 +324,7 @@ async fn follow_logs(context: &Context, target: &Target) -> CliError {
     let mut logs = Logs::of(context.app.functions(), None, Duration::ZERO);
     loop {
         match logs.read(target).await {
-            Ok(lines) => lines.iter().for_each(|line| eprintln!("{}", line.text())),
+            Ok(lines) => lines.iter().for_each(|line| tell(line.text())),
             Err(error) if error.kind() == deploy::Kind::NotFound => {}
             Err(error) => return error.into(),
         }

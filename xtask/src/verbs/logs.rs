@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anstream::println;
 use anstyle::{AnsiColor, Style};
 use deploy::{Kind, LogLine, LogQuery, LogTail, Target};
 use manifest::Function;
@@ -11,7 +10,7 @@ use serde_json::json;
 use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
-use crate::terminal::DIM;
+use crate::terminal::{DIM, line};
 
 /// How often followed logs are read, for each of them. CloudWatch Logs allows an account a few
 /// such calls a second.
@@ -30,11 +29,11 @@ pub(crate) async fn run(args: &cli::Logs) -> Result<()> {
     let count = u32::try_from(functions.len()).unwrap_or(u32::MAX);
     let mut logs = Logs::of(functions, args.filter.as_deref(), args.since);
     loop {
-        for line in logs.read(&target).await? {
+        for logged in logs.read(&target).await? {
             if args.json {
-                println!("{}", line.json());
+                line(logged.json())?;
             } else {
-                println!("{}", line.text());
+                line(logged.text())?;
             }
         }
         if !args.follow {

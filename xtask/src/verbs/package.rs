@@ -35,6 +35,5 @@ pub(crate) fn run(args: &cli::Package) -> Result<()> {
             package.artifact.sha256.chars().take(12).collect(),
         ]
     }));
-    table(&rows);
-    Ok(())
+    table(&rows)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use anstream::println;
 use deploy::{FailedEvent, FunctionError, Redriven, Subject, Target};
 use manifest::Function;
 use serde::Serialize;
@@ -12,7 +11,7 @@ use serde_json::Value;
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, confirm, status};
+use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, confirm, line, status};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -221,32 +220,32 @@ impl Redrive<'_> {
                 content,
                 outcome,
             };
-            let line = serde_json::to_string(&shown).map_err(CliError::new)?;
-            println!("{line}");
-            return Ok(());
+            return line(serde_json::to_string(&shown).map_err(CliError::new)?);
         }
         let why = event.condition.as_deref().unwrap_or("unknown reason");
         let when = event.failed_at.as_deref().unwrap_or("unknown time");
         let attempts = event.attempts.map_or_else(String::new, |attempts| {
             format!(", after {attempts} invocations")
         });
-        println!("{BOLD}{number}{BOLD:#}  {when}  {why}{attempts}");
+        line(format_args!(
+            "{BOLD}{number}{BOLD:#}  {when}  {why}{attempts}"
+        ))?;
         if let Some(error) = &event.error {
-            println!("   {}", describe(error));
+            line(format_args!("   {}", describe(error)))?;
         }
-        for line in lines(content) {
-            println!("   {DIM}{line}{DIM:#}");
+        for content in lines(content) {
+            line(format_args!("   {DIM}{content}{DIM:#}"))?;
         }
         match outcome {
-            Outcome::Shown => {}
-            Outcome::Handled => println!("   {GREEN}handled{GREEN:#}"),
-            Outcome::Dropped => println!("   {YELLOW}dropped{YELLOW:#}"),
-            Outcome::FailedAgain { error } => {
-                println!("   {RED}failed again{RED:#}: {}", describe(error));
-            }
-            Outcome::Lost { reason } => println!("   {RED}not handled{RED:#}: {reason}"),
+            Outcome::Shown => Ok(()),
+            Outcome::Handled => line(format_args!("   {GREEN}handled{GREEN:#}")),
+            Outcome::Dropped => line(format_args!("   {YELLOW}dropped{YELLOW:#}")),
+            Outcome::FailedAgain { error } => line(format_args!(
+                "   {RED}failed again{RED:#}: {}",
+                describe(error)
+            )),
+            Outcome::Lost { reason } => line(format_args!("   {RED}not handled{RED:#}: {reason}")),
         }
-        Ok(())
     }
 }
 

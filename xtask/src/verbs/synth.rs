@@ -5,13 +5,12 @@ use std::fs;
 use crate::cli;
 use crate::context::Workspace;
 use crate::error::{AboutFile, Result};
-use crate::terminal::status;
+use crate::terminal::{print, status};
 
 pub(crate) fn run(args: &cli::Synth) -> Result<()> {
     let assembly = Workspace::new().app(&args.stage.stage)?.synth();
     let Some(directory) = &args.out else {
-        print!("{}", assembly.template);
-        return Ok(());
+        return print(assembly.template);
     };
     let policies = directory.join("policies");
     fs::create_dir_all(&policies).about("create", &policies)?;

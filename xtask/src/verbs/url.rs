@@ -3,6 +3,7 @@
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::terminal::line;
 
 pub(crate) async fn run(args: &cli::Url) -> Result<()> {
     let context = Context::load(&args.stage)?;
@@ -17,8 +18,7 @@ pub(crate) async fn run(args: &cli::Url) -> Result<()> {
         ))
         .hint("it is older than the manifest: deploy the stage again")
     })?;
-    println!("{url}");
-    Ok(())
+    line(url)
 }
 
 /// The variable of the API called `name`, or else of the first.
