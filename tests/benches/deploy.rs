@@ -121,8 +121,11 @@ impl<'a> Cdk<'a> {
             .args(verb)
             .env("AWS_ENDPOINT_URL", self.ground.endpoint())
             .env("AWS_ENDPOINT_URL_S3", self.ground.endpoint())
-            .env("AWS_ACCESS_KEY_ID", local::ROOT_ACCESS_KEY_ID)
-            .env("AWS_SECRET_ACCESS_KEY", local::ROOT_SECRET_ACCESS_KEY)
+            .env("AWS_ACCESS_KEY_ID", &self.ground.keys().access_key_id)
+            .env(
+                "AWS_SECRET_ACCESS_KEY",
+                &self.ground.keys().secret_access_key,
+            )
             .env("AWS_REGION", REGION)
             .env("CDK_DISABLE_CLI_TELEMETRY", "true")
             .env("TEMPLATE", &self.template)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_types::SdkConfig;
-use local::{Call, Emulator, EmulatorConfig, Fault, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+use local::{Call, Emulator, EmulatorConfig, Fault, Keys};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -176,7 +176,7 @@ pub struct Ground {
     endpoint: String,
     config: SdkConfig,
     directory: TempDir,
-    _emulator: Emulator,
+    emulator: Emulator,
 }
 
 /// The outcome of a run of the small stack's program.
@@ -245,19 +245,24 @@ impl Ground {
             config: sdk_config(
                 &endpoint,
                 REGION,
-                ROOT_ACCESS_KEY_ID,
-                ROOT_SECRET_ACCESS_KEY,
+                &emulator.keys().access_key_id,
+                &emulator.keys().secret_access_key,
             ),
             runtime,
             endpoint,
             directory,
-            _emulator: emulator,
+            emulator,
         }
     }
 
     /// The emulator's endpoint.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The keys of the emulator's root user.
+    pub fn keys(&self) -> &Keys {
+        self.emulator.keys()
     }
 
     /// What clients of the emulator are made from; they are its root user.
@@ -280,8 +285,8 @@ impl Ground {
             .arg(self.directory.path())
             .args(verb)
             .env_clear()
-            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
-            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            .env("AWS_ACCESS_KEY_ID", &self.keys().access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.keys().secret_access_key)
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .stdin(Stdio::null())
@@ -357,8 +362,8 @@ impl Ground {
             .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_REGION", REGION)
             .env("AWS_DEFAULT_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
-            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            .env("AWS_ACCESS_KEY_ID", &self.keys().access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.keys().secret_access_key)
             .stdin(Stdio::null());
         succeed(&mut command)
     }

@@ -16,7 +16,7 @@ const PROBE: &str = r#"
 import json, os, urllib.request
 import botocore.exceptions, botocore.session
 
-api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+api = os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
 while True:
     request = urllib.request.urlopen(api + "next")
     call = json.load(request)

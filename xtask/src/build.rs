@@ -8,6 +8,7 @@ use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use crate::context::Workspace;
+use crate::environment::without_cargo_variables;
 use crate::error::{CliError, Result};
 use crate::toolchain::Toolchain;
 
@@ -81,12 +82,9 @@ pub(crate) fn build(
         "{program} {arguments...} --profile {profile_name} {selected...} --message-format json-render-diagnostics"
     )
     .envs(variables);
-    let messages = Workspace::without_cargo_variables(build)
-        .quiet()
-        .read()
-        .map_err(|_| {
-            CliError::new("the functions could not be built").hint("cargo's messages above say why")
-        })?;
+    let messages = without_cargo_variables(build).quiet().read().map_err(|_| {
+        CliError::new("the functions could not be built").hint("cargo's messages above say why")
+    })?;
     let executables: BTreeMap<String, PathBuf> = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())

@@ -311,10 +311,10 @@ pub(crate) struct Env {
 #[derive(Debug, Args)]
 pub(crate) struct Local {
     /// The first HTTP API's port on 127.0.0.1; the ports of others follow.
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
-    /// The AWS endpoint's port on 127.0.0.1.
-    #[arg(long, default_value_t = 4566)]
+    /// The AWS endpoint's port on 127.0.0.1; Rekognition takes the one after it.
+    #[arg(long, default_value_t = 4566, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) aws_port: u16,
     /// Make faults: events that come twice, late or out of order, calls that fail, functions
     /// that are killed. The same SEED makes the same faults.

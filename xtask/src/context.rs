@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deploy::{Outputs, Settings, Target};
-use local::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 use manifest::{App, Function, Removal, Stages};
 
 use crate::cli::StageArgs;
@@ -51,16 +50,6 @@ impl Workspace {
     /// The cargo that runs this program.
     pub(crate) fn cargo(&self) -> String {
         std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
-    }
-
-    /// A command free of the variables that `cargo run` set for this program. Cargo runs a
-    /// build script again when one that it watches has changed, and `ring`'s watches these: a
-    /// nested cargo would compile it, and all that depends on it, at every turn.
-    pub(crate) fn without_cargo_variables(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
-        std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-            .fold(command, xshell::Cmd::env_remove)
     }
 
     /// Where cargo keeps the sources of dependencies.
@@ -140,8 +129,8 @@ impl Context {
             Some(local) => Settings {
                 endpoint_url: Some(local.endpoint_url()),
                 static_credentials: Some((
-                    ROOT_ACCESS_KEY_ID.to_owned(),
-                    ROOT_SECRET_ACCESS_KEY.to_owned(),
+                    local.access_key_id.clone(),
+                    local.secret_access_key.clone(),
                 )),
                 ..settings
             },

@@ -9,6 +9,7 @@ mod changes;
 mod cli;
 mod context;
 mod elf;
+mod environment;
 mod error;
 mod package;
 mod progress;

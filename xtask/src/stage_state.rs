@@ -1,9 +1,12 @@
 //! What other commands must know of the local stage that runs in another terminal.
 
-use std::fs;
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use local::{create_private_file, create_private_folder};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Workspace;
@@ -13,25 +16,41 @@ use crate::error::{AboutFile, CliError, Result};
 /// from one checkout, for example one of a developer and one of the tests.
 pub(crate) const LOCAL_DIR_VARIABLE: &str = "XTASK_LOCAL_DIR";
 
-/// Where a running local stage answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a running local stage answers, and to which key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StageState {
     pub(crate) process_id: u32,
     /// The port of the first HTTP API; the others follow.
     pub(crate) first_api_port: u16,
     pub(crate) aws_port: u16,
     pub(crate) rekognition_port: u16,
-    /// Where the faults are shown and ended, if any are made.
+    /// The key of the emulator's root user, new at each start.
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    /// Where the faults are shown and ended, if any are made. A secret, like the key.
     pub(crate) chaos_url: Option<String>,
+}
+
+impl fmt::Debug for StageState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StageState")
+            .field("process_id", &self.process_id)
+            .field("aws_port", &self.aws_port)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StageState {
     /// The folder of the local stage's files.
     pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
-        match std::env::var_os(LOCAL_DIR_VARIABLE) {
-            Some(directory) => directory.into(),
-            None => workspace.target().join("local"),
-        }
+        Self::named_directory().unwrap_or_else(|| workspace.target().join("local"))
+    }
+
+    /// The folder that the user has named.
+    pub(crate) fn named_directory() -> Option<PathBuf> {
+        std::env::var_os(LOCAL_DIR_VARIABLE)
+            .filter(|directory| !directory.is_empty())
+            .map(PathBuf::from)
     }
 
     fn file(workspace: &Workspace) -> PathBuf {
@@ -43,8 +62,15 @@ impl StageState {
         Self::read(workspace)
             .filter(|state| TcpStream::connect(("127.0.0.1", state.aws_port)).is_ok())
             .ok_or_else(|| {
-                CliError::new("the local stage is not running")
-                    .hint("start it in another terminal: cargo xtask local")
+                let error = CliError::new("the local stage is not running")
+                    .hint("start it in another terminal: cargo xtask local");
+                match Self::named_directory() {
+                    None => error,
+                    Some(directory) => error.note(format!(
+                        "{LOCAL_DIR_VARIABLE} is set: a stage that runs from {} is looked for",
+                        directory.display()
+                    )),
+                }
             })
     }
 
@@ -56,7 +82,29 @@ impl StageState {
     pub(crate) fn write(&self, workspace: &Workspace) -> Result<()> {
         let file = Self::file(workspace);
         let text = serde_json::to_vec_pretty(self).map_err(CliError::new)?;
-        fs::write(&file, text).about("write", &file)
+        create_private_file(&file)
+            .and_then(|mut opened| opened.write_all(&text))
+            .about("write", &file)
+    }
+
+    /// Makes the folder of the local stage's files the one of this process, until the result is
+    /// dropped. Two stages would overwrite each other's files.
+    pub(crate) fn lock(directory: &Path) -> Result<File> {
+        create_private_folder(directory).about("create", directory)?;
+        let path = directory.join("lock");
+        let lock = File::create(&path).about("create", &path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(CliError::new(format!(
+                "a local stage runs already, with its files in {}",
+                directory.display()
+            ))
+            .hint(format!(
+                "stop it, or give this one a folder and ports of its own: \
+                 {LOCAL_DIR_VARIABLE}=$(mktemp -d) cargo xtask local --port 8100 --aws-port 4700"
+            ))),
+            Err(TryLockError::Error(error)) => Err(error).about("lock", &path),
+        }
     }
 
     /// Tells other commands that the stage of this process has ended. One that runs in

@@ -48,6 +48,7 @@ pub use faults::{Delivery, Faults, Figure, Figures, Kind, Seed};
 pub use proxy::FaultProxy;
 
 use crate::Error;
+use crate::keys::random_text;
 use crate::server::Server;
 
 /// What [`Chaos`] is started with.
@@ -69,6 +70,7 @@ pub struct ChaosConfig {
 pub struct Chaos {
     faults: Arc<Faults>,
     control: Server,
+    secret: Arc<str>,
     emulator: FaultProxy,
     rekognition: FaultProxy,
 }
@@ -85,13 +87,15 @@ impl Chaos {
         };
         let emulator = proxy(config.emulator_port).await?;
         let rekognition = proxy(config.rekognition_port).await?;
-        let answering = Arc::clone(&faults);
+        let secret: Arc<str> = random_text(40)?.into();
+        let answering = (Arc::clone(&faults), Arc::clone(&secret));
         let answer = move |request| {
-            let faults = Arc::clone(&answering);
-            async move { Ok::<_, Infallible>(control::answer(faults, request).await) }
+            let (faults, secret) = answering.clone();
+            async move { Ok::<_, Infallible>(control::answer(faults, secret, request).await) }
         };
         Ok(Self {
             control: Server::start("the control of faults", config.port, answer).await?,
+            secret,
             faults,
             emulator,
             rekognition,
@@ -99,10 +103,10 @@ impl Chaos {
     }
 
     /// Where the control server answers: `GET` the [figures](Figures) as JSON, `DELETE`
-    /// to [stop](Self::stop).
+    /// to [stop](Self::stop). The URL is a secret: its path is what the server answers to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.control.port())
+        format!("http://127.0.0.1:{}/{}/", self.control.port(), self.secret)
     }
 
     /// The decisions, for who else delivers events.

@@ -179,6 +179,7 @@ mapping_handlers["create"] = create_complete_mapping_of_stack
 mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
+import door
 import logs
 
 if "CHAOS_URL" in os.environ:

@@ -11,7 +11,8 @@
 //! - `AWS_ENDPOINT_URL` is where functions find the emulator; a variable for one
 //!   service, like `AWS_ENDPOINT_URL_REKOGNITION`, takes precedence in every SDK.
 //! - With `AUTH=true` it enforces IAM policies, and each function is given its
-//!   execution role's credentials. The key `test` is the account's root user.
+//!   execution role's credentials. Whom it takes for the account's root user, and what else
+//!   it answers without asking who asks, would be open doors: `door.py` shuts them.
 //! - Its asynchronous invocation of functions is not quite AWS's, and SNS goes
 //!   past it. `asynchronous.py` takes its place.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
@@ -25,17 +26,13 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use crate::service::Service;
-use crate::{Chaos, Error, check_ports};
-
-/// The access key of the account's root user, whom no policy restricts.
-pub const ROOT_ACCESS_KEY_ID: &str = "test";
-/// The secret access key that goes with [`ROOT_ACCESS_KEY_ID`].
-pub const ROOT_SECRET_ACCESS_KEY: &str = "test";
+use crate::{Chaos, Error, Keys, check_ports, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
+    ("door.py", include_str!("door.py")),
     ("logs.py", include_str!("logs.py")),
     ("chaos.py", include_str!("chaos.py")),
 ];
@@ -65,6 +62,7 @@ pub struct EmulatorConfig<'a> {
 pub struct Emulator {
     service: Service,
     endpoint: String,
+    keys: Keys,
     log: PathBuf,
     /// After `service`, so that nothing writes here any more when it is removed.
     _data: DataDir,
@@ -82,6 +80,7 @@ impl Emulator {
         let data = DataDir::create(&dir.join(format!("emulator-{port}")))?;
         let log = dir.join(format!("emulator-{port}.log"));
         let endpoint = format!("http://127.0.0.1:{port}");
+        let keys = Keys::random()?;
 
         let mut command = Command::new(python);
         command
@@ -97,6 +96,9 @@ impl Emulator {
             .env("MINISTACK_REGION", config.region)
             .env("MINISTACK_ACCOUNT_ID", config.account_id)
             .env("AUTH", "true")
+            .env("AWS_ACCESS_KEY_ID", &keys.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)
+            .env("DOOR_KEY", &keys.door_key)
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0");
         if let Some(chaos) = config.chaos {
@@ -115,6 +117,7 @@ impl Emulator {
         Ok(Self {
             service: service.await?,
             endpoint,
+            keys,
             log,
             _data: data,
         })
@@ -124,6 +127,12 @@ impl Emulator {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The keys that it was started with.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The file that MiniStack logs into.
@@ -152,7 +161,7 @@ impl DataDir {
         if path.exists() {
             std::fs::remove_dir_all(path).map_err(Error::io("remove", path))?;
         }
-        std::fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        create_private_folder(path).map_err(Error::io("create", path))?;
         // Functions get it as TMPDIR, and run in a working directory of their own.
         path.canonicalize()
             .map(Self)

@@ -82,6 +82,10 @@ pub enum Error {
         log: PathBuf,
     },
 
+    /// There is nothing to make keys of.
+    #[error("the operating system gives no random numbers: {0}")]
+    NoRandomness(getrandom::Error),
+
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
@@ -98,7 +102,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct PortTaken {
     /// What wanted to listen on it.
-    pub purpose: &'static str,
+    pub purpose: String,
     /// The port on 127.0.0.1.
     pub port: u16,
     /// What the system answered: in use, or not permitted.
@@ -152,6 +156,7 @@ impl Error {
             Self::ServiceEnded { log, .. } | Self::ServiceNotReady { log, .. } => {
                 format!("the whole log is in {}", log.display())
             }
+            Self::NoRandomness(_) => "run the command again when the system has started".to_owned(),
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
                     format!("check who owns {} and its permissions", path.display())

@@ -14,15 +14,16 @@
 //! - Bodies of more than 10 MB are refused, and a function that takes longer than
 //!   30 s is given up ("Quotas for HTTP APIs" in API Gateway's developer guide).
 //!
-//! A page on the internet must not reach the API through the browser of someone
-//! who runs the local stage, by resolving its own name to 127.0.0.1 (DNS
-//! rebinding). So requests for any other host than this one are refused.
+//! An API is public, and answers any program on this machine. Pages of other origins
+//! are answered as the API's CORS configuration says, and nobody under the name of
+//! another host; see the crate `loopback`. The emulator behind takes such requests from
+//! the stage's own servers only, which have its key.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
@@ -31,8 +32,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::Error;
-use crate::server::{Server, client, is_for_this_host, remove_hop_by_hop};
+use crate::server::{Server, client, refusal, remove_hop_by_hop};
+use crate::{Error, Keys};
+
+/// How the emulator knows that this server has let a request pass: see `door.py`.
+const DOOR_KEY: HeaderName = HeaderName::from_static("x-local-stage-key");
+/// The path as the client has signed it, if it has.
+const SIGNED_PATH: HeaderName = HeaderName::from_static("x-local-stage-path");
 
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,9 +72,9 @@ pub struct FrontDoor {
 impl FrontDoor {
     /// Listens on 127.0.0.1 at `port` (0: any that is free). Until an API is
     /// [set](Self::set_api), requests are answered with 503.
-    pub async fn start(port: u16, emulator_endpoint: &str) -> Result<Self, Error> {
+    pub async fn start(port: u16, emulator_endpoint: &str, keys: &Keys) -> Result<Self, Error> {
         let (api, watched_api) = watch::channel(None);
-        let forwarder = Arc::new(Forwarder::new(emulator_endpoint, watched_api));
+        let forwarder = Arc::new(Forwarder::new(emulator_endpoint, keys, watched_api));
         let answer = move |request| {
             let forwarder = Arc::clone(&forwarder);
             async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
@@ -103,28 +109,23 @@ struct Refusal(StatusCode, &'static str);
 
 impl From<Refusal> for Response<Body> {
     fn from(Refusal(status, message): Refusal) -> Self {
-        let body = format!(r#"{{"message":"{message}"}}"#);
-        let mut response = Response::new(Either::Right(Full::from(body)));
-        *response.status_mut() = status;
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json"),
-        );
-        response
+        refusal(status, message).map(Either::Right)
     }
 }
 
 struct Forwarder {
     client: Client<HttpConnector, Full<Bytes>>,
     emulator_endpoint: String,
+    door_key: String,
     api: watch::Receiver<Option<ApiId>>,
 }
 
 impl Forwarder {
-    fn new(emulator_endpoint: &str, api: watch::Receiver<Option<ApiId>>) -> Self {
+    fn new(emulator_endpoint: &str, keys: &Keys, api: watch::Receiver<Option<ApiId>>) -> Self {
         Self {
             client: client(),
             emulator_endpoint: emulator_endpoint.to_owned(),
+            door_key: keys.door_key.clone(),
             api,
         }
     }
@@ -145,13 +146,17 @@ impl Forwarder {
     }
 
     async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-        if !is_for_this_host(request.headers()) {
-            return Err(Refusal(StatusCode::FORBIDDEN, "Forbidden"));
-        }
+        loopback::admit_to_public_api(request.method(), request.headers())
+            .map_err(|stranger| Refusal(StatusCode::FORBIDDEN, stranger.message()))?;
         let uri = self.target(request.uri())?;
         let (mut head, body) = request.into_parts();
-        head.uri = uri;
         remove_hop_by_hop(&mut head.headers);
+        for (name, value) in [(DOOR_KEY, &*self.door_key), (SIGNED_PATH, head.uri.path())] {
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "Bad Request"))?;
+            head.headers.insert(name, value);
+        }
+        head.uri = uri;
 
         // API Gateway too has the whole body before it calls the function.
         let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
@@ -274,7 +279,8 @@ mod tests {
     #[test]
     fn requests_go_to_the_default_stage_with_their_query_untouched() {
         let (sender, receiver) = watch::channel(None);
-        let forwarder = Forwarder::new("http://127.0.0.1:1", receiver);
+        let keys = Keys::random().unwrap();
+        let forwarder = Forwarder::new("http://127.0.0.1:1", &keys, receiver);
         let target = |uri: &'static str| forwarder.target(&Uri::from_static(uri));
         assert_eq!(target("/").unwrap_err().0, StatusCode::SERVICE_UNAVAILABLE);
 

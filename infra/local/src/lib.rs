@@ -2,14 +2,17 @@
 //! AWS emulator and the local Rekognition as child processes, the front door of
 //! the HTTP API, the poller of DynamoDB streams, and what goes wrong on purpose.
 //!
-//! Everything listens on 127.0.0.1 only, and everything that is started ends
-//! with the process that started it, however that process ends.
+//! Everything listens on 127.0.0.1 only, answers no stranger there ([`Keys`] and the
+//! crate `loopback` tell whom it answers), and everything that is started ends with the
+//! process that started it, however that process ends.
 
 mod chaos;
 mod emulator;
 mod error;
 mod front_door;
+mod keys;
 mod preflight;
+mod private;
 mod python;
 mod rekognition;
 mod server;
@@ -20,10 +23,12 @@ pub use chaos::{
     Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultProxy, Faults, Figure, Figures, Kind,
     Seed,
 };
-pub use emulator::{Emulator, EmulatorConfig, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+pub use emulator::{Emulator, EmulatorConfig};
 pub use error::{Error, PortTaken};
 pub use front_door::{ApiId, FrontDoor};
+pub use keys::Keys;
 pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
+pub use private::{create_private_file, create_private_folder};
 pub use python::{CheckTools, CrossTools, StageTools};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use streams::{StreamPoller, StreamPollerConfig};

@@ -11,15 +11,15 @@ use crate::error::PortTaken;
 pub const FIRST_RUN_BYTES: u64 = 4_000_000_000;
 
 /// Says which of the ports, each with its purpose, cannot be listened on.
-pub fn check_ports(ports: &[(&'static str, u16)]) -> Result<(), Error> {
+pub fn check_ports(ports: &[(impl AsRef<str>, u16)]) -> Result<(), Error> {
     let taken: Vec<_> = ports
         .iter()
-        .filter_map(|&(purpose, port)| {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .filter_map(|(purpose, port)| {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
                 .err()
                 .map(|reason| PortTaken {
-                    purpose,
-                    port,
+                    purpose: purpose.as_ref().to_owned(),
+                    port: *port,
                     reason,
                 })
         })

@@ -65,7 +65,9 @@ impl StageTools {
                 pip_arguments: &["--no-build-isolation", "--use-pep517"],
             },
         ];
-        Environment::prepare(dir, &steps, progress).await.map(Self)
+        let tools = Self(Environment::prepare(dir, &steps, progress).await?);
+        tools.link_commands()?;
+        Ok(tools)
     }
 
     /// The interpreter that has MiniStack.
@@ -80,10 +82,26 @@ impl StageTools {
         self.0.program("aws")
     }
 
-    /// The folder with [`aws`](Self::aws), for a command's `PATH`.
+    /// The folder with [`aws`](Self::aws), for a command's `PATH`. The environment's own would
+    /// bring its Python and its pip as well, in the place of the user's.
     #[must_use]
-    pub fn bin_dir(&self) -> PathBuf {
-        self.0.dir.join("bin")
+    pub fn commands_dir(&self) -> PathBuf {
+        self.0.dir.join("commands")
+    }
+
+    fn link_commands(&self) -> Result<(), Error> {
+        let folder = self.commands_dir();
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        for command in ["aws", "aws_completer"] {
+            let link = folder.join(command);
+            match std::os::unix::fs::symlink(self.0.program(command), &link) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(Error::io("create", &link)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The image classifier's weights and labels, a TFLite file.

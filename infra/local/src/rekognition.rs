@@ -4,9 +4,8 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::emulator::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
 use crate::service::Service;
-use crate::{Error, check_ports};
+use crate::{Error, Keys, check_ports, create_private_folder};
 
 /// What a [`RekognitionServer`] is started with.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +23,8 @@ pub struct RekognitionConfig<'a> {
     /// Where to read images and videos, tell the end of jobs and ask for callers' permissions:
     /// [`Emulator::endpoint`](crate::Emulator::endpoint).
     pub emulator_endpoint: &'a str,
+    /// As whom to do that: [`Emulator::keys`](crate::Emulator::keys).
+    pub keys: &'a Keys,
     /// The region that the images' buckets are in.
     pub region: &'a str,
 }
@@ -37,7 +38,7 @@ impl RekognitionServer {
     pub async fn start(config: RekognitionConfig<'_>) -> Result<Self, Error> {
         check_ports(&[("the local Rekognition", config.port)])?;
         let port = config.port.to_string();
-        std::fs::create_dir_all(config.dir).map_err(Error::io("create", config.dir))?;
+        create_private_folder(config.dir).map_err(Error::io("create", config.dir))?;
         let log = config.dir.join(format!("rekognition-{port}.log"));
         let mut command = Command::new(config.program);
         command
@@ -54,8 +55,8 @@ impl RekognitionServer {
             // The user's own AWS settings do not concern the local stage.
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
-            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY);
+            .env("AWS_ACCESS_KEY_ID", &config.keys.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &config.keys.secret_access_key);
         let ready = format!("listening on http://127.0.0.1:{port}");
         let service = Service::start("the local Rekognition", command, log, &ready);
         service.await.map(Self)

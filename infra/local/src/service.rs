@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -6,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::Error;
+use crate::{Error, create_private_file};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -42,7 +41,7 @@ impl Service {
         ready: &str,
     ) -> Result<Self, Error> {
         let program = PathBuf::from(command.as_std().get_program());
-        let output = File::create(&log).map_err(Error::io("create", &log))?;
+        let output = create_private_file(&log).map_err(Error::io("create", &log))?;
         let errors = output.try_clone().map_err(Error::io("create", &log))?;
         let mut child = command
             .stdin(Stdio::piped())

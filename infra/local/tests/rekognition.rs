@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use local::{Error, RekognitionConfig, RekognitionServer};
+use local::{Error, Keys, RekognitionConfig, RekognitionServer};
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -30,6 +30,7 @@ impl Fixture {
             dir: self.dir.path(),
             port: self.port,
             emulator_endpoint: "http://127.0.0.1:1",
+            keys: &Keys::random().unwrap(),
             region: "eu-central-1",
         })
         .await

@@ -163,6 +163,15 @@ impl ErrorKind {
     }
 }
 
+/// The response to a request that is not looked at, because of who has sent it.
+#[must_use]
+pub fn refuse(message: &str) -> ApiResponse {
+    let error = ApiError::new(ErrorKind::AccessDenied, message);
+    let mut response = respond::<()>(Err(&error));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
 /// The response to a request, with an id of its own as AWS's have.
 pub fn respond<T: Serialize>(result: Result<T, &ApiError>) -> ApiResponse {
     #[derive(Serialize)]

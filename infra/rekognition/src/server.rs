@@ -75,8 +75,14 @@ impl Endpoint {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> ApiResponse {
+        if let Err(stranger) = loopback::admit(request.headers()) {
+            return protocol::refuse(stranger.message());
+        }
         // What opens a connection ahead of need, or asks whether the endpoint is up, sends no operation.
         if matches!(*request.method(), Method::GET | Method::HEAD) {
+            if self.authorizer.is_some() {
+                return protocol::refuse("a request without a signature is not answered");
+            }
             return protocol::respond(Ok(serde_json::json!({"status": "healthy"})));
         }
         let started = Instant::now();

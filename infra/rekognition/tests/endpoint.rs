@@ -701,8 +701,11 @@ fn health(weights: &Weights) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     // Twice on one connection, which stays open.
     for _ in 0..2 {
-        std::io::Write::write_all(&mut stream, b"GET /ping HTTP/1.1\r\nHost: local\r\n\r\n")
-            .unwrap();
+        std::io::Write::write_all(
+            &mut stream,
+            b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        )
+        .unwrap();
         let mut buffer = [0; 1024];
         let length = stream.read(&mut buffer).unwrap();
         let response = String::from_utf8_lossy(&buffer[..length]);

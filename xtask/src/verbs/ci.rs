@@ -5,6 +5,7 @@ use manifest::Architecture;
 use xshell::{Shell, cmd};
 
 use crate::context::Workspace;
+use crate::environment::without_cargo_variables;
 use crate::error::{AboutFile, Result};
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
@@ -26,14 +27,14 @@ pub(crate) async fn run() -> Result<()> {
         shell,
         "{cargo} clippy --workspace --all-targets -- --deny warnings"
     );
-    Workspace::without_cargo_variables(lints).quiet().run()?;
+    without_cargo_variables(lints).quiet().run()?;
     status("Testing", "the workspace");
     let python = workspace.target().join("python/stage");
     let tools = StageTools::prepare(&python, |line| status("Installing", line)).await?;
     let tests = cmd!(shell, "{cargo} test --workspace")
         .env("REKOGNITION_MODEL", tools.classifier_model()?)
         .env("REKOGNITION_DETECTOR", tools.detector_model()?);
-    Workspace::without_cargo_variables(tests).quiet().run()?;
+    without_cargo_variables(tests).quiet().run()?;
     test_arm64(&workspace, &shell)?;
     status("Passed", "every check");
     Ok(())
@@ -57,7 +58,7 @@ fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
         shell,
         "{cargo} test --package xtask arm64 -- --ignored --nocapture"
     );
-    Workspace::without_cargo_variables(test).quiet().run()?;
+    without_cargo_variables(test).quiet().run()?;
     Ok(())
 }
 

@@ -1,51 +1,138 @@
-//! `env`: the stage's names, for a shell or a script.
+//! `env`: what a shell or a script needs to work with a stage.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use deploy::Target;
-use local::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+use local::StageTools;
+use serde_json::Value;
 
 use crate::cli;
 use crate::context::Context;
-use crate::error::Result;
-use crate::terminal::{json, line};
+use crate::environment::{away_from_the_stage, towards_the_stage};
+use crate::error::{CliError, Result};
+use crate::stage_state::{LOCAL_DIR_VARIABLE, StageState};
+use crate::terminal::{json, line, status};
 
 pub(crate) async fn run(args: &cli::Env) -> Result<()> {
     let context = Context::load(&args.stage)?;
     let target = context.connect().await?;
-    let variables = variables(&context, &target).await?;
+    let environment = StageEnvironment::of(&context, &target).await?;
     if args.json {
-        return json(&variables);
+        return json(&environment.json());
     }
-    for (variable, value) in &variables {
-        line(format_args!("export {variable}={}", quote(value)))?;
-    }
-    Ok(())
+    environment.shell_lines().iter().try_for_each(line)
 }
 
-/// Everything that a tool needs to talk to the stage. Credentials only for the local stage,
-/// where they are no secret.
-pub(crate) async fn variables(
-    context: &Context,
-    target: &Target,
-) -> Result<BTreeMap<String, String>> {
-    let outputs = context.outputs(target).await?;
-    let mut variables = context.variables(&outputs);
-    let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
-    set("AWS_REGION", &target.region);
-    set("AWS_DEFAULT_REGION", &target.region);
-    if let Some(endpoint_url) = &target.endpoint_url {
-        set("AWS_ENDPOINT_URL", endpoint_url);
-    }
-    if let Some(local) = &context.local {
-        set("AWS_ENDPOINT_URL_REKOGNITION", &local.rekognition_url());
-        if let Some(chaos_url) = &local.chaos_url {
-            set("CHAOS_URL", chaos_url);
+/// The variables by which an AWS tool, and this one, work with a stage.
+#[derive(Debug, Default)]
+pub(crate) struct StageEnvironment {
+    set: BTreeMap<String, String>,
+    unset: Vec<String>,
+    /// A folder of commands, to be found before those of `PATH`.
+    commands: Option<PathBuf>,
+}
+
+impl StageEnvironment {
+    /// Credentials are among them only for the local stage, whose keys are void when it ends.
+    pub(crate) async fn of(context: &Context, target: &Target) -> Result<Self> {
+        let outputs = context.outputs(target).await?;
+        let mut environment = Self {
+            set: context.variables(&outputs),
+            ..Self::default()
+        };
+        environment.set("XTASK_STAGE", &context.app.stage().name);
+        environment.set("AWS_REGION", &target.region);
+        environment.set("AWS_DEFAULT_REGION", &target.region);
+        if let Some(endpoint_url) = &target.endpoint_url {
+            environment.set("AWS_ENDPOINT_URL", endpoint_url);
         }
-        set("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID);
-        set("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY);
+        if let Some(local) = &context.local {
+            let tools = context.workspace.target().join("python/stage");
+            let tools = StageTools::prepare(&tools, |line| status("Installing", line)).await?;
+            environment.commands = Some(tools.commands_dir());
+            environment.lead_to(local)?;
+        }
+        Ok(environment)
     }
-    Ok(variables)
+
+    fn lead_to(&mut self, local: &StageState) -> Result<()> {
+        self.unset = away_from_the_stage();
+        self.set.extend(towards_the_stage());
+        self.set("AWS_ENDPOINT_URL_REKOGNITION", &local.rekognition_url());
+        self.unset
+            .retain(|name| name != "AWS_ENDPOINT_URL_REKOGNITION");
+        if let Some(chaos_url) = &local.chaos_url {
+            self.set("CHAOS_URL", chaos_url);
+        }
+        self.set("AWS_ACCESS_KEY_ID", &local.access_key_id);
+        self.set("AWS_SECRET_ACCESS_KEY", &local.secret_access_key);
+        if let Some(directory) = StageState::named_directory() {
+            let directory = std::path::absolute(directory).map_err(CliError::new)?;
+            self.set(LOCAL_DIR_VARIABLE, &directory.to_string_lossy());
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.set.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// For a command that this program starts.
+    pub(crate) fn apply_to(&self, command: &mut tokio::process::Command) {
+        for name in &self.unset {
+            command.env_remove(name);
+        }
+        command.envs(&self.set);
+        if let Some(path) = self.path() {
+            command.env("PATH", path);
+        }
+    }
+
+    /// `PATH` with the commands in front; nothing if they are there already.
+    fn path(&self) -> Option<std::ffi::OsString> {
+        let commands = self.commands.clone()?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders = std::env::split_paths(&path);
+        if folders.any(|folder| folder == commands) {
+            return None;
+        }
+        std::env::join_paths(std::iter::once(commands).chain(std::env::split_paths(&path))).ok()
+    }
+
+    /// For `eval` in a POSIX shell.
+    fn shell_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.unset.is_empty() {
+            lines.push(format!("unset {}", self.unset.join(" ")));
+        }
+        let exports = self.set.iter();
+        lines.extend(exports.map(|(name, value)| format!("export {name}={}", quote(value))));
+        if let Some(commands) = &self.commands
+            && self.path().is_some()
+        {
+            let commands = quote(&commands.to_string_lossy());
+            lines.push(format!("export PATH={commands}:\"$PATH\""));
+        }
+        lines
+    }
+
+    /// An object: text for what is to be set, `null` for what is set now and must not be.
+    fn json(&self) -> Value {
+        let unset = self
+            .unset
+            .iter()
+            .filter(|name| std::env::var_os(name).is_some())
+            .map(|name| (name.clone(), Value::Null));
+        let set = self
+            .set
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.clone())));
+        let path = self
+            .path()
+            .map(|path| ("PATH".to_owned(), path.to_string_lossy().into()));
+        Value::Object(unset.chain(set).chain(path).collect())
+    }
 }
 
 /// A value as a POSIX shell reads it back.
@@ -68,5 +155,22 @@ mod tests {
         assert_eq!(quote(""), "''");
         assert_eq!(quote("a b"), "'a b'");
         assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+    }
+
+    #[test]
+    fn a_shell_forgets_what_would_lead_it_away() {
+        let environment = StageEnvironment {
+            set: [("API_URL".to_owned(), "http://127.0.0.1:8000/".to_owned())].into(),
+            unset: vec!["AWS_PROFILE".to_owned(), "AWS_SESSION_TOKEN".to_owned()],
+            commands: Some("/no one's/commands".into()),
+        };
+        assert_eq!(
+            environment.shell_lines(),
+            [
+                "unset AWS_PROFILE AWS_SESSION_TOKEN",
+                "export API_URL=http://127.0.0.1:8000/",
+                r#"export PATH='/no one'\''s/commands':"$PATH""#,
+            ]
+        );
     }
 }

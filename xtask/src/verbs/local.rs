@@ -1,6 +1,7 @@
 //! `local`: the whole app on this machine.
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -10,18 +11,19 @@ use local::{
     RekognitionConfig, RekognitionServer, Seed, StageTools, StreamPoller, StreamPollerConfig,
     check_free_space, check_ports,
 };
-use manifest::HttpApi;
+use manifest::{App, HttpApi};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{self, Approval};
 use crate::context::{Context, LOCAL, Workspace};
-use crate::error::{AboutFile, CliError, Result};
+use crate::environment::{library_path, set_by_cargo};
+use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
 use crate::terminal::{BOLD, show_parts, status, tell};
-use crate::verbs::{deploy::deploy, env, logs::Logs};
+use crate::verbs::{deploy::deploy, env::StageEnvironment, logs::Logs};
 
 /// The emulator's account.
 const ACCOUNT_ID: &str = "000000000000";
@@ -71,77 +73,33 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 
 async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let started = Instant::now();
-    let serving = args.command.is_empty();
-    show_parts(if serving {
+    show_parts(if args.command.is_empty() {
         LevelFilter::INFO
     } else {
         LevelFilter::WARN
     });
-    let mut state = StageState {
-        process_id: std::process::id(),
-        first_api_port: args.port,
-        aws_port: args.aws_port,
-        rekognition_port: args
-            .aws_port
-            .checked_add(1)
-            .ok_or_else(|| CliError::misuse("--aws-port must be below 65535"))?,
-        chaos_url: None,
-    };
     let app = workspace.app(LOCAL)?;
+    let ports = Ports::of(&args, app.http_apis())?;
     let directory = StageState::directory(workspace);
-    std::fs::create_dir_all(&directory).about("create", &directory)?;
-    let mut ports = vec![
-        ("the AWS endpoint, --aws-port", state.aws_port),
-        (
-            "Rekognition, the port after --aws-port",
-            state.rekognition_port,
-        ),
-    ];
-    ports.extend(
-        (0..app.http_apis().count())
-            .map(|index| ("an HTTP API, from --port upwards", state.api_port(index))),
-    );
-    check_ports(&ports)?;
-    let first_run = !workspace.target().join("package").join(LOCAL).exists();
-    check_free_space(
-        &directory,
-        if first_run {
-            FIRST_RUN_BYTES
-        } else {
-            WARM_RUN_BYTES
-        },
-    )?;
-    if first_run {
-        status(
-            "Preparing",
-            "the first run compiles the AWS SDK and installs the emulator: some minutes",
-        );
-    }
+    let _lock = StageState::lock(&directory)?;
+    check_ports(&ports.0)?;
+    prepare(workspace, &directory)?;
 
+    let (aws_port, rekognition_port) = (args.aws_port, args.aws_port.saturating_add(1));
     let chaos = match args.chaos {
         None => None,
         Some(seed) => {
             let config = ChaosConfig {
                 seed: seed.unwrap_or_else(Seed::random),
                 port: 0,
-                emulator_port: state.aws_port,
-                rekognition_port: state.rekognition_port,
+                emulator_port: aws_port,
+                rekognition_port,
             };
             Some(Chaos::start(config).await?)
         }
     };
-    state.chaos_url = chaos.as_ref().map(Chaos::url);
-    let context = Context {
-        workspace: workspace.clone(),
-        app,
-        local: Some(state.clone()),
-    };
-    let region = context
-        .app
-        .stage()
-        .region
-        .clone()
-        .unwrap_or_else(|| "us-east-1".to_owned());
+    let region = app.stage().region.clone();
+    let region = region.unwrap_or_else(|| "us-east-1".to_owned());
     let emulator = async {
         let tools = StageTools::prepare(&workspace.target().join("python/stage"), |line| {
             status("Installing", line);
@@ -150,8 +108,8 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         let emulator = Emulator::start(EmulatorConfig {
             python: &tools.python(),
             dir: &directory,
-            port: state.aws_port,
-            rekognition_port: state.rekognition_port,
+            port: aws_port,
+            rekognition_port,
             region: &region,
             account_id: ACCOUNT_ID,
             chaos: chaos.as_ref(),
@@ -159,25 +117,42 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         .await?;
         Ok::<_, CliError>((tools, emulator))
     };
-    let ((tools, mut emulator), packaged) = tokio::try_join!(emulator, package_aside(&context))?;
+    let ((tools, mut emulator), packaged) =
+        tokio::try_join!(emulator, package_aside(workspace, &app))?;
     let program = packaged
         .rekognition
         .clone()
         .ok_or_else(|| CliError::new("the local Rekognition was not built"))?;
+    let keys = emulator.keys();
     let mut rekognition = RekognitionServer::start(RekognitionConfig {
         program: &program,
         model: &tools.classifier_model()?,
         detector: &tools.detector_model()?,
         dir: &directory,
-        port: state.rekognition_port,
+        port: rekognition_port,
         emulator_endpoint: emulator.endpoint(),
+        keys,
         region: &region,
     })
     .await?;
-    let front_doors = FrontDoors::open(&context, &state, emulator.endpoint()).await?;
-
+    let state = StageState {
+        process_id: std::process::id(),
+        first_api_port: args.port,
+        aws_port,
+        rekognition_port,
+        access_key_id: keys.access_key_id.clone(),
+        secret_access_key: keys.secret_access_key.clone(),
+        chaos_url: chaos.as_ref().map(Chaos::url),
+    };
+    let context = Context {
+        workspace: workspace.clone(),
+        app,
+        local: Some(state.clone()),
+    };
+    let front_doors = FrontDoors::open(&context, &state, &emulator).await?;
     let poller = StreamPoller::start(StreamPollerConfig {
         endpoint: emulator.endpoint(),
+        keys,
         region: &region,
         chaos: chaos.as_ref(),
     });
@@ -190,27 +165,12 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     front_doors.lead_to(&outputs);
     state.write(workspace)?;
 
-    let command = args.command.split_first();
     let done = async {
-        let Some((program, arguments)) = command else {
+        if args.command.is_empty() {
             announce(&context, started.elapsed());
             return Err(follow_logs(&context, &target).await);
-        };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(
-            std::iter::once(tools.bin_dir()).chain(std::env::split_paths(&path)),
-        )
-        .map_err(CliError::new)?;
-        let ended = tokio::process::Command::new(program)
-            .args(arguments)
-            .envs(env::variables(&context, &target).await?)
-            .env("PATH", path)
-            .env("XTASK_STAGE", LOCAL)
-            .kill_on_drop(true)
-            .status()
-            .await
-            .map_err(|error| CliError::new(format!("could not run {program}: {error}")))?;
-        Ok(exit_code(ended))
+        }
+        run_command(&args.command, &context, &target).await
     };
     let ended = tokio::select! {
         ended = done => ended,
@@ -229,10 +189,99 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     ended
 }
 
+/// The ports of a stage, each with what listens there.
+#[derive(Debug, PartialEq, Eq)]
+struct Ports(Vec<(String, u16)>);
+
+impl Ports {
+    /// Refuses what cannot be: a port after the last one, or one for two things.
+    fn of(args: &cli::Local, apis: impl Iterator<Item = HttpApi>) -> Result<Self> {
+        let mut asked = vec![
+            ("the AWS endpoint, --aws-port".to_owned(), args.aws_port, 0),
+            (
+                "Rekognition, the port after --aws-port".to_owned(),
+                args.aws_port,
+                1,
+            ),
+        ];
+        asked.extend(apis.zip(0..).map(|(api, place)| {
+            let option = if place == 0 {
+                "--port"
+            } else {
+                "a port after --port"
+            };
+            (format!("the {} API, {option}", api.name), args.port, place)
+        }));
+        let mut ports: Vec<(String, u16)> = Vec::new();
+        for (purpose, first, place) in asked {
+            let Some(port) = first.checked_add(place) else {
+                return Err(CliError::misuse(format!(
+                    "there is no port for {purpose}: {first} is given, and 65535 is the last"
+                ))
+                .hint("choose lower ports with --port and --aws-port"));
+            };
+            if let Some((other, _)) = ports.iter().find(|(_, taken)| *taken == port) {
+                return Err(CliError::misuse(format!(
+                    "port {port} is asked for twice: for {other}, and for {purpose}"
+                ))
+                .hint("choose other ports with --port and --aws-port"));
+            }
+            ports.push((purpose, port));
+        }
+        Ok(Self(ports))
+    }
+}
+
+/// Sees whether there is room, and says what a first run has to do.
+fn prepare(workspace: &Workspace, directory: &Path) -> Result<()> {
+    let first_run = !workspace.target().join("package").join(LOCAL).exists();
+    let needed_bytes = if first_run {
+        FIRST_RUN_BYTES
+    } else {
+        WARM_RUN_BYTES
+    };
+    check_free_space(directory, needed_bytes)?;
+    if first_run {
+        status(
+            "Preparing",
+            "the first run compiles the AWS SDK and installs the emulator: some minutes",
+        );
+    }
+    Ok(())
+}
+
+/// Runs a command with the caller's environment, less what is not meant for it, and with the
+/// stage's names.
+async fn run_command(command: &[String], context: &Context, target: &Target) -> Result<ExitCode> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).kill_on_drop(true);
+    for name in set_by_cargo() {
+        command.env_remove(name);
+    }
+    match library_path(&context.workspace) {
+        Some((name, Some(callers))) => command.env(name, callers),
+        Some((name, None)) => command.env_remove(name),
+        None => &mut command,
+    };
+    let environment = StageEnvironment::of(context, target).await?;
+    environment.apply_to(&mut command);
+    match command.status().await {
+        Ok(ended) => Ok(exit_code(ended)),
+        Err(error) => {
+            // As a shell has it: 126 for what cannot be run, 127 for what is not there.
+            let found = error.kind() != std::io::ErrorKind::NotFound;
+            CliError::new(format!("could not run {program}: {error}")).report();
+            Ok(ExitCode::from(if found { 126 } else { 127 }))
+        }
+    }
+}
+
 /// Builds and packages while the emulator starts.
-async fn package_aside(context: &Context) -> Result<Packaged> {
-    let workspace = context.workspace.clone();
-    let app = context.app.clone();
+async fn package_aside(workspace: &Workspace, app: &App) -> Result<Packaged> {
+    let (workspace, app) = (workspace.clone(), app.clone());
     tokio::task::spawn_blocking(move || package::package(&workspace, &app))
         .await
         .map_err(|error| CliError::new(format!("the build was interrupted: {error}")))?
@@ -242,11 +291,12 @@ async fn package_aside(context: &Context) -> Result<Packaged> {
 struct FrontDoors(Vec<(HttpApi, FrontDoor)>);
 
 impl FrontDoors {
-    async fn open(context: &Context, state: &StageState, emulator_endpoint: &str) -> Result<Self> {
+    async fn open(context: &Context, state: &StageState, emulator: &Emulator) -> Result<Self> {
         let mut doors = Vec::new();
         for (index, api) in context.app.http_apis().enumerate() {
             let port = state.api_port(index);
-            doors.push((api, FrontDoor::start(port, emulator_endpoint).await?));
+            let door = FrontDoor::start(port, emulator.endpoint(), emulator.keys());
+            doors.push((api, door.await?));
         }
         Ok(Self(doors))
     }
@@ -305,9 +355,6 @@ fn announce(context: &Context, took: Duration) {
         "  {BOLD}Rekognition{BOLD:#}   {}",
         state.rekognition_url()
     ));
-    if let Some(chaos_url) = &state.chaos_url {
-        tell(format_args!("  {BOLD}Chaos{BOLD:#}         {chaos_url}"));
-    }
     tell("");
     tell("  In another terminal:");
     tell("    eval \"$(cargo xtask env --stage local)\"");

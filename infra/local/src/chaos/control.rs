@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use serde_json::{Value, json};
 
 use super::faults::{Delivery, Faults};
-use crate::server::is_for_this_host;
+use crate::server::{json_response, refusal};
 
-/// Answers one request:
+/// Answers one request to a path below `secret`, which only who is told the server's URL knows:
 ///
 /// - `GET /`: the figures.
 /// - `DELETE /`, `POST /stop`: ends the faults; the figures.
@@ -22,13 +22,18 @@ use crate::server::is_for_this_host;
 /// The last three are for `chaos.py`.
 pub(super) async fn answer(
     faults: Arc<Faults>,
+    secret: Arc<str>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    if !is_for_this_host(request.headers()) {
-        let message = "this is for 127.0.0.1 and localhost only";
-        return respond(StatusCode::FORBIDDEN, &json!({ "message": message }));
+    if let Err(stranger) = loopback::admit(request.headers()) {
+        return refusal(StatusCode::FORBIDDEN, stranger.message());
     }
     let path = request.uri().path().trim_start_matches('/');
+    let Some(path) = path.strip_prefix(&*secret) else {
+        let message = "`cargo xtask env` has the whole URL, as CHAOS_URL";
+        return refusal(StatusCode::FORBIDDEN, message);
+    };
+    let path = path.trim_start_matches('/');
     let (resource, argument) = path.split_once('/').unwrap_or((path, ""));
     let answer = match (request.method(), resource, argument) {
         (&Method::GET, "", "") => json!(faults.figures()),
@@ -57,20 +62,10 @@ pub(super) async fn answer(
         }
         _ => return not_found(path),
     };
-    respond(StatusCode::OK, &answer)
+    json_response(StatusCode::OK, &answer)
 }
 
 fn not_found(path: &str) -> Response<Full<Bytes>> {
     let message = format!("nothing is at /{path}: GET / shows figures, DELETE / stops faults");
-    respond(StatusCode::NOT_FOUND, &json!({ "message": message }))
-}
-
-fn respond(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
-    response
+    refusal(StatusCode::NOT_FOUND, &message)
 }

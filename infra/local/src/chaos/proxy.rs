@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::call::{self, Call, Effect, Fault};
 use crate::Error;
-use crate::server::{BoxError, Server, client, remove_hop_by_hop};
+use crate::server::{BoxError, Server, client, refusal, remove_hop_by_hop};
 
 /// A server that stands for an endpoint of AWS services, passes every call on to it, and
 /// lets some of them fail as the services themselves fail. Dropping it stops it.
@@ -85,6 +85,10 @@ impl Proxy {
     /// Where it fails, the connection is to be closed. If the endpoint did not answer, the
     /// caller sees what it would see without the proxy.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+        if let Err(stranger) = loopback::admit(request.headers()) {
+            let refused = refusal(StatusCode::FORBIDDEN, stranger.message());
+            return Ok(refused.map(Either::Right));
+        }
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let (protocol, mut call) = call::understand(&head, &body);

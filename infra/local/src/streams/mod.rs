@@ -48,7 +48,7 @@ use self::batch::Batch;
 use self::lineage::{Lineage, Listed};
 use self::mapping::{Mapping, MappingId, Settings, StreamArn};
 use self::shard::ShardId;
-use crate::{Chaos, Delivery, Faults, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY};
+use crate::{Chaos, Delivery, Faults, Keys};
 
 /// How often changes of mappings are looked for.
 const MAPPINGS_INTERVAL: Duration = Duration::from_millis(500);
@@ -62,6 +62,8 @@ const SHARDS_INTERVAL: Duration = Duration::from_secs(10);
 pub struct StreamPollerConfig<'a> {
     /// Where AWS's services answer, by HTTP: [`Emulator::endpoint`](crate::Emulator::endpoint).
     pub endpoint: &'a str,
+    /// As whom to talk to them: [`Emulator::keys`](crate::Emulator::keys).
+    pub keys: &'a Keys,
     /// The region of mappings and streams.
     pub region: &'a str,
     /// What goes wrong, if anything is to.
@@ -117,8 +119,8 @@ impl Clients {
         let faults = config.chaos.map(Chaos::faults);
         // Not from the environment: the user's own AWS settings do not concern the local stage.
         let credentials = Credentials::new(
-            ROOT_ACCESS_KEY_ID,
-            ROOT_SECRET_ACCESS_KEY,
+            &config.keys.access_key_id,
+            &config.keys.secret_access_key,
             None,
             None,
             "local stage",
@@ -355,6 +357,7 @@ mod tests {
     async fn done_until(aws: &FakeAws, last: &str) -> Vec<String> {
         let config = StreamPollerConfig {
             endpoint: "http://127.0.0.1:1",
+            keys: &Keys::random().unwrap(),
             region: "us-east-1",
             chaos: None,
         };

@@ -9,7 +9,7 @@ import urllib.request
 import botocore.exceptions
 import botocore.session
 
-RUNTIME = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+RUNTIME = f"{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
 
 
 def list_buckets():

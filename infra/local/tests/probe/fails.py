@@ -5,7 +5,7 @@ import os
 import time
 import urllib.request
 
-RUNTIME = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+RUNTIME = f"{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
 attempts = collections.Counter()
 
 while True:

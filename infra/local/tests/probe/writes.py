@@ -4,7 +4,7 @@ import os
 import sys
 import urllib.request
 
-RUNTIME = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+RUNTIME = f"{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
 
 while True:
     with urllib.request.urlopen(f"{RUNTIME}/next") as response:

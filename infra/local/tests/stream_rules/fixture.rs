@@ -77,6 +77,7 @@ impl LocalStage {
         .unwrap();
         let poller = StreamPoller::start(StreamPollerConfig {
             endpoint: emulator.endpoint(),
+            keys: emulator.keys(),
             region: Self::REGION,
             chaos: None,
         });
@@ -102,8 +103,8 @@ impl Stage {
             Err(_) => {
                 let local = LocalStage::start().await;
                 let credentials = aws_credential_types::Credentials::new(
-                    local::ROOT_ACCESS_KEY_ID,
-                    local::ROOT_SECRET_ACCESS_KEY,
+                    &local.emulator.keys().access_key_id,
+                    &local.emulator.keys().secret_access_key,
                     None,
                     None,
                     "test",
