@@ -88,6 +88,11 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cargo xtask local\n  cargo xtask local -- aws s3 ls\n  cargo xtask local --chaos\n\nWith a command, the stage is stopped when the command ends, and its exit status returned.\n\nWith --chaos, `curl $CHAOS_URL` shows the faults so far, and `curl -X DELETE $CHAOS_URL` ends\nthem. When they have ended and `cargo xtask redrive` has emptied the failure queues, all that\nis stored is right; if not, the seed shows the same faults again."
     )]
     Local(Local),
+    /// Wait until the local stage has handled all events.
+    #[command(
+        after_help = "Example:\n  aws s3 cp photo.jpg s3://$MEDIA_BUCKET_NAME && cargo xtask wait && curl $API_URL\n\nReturns when no event, no video and no record of a stream is left to handle. What was given up\nis in a failure queue, which `cargo xtask info` counts."
+    )]
+    Wait(Wait),
     /// Measure each function's start-up, latency and memory on this machine.
     #[command(after_help = "Example:\n  cargo xtask bench --events 2000")]
     Bench(Bench),
@@ -323,6 +328,15 @@ pub(crate) struct Local {
     /// Run this when the stage is ready, then stop.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// How long to wait at most.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
 }
 
 #[derive(Debug, Args)]

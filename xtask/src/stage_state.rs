@@ -27,7 +27,9 @@ pub(crate) struct StageState {
     /// The key of the emulator's root user, new at each start.
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: String,
-    /// Where the faults are shown and ended, if any are made. A secret, like the key.
+    /// Where it tells whether it is quiet. A secret, like the key.
+    pub(crate) quiet_url: String,
+    /// Where the faults are shown and ended, if any are made. A secret, too.
     pub(crate) chaos_url: Option<String>,
 }
 

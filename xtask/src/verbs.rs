@@ -17,6 +17,7 @@ mod redrive;
 mod rollback;
 mod synth;
 mod url;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Info(args) => info::run(&args).await?,
         Verb::Env(args) => env::run(&args).await?,
         Verb::Local(args) => return local::run(args).await,
+        Verb::Wait(args) => wait::run(&args).await?,
         Verb::Bench(args) => bench::run(&args).await?,
         Verb::Completions(args) => completions::run(&args)?,
         Verb::Ci => ci::run().await?,

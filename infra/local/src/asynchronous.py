@@ -23,6 +23,8 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.services import lambda_svc, sns
 
+from under_way import CountedThread
+
 # Before the second and the third attempt. On AWS it is one minute and two.
 FUNCTION_ERROR_WAITS_SECONDS = (1, 2)
 # Of the wait after throttling, which begins at a second and doubles. On AWS it is five minutes.
@@ -39,7 +41,7 @@ def invoke(function, event):
     """Returns at once; `event` is then handled, or is recorded in the function's on-failure destination."""
     context = contextvars.copy_context()
     work = lambda_svc._run_with_function_config_scope
-    threading.Thread(target=context.run, args=(work, function, handle, function, event), daemon=True).start()
+    CountedThread(target=context.run, args=(work, function, handle, function, event), daemon=True).start()
 
 
 def handle(function, event):

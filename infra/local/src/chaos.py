@@ -8,6 +8,8 @@ import urllib.request
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
+from under_way import CountedThread
+
 # Functions would be handed it as well.
 URL = os.environ.pop("CHAOS_URL")
 
@@ -24,7 +26,7 @@ def ask(*path):
 
 def in_background(work, *arguments):
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work, *arguments), daemon=True).start()
+    CountedThread(target=context.run, args=(work, *arguments), daemon=True).start()
 
 
 invoke = lambda_svc.invoke_async_with_retry

@@ -8,7 +8,7 @@ who started it. So nothing reaches MiniStack that has not passed this door:
 - The request is for this machine by name, and no page of another origin has sent it; for a bucket and an HTTP API,
   their own CORS configuration may allow the origin. See the crate `loopback`, which has the same rules.
 - Its signature is that of a key which this emulator has made since it was started, and is right. What the stage's own
-  servers pass on, which is a stranger's request to a public API, has the door's key instead.
+  servers pass on, which is a stranger's request to a public API, has the stage's key instead.
 - Paths of MiniStack's own are for the root user and for the stage's servers.
 
 The servers from which functions get their events answer only below a secret path.
@@ -29,9 +29,11 @@ from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, responses, router, sigv4
 from ministack.services import apigateway, lambda_svc, s3
 
+import under_way
+
 # Functions would be handed it as well.
-DOOR_KEY = os.environ.pop("DOOR_KEY")
-DOOR_KEY_HEADER = "x-local-stage-key"
+STAGE_KEY = os.environ.pop("LOCAL_STAGE_KEY")
+STAGE_KEY_HEADER = "x-local-stage-key"
 SIGNED_PATH_HEADER = "x-local-stage-path"
 ROOT_KEY_ID = os.environ["AWS_ACCESS_KEY_ID"]
 # Of the keys of functions' roles, and of the paths of their Runtime APIs.
@@ -40,6 +42,7 @@ SECRET = secrets.token_bytes(32)
 HOST = re.compile(r"(?:(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?", re.IGNORECASE)
 # MiniStack's own paths, and those by which EC2 tells an instance its credentials.
 INTERNAL_PATHS = ("/_", "/health", "/latest/")
+UNDER_WAY_PATH = "/_stage/under-way"
 
 # There is one key of the root user, whose signature is checked as anybody's.
 iam_evaluator.is_root_access_key = lambda key: key == ROOT_KEY_ID
@@ -97,7 +100,10 @@ async def door(scope, receive, send):
         except ConnectionError:
             pass
         else:
-            await inside(scope, request.receive, send)
+            if request.is_of_the_stage() and request.path == UNDER_WAY_PATH:
+                await send_json(send, 200, under_way.counts())
+            else:
+                await inside(scope, request.receive, send)
     elif scope["type"] == "websocket":
         # Nothing here serves any.
         await receive()
@@ -114,10 +120,10 @@ class Request:
         for name, value in scope["headers"]:
             name, value = name.decode("latin-1").lower(), sigv4.decode_header_value(value)
             self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
-        self.door_key = self.headers.pop(DOOR_KEY_HEADER, "")
+        self.stage_key = self.headers.pop(STAGE_KEY_HEADER, "")
         self.signed_path = self.headers.pop(SIGNED_PATH_HEADER, None)
         # Functions see the headers of requests.
-        ours = (DOOR_KEY_HEADER.encode(), SIGNED_PATH_HEADER.encode())
+        ours = (STAGE_KEY_HEADER.encode(), SIGNED_PATH_HEADER.encode())
         scope["headers"] = [header for header in scope["headers"] if header[0].lower() not in ours]
         self.next_message = receive
         self.read_ahead = []
@@ -137,7 +143,7 @@ class Request:
 
     def is_of_the_stage(self):
         """Whether one of the stage's own servers passes this on to a public API."""
-        return hmac.compare_digest(self.door_key.encode(), DOOR_KEY.encode())
+        return hmac.compare_digest(self.stage_key.encode(), STAGE_KEY.encode())
 
     def check_origin(self, cors):
         origin = self.headers.get("origin")
@@ -221,6 +227,12 @@ async def answer(request, refused, send):
     headers += [(b"content-length", str(len(body)).encode()), (b"cross-origin-resource-policy", b"same-origin")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+
+
+async def send_json(send, status, body):
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
 inside = app.app

@@ -29,12 +29,13 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, check_ports, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 6] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("door.py", include_str!("door.py")),
     ("logs.py", include_str!("logs.py")),
     ("chaos.py", include_str!("chaos.py")),
+    ("under_way.py", include_str!("under_way.py")),
 ];
 
 /// What an [`Emulator`] is started with.
@@ -98,7 +99,7 @@ impl Emulator {
             .env("AUTH", "true")
             .env("AWS_ACCESS_KEY_ID", &keys.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)
-            .env("DOOR_KEY", &keys.door_key)
+            .env("LOCAL_STAGE_KEY", &keys.stage_key)
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0");
         if let Some(chaos) = config.chaos {

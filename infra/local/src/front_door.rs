@@ -33,10 +33,10 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::server::{Server, client, refusal, remove_hop_by_hop};
-use crate::{Error, Keys};
+use crate::{Error, Keys, STAGE_KEY_HEADER};
 
-/// How the emulator knows that this server has let a request pass: see `door.py`.
-const DOOR_KEY: HeaderName = HeaderName::from_static("x-local-stage-key");
+/// By which the emulator knows that this server has let a request pass: see `door.py`.
+const STAGE_KEY: HeaderName = HeaderName::from_static(STAGE_KEY_HEADER);
 /// The path as the client has signed it, if it has.
 const SIGNED_PATH: HeaderName = HeaderName::from_static("x-local-stage-path");
 
@@ -116,7 +116,7 @@ impl From<Refusal> for Response<Body> {
 struct Forwarder {
     client: Client<HttpConnector, Full<Bytes>>,
     emulator_endpoint: String,
-    door_key: String,
+    stage_key: String,
     api: watch::Receiver<Option<ApiId>>,
 }
 
@@ -125,7 +125,7 @@ impl Forwarder {
         Self {
             client: client(),
             emulator_endpoint: emulator_endpoint.to_owned(),
-            door_key: keys.door_key.clone(),
+            stage_key: keys.stage_key.clone(),
             api,
         }
     }
@@ -151,7 +151,10 @@ impl Forwarder {
         let uri = self.target(request.uri())?;
         let (mut head, body) = request.into_parts();
         remove_hop_by_hop(&mut head.headers);
-        for (name, value) in [(DOOR_KEY, &*self.door_key), (SIGNED_PATH, head.uri.path())] {
+        for (name, value) in [
+            (STAGE_KEY, &*self.stage_key),
+            (SIGNED_PATH, head.uri.path()),
+        ] {
             let value = HeaderValue::try_from(value)
                 .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "Bad Request"))?;
             head.headers.insert(name, value);

@@ -16,7 +16,7 @@ pub struct Keys {
     /// The secret access key that goes with it.
     pub secret_access_key: String,
     /// What the stage's own servers show the emulator when they pass on a request of others.
-    pub(crate) door_key: String,
+    pub(crate) stage_key: String,
 }
 
 impl Keys {
@@ -28,7 +28,7 @@ impl Keys {
         Ok(Self {
             access_key_id: format!("AKIA{}", random_text(16)?),
             secret_access_key: random_text(40)?,
-            door_key: random_text(40)?,
+            stage_key: random_text(40)?,
         })
     }
 }
@@ -60,9 +60,9 @@ mod tests {
         let (one, two) = (Keys::random().unwrap(), Keys::random().unwrap());
         assert_ne!(one.access_key_id, two.access_key_id);
         assert_ne!(one.secret_access_key, two.secret_access_key);
-        assert_ne!(one.door_key, two.door_key);
+        assert_ne!(one.stage_key, two.stage_key);
         assert_eq!(one.access_key_id.len(), 20);
         let shown = format!("{one:?}");
-        assert!(!shown.contains(&one.secret_access_key) && !shown.contains(&one.door_key));
+        assert!(!shown.contains(&one.secret_access_key) && !shown.contains(&one.stage_key));
     }
 }

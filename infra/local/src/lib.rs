@@ -14,6 +14,7 @@ mod keys;
 mod preflight;
 mod private;
 mod python;
+mod quiet;
 mod rekognition;
 mod server;
 mod service;
@@ -30,5 +31,9 @@ pub use keys::Keys;
 pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
 pub use private::{create_private_file, create_private_folder};
 pub use python::{CheckTools, CrossTools, StageTools};
+pub use quiet::{QuietServer, UnderWay};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use streams::{StreamPoller, StreamPollerConfig};
+
+/// Beside a request, the key by which the stage's parts know each other.
+pub(crate) const STAGE_KEY_HEADER: &str = "x-local-stage-key";

@@ -5,17 +5,22 @@
 # thread up to 50 ms for the first line: on a busy machine lines end in the log of
 # a later invocation, or nowhere, and a function that writes none takes 50 ms
 # longer. Here the invocation waits until the thread has read all that was written.
+#
+# The memory that a REPORT line tells is that of the largest process that MiniStack
+# ever ran, its own helpers among them. Here it is the function's.
 import contextlib
 import fcntl
 import os
 import queue
 import select
 import struct
+import subprocess
 import termios
 import threading
 import time
 
 from ministack.core.lambda_runtime import ProvidedWorker
+from ministack.services import lambda_svc
 
 READ_BYTES = 65536
 LONGEST_WAIT_SECONDS = 5
@@ -80,5 +85,34 @@ def drain(worker, **_waits):
     return worker._drain_stderr()
 
 
+# In the thread that invokes and then writes the REPORT line.
+invoked = threading.local()
+invoke = ProvidedWorker.invoke
+
+
+def invoke_and_measure(worker, *event, **invocation):
+    invoked.peak_memory_mb = 0
+    try:
+        return invoke(worker, *event, **invocation)
+    finally:
+        invoked.peak_memory_mb = peak_memory_mb(worker._proc)
+
+
+def peak_memory_mb(process):
+    """The largest resident set that the process ever had, or the present one where there is no /proc."""
+    if process is None:
+        return 0
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+            line = next(line for line in status if line.startswith("VmHWM:"))
+        return -(-int(line.split()[1]) // 1024)
+    with contextlib.suppress(OSError, ValueError):
+        measured = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, text=True)
+        return -(-int(measured.stdout) // 1024)
+    return 0
+
+
+ProvidedWorker.invoke = invoke_and_measure
+lambda_svc._probe_peak_memory_mb = lambda function: getattr(invoked, "peak_memory_mb", 0)
 ProvidedWorker._pump_output = pump_output
 ProvidedWorker._drain_stderr_bounded = drain

@@ -55,6 +55,7 @@ impl RekognitionServer {
             // The user's own AWS settings do not concern the local stage.
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LOCAL_STAGE_KEY", &config.keys.stage_key)
             .env("AWS_ACCESS_KEY_ID", &config.keys.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &config.keys.secret_access_key);
         let ready = format!("listening on http://127.0.0.1:{port}");

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Instant,
 };
@@ -87,6 +90,8 @@ pub struct Jobs {
     publisher: Publisher,
     running: Semaphore,
     store: Mutex<Store>,
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 #[derive(Default)]
@@ -108,6 +113,8 @@ impl Jobs {
             publisher,
             running: Semaphore::new(MAX_RUNNING_JOBS),
             store: Mutex::default(),
+            begun: AtomicU64::default(),
+            ended: AtomicU64::default(),
         }
     }
 
@@ -129,8 +136,20 @@ impl Jobs {
             Added::Now(job) => job,
         };
         let (jobs, id) = (Arc::clone(self), job.id.clone());
-        tokio::spawn(async move { jobs.run(job).await });
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            jobs.clone().run(job).await;
+            jobs.ended.fetch_add(1, Ordering::SeqCst);
+        });
         Ok(id)
+    }
+
+    /// How many jobs have begun, and how many have ended and told it.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        // In this order, no job has ended that is not counted as begun.
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.begun.load(Ordering::SeqCst), ended)
     }
 
     /// A job as it is now.

@@ -117,7 +117,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let Clients { s3, sns, sts } = Clients::new(&cli);
     let authorizer = cli.authorizer.map(Authorizer::new);
     let publisher = Publisher::new(sts, sns);
-    let endpoint = Arc::new(Endpoint::new(labeller, s3, publisher, authorizer));
+    let stage_key = env::var("LOCAL_STAGE_KEY").ok();
+    let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key);
+    let endpoint = Arc::new(endpoint);
     println!("listening on http://{}", listener.local_addr()?);
     server::serve(listener, endpoint, shutdown).await;
     Ok(())

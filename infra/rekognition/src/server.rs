@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     body::{Body, Bytes, Incoming},
@@ -46,6 +46,7 @@ pub struct Endpoint {
     s3: aws_sdk_s3::Client,
     jobs: Arc<Jobs>,
     authorizer: Option<Authorizer>,
+    stage_key: Option<String>,
     /// One for each picture at hand. A single one keeps all processors busy only while it is classified, not while it is
     /// fetched and decoded.
     pictures: Semaphore,
@@ -54,13 +55,14 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint that reads objects through `s3`, tells the end of jobs through `publisher` and, if there is an
-    /// `authorizer`, does only what that allows.
+    /// `authorizer`, does only what that allows. Who shows the `stage_key` is told of jobs.
     #[must_use]
     pub fn new(
         labeller: Labeller,
         s3: aws_sdk_s3::Client,
         publisher: Publisher,
         authorizer: Option<Authorizer>,
+        stage_key: Option<String>,
     ) -> Self {
         let pictures = available_parallelism().map_or(1, NonZero::get) + 1;
         let labeller = Arc::new(labeller);
@@ -69,6 +71,7 @@ impl Endpoint {
             labeller,
             s3,
             authorizer,
+            stage_key,
             pictures: Semaphore::new(pictures),
             memory: Arc::default(),
         }
@@ -80,6 +83,10 @@ impl Endpoint {
         }
         // What opens a connection ahead of need, or asks whether the endpoint is up, sends no operation.
         if matches!(*request.method(), Method::GET | Method::HEAD) {
+            if self.is_of_the_stage(request.headers()) {
+                let (begun, ended) = self.jobs.counts();
+                return protocol::respond(Ok(serde_json::json!({"begun": begun, "ended": ended})));
+            }
             if self.authorizer.is_some() {
                 return protocol::refuse("a request without a signature is not answered");
             }
@@ -98,6 +105,12 @@ impl Endpoint {
                 protocol::respond::<()>(Err(&error))
             }
         }
+    }
+
+    fn is_of_the_stage(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get("x-local-stage-key");
+        shown.is_some()
+            && shown.map(HeaderValue::as_bytes) == self.stage_key.as_deref().map(str::as_bytes)
     }
 
     async fn operate(&self, request: Request<Incoming>) -> Result<Answer, ApiError> {

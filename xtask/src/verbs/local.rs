@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use deploy::{Outputs, Target};
 use local::{
-    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor,
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FIRST_RUN_BYTES, FrontDoor, QuietServer,
     RekognitionConfig, RekognitionServer, Seed, StageTools, StreamPoller, StreamPollerConfig,
     check_free_space, check_ports,
 };
@@ -135,6 +135,13 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         region: &region,
     })
     .await?;
+    let poller = StreamPoller::start(StreamPollerConfig {
+        endpoint: emulator.endpoint(),
+        keys,
+        region: &region,
+        chaos: chaos.as_ref(),
+    });
+    let quiet = QuietServer::start(&emulator, rekognition_port, &poller).await?;
     let state = StageState {
         process_id: std::process::id(),
         first_api_port: args.port,
@@ -142,6 +149,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         rekognition_port,
         access_key_id: keys.access_key_id.clone(),
         secret_access_key: keys.secret_access_key.clone(),
+        quiet_url: quiet.url(),
         chaos_url: chaos.as_ref().map(Chaos::url),
     };
     let context = Context {
@@ -150,12 +158,6 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         local: Some(state.clone()),
     };
     let front_doors = FrontDoors::open(&context, &state, &emulator).await?;
-    let poller = StreamPoller::start(StreamPollerConfig {
-        endpoint: emulator.endpoint(),
-        keys,
-        region: &region,
-        chaos: chaos.as_ref(),
-    });
 
     let target = context.connect().await?;
     let show = Show::new("deploying");
@@ -178,6 +180,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         error = emulator.ended() => Err(error.into()),
         error = rekognition.ended() => Err(error.into()),
     };
+    quiet.shutdown().await;
     poller.shutdown().await;
     front_doors.close().await;
     rekognition.shutdown().await;
@@ -359,9 +362,13 @@ fn announce(context: &Context, took: Duration) {
     tell("  In another terminal:");
     tell("    eval \"$(cargo xtask env --stage local)\"");
     tell("    aws s3 cp assets/sample.jpg s3://$MEDIA_BUCKET_NAME");
+    tell("    cargo xtask wait");
     tell("    curl $API_URL");
+    if state.chaos_url.is_some() {
+        tell("    curl $CHAOS_URL");
+    }
     tell("");
-    tell("  Ctrl-C stops it. The functions' logs follow.");
+    tell("  Ctrl-C stops the stage. The functions' logs follow.");
     tell("");
 }
 

@@ -48,6 +48,7 @@ use self::batch::Batch;
 use self::lineage::{Lineage, Listed};
 use self::mapping::{Mapping, MappingId, Settings, StreamArn};
 use self::shard::ShardId;
+use crate::quiet::Activity;
 use crate::{Chaos, Delivery, Faults, Keys};
 
 /// How often changes of mappings are looked for.
@@ -76,6 +77,7 @@ pub struct StreamPollerConfig<'a> {
 /// goes to `tracing`.
 #[derive(Debug)]
 pub struct StreamPoller {
+    activity: Arc<Activity>,
     task: JoinHandle<()>,
 }
 
@@ -86,8 +88,14 @@ impl StreamPoller {
         let http = aws_smithy_http_client::Builder::new().build_http();
         let clients = Arc::new(Clients::new(config, http));
         Self {
+            activity: Arc::clone(&clients.activity),
             task: tokio::spawn(follow_mappings(clients)),
         }
+    }
+
+    /// How far it is.
+    pub(crate) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
     }
 
     /// Stops. Deliveries under way are broken off.
@@ -112,6 +120,8 @@ struct Clients {
     sqs: aws_sdk_sqs::Client,
     /// Not a service, but also what every delivery needs.
     faults: Option<Arc<Faults>>,
+    /// Likewise.
+    activity: Arc<Activity>,
 }
 
 impl Clients {
@@ -144,6 +154,7 @@ impl Clients {
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
             faults,
+            activity: Arc::default(),
         }
     }
 

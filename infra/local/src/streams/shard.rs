@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as StreamRecord, ShardIteratorType};
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,7 @@ use super::destination::give_up;
 use super::function::deliver;
 use super::mapping::{Settings, StreamArn};
 use super::{Clients, text_of};
+use crate::quiet::ShardActivity;
 
 /// How long a shard without new records is left alone. AWS reads four times a second.
 const IDLE_INTERVAL: Duration = Duration::from_millis(100);
@@ -45,6 +46,8 @@ pub(super) async fn run(
     mut settings: watch::Receiver<Arc<Settings>>,
 ) {
     // One page is read ahead. The set ends the reader with this function.
+    let activity = clients.activity.follow();
+    let mut received_pages = 0;
     let (sender, mut pages) = mpsc::channel(1);
     let mut reader = JoinSet::new();
     reader.spawn(read(
@@ -52,6 +55,7 @@ pub(super) async fn run(
         stream.clone(),
         shard.clone(),
         start,
+        activity.clone(),
         sender,
     ));
 
@@ -64,6 +68,7 @@ pub(super) async fn run(
     let mut repeats = JoinSet::new();
     loop {
         let current = settings.borrow_and_update().clone();
+        activity.disabled(!current.enabled);
         let mut wake_at = None;
         if current.enabled {
             let now = SystemTime::now();
@@ -99,7 +104,11 @@ pub(super) async fn run(
                 }
             }
         }
-        if is_read && page.is_empty() && lanes.are_empty() {
+        let is_idle = page.is_empty() && lanes.are_empty();
+        if is_idle && work.is_empty() && repeats.is_empty() {
+            activity.handled(received_pages);
+        }
+        if is_read && is_idle {
             return;
         }
         let waiting_max = WAITING_RECORDS_MAX.max(2 * current.batch_size * lanes.0.len());
@@ -109,7 +118,10 @@ pub(super) async fn run(
                 return;
             },
             read = pages.recv(), if wants_page => match read {
-                Some(records) => page = records,
+                Some(records) => {
+                    received_pages += 1;
+                    page = records;
+                }
                 None => is_read = true,
             },
             Some(done) = work.join_next() => match done {
@@ -216,6 +228,7 @@ async fn read(
     StreamArn(stream): StreamArn,
     ShardId(shard): ShardId,
     start: Start,
+    activity: Arc<ShardActivity>,
     pages: mpsc::Sender<Vec<StreamRecord>>,
 ) {
     let mut position = match start {
@@ -225,6 +238,7 @@ async fn read(
     let mut iterator = None;
     let mut failures = 0;
     loop {
+        let began = Instant::now();
         let read = async {
             let current = match iterator.clone() {
                 Some(current) => Some(current),
@@ -260,10 +274,12 @@ async fn read(
                 if let Some(last) = records.last() {
                     let last = streams::sequence_number(last).to_owned();
                     position = (ShardIteratorType::AfterSequenceNumber, Some(last));
+                    clients.activity.read_page(&activity);
                     if pages.send(records).await.is_err() {
                         return;
                     }
                 } else if iterator.is_some() {
+                    activity.found_nothing(began);
                     tokio::time::sleep(IDLE_INTERVAL).await;
                 }
                 if iterator.is_none() {

@@ -1,0 +1,293 @@
+//! Whether the local stage has done everything that was asked of it.
+//!
+//! Events are handled some time after the request that set them off, and set off others: an
+//! upload is labelled, a video's job ends with a message, a write to a table becomes a record of
+//! its stream. Whoever wants to see the effect has to wait, and would have to guess how long.
+//! Here every part tells what it has begun and what it has ended:
+//!
+//! - the emulator, of events (`under_way.py`);
+//! - the local Rekognition, of video jobs;
+//! - the stream poller, of records ([`Activity`]).
+//!
+//! Each counts what it takes over before the part that hands it over counts it as ended, so
+//! nothing is ever between two parts. The stage is quiet if, after a moment at which nothing was
+//! under way, every stream was read to its end, and since that moment nothing has begun.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::random_text;
+use crate::server::{BoxError, Server, client, json_response, refusal};
+use crate::{Emulator, Error, STAGE_KEY_HEADER, StreamPoller};
+
+/// How long one request waits for quiet before it is answered.
+const PATIENCE: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// What the parts of the stage have still to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// Events that a function handles, or will handle again.
+    pub events: u64,
+    /// Videos that are labelled, or wait for it.
+    pub video_jobs: u64,
+    /// Shards of streams with records that are not handled, or not read.
+    pub shards: u64,
+    /// Whether nothing is left to do.
+    pub is_quiet: bool,
+}
+
+/// A server that tells whether the stage is quiet. Dropping it stops it.
+#[derive(Debug)]
+pub struct QuietServer {
+    server: Server,
+    secret: Arc<str>,
+}
+
+impl QuietServer {
+    /// Listens on any free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start(
+        emulator: &Emulator,
+        rekognition_port: u16,
+        poller: &StreamPoller,
+    ) -> Result<Self, Error> {
+        let secret: Arc<str> = random_text(40)?.into();
+        let parts = Arc::new(Parts {
+            client: client(),
+            emulator: format!("{}/_stage/under-way", emulator.endpoint()),
+            rekognition: format!("http://127.0.0.1:{rekognition_port}/"),
+            key: emulator.keys().stage_key.clone(),
+            activity: poller.activity(),
+        });
+        let path = format!("/{secret}");
+        let answer = move |request: Request<Incoming>| {
+            let (parts, path) = (Arc::clone(&parts), path.clone());
+            async move { Ok::<_, Infallible>(answer(&parts, &path, &request).await) }
+        };
+        Ok(Self {
+            server: Server::start("who tells whether the stage is quiet", 0, answer).await?,
+            secret,
+        })
+    }
+
+    /// Where `GET` is answered with [`UnderWay`] as JSON, at once if the stage is quiet, or else
+    /// after a moment. The URL is a secret: its path is what the server answers to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/{}", self.server.port(), self.secret)
+    }
+
+    /// Stops the server.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}
+
+async fn answer(parts: &Parts, path: &str, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if let Err(stranger) = loopback::admit(request.headers()) {
+        return refusal(StatusCode::FORBIDDEN, stranger.message());
+    }
+    if request.uri().path() != path || request.method() != Method::GET {
+        return refusal(
+            StatusCode::FORBIDDEN,
+            "`cargo xtask wait` has the whole URL",
+        );
+    }
+    match parts.quiet(PATIENCE).await {
+        Ok(under_way) => json_response(StatusCode::OK, &serde_json::json!(under_way)),
+        Err(error) => refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+struct Parts {
+    client: Client<HttpConnector, Full<Bytes>>,
+    emulator: String,
+    rekognition: String,
+    key: String,
+    activity: Arc<Activity>,
+}
+
+/// What a part has begun and ended since it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+struct Counts {
+    begun: u64,
+    ended: u64,
+}
+
+impl Counts {
+    fn under_way(self) -> u64 {
+        self.begun.saturating_sub(self.ended)
+    }
+}
+
+/// All parts at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    events: Counts,
+    video_jobs: Counts,
+    pages: u64,
+}
+
+impl Parts {
+    /// Waits until the stage is quiet, for so long at most.
+    async fn quiet(&self, patience: Duration) -> Result<UnderWay, BoxError> {
+        let give_up_at = Instant::now() + patience;
+        loop {
+            let began = Instant::now();
+            let first = self.moment().await?;
+            let is_idle = first.events.under_way() == 0 && first.video_jobs.under_way() == 0;
+            let mut shards = self.activity.behind(began);
+            while is_idle && shards > 0 && Instant::now() < give_up_at {
+                tokio::time::sleep(INTERVAL).await;
+                shards = self.activity.behind(began);
+            }
+            let is_quiet = is_idle && shards == 0 && self.moment().await? == first;
+            if is_quiet || Instant::now() >= give_up_at {
+                return Ok(UnderWay {
+                    events: first.events.under_way(),
+                    video_jobs: first.video_jobs.under_way(),
+                    shards,
+                    is_quiet,
+                });
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    async fn moment(&self) -> Result<Moment, BoxError> {
+        Ok(Moment {
+            // The jobs first: the end of one is an event before the job has ended.
+            video_jobs: self.counts(&self.rekognition).await?,
+            events: self.counts(&self.emulator).await?,
+            pages: self.activity.pages(),
+        })
+    }
+
+    async fn counts(&self, url: &str) -> Result<Counts, BoxError> {
+        let request = Request::get(url)
+            .header(STAGE_KEY_HEADER, &self.key)
+            .body(Full::default())?;
+        let response = self.client.request(request).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// How far the stream poller is in each shard.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    shards: Mutex<Vec<Weak<ShardActivity>>>,
+    pages: Mutex<u64>,
+}
+
+/// How far it is in one.
+#[derive(Debug, Default)]
+pub(crate) struct ShardActivity(Mutex<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    read_pages: u64,
+    handled_pages: u64,
+    /// When a read began that found nothing.
+    nothing_at: Option<Instant>,
+    is_disabled: bool,
+}
+
+impl Activity {
+    /// Counts a shard, for as long as the result lives.
+    pub(crate) fn follow(&self) -> Arc<ShardActivity> {
+        let shard = Arc::new(ShardActivity::default());
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.retain(|shard| shard.strong_count() > 0);
+        shards.push(Arc::downgrade(&shard));
+        shard
+    }
+
+    /// A page with records was read.
+    pub(crate) fn read_page(&self, shard: &ShardActivity) {
+        *self.pages.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        shard.change(|progress| progress.read_pages += 1);
+    }
+
+    fn pages(&self) -> u64 {
+        *self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many shards were not read to their end since this moment, or are not done with what
+    /// was read.
+    fn behind(&self, since: Instant) -> u64 {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = shards
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|shard| !shard.is_done_since(since));
+        u64::try_from(behind.count()).unwrap_or(u64::MAX)
+    }
+}
+
+impl ShardActivity {
+    /// A read that began then found nothing.
+    pub(crate) fn found_nothing(&self, began: Instant) {
+        self.change(|progress| progress.nothing_at = Some(began));
+    }
+
+    /// All records of the first so many pages are handled or given up.
+    pub(crate) fn handled(&self, pages: u64) {
+        self.change(|progress| progress.handled_pages = pages);
+    }
+
+    /// Nobody will read a disabled mapping's records.
+    pub(crate) fn disabled(&self, is_disabled: bool) {
+        self.change(|progress| progress.is_disabled = is_disabled);
+    }
+
+    fn is_done_since(&self, since: Instant) -> bool {
+        let progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.is_disabled
+            || progress.handled_pages == progress.read_pages
+                && progress.nothing_at.is_some_and(|at| at > since)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_behind_until_it_was_read_to_its_end_and_handled() {
+        let activity = Activity::default();
+        let asked = Instant::now();
+        assert_eq!(activity.behind(asked), 0, "there is no shard");
+        let shard = activity.follow();
+        assert_eq!(activity.behind(asked), 1, "it was never read");
+        let later = asked + Duration::from_millis(1);
+        shard.found_nothing(later);
+        assert_eq!(activity.behind(asked), 0);
+        assert_eq!(activity.behind(later), 1, "not read since");
+        activity.read_page(&shard);
+        shard.found_nothing(later + Duration::from_millis(1));
+        assert_eq!(activity.behind(later), 1, "not handled");
+        shard.handled(1);
+        assert_eq!(activity.behind(later), 0);
+        assert_eq!(activity.pages(), 1);
+        shard.disabled(true);
+        assert_eq!(activity.behind(later + Duration::from_secs(1)), 0);
+        drop(shard);
+        assert_eq!(activity.behind(later + Duration::from_secs(1)), 0);
+    }
+}
