@@ -214,7 +214,7 @@ fn another_account_than_the_stages_is_refused() {
     std::fs::write(
         directory.path().join("stage.json"),
         format!(
-            r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1}}"#
+            r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1, "access_key_id": "AKIA", "secret_access_key": "secret", "quiet_url": ""}}"#
         ),
     )
     .unwrap();
@@ -254,9 +254,9 @@ fn a_taken_port_is_named() {
         fail(xtask(&PROGRAM, &["local", "--port", &port]).env("XTASK_LOCAL_DIR", directory.path()));
     assert_eq!(failure.exit_code, Some(1));
     assert!(
-        failure.error.contains(&format!(
-            "port {port} on 127.0.0.1 (an HTTP API, from --port upwards)"
-        )),
+        failure
+            .error
+            .contains(&format!("port {port} on 127.0.0.1 (the media API, --port)")),
         "{}",
         failure.error
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::context::Context;
+use crate::context::{Context, STAGE_VARIABLE};
 
 /// Build, deploy, run and delete the serverless app of this workspace.
 #[derive(Debug, Parser)]
@@ -109,7 +109,7 @@ pub(crate) enum Verb {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StageArgs {
     /// The stage, one of infra/stages.yaml.
-    #[arg(long, default_value = "dev", env = "XTASK_STAGE")]
+    #[arg(long, default_value = "dev", env = STAGE_VARIABLE)]
     pub(crate) stage: String,
 }
 

@@ -14,6 +14,9 @@ use crate::stage_state::StageState;
 /// The stage that runs on this machine.
 pub(crate) const LOCAL: &str = "local";
 
+/// The variable that names the stage where `--stage` does not.
+pub(crate) const STAGE_VARIABLE: &str = "XTASK_STAGE";
+
 /// This cargo workspace.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::changes::{Changes, heading};
 use crate::cli::{self, Approval};
-use crate::context::Context;
+use crate::context::{Context, STAGE_VARIABLE};
 use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
 use crate::progress::{Show, print_timings};
@@ -117,6 +117,7 @@ pub(crate) fn summarize(
     as_json: bool,
 ) -> Result<()> {
     let variables = context.variables(outputs);
+    tell_stale_names(context, &variables);
     if as_json {
         return json(&Summary {
             stack: &context.app.stack_name(),
@@ -135,6 +136,24 @@ pub(crate) fn summarize(
         });
     }
     print_resources(context, &variables)
+}
+
+/// A shell that has the stage's names by `env` does not learn of new ones by itself.
+fn tell_stale_names(context: &Context, variables: &BTreeMap<String, String>) {
+    let in_shell = |name: &str| std::env::var(name).ok();
+    if in_shell(STAGE_VARIABLE).as_deref() != Some(&context.app.stage().name) {
+        return;
+    }
+    let (known, stale): (Vec<_>, Vec<_>) = variables
+        .iter()
+        .partition(|(name, value)| in_shell(name).as_deref() == Some(value.as_str()));
+    if !known.is_empty() && !stale.is_empty() {
+        let names: Vec<&str> = stale.iter().map(|(name, _)| name.as_str()).collect();
+        warn(format!(
+            "this shell does not have the stage's new {}: run eval \"$(cargo xtask env)\" again",
+            names.join(", ")
+        ));
+    }
 }
 
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use local::StageTools;
 use serde_json::Value;
 
 use crate::cli;
-use crate::context::Context;
+use crate::context::{Context, STAGE_VARIABLE};
 use crate::environment::{away_from_the_stage, towards_the_stage};
 use crate::error::{CliError, Result};
 use crate::stage_state::{LOCAL_DIR_VARIABLE, StageState};
@@ -41,7 +41,7 @@ impl StageEnvironment {
             set: context.variables(&outputs),
             ..Self::default()
         };
-        environment.set("XTASK_STAGE", &context.app.stage().name);
+        environment.set(STAGE_VARIABLE, &context.app.stage().name);
         environment.set("AWS_REGION", &target.region);
         environment.set("AWS_DEFAULT_REGION", &target.region);
         if let Some(endpoint_url) = &target.endpoint_url {

@@ -395,3 +395,54 @@ fn exit_code(status: ExitStatus) -> ExitCode {
         .unwrap_or(1);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Verb};
+
+    fn ports(arguments: &[&str]) -> Result<Ports> {
+        let cli = Cli::parse_from([&["cargo xtask", "local"], arguments].concat());
+        let Verb::Local(args) = cli.verb else {
+            unreachable!("it was asked for");
+        };
+        let app = Workspace::new().app(LOCAL).unwrap();
+        Ports::of(&args, app.http_apis())
+    }
+
+    #[test]
+    fn each_thing_has_a_port_of_its_own() {
+        let ports = ports(&["--port", "9000", "--aws-port", "9002"]).unwrap().0;
+        let numbers: Vec<u16> = ports.iter().map(|(_, port)| *port).collect();
+        assert_eq!(numbers, [9002, 9003, 9000, 9001]);
+    }
+
+    #[test]
+    fn ports_that_cannot_be_are_refused_by_name() {
+        for (port, aws_port, expected) in [
+            ("65535", "4566", "there is no port for the users API"),
+            ("8000", "65535", "there is no port for Rekognition"),
+            (
+                "4566",
+                "4566",
+                "port 4566 is asked for twice: for the AWS endpoint, --aws-port, and for the media API",
+            ),
+            (
+                "4567",
+                "4566",
+                "port 4567 is asked for twice: for Rekognition",
+            ),
+            (
+                "4565",
+                "4566",
+                "port 4566 is asked for twice: for the AWS endpoint, --aws-port, and for the users API",
+            ),
+        ] {
+            let error = ports(&["--port", port, "--aws-port", aws_port]).unwrap_err();
+            let error = format!("{error:?}");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -236,7 +236,7 @@ mod tests {
         let mut stream = TcpStream::connect(proxy.url().trim_start_matches("http://"))
             .await
             .unwrap();
-        let request = "PUT /bucket/a%2Fb+c%20?x=%20&y HTTP/1.1\r\nHost: bucket.example:1\r\n\
+        let request = "PUT /bucket/a%2Fb+c%20?x=%20&y HTTP/1.1\r\nHost: bucket.localhost:1\r\n\
             Authorization: AWS4-HMAC-SHA256 Signature=0\r\nTransfer-Encoding: chunked\r\n\
             Connection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -247,7 +247,7 @@ mod tests {
         assert!(head.contains("x-amz-crc32: 42"), "{head}");
         assert_eq!(
             body,
-            "PUT /bucket/a%2Fb+c%20?x=%20&y\nhost: bucket.example:1\n\
+            "PUT /bucket/a%2Fb+c%20?x=%20&y\nhost: bucket.localhost:1\n\
              authorization: AWS4-HMAC-SHA256 Signature=0\n\nhello"
         );
     }
