@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::name;
 use crate::origin::Origin;
 
-mod line;
+mod keys;
 mod settings;
+mod values;
 
 pub(crate) use settings::DEFAULT_ROUTE;
 pub use settings::{
@@ -28,18 +31,23 @@ impl Stages {
     /// Parses the text of `stages.yaml`.
     ///
     /// # Errors
-    /// When the text is no YAML, or a setting is unknown or of the wrong type; the
-    /// message gives the line, and the setting that was probably meant. Whether the
-    /// values suit AWS is checked by [`crate::Manifest::resolve`].
+    /// When the text is no YAML, something is written twice, or a setting is unknown or of
+    /// the wrong type; the message gives the line, and the setting that was probably meant.
+    /// Whether the values suit AWS is checked by [`crate::Manifest::resolve`].
     pub fn parse(yaml: &str) -> Result<Self, StageError> {
-        // First the keys alone: serde's own complaint about an unknown field lists
+        keys::check(yaml)?;
+        // Then the settings' names: serde's own complaint about an unknown field lists
         // all fields but does not say which one was meant.
-        let _: BTreeMap<String, Option<BTreeMap<SettingName, IgnoredAny>>> =
-            serde_yaml::from_str(yaml)?;
-        let Written(stages) = serde_yaml::from_str(yaml)?;
-        let stages = stages
+        let _: Option<Written<SettingNames>> = serde_yaml::from_str(yaml)?;
+        let written: Option<Written<Settings>> = serde_yaml::from_str(yaml)?;
+        let stages = written
+            .map(|Written(stages)| stages)
+            .unwrap_or_default()
             .into_iter()
-            .map(|(name, settings)| (name.clone(), settings.named(name, yaml)))
+            .map(|(name, settings)| {
+                let settings = settings.unwrap_or_default();
+                (name.clone(), settings.named(name, yaml))
+            })
             .collect();
         Ok(Self { stages })
     }
@@ -63,8 +71,22 @@ impl Stages {
 
 /// Why `stages.yaml` cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("stages.yaml: {0}")]
-pub struct StageError(#[from] serde_yaml::Error);
+#[non_exhaustive]
+pub enum StageError {
+    /// It is no YAML, or has what a stage has not.
+    #[error("stages.yaml: {0}")]
+    Yaml(#[from] serde_yaml::Error),
+    /// A mapping has a key twice.
+    #[error("stages.yaml:{line}: `{key}` is written twice, {lines}; remove one")]
+    Repeated {
+        /// The keys that lead to it, and itself, joined by dots.
+        key: String,
+        /// The line where it is written again.
+        line: usize,
+        /// Both lines, in words.
+        lines: String,
+    },
+}
 
 /// A stage that `stages.yaml` does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +99,13 @@ impl std::error::Error for UnknownStage {}
 
 impl fmt::Display for UnknownStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.known.is_empty() {
+            return write!(
+                f,
+                "unknown stage `{}`: stages.yaml declares no stages",
+                self.name
+            );
+        }
         write!(f, "unknown stage `{}`", self.name)?;
         if let Some(meant) = name::nearest(&self.name, self.known.iter().map(String::as_str)) {
             write!(f, "; did you mean `{meant}`?")?;
@@ -143,6 +172,12 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// A stage without settings, as one line `name:` of `stages.yaml` declares it.
+    #[must_use]
+    pub fn with_defaults(name: &str) -> Self {
+        Settings::default().named(name.to_owned(), "")
+    }
+
     /// Who may call an HTTP API.
     pub(crate) fn authorization_of(&self, http_api: &str) -> &Authorization {
         self.authorization
@@ -153,7 +188,7 @@ impl Stage {
     /// Where `stages.yaml` has the setting that `keys` lead to.
     pub(crate) fn origin_of(&self, keys: &[String]) -> Origin {
         let keys: Vec<String> = std::iter::once(&self.name).chain(keys).cloned().collect();
-        Origin::Stages(line::of(&self.yaml, &keys))
+        Origin::Stages(keys::line_of(&self.yaml, &keys))
     }
 
     /// Whether its endpoint is one that speaks no TLS, such as an emulator's.
@@ -164,9 +199,32 @@ impl Stage {
     }
 }
 
+/// Keys that are each one of [`SETTINGS`].
+struct SettingNames;
+
+impl<'de> Deserialize<'de> for SettingNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = SettingNames;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("settings by their names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SettingNames, A::Error> {
+                while map.next_entry::<SettingName, IgnoredAny>()?.is_some() {}
+                Ok(SettingNames)
+            }
+        }
+
+        deserializer.deserialize_map(Names)
+    }
+}
+
 /// A key that is one of [`SETTINGS`].
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct SettingName(String);
+struct SettingName;
 
 impl<'de> Deserialize<'de> for SettingName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -183,7 +241,7 @@ impl<'de> Deserialize<'de> for SettingName {
             // here the deserialiser knows the line.
             fn visit_str<E: de::Error>(self, written: &str) -> Result<SettingName, E> {
                 if SETTINGS.contains(&written) {
-                    return Ok(SettingName(written.to_owned()));
+                    return Ok(SettingName);
                 }
                 let hint = match name::nearest(written, SETTINGS) {
                     Some(meant) => format!("did you mean `{meant}`?"),
@@ -197,35 +255,28 @@ impl<'de> Deserialize<'de> for SettingName {
     }
 }
 
-/// All stages as written, each once.
-struct Written(BTreeMap<String, Settings>);
+/// All stages as written, `T` being what a stage has.
+struct Written<T>(BTreeMap<String, Option<T>>);
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Unique;
+        struct ByName<T>(PhantomData<T>);
 
-        impl<'de> Visitor<'de> for Unique {
-            type Value = Written;
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ByName<T> {
+            type Value = BTreeMap<String, Option<T>>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("stages by their names")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written, A::Error> {
-                let mut stages = BTreeMap::new();
-                while let Some((name, settings)) = map.next_entry::<String, Option<Settings>>()? {
-                    if stages.contains_key(&name) {
-                        return Err(de::Error::custom(format!(
-                            "stage `{name}` is written twice"
-                        )));
-                    }
-                    stages.insert(name, settings.unwrap_or_default());
-                }
-                Ok(Written(stages))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map))
             }
         }
 
-        deserializer.deserialize_map(Unique)
+        deserializer
+            .deserialize_map(ByName(PhantomData))
+            .map(Written)
     }
 }
 
@@ -398,7 +449,6 @@ all:
                 "a number, or numbers by functions' names",
             ),
             ("memory_mb: 5000000000", "5000000000 is too great a number"),
-            ("memory_mb: {sell: -1}", "memory_mb.sell: invalid"),
             ("log_level: loud", "unknown variant `loud`"),
             (
                 "authorization: {shop: aim}",
@@ -411,6 +461,18 @@ all:
             (
                 "authorization: {shop: {jwt: {issuer: x}}}",
                 "missing field `audience`",
+            ),
+            (
+                "authorization: {shop: {jwt: }}",
+                "`jwt` needs `issuer` and `audience`",
+            ),
+            (
+                "authorization: {shop: }",
+                "authorization.shop: expected `none`, `iam` or `jwt`, found nothing",
+            ),
+            (
+                "reserved_concurrency: 5",
+                "expected a mapping, names with a value each",
             ),
             (
                 "authorization: {shop: {jot: 1}}",
@@ -462,11 +524,208 @@ all:
     }
 
     #[test]
-    fn a_stage_or_setting_written_twice_is_an_error() {
-        let stage = complaint("dev:\nprod:\ndev:\n");
-        assert!(stage.contains("stage `dev` is written twice"), "{stage}");
-        let setting = complaint("dev:\n  region: a\n  region: b\n");
-        assert!(setting.contains("duplicate field `region`"), "{setting}");
+    fn what_is_written_twice_is_an_error() {
+        for (yaml, twice) in [
+            ("dev:\nprod:\ndev:\n", "`dev`"),
+            ("dev:\n  region: a\n  region: b\n", "`dev.region`"),
+            (
+                "dev:\n  authorization: {users: iam}\n  authorization: {users: none}\n",
+                "`dev.authorization`",
+            ),
+            (
+                "dev:\n  authorization: {users: iam, media: iam, users: none}\n",
+                "`dev.authorization.users`",
+            ),
+        ] {
+            let complaint = complaint(yaml);
+            assert!(
+                complaint.contains(&format!("{twice} is written twice")),
+                "{complaint}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_nothing_behind_it_is_not_set() {
+        let dev = |yaml: &str| {
+            let stage = Stages::parse(yaml).unwrap().get("dev").unwrap();
+            Stage {
+                yaml: String::new(),
+                ..stage
+            }
+        };
+        let defaults = Stage::with_defaults("dev");
+        for nothing in ["", "~", "null", "# a comment", "!!null ~"] {
+            for setting in SETTINGS {
+                let yaml = format!("dev:\n  {setting}: {nothing}\n");
+                assert_eq!(dev(&yaml), defaults, "{yaml}");
+            }
+            for setting in [
+                "tags",
+                "memory_mb",
+                "timeout_seconds",
+                "reserved_concurrency",
+                "environment",
+                "throttling",
+            ] {
+                let written = dev(&format!("dev:\n  {setting}:\n    name: {nothing}\n"));
+                assert_eq!(written.tags, defaults.tags);
+                assert_eq!(written.memory_mb.of("name"), None);
+                assert_eq!(written.timeout_seconds.of("name"), None);
+                assert_eq!(written.reserved_concurrency, defaults.reserved_concurrency);
+                assert_eq!(written.environment, defaults.environment);
+                assert_eq!(written.throttling, BTreeMap::new().into_iter().collect());
+            }
+            assert_eq!(dev(&format!("dev: {nothing}\n")), defaults);
+        }
+        let environment = dev("dev: {environment: {A: '', B: 'null', C: \"~\"}}\n").environment;
+        let values: Vec<&str> = environment.values().map(String::as_str).collect();
+        assert_eq!(values, ["", "null", "~"]);
+    }
+
+    #[test]
+    fn a_part_that_something_needs_is_missed_by_its_line() {
+        for (settings, part) in [
+            ("canary: {percent: 10, minutes: }", "canary.minutes"),
+            (
+                "throttling: {users: {default: {rate: , burst: 1}}}",
+                "throttling.users.default.rate",
+            ),
+        ] {
+            let complaint = complaint(&format!("dev:\n  tracing: true\n  {settings}\n"));
+            assert!(
+                complaint.contains(&format!(
+                    "dev.{part}: expected a whole number, found nothing at line 3"
+                )),
+                "{complaint}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_are_whole_and_written_in_digits() {
+        for (written, expected) in [
+            ("-512", "expected 0 or more, found the negative -512"),
+            ("512.0", "expected a whole number, found one with a decimal"),
+            ("1e3", "expected a whole number, found one with a decimal"),
+            (".inf", "expected a whole number, found one with a decimal"),
+            (
+                "'512'",
+                "without quotes or leading zeros, found the text `512`",
+            ),
+            (
+                "014",
+                "without quotes or leading zeros, found the text `014`",
+            ),
+            ("512MB", "found the text `512MB`"),
+            ("1_024", "found the text `1_024`"),
+            ("true", "invalid type: boolean `true`"),
+            ("[512]", "invalid type: sequence"),
+            ("4294967296", "4294967296 is too great a number"),
+            (
+                "99999999999999999999",
+                "99999999999999999999 is too great a number",
+            ),
+            (
+                "-99999999999999999999",
+                "found the negative -99999999999999999999",
+            ),
+        ] {
+            for setting in [
+                "memory_mb: VALUE",
+                "memory_mb: {sell: VALUE}",
+                "timeout_seconds: VALUE",
+                "timeout_seconds: {sell: VALUE}",
+                "reserved_concurrency: {sell: VALUE}",
+                "log_retention_days: VALUE",
+                "rollback_on_alarm_minutes: VALUE",
+                "canary: {minutes: 1, percent: VALUE}",
+                "canary: {percent: 1, minutes: VALUE}",
+                "throttling: {shop: {default: {rate: VALUE, burst: 1}}}",
+                "throttling: {shop: {default: {rate: 1, burst: VALUE}}}",
+            ] {
+                let setting = setting.replace("VALUE", written);
+                let complaint = complaint(&format!("dev:\n  tracing: true\n  {setting}\n"));
+                assert!(complaint.contains(expected), "{setting}: {complaint}");
+                assert!(complaint.contains("line 3"), "{setting}: {complaint}");
+            }
+        }
+        for (written, days) in [("14", 14), ("+14", 14), ("0o16", 14), ("0xE", 14)] {
+            let stages = Stages::parse(&format!("dev: {{log_retention_days: {written}}}"));
+            let dev = stages.unwrap().get("dev").unwrap();
+            assert_eq!(dev.log_retention_days, days, "{written}");
+        }
+    }
+
+    #[test]
+    fn switches_are_true_or_false_and_no_other_word() {
+        for (written, expected) in [
+            ("yes", "expected true without quotes, found the text `yes`"),
+            ("On", "expected true without quotes, found the text `On`"),
+            (
+                "'true'",
+                "expected true without quotes, found the text `true`",
+            ),
+            ("no", "expected false without quotes, found the text `no`"),
+            (
+                "\"false\"",
+                "expected false without quotes, found the text `false`",
+            ),
+            ("maybe", "expected true or false, found the text `maybe`"),
+            ("1", "invalid type: integer `1`, expected true or false"),
+        ] {
+            for setting in ["production", "express", "tracing"] {
+                let complaint = complaint(&format!("dev:\n  region: x\n  {setting}: {written}\n"));
+                assert!(complaint.contains(expected), "{complaint}");
+                assert!(complaint.contains("line 3"), "{complaint}");
+            }
+        }
+        for (written, is_on) in [("true", true), ("True", true), ("FALSE", false)] {
+            let stages = Stages::parse(&format!("dev: {{tracing: {written}}}")).unwrap();
+            assert_eq!(stages.get("dev").unwrap().tracing, is_on, "{written}");
+        }
+    }
+
+    #[test]
+    fn texts_are_as_they_are_written() {
+        for written in [
+            "012345678901",
+            "001234567012",
+            "123456789012",
+            "0x1F",
+            "0o17",
+            "1_000",
+            "1e3",
+            "1.10",
+            "12:30:45",
+            "yes",
+            "True",
+            "2026-01-31",
+        ] {
+            let yaml = format!("dev: {{account: {written}, environment: {{A: {written}}}}}");
+            let dev = Stages::parse(&yaml).unwrap().get("dev").unwrap();
+            assert_eq!(dev.account.as_deref(), Some(written));
+            assert_eq!(dev.environment["A"], written);
+        }
+    }
+
+    #[test]
+    fn a_file_without_stages_is_no_error_until_one_is_asked_for() {
+        for yaml in ["", "# only a comment\n", "{}", "---\n", "~\n", "---\n...\n"] {
+            let stages = Stages::parse(yaml).unwrap();
+            assert_eq!(stages.names().count(), 0);
+            assert_eq!(
+                stages.get("dev").unwrap_err().to_string(),
+                "unknown stage `dev`: stages.yaml declares no stages"
+            );
+        }
+        let list = complaint("- dev\n- prod\n");
+        assert!(list.contains("expected stages by their names"), "{list}");
+        let number = complaint("dev: 5\n");
+        assert!(
+            number.contains("expected settings by their names"),
+            "{number}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::Stage;
+use super::values::{self, Named, Number, Switch};
 
 /// The names of all settings, in the order of the list at the head of `stages.yaml`.
 pub(super) const SETTINGS: [&str; 21] = [
@@ -34,68 +35,81 @@ pub(super) const SETTINGS: [&str; 21] = [
     "throttling",
 ];
 
-/// One stage as written.
+/// One stage as written. A setting with nothing behind it counts as not written.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Settings {
     region: Option<String>,
     account: Option<String>,
     endpoint_url: Option<String>,
-    production: bool,
+    production: Option<Switch>,
     removal: Option<Removal>,
-    express: bool,
+    express: Option<Switch>,
     permissions_boundary: Option<String>,
-    tags: BTreeMap<String, String>,
-    architecture: ArchitectureSetting,
-    memory_mb: PerFunction,
-    timeout_seconds: PerFunction,
-    reserved_concurrency: BTreeMap<String, u32>,
-    environment: BTreeMap<String, String>,
+    tags: Option<Named<String>>,
+    architecture: Option<ArchitectureSetting>,
+    memory_mb: Option<PerFunction>,
+    timeout_seconds: Option<PerFunction>,
+    reserved_concurrency: Option<Named<Number>>,
+    environment: Option<Named<String>>,
     log_level: Option<LogLevel>,
-    log_retention_days: Option<u32>,
-    tracing: bool,
-    alarms: Alarms,
-    rollback_on_alarm_minutes: Option<u32>,
+    log_retention_days: Option<Number>,
+    tracing: Option<Switch>,
+    alarms: Option<Alarms>,
+    rollback_on_alarm_minutes: Option<Number>,
     canary: Option<Canary>,
-    authorization: BTreeMap<String, Authorization>,
-    throttling: BTreeMap<String, BTreeMap<String, Throttle>>,
+    // Not `Named`: a name with nothing behind it must not leave an API open to everybody.
+    authorization: Option<BTreeMap<String, Authorization>>,
+    throttling: Option<Named<Named<Throttle>>>,
 }
 
 impl Settings {
     pub(super) fn named(self, name: String, yaml: &str) -> Stage {
         const LOG_RETENTION_DAYS: u32 = 14;
 
+        let is_on = |switch: Option<Switch>| switch.unwrap_or_default().is_on();
+        let production = is_on(self.production);
         Stage {
             name,
             region: self.region,
             account: self.account,
             endpoint_url: self.endpoint_url,
-            production: self.production,
-            removal: self.removal.unwrap_or(if self.production {
+            production,
+            removal: self.removal.unwrap_or(if production {
                 Removal::Retain
             } else {
                 Removal::Delete
             }),
-            express: self.express,
+            express: is_on(self.express),
             permissions_boundary: self.permissions_boundary,
-            tags: self.tags,
-            architecture: match self.architecture {
+            tags: self.tags.unwrap_or_default().into_map(),
+            architecture: match self.architecture.unwrap_or_default() {
                 ArchitectureSetting::Arm64 => Architecture::Arm64,
                 ArchitectureSetting::X86_64 => Architecture::X86_64,
                 ArchitectureSetting::Host => Architecture::HOST,
             },
-            memory_mb: self.memory_mb,
-            timeout_seconds: self.timeout_seconds,
-            reserved_concurrency: self.reserved_concurrency,
-            environment: self.environment,
+            memory_mb: self.memory_mb.unwrap_or_default(),
+            timeout_seconds: self.timeout_seconds.unwrap_or_default(),
+            reserved_concurrency: values::numbers(self.reserved_concurrency.unwrap_or_default()),
+            environment: self.environment.unwrap_or_default().into_map(),
             log_level: self.log_level,
-            log_retention_days: self.log_retention_days.unwrap_or(LOG_RETENTION_DAYS),
-            tracing: self.tracing,
-            alarms: self.alarms,
-            rollback_on_alarm_minutes: self.rollback_on_alarm_minutes,
+            log_retention_days: self
+                .log_retention_days
+                .map_or(LOG_RETENTION_DAYS, |days| days.value()),
+            tracing: is_on(self.tracing),
+            alarms: self.alarms.unwrap_or_default(),
+            rollback_on_alarm_minutes: self
+                .rollback_on_alarm_minutes
+                .map(|minutes| minutes.value()),
             canary: self.canary,
-            authorization: self.authorization,
-            throttling: self.throttling,
+            authorization: self.authorization.unwrap_or_default(),
+            throttling: self
+                .throttling
+                .unwrap_or_default()
+                .into_map()
+                .into_iter()
+                .map(|(http_api, throttles)| (http_api, throttles.into_map()))
+                .collect(),
             yaml: yaml.to_owned(),
         }
     }
@@ -228,13 +242,32 @@ impl<'de> Deserialize<'de> for PerFunction {
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<PerFunction, E> {
-                let number = u32::try_from(number)
-                    .map_err(|_| E::custom(format!("{number} is too great a number")))?;
-                Ok(PerFunction::All(number))
+                values::whole(number.into()).map(PerFunction::All)
+            }
+
+            fn visit_u128<E: de::Error>(self, number: u128) -> Result<PerFunction, E> {
+                values::whole(number).map(PerFunction::All)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<PerFunction, E> {
+                Err(values::negative(number))
+            }
+
+            fn visit_i128<E: de::Error>(self, number: i128) -> Result<PerFunction, E> {
+                Err(values::negative(number))
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<PerFunction, E> {
+                Err(values::fractional())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PerFunction, E> {
+                Err(values::no_number(text, &self))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PerFunction, A::Error> {
-                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(PerFunction::Some)
+                let numbers = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(PerFunction::Some(values::numbers(numbers)))
             }
         }
 
@@ -283,8 +316,10 @@ impl<'de> Deserialize<'de> for Alarms {
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// The share of invocations that go to it at first.
+    #[serde(deserialize_with = "values::number")]
     pub percent: u32,
     /// How long it must go without an alarm to get the rest, in minutes.
+    #[serde(deserialize_with = "values::number")]
     pub minutes: u32,
 }
 
@@ -303,10 +338,25 @@ pub enum Authorization {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jwt {
-    /// The URL that tokens have as `iss`, and below which API Gateway finds its keys.
+    /// The URL that tokens have as `iss`, and below which API Gateway finds its keys. Empty if
+    /// nothing is written behind it.
+    #[serde(deserialize_with = "text")]
     pub issuer: String,
     /// Accepted values of `aud`, or of `client_id` in tokens without it.
+    #[serde(deserialize_with = "texts")]
     pub audience: Vec<String>,
+}
+
+// What is empty is found when the values are checked, which knows the line.
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts: Option<Vec<Option<String>>> = Option::deserialize(deserializer)?;
+    let texts = texts.unwrap_or_default().into_iter();
+    Ok(texts.map(Option::unwrap_or_default).collect())
 }
 
 impl<'de> Deserialize<'de> for Authorization {
@@ -314,7 +364,11 @@ impl<'de> Deserialize<'de> for Authorization {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Written {
-            jwt: Jwt,
+            jwt: Option<Jwt>,
+        }
+
+        fn incomplete<E: de::Error>() -> E {
+            E::custom("`jwt` needs `issuer` and `audience`")
         }
 
         struct NameOrMap;
@@ -330,7 +384,7 @@ impl<'de> Deserialize<'de> for Authorization {
                 match kind {
                     "none" => Ok(Authorization::None),
                     "iam" => Ok(Authorization::Iam),
-                    "jwt" => Err(E::custom("`jwt` needs `issuer` and `audience`")),
+                    "jwt" => Err(incomplete()),
                     kind => Err(E::custom(format!(
                         "unknown authorization `{kind}`; there are `none`, `iam` and `jwt`"
                     ))),
@@ -339,7 +393,11 @@ impl<'de> Deserialize<'de> for Authorization {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Authorization, A::Error> {
                 let Written { jwt } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Authorization::Jwt(jwt))
+                jwt.map(Authorization::Jwt).ok_or_else(incomplete)
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Authorization, E> {
+                Err(E::custom("expected `none`, `iam` or `jwt`, found nothing"))
             }
         }
 
@@ -356,7 +414,9 @@ pub(crate) const DEFAULT_ROUTE: &str = "default";
 #[serde(deny_unknown_fields)]
 pub struct Throttle {
     /// Requests per second, in the long run.
+    #[serde(deserialize_with = "values::number")]
     pub rate: u32,
     /// Requests at once.
+    #[serde(deserialize_with = "values::number")]
     pub burst: u32,
 }
