@@ -100,7 +100,7 @@ fn yaml_block(out: &mut String, value: &Value, depth: usize) {
 
 /// `text` as it stands when no YAML reader can take it for anything else, otherwise
 /// in quotes: in double ones, for which JSON's escapes are YAML's, unless it is full
-/// of them itself.
+/// of them itself. JSON leaves more as it is than YAML does.
 fn yaml_text(text: &str) -> String {
     /// What YAML 1.1 reads as null or a boolean, in lower case.
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
@@ -119,8 +119,27 @@ fn yaml_text(text: &str) -> String {
     } else if printable && text.contains('"') && !text.contains('\'') {
         format!("'{text}'")
     } else {
-        Value::from(text).to_string()
+        let mut quoted = String::new();
+        for letter in Value::from(text).to_string().chars() {
+            if is_raw_in_yaml(letter) {
+                quoted.push(letter);
+            } else {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+        }
+        quoted
     }
+}
+
+/// Whether YAML 1.1 reads a character within double quotes as itself. It folds its line ends,
+/// takes a byte order mark away, and has no unprintable characters. All of those are below
+/// U+10000.
+/// <https://yaml.org/spec/1.1/#id868524>
+fn is_raw_in_yaml(letter: char) -> bool {
+    !matches!(
+        letter,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+    )
 }
 
 fn json_value(out: &mut String, value: &Value, depth: usize) {
@@ -178,6 +197,8 @@ mod tests {
                 "", "yes", "No", "null", "1", "012", "1e3", "12:30", "2012-10-17", "~", "-", "- a",
                 "*", "&a", "!b", "%", "@", "`", "# c", "a #b", "a: b", "a:", "{}", "[]", "'", "\"",
                 "\\", "a\nb", " a", "a ", "é", "arn:${AWS::Partition}:s3:::x/*", "$default",
+                "a\u{0}b", "a\u{1b}b", "a\u{7f}b", "a\u{85}b", "a\u{9f}b", "\u{a0}a\u{a0}", "a\u{2028}b",
+                "a\u{2029} b", "\u{feff}a", "a\u{ffff}", "👋\u{200d}", "a\r\n\tb", "a\"\u{2028}",
             ],
             "aws:SecureTransport": "false",
         })
@@ -200,6 +221,15 @@ mod tests {
         for text in ["yes", "Off", "y", "12:30", "2012-10-17", "0o7", ".inf", "="] {
             assert_eq!(yaml_text(text), format!("{text:?}"));
         }
+    }
+
+    #[test]
+    fn yaml_escapes_what_it_cannot_have_between_quotes() {
+        assert_eq!(
+            yaml_text("a\u{7f}\u{85}\u{2028}\u{feff}é"),
+            r#""a\u007f\u0085\u2028\ufeffé""#
+        );
+        assert_eq!(yaml_text("a\u{1}\n\\"), r#""a\u0001\n\\""#);
     }
 
     #[test]
