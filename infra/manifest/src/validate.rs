@@ -111,9 +111,13 @@ const RETRY_ATTEMPTS: RangeInclusive<u32> = 0..=10_000;
 const RECORD_AGE_SECONDS: RangeInclusive<u32> = 60..=24 * 60 * 60;
 /// Batches of one shard at a time, by the page of the mapping.
 const PARALLELIZATION_FACTOR: RangeInclusive<u32> = 1..=10;
-/// Variables that Lambda sets itself.
+/// The shortest name of a variable, in characters, by the pattern of the page.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html>
+const VARIABLE_NAME_MIN: usize = 2;
+/// Variables that Lambda sets itself. The last three are of Lambda Managed Instances and of the
+/// metadata endpoint.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
-const RESERVED_VARIABLES: [&str; 17] = [
+const RESERVED_VARIABLES: [&str; 21] = [
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
     "AWS_ACCESS_KEY",
@@ -130,7 +134,11 @@ const RESERVED_VARIABLES: [&str; 17] = [
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
+    "AWS_LAMBDA_METADATA_API",
+    "AWS_LAMBDA_METADATA_TOKEN",
 ];
 /// IAM services whose actions can be restricted to a resource that the manifest has a
 /// type for, and that type.
@@ -331,6 +339,26 @@ impl Check<'_> {
             format!("has the variable `{variable}`, which Lambda sets itself"),
             "choose another name",
         );
+        self.require(
+            !upper_snake_case || variable.len() >= VARIABLE_NAME_MIN,
+            subject,
+            format!("has the variable `{variable}`, whose name is too short for Lambda"),
+            format!("use at least {VARIABLE_NAME_MIN} characters"),
+        );
+    }
+
+    /// The value of a variable, which CloudFormation passes on to Lambda.
+    fn variable_value(&mut self, subject: &Subject, variable: &str, value: &str) {
+        let unfit = value.chars().find(|letter| !is_xml(*letter));
+        self.require(
+            unfit.is_none(),
+            subject,
+            format!(
+                "has the variable `{variable}` with the character U+{:04X}, which CloudFormation cannot pass on",
+                unfit.map_or(0, u32::from)
+            ),
+            "remove it, or encode the value, for example in Base64",
+        );
     }
 
     fn tables(&mut self) {
@@ -431,6 +459,7 @@ impl Check<'_> {
             let (variable, value) = &declared.what;
             size += variable.len() + value.len();
             self.variable(&subject, variable);
+            self.variable_value(&subject, variable, value);
             self.require(
                 seen.insert(variable),
                 &subject,
@@ -820,6 +849,14 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether XML may have the character: CloudFormation answers in XML, with the template and with
+/// the values that a change set changes.
+/// <https://www.w3.org/TR/xml/#charsets>
+fn is_xml(letter: char) -> bool {
+    !matches!(letter, '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}')
+        || matches!(letter, '\t' | '\n' | '\r')
 }
 
 fn is_route_path(path: &str) -> bool {
@@ -1379,6 +1416,10 @@ mod tests {
                 .environment("lower", "")
                 .environment("AWS_REGION", "")
                 .environment("_HANDLER", "")
+                .environment("LAMBDA_RUNTIME_DIR", "")
+                .environment("V", "")
+                .environment("BELL", "a\u{7}")
+                .environment("LINES", "a\tb\r\nc\u{85}\u{2028}")
                 .environment("TWICE", "")
                 .environment("TWICE", "")
                 .environment("PHOTOS_BUCKET_NAME", ""),
@@ -1391,6 +1432,9 @@ mod tests {
                 "has a variable `lower` that is not in UPPER_SNAKE_CASE",
                 "has the variable `AWS_REGION`, which Lambda sets itself",
                 "has the variable `_HANDLER`, which Lambda sets itself",
+                "has the variable `LAMBDA_RUNTIME_DIR`, which Lambda sets itself",
+                "has the variable `V`, whose name is too short for Lambda; use at least 2 characters",
+                "has the variable `BELL` with the character U+0007, which CloudFormation cannot pass on",
                 "sets the variable `TWICE` twice",
                 "sets the variable `PHOTOS_BUCKET_NAME`, which it gets from bucket `photos`",
             ],
@@ -1430,9 +1474,9 @@ mod tests {
         let mut manifest = manifest(vec![
             sell()
                 .trigger(changes())
-                .environment("TEXT", &"x".repeat(ENVIRONMENT_MAX - 6)),
+                .environment("TEXT", &"x".repeat(ENVIRONMENT_MAX - 8)),
         ]);
-        manifest.tables = vec![table().key_variable("K")];
+        manifest.tables = vec![table().key_variable("KEY")];
         assert_manifest_complaints(&manifest, &["has an environment of up to 4097 bytes"]);
     }
 
@@ -1574,6 +1618,15 @@ dev:
                 &["which is no SNS topic"],
             ),
             (
+                "alarms: 'arn:aws:sns:us-east-1:123456789012:my alarms'",
+                &["which is no SNS topic"],
+            ),
+            ("alarms: yes", &["write its ARN"]),
+            (
+                "endpoint_url: \"http://127.0.0.1:4566\\n\"",
+                &["which is no URL"],
+            ),
+            (
                 "alarms: 'arn:aws:sns:us-east-1:123456789012:alarms', region: eu-central-1",
                 &["has alarms in eu-central-1 for a topic in us-east-1"],
             ),
@@ -1589,12 +1642,79 @@ dev:
                 ],
             ),
             (
+                "authorization: {shop: {jwt: {issuer: , audience: }}}",
+                &[
+                    "accepts tokens of ``, which is no issuer",
+                    "accepts tokens for 0 audiences",
+                ],
+            ),
+            (
+                "authorization: {shop: {jwt: {issuer: \"https://a\\0\", audience: [a, ~]}}}",
+                &[
+                    "which is no issuer",
+                    "accepts tokens for the audience ``, which is none",
+                ],
+            ),
+            (
                 "throttling: {shop: {default: {rate: 0, burst: 1}}}",
                 &["lets no request through `default` of HTTP API `shop`"],
             ),
         ] {
             assert_stage_complaints(settings, parts);
         }
+    }
+
+    #[test]
+    fn variables_of_a_stage_suit_aws_or_are_told_with_their_line() {
+        let yaml = "
+dev:
+  environment:
+    V: '3'
+    X9: '3'
+    AWS_LAMBDA_METADATA_API: here
+    NUL: \"a\\0\"
+    ESCAPE: \"\\e[1m\"
+    NO_CHARACTER: \"\\uffff\"
+    FINE: \"\\t\\r\\n\\N\\L\\x7f\\ufeff é\"
+";
+        let stage = Stages::parse(yaml).unwrap().get("dev").unwrap();
+        assert_parts(
+            &complaints(&manifest(vec![sell()]), &stage),
+            &[
+                "stages.yaml:6: stage `dev` has the variable `AWS_LAMBDA_METADATA_API`, which Lambda sets itself",
+                "stages.yaml:8: stage `dev` has the variable `ESCAPE` with the character U+001B",
+                "stages.yaml:9: stage `dev` has the variable `NO_CHARACTER` with the character U+FFFF",
+                "stages.yaml:7: stage `dev` has the variable `NUL` with the character U+0000",
+                "stages.yaml:4: stage `dev` has the variable `V`, whose name is too short",
+            ],
+        );
+    }
+
+    #[test]
+    fn tags_that_iam_takes_for_one_are_told_with_their_line() {
+        let yaml = "
+dev:
+  tags:
+    App: shop
+    STAGE: x
+    Owner: ann
+    owner: ben
+    OWNER: cid
+    Größe: x
+    GRÖSSE: x
+    größe: x
+";
+        let stage = Stages::parse(yaml).unwrap().get("dev").unwrap();
+        assert_parts(
+            &complaints(&manifest(vec![sell()]), &stage),
+            &[
+                "stages.yaml:4: stage `dev` sets the tag `App`, which IAM takes for the `app` that every resource has already; remove it",
+                "stages.yaml:6: stage `dev` sets the tags `OWNER` and `Owner`, which IAM takes for one; remove one",
+                "stages.yaml:5: stage `dev` sets the tag `STAGE`, which IAM takes for the `stage`",
+                "stages.yaml:11: stage `dev` sets the tags `Größe` and `größe`, which IAM takes for one",
+                "stages.yaml:7: stage `dev` sets the tags `OWNER` and `owner`, which IAM takes for one",
+            ],
+        );
     }
 
     #[test]

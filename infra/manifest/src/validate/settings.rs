@@ -1,5 +1,6 @@
 //! What AWS does not accept in the settings of a stage.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{ACCOUNT_DIGITS, Check, Subject};
@@ -7,7 +8,9 @@ use crate::declare::Function;
 use crate::name;
 use crate::stage::{Alarms, Authorization, Canary, DEFAULT_ROUTE, Jwt, Throttle};
 
-/// Tags of one resource, `app` and `stage` included.
+/// Tags that every resource has.
+const OWN_TAGS: [&str; 2] = ["app", "stage"];
+/// Tags of one resource, those included.
 /// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
 const TAGS_MAX: usize = 50;
 /// Periods that CloudWatch Logs can keep logs for, in days.
@@ -65,11 +68,9 @@ impl Check<'_> {
         }
         if let Some(endpoint_url) = &stage.endpoint_url {
             self.require(
-                ["http://", "https://"].iter().any(|scheme| {
-                    endpoint_url
-                        .strip_prefix(scheme)
-                        .is_some_and(|rest| !rest.is_empty())
-                }),
+                ["http://", "https://"]
+                    .iter()
+                    .any(|scheme| endpoint_url.strip_prefix(scheme).is_some_and(is_graphic)),
                 &self.setting(&["endpoint_url"]),
                 format!("has `endpoint_url: {endpoint_url}`, which is no URL"),
                 "write one like `http://127.0.0.1:4566`",
@@ -93,8 +94,10 @@ impl Check<'_> {
         self.safety();
         self.tags();
         self.per_function();
-        for variable in stage.environment.keys() {
-            self.variable(&self.setting(&["environment", variable]), variable);
+        for (variable, value) in &stage.environment {
+            let subject = self.setting(&["environment", variable]);
+            self.variable(&subject, variable);
+            self.variable_value(&subject, variable, value);
         }
         self.arns();
         self.authorization();
@@ -143,19 +146,41 @@ impl Check<'_> {
     fn tags(&mut self) {
         let stage = self.stage;
         self.require(
-            stage.tags.len() + 2 <= TAGS_MAX,
+            stage.tags.len() + OWN_TAGS.len() <= TAGS_MAX,
             &self.setting(&["tags"]),
             format!("has {} tags", stage.tags.len()),
-            format!("keep at most {}", TAGS_MAX - 2),
+            format!("keep at most {}", TAGS_MAX - OWN_TAGS.len()),
         );
+        let mut seen = BTreeMap::new();
         for (key, value) in &stage.tags {
             let subject = self.setting(&["tags", key]);
+            // IAM takes keys that differ in case alone for one, and every function has a role.
+            // <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
+            let folded = key.to_lowercase();
+            let problem = match OWN_TAGS.iter().find(|own| **own == folded) {
+                Some(own) if own == key => Some(format!(
+                    "sets the tag `{key}`, which every resource has already"
+                )),
+                Some(own) => Some(format!(
+                    "sets the tag `{key}`, which IAM takes for the `{own}` that every resource has already"
+                )),
+                None => None,
+            };
             self.require(
-                !["app", "stage"].contains(&key.as_str()),
+                problem.is_none(),
                 &subject,
-                format!("sets the tag `{key}`, which every resource has already"),
+                problem.unwrap_or_default(),
                 "remove it",
             );
+            if let Some(first) = seen.get(&folded) {
+                self.require(
+                    OWN_TAGS.contains(&folded.as_str()),
+                    &subject,
+                    format!("sets the tags `{first}` and `{key}`, which IAM takes for one"),
+                    "remove one",
+                );
+            }
+            seen.entry(folded).or_insert(key);
             self.require(
                 !key.to_ascii_lowercase().starts_with("aws:"),
                 &subject,
@@ -300,18 +325,26 @@ impl Check<'_> {
             self.require(
                 issuer
                     .strip_prefix("https://")
-                    .is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', ' '])),
+                    .is_some_and(|rest| is_graphic(rest) && !rest.contains(['?', '#'])),
                 &self.setting(&["authorization", http_api, "jwt", "issuer"]),
                 format!("accepts tokens of `{issuer}`, which is no issuer"),
                 "write its URL, `https://` and without a query",
             );
+            let subject = self.setting(&["authorization", http_api, "jwt", "audience"]);
             self.require(
-                (1..=AUDIENCES_MAX).contains(&audience.len())
-                    && audience.iter().all(|audience| !audience.is_empty()),
-                &self.setting(&["authorization", http_api, "jwt", "audience"]),
+                (1..=AUDIENCES_MAX).contains(&audience.len()),
+                &subject,
                 format!("accepts tokens for {} audiences", audience.len()),
                 format!("name 1 to {AUDIENCES_MAX}"),
             );
+            for audience in audience {
+                self.require(
+                    !audience.is_empty() && !audience.contains(char::is_control),
+                    &subject,
+                    format!("accepts tokens for the audience `{audience}`, which is none"),
+                    "write a value of the claim `aud`, without control characters",
+                );
+            }
         }
     }
 
@@ -351,7 +384,13 @@ fn arn(text: &str) -> Option<[&str; 4]> {
         return None;
     };
     let arn = [next()?, next()?, next()?, next()?];
-    partition.starts_with("aws").then_some(arn)
+    (is_graphic(text) && partition.starts_with("aws")).then_some(arn)
+}
+
+/// Whether there is something, without spaces, control characters and letters of other
+/// alphabets.
+fn is_graphic(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic())
 }
 
 fn is_account(account: &str) -> bool {
