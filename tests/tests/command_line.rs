@@ -306,37 +306,51 @@ fn every_verb_teaches_by_an_example() {
     }
 }
 
+/// What verbs read and write of the workspace, in a copy that a test may change.
+struct Copy(tempfile::TempDir);
+
+impl Copy {
+    fn new() -> Self {
+        let copy = Self(tempfile::tempdir().unwrap());
+        let root = acceptance::workspace();
+        for part in ["infra", "policies", "xtask"] {
+            std::fs::create_dir(copy.path(part)).unwrap();
+        }
+        let stages = "infra/stages.yaml";
+        std::fs::copy(root.join(stages), copy.path(stages)).unwrap();
+        for policy in std::fs::read_dir(root.join("policies")).unwrap() {
+            let policy = policy.unwrap();
+            let to = copy.path("policies").join(policy.file_name());
+            std::fs::copy(policy.path(), to).unwrap();
+        }
+        copy
+    }
+
+    fn with_stages(yaml: &str) -> Self {
+        let copy = Self::new();
+        std::fs::write(copy.path("infra/stages.yaml"), yaml).unwrap();
+        copy
+    }
+
+    fn path(&self, part: &str) -> std::path::PathBuf {
+        self.0.path().join(part)
+    }
+
+    fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = xtask(&PROGRAM, arguments);
+        command.env("CARGO_MANIFEST_DIR", self.path("xtask"));
+        command
+    }
+}
+
 #[test]
 fn stale_policies_are_shown_as_a_difference() {
-    // The verb works on the workspace: a copy of it with one policy changed.
-    let copy = tempfile::tempdir().unwrap();
-    let root = acceptance::workspace();
-    for part in ["infra", "policies", "xtask"] {
-        std::fs::create_dir(copy.path().join(part)).unwrap();
-    }
-    std::fs::copy(
-        root.join("infra/stages.yaml"),
-        copy.path().join("infra/stages.yaml"),
-    )
-    .unwrap();
-    for policy in std::fs::read_dir(root.join("policies")).unwrap() {
-        let policy = policy.unwrap();
-        std::fs::copy(
-            policy.path(),
-            copy.path().join("policies").join(policy.file_name()),
-        )
-        .unwrap();
-    }
-    let in_copy = |arguments: &[&str]| {
-        let mut command = xtask(&PROGRAM, arguments);
-        command.env("CARGO_MANIFEST_DIR", copy.path().join("xtask"));
-        command
-    };
-    acceptance::succeed(&mut in_copy(&["gen-policy", "--check"]));
-    let stale = copy.path().join("policies/media-api.json");
+    let copy = Copy::new();
+    acceptance::succeed(&mut copy.xtask(&["gen-policy", "--check"]));
+    let stale = copy.path("policies/media-api.json");
     let text = std::fs::read_to_string(&stale).unwrap();
     std::fs::write(&stale, text.replace("dynamodb:Scan", "dynamodb:*")).unwrap();
-    let output = in_copy(&["gen-policy", "--check"]).output().unwrap();
+    let output = copy.xtask(&["gen-policy", "--check"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let difference = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -344,8 +358,97 @@ fn stale_policies_are_shown_as_a_difference() {
             && difference.contains("+        \"dynamodb:Scan\""),
         "{difference}"
     );
-    acceptance::succeed(&mut in_copy(&["gen-policy"]));
+    acceptance::succeed(&mut copy.xtask(&["gen-policy"]));
     assert_eq!(std::fs::read_to_string(&stale).unwrap(), text);
+}
+
+#[test]
+fn policies_are_written_into_a_folder_that_is_gone() {
+    let copy = Copy::new();
+    let policy = copy.path("policies/media-api.json");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::remove_dir_all(copy.path("policies")).unwrap();
+    let check = copy.xtask(&["gen-policy", "--check"]).output().unwrap();
+    assert_eq!(check.status.code(), Some(1));
+    assert!(!copy.path("policies").exists(), "--check writes nothing");
+    acceptance::succeed(&mut copy.xtask(&["gen-policy"]));
+    assert_eq!(std::fs::read_to_string(&policy).unwrap(), text);
+}
+
+#[test]
+fn line_ends_of_git_do_not_make_policies_stale() {
+    let copy = Copy::new();
+    let policy = copy.path("policies/media-api.json");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let converted = text.replace('\n', "\r\n");
+    std::fs::write(&policy, &converted).unwrap();
+    acceptance::succeed(&mut copy.xtask(&["gen-policy", "--check"]));
+    acceptance::succeed(&mut copy.xtask(&["gen-policy"]));
+    assert_eq!(std::fs::read_to_string(&policy).unwrap(), converted);
+}
+
+#[test]
+fn a_folder_named_like_a_policy_is_named() {
+    let copy = Copy::new();
+    std::fs::create_dir(copy.path("policies/old.json")).unwrap();
+    for arguments in [&["gen-policy"][..], &["gen-policy", "--check"]] {
+        let failure = fail(&mut copy.xtask(arguments));
+        assert_eq!(failure.exit_code, Some(1));
+        assert!(
+            failure.error.contains("policies/old.json is a folder"),
+            "{}",
+            failure.error
+        );
+    }
+}
+
+#[test]
+fn policies_and_completions_need_no_stage() {
+    for yaml in ["dev:\n", "# no stage\n"] {
+        let copy = Copy::with_stages(yaml);
+        acceptance::succeed(&mut copy.xtask(&["gen-policy", "--check"]));
+        let script = acceptance::succeed(&mut copy.xtask(&["completions", "bash"]));
+        assert!(script.contains("check-email"), "{script}");
+    }
+}
+
+#[test]
+fn a_file_without_the_stage_is_told_what_to_write() {
+    for yaml in ["", "# no stage\n", "{}\n", "---\n"] {
+        let failure = fail(&mut Copy::with_stages(yaml).xtask(&["synth"]));
+        assert_eq!(failure.exit_code, Some(2));
+        assert!(
+            failure.error.contains("stages.yaml declares no stages")
+                && failure.error.contains("a line `dev:`"),
+            "{}",
+            failure.error
+        );
+    }
+    let copy = Copy::with_stages("dev:\n");
+    let failure = fail(&mut copy.xtask(&["local", "--", "true"]));
+    assert_eq!(failure.exit_code, Some(2));
+    assert!(
+        failure.error.contains("unknown stage `local`")
+            && failure.error.contains("architecture: host"),
+        "{}",
+        failure.error
+    );
+}
+
+#[test]
+fn a_key_written_twice_is_refused_with_both_lines() {
+    let copy = Copy::with_stages(
+        "dev:\n  authorization:\n    users: iam\n    media: none\n    users: none\n",
+    );
+    let failure = fail(&mut copy.xtask(&["synth"]));
+    assert_eq!(failure.exit_code, Some(1));
+    assert!(
+        failure.error.contains(
+            "infra/stages.yaml:5: `dev.authorization.users` is written twice, on lines 3 and 5"
+        ),
+        "{}",
+        failure.error
+    );
 }
 
 /// An endpoint that gives every request the same answer, for as long as the test runs.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deploy::{Outputs, Settings, Target};
-use manifest::{App, Function, Removal, Stages};
+use manifest::{App, Function, Removal, Stage, Stages};
 
 use crate::cli::StageArgs;
 use crate::error::{AboutFile, CliError, Result};
@@ -16,6 +16,9 @@ pub(crate) const LOCAL: &str = "local";
 
 /// The variable that names the stage where `--stage` does not.
 pub(crate) const STAGE_VARIABLE: &str = "XTASK_STAGE";
+
+/// How `infra/stages.yaml` declares it, on one line.
+const LOCAL_STAGE: &str = r#"`local: {endpoint_url: "http://127.0.0.1:4566", region: us-east-1, account: "000000000000", architecture: host}`"#;
 
 /// This cargo workspace.
 #[derive(Debug, Clone)]
@@ -70,10 +73,33 @@ impl Workspace {
         Stages::parse(&text).map_err(|error| CliError::new(format!("infra/{error}")))
     }
 
+    /// A stage of `infra/stages.yaml`.
+    pub(crate) fn stage(&self, name: &str) -> Result<Stage> {
+        self.stages()?.get(name).map_err(|error| {
+            let is_misspelt = error.meant().is_some();
+            let error = CliError::misuse(error);
+            match name {
+                _ if is_misspelt => error,
+                LOCAL => error.hint(format_args!("add to infra/stages.yaml: {LOCAL_STAGE}")),
+                _ => error.hint(format_args!(
+                    "add to infra/stages.yaml a line `{name}:`, or `{name}:` with settings below it"
+                )),
+            }
+        })
+    }
+
     /// The app, resolved for a stage.
     pub(crate) fn app(&self, stage: &str) -> Result<App> {
-        let stage = self.stages()?.get(stage).map_err(CliError::misuse)?;
-        manifest::app().resolve(&stage).map_err(|violations| {
+        Self::resolve(&self.stage(stage)?)
+    }
+
+    /// The app as it is declared, for what no stage decides.
+    pub(crate) fn declared_app() -> Result<App> {
+        Self::resolve(&Stage::with_defaults(LOCAL))
+    }
+
+    fn resolve(stage: &Stage) -> Result<App> {
+        manifest::app().resolve(stage).map_err(|violations| {
             let list: Vec<String> = violations
                 .iter()
                 .map(|violation| format!("\n  - {violation}"))
@@ -193,5 +219,18 @@ impl Context {
             self.app.stack_name()
         ))
         .hint(format!("deploy it: cargo xtask deploy --stage {stage}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_for_the_local_stage_declares_it() {
+        let yaml = LOCAL_STAGE.trim_matches('`');
+        let local = Stages::parse(yaml).unwrap().get(LOCAL).unwrap();
+        manifest::app().resolve(&local).unwrap();
+        assert!(local.endpoint_url.is_some());
     }
 }

@@ -35,6 +35,7 @@ impl Stages {
     /// the wrong type; the message gives the line, and the setting that was probably meant.
     /// Whether the values suit AWS is checked by [`crate::Manifest::resolve`].
     pub fn parse(yaml: &str) -> Result<Self, StageError> {
+        characters(yaml)?;
         keys::check(yaml)?;
         // Then the settings' names: serde's own complaint about an unknown field lists
         // all fields but does not say which one was meant.
@@ -69,6 +70,24 @@ impl Stages {
     }
 }
 
+/// Whether YAML takes every character of the text.
+/// <https://yaml.org/spec/1.1/#id868524>
+fn characters(yaml: &str) -> Result<(), StageError> {
+    let text = yaml.strip_prefix('\u{feff}').unwrap_or(yaml);
+    let unfit = text.char_indices().find(|(_, letter)| match letter {
+        '\t' | '\n' | '\r' | '\u{85}' => false,
+        '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
+        _ => letter.is_control(),
+    });
+    match unfit {
+        None => Ok(()),
+        Some((offset, letter)) => Err(StageError::Character {
+            line: text[..offset].matches('\n').count() + 1,
+            code: letter.into(),
+        }),
+    }
+}
+
 /// Why `stages.yaml` cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,6 +95,16 @@ pub enum StageError {
     /// It is no YAML, or has what a stage has not.
     #[error("stages.yaml: {0}")]
     Yaml(#[from] serde_yaml::Error),
+    /// It has a character that YAML does not take as it is. The library knows its offset alone.
+    #[error(
+        "stages.yaml:{line}: the character U+{code:04X} is not allowed here; remove it, or write it as an escape between double quotes"
+    )]
+    Character {
+        /// Its line.
+        line: usize,
+        /// Its code point.
+        code: u32,
+    },
     /// A mapping has a key twice.
     #[error("stages.yaml:{line}: `{key}` is written twice, {lines}; remove one")]
     Repeated {
@@ -95,6 +124,14 @@ pub struct UnknownStage {
     known: Vec<String>,
 }
 
+impl UnknownStage {
+    /// The stage that was probably meant.
+    #[must_use]
+    pub fn meant(&self) -> Option<&str> {
+        name::nearest(&self.name, self.known.iter().map(String::as_str))
+    }
+}
+
 impl std::error::Error for UnknownStage {}
 
 impl fmt::Display for UnknownStage {
@@ -107,7 +144,7 @@ impl fmt::Display for UnknownStage {
             );
         }
         write!(f, "unknown stage `{}`", self.name)?;
-        if let Some(meant) = name::nearest(&self.name, self.known.iter().map(String::as_str)) {
+        if let Some(meant) = self.meant() {
             write!(f, "; did you mean `{meant}`?")?;
         }
         write!(f, " (stages.yaml has: {})", self.known.join(", "))
@@ -707,6 +744,30 @@ all:
             assert_eq!(dev.account.as_deref(), Some(written));
             assert_eq!(dev.environment["A"], written);
         }
+    }
+
+    #[test]
+    fn a_character_that_yaml_does_not_take_is_told_with_its_line() {
+        for (yaml, expected) in [
+            (
+                "dev:\n  region: x\0\n",
+                "stages.yaml:2: the character U+0000 is not",
+            ),
+            ("\u{7}dev:\n", "stages.yaml:1: the character U+0007 is not"),
+            (
+                "\u{feff}dev:\r\n\r\n  region: \u{1b}[1m\r\n",
+                "stages.yaml:3: the character U+001B",
+            ),
+            ("# a\n\u{7f}", "stages.yaml:2: the character U+007F"),
+            (
+                "a:\nb:\n\u{feff}c:\n",
+                "stages.yaml:3: the character U+FEFF",
+            ),
+        ] {
+            let complaint = complaint(yaml);
+            assert!(complaint.contains(expected), "{complaint}");
+        }
+        Stages::parse("\u{feff}dev: # \u{85}\n  tags: {a: 'é\u{2028}'}\n").unwrap();
     }
 
     #[test]

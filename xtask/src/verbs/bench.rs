@@ -43,7 +43,7 @@ struct Figures {
 
 pub(crate) async fn run(args: &cli::Bench) -> Result<()> {
     let workspace = Workspace::new();
-    let mut stage = workspace.stages()?.get(LOCAL).map_err(CliError::misuse)?;
+    let mut stage = workspace.stage(LOCAL)?;
     // Any name but `local` builds as for AWS; this machine's processor, so that it runs here.
     "bench".clone_into(&mut stage.name);
     let app = manifest::app().resolve(&stage).map_err(|_| {

@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 
 use crate::cli::{self, Cli};
-use crate::context::{LOCAL, Workspace};
+use crate::context::Workspace;
 use crate::error::Result;
 use crate::terminal::print;
 
@@ -13,7 +13,7 @@ const COMMAND: &str = "xtask";
 
 pub(crate) fn run(args: &cli::Completions) -> Result<()> {
     let workspace = Workspace::new();
-    let app = workspace.app(LOCAL)?;
+    let app = Workspace::declared_app()?;
     let names = Names {
         stages: workspace.stages()?.names().map(str::to_owned).collect(),
         functions: app.functions().map(|f| f.name().to_owned()).collect(),

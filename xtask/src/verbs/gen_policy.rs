@@ -2,11 +2,11 @@
 //! shows in review; and the policy of who deploys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::cli;
-use crate::context::{LOCAL, Workspace};
+use crate::context::Workspace;
 use crate::error::{AboutFile, CliError, Result};
 use crate::terminal::{print, status};
 
@@ -19,6 +19,7 @@ pub(crate) fn run(args: &cli::GenPolicy) -> Result<()> {
         return check(&workspace);
     }
     let files = Files::of(&workspace)?;
+    fs::create_dir_all(&files.directory).about("create", &files.directory)?;
     for name in files.changed() {
         let file = files.directory.join(name);
         match files.wanted.get(name) {
@@ -59,7 +60,7 @@ impl Files {
     fn of(workspace: &Workspace) -> Result<Self> {
         let directory = workspace.root().join("policies");
         Ok(Self {
-            wanted: wanted(workspace)?,
+            wanted: wanted()?,
             present: present(&directory)?,
             directory,
         })
@@ -74,27 +75,38 @@ impl Files {
 }
 
 /// What the app declares. A stage with tracing permits its functions to send traces as well.
-fn wanted(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    let policies = workspace.app(LOCAL)?.synth().policies;
+fn wanted() -> Result<BTreeMap<String, String>> {
+    let policies = Workspace::declared_app()?.synth().policies;
     Ok(policies
         .into_iter()
         .map(|(function, policy)| (format!("{function}.json"), policy))
         .collect())
 }
 
+/// The files that there are, with the line ends that are written here: git may have others in
+/// the checkout.
 fn present(directory: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(directory).about("read", directory)? {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        entries => entries.about("read", directory)?,
+    };
+    for entry in entries {
         let path = entry.about("read", directory)?.path();
         if path
             .extension()
             .is_some_and(|extension| extension == "json")
             && let Some(name) = path.file_name().and_then(|name| name.to_str())
         {
-            files.insert(
-                name.to_owned(),
-                fs::read_to_string(&path).about("read", &path)?,
-            );
+            if path.is_dir() {
+                return Err(CliError::new(format!(
+                    "policies/{name} is a folder where only policies are expected"
+                ))
+                .hint("remove it, or give it a name that does not end with .json"));
+            }
+            let text = fs::read(&path).about("read", &path)?;
+            let text = String::from_utf8_lossy(&text).replace("\r\n", "\n");
+            files.insert(name.to_owned(), text);
         }
     }
     Ok(files)
