@@ -451,6 +451,23 @@ fn a_key_written_twice_is_refused_with_both_lines() {
     );
 }
 
+#[test]
+fn a_template_is_not_written_over_the_committed_policies() {
+    let copy = Copy::new();
+    let mut command = copy.xtask(&["synth", "--out", "."]);
+    let failure = fail(command.current_dir(copy.path("")));
+    assert_eq!(failure.exit_code, Some(2));
+    assert!(
+        failure.error.contains("policies/ would be overwritten"),
+        "{}",
+        failure.error
+    );
+    let mut command = copy.xtask(&["synth", "--out", "../out"]);
+    let below = command.current_dir(copy.path("policies"));
+    assert!(below.output().unwrap().status.success());
+    assert!(copy.path("out/template.yaml").exists());
+}
+
 /// An endpoint that gives every request the same answer, for as long as the test runs.
 fn answer_with(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,14 +4,24 @@ use std::fs;
 
 use crate::cli;
 use crate::context::Workspace;
-use crate::error::{AboutFile, Result};
+use crate::error::{AboutFile, CliError, Result};
 use crate::terminal::{print, status};
 
 pub(crate) fn run(args: &cli::Synth) -> Result<()> {
-    let assembly = Workspace::new().app(&args.stage.stage)?.synth();
+    let workspace = Workspace::new();
+    let assembly = workspace.app(&args.stage.stage)?.synth();
     let Some(directory) = &args.out else {
         return print(assembly.template);
     };
+    // The committed policies are there, which are those of no stage.
+    let is_root = fs::canonicalize(directory)
+        .and_then(|directory| Ok(directory == fs::canonicalize(workspace.root())?));
+    if is_root.unwrap_or(false) {
+        return Err(CliError::misuse(
+            "--out is the workspace itself, whose policies/ would be overwritten",
+        )
+        .hint("write into another folder: cargo xtask synth --out target/synth"));
+    }
     let policies = directory.join("policies");
     fs::create_dir_all(&policies).about("create", &policies)?;
     let template = directory.join("template.yaml");
