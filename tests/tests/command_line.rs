@@ -468,6 +468,39 @@ fn a_template_is_not_written_over_the_committed_policies() {
     assert!(copy.path("out/template.yaml").exists());
 }
 
+/// A command that ends where the stage's ports are taken, after it has made its folder.
+fn local_that_finds_no_port(copy: &Copy) -> (Command, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port().to_string();
+    let mut command = copy.xtask(&["local", "--port", &taken, "--", "true"]);
+    command.env_remove("CARGO_TARGET_DIR");
+    command.current_dir(copy.path("infra"));
+    (command, listener)
+}
+
+#[test]
+fn folders_start_where_the_user_stands() {
+    for (variables, folder) in [
+        (&[("CARGO_TARGET_DIR", "built")][..], "infra/built/local"),
+        (&[("CARGO_BUILD_TARGET_DIR", "built")], "infra/built/local"),
+        (
+            &[("CARGO_TARGET_DIR", "../t"), ("XTASK_LOCAL_DIR", "")],
+            "t/local",
+        ),
+        (&[("XTASK_LOCAL_DIR", "stage")], "infra/stage"),
+        (&[("XTASK_LOCAL_DIR", "")], "target/local"),
+    ] {
+        let copy = Copy::new();
+        let (mut command, _listener) = local_that_finds_no_port(&copy);
+        let failure = fail(command.envs(variables.iter().copied()));
+        assert!(
+            copy.path(folder).is_dir(),
+            "{variables:?}: {}",
+            failure.error
+        );
+    }
+}
+
 /// An endpoint that gives every request the same answer, for as long as the test runs.
 fn answer_with(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

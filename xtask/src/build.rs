@@ -53,6 +53,8 @@ pub(crate) fn build(
 ) -> Result<BTreeMap<String, PathBuf>> {
     let shell = Shell::new()?;
     let _directory = shell.push_dir(workspace.root());
+    let _target =
+        Workspace::named_target().map(|target| shell.push_env("CARGO_TARGET_DIR", target));
     // Paths of this machine would make the bytes depend on where the source lies.
     let _flags = (profile == Profile::Lambda).then(|| {
         shell.push_env(

@@ -2,7 +2,8 @@
 //! and where its stage lives.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf, absolute};
 
 use deploy::{Outputs, Settings, Target};
 use manifest::{App, Function, Removal, Stage, Stages};
@@ -47,10 +48,13 @@ impl Workspace {
 
     /// Where everything that is built or downloaded goes.
     pub(crate) fn target(&self) -> PathBuf {
-        match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(directory) => self.root.join(directory),
-            None => self.root.join("target"),
-        }
+        Self::named_target().unwrap_or_else(|| self.root.join("target"))
+    }
+
+    /// The target directory that the environment names, as an absolute path. A cargo that is
+    /// started in another folder needs it in this form, or takes a relative one for another.
+    pub(crate) fn named_target() -> Option<PathBuf> {
+        target_named_by(|name| std::env::var_os(name)).and_then(|path| absolute(path).ok())
     }
 
     /// The cargo that runs this program.
@@ -114,6 +118,15 @@ impl Workspace {
             )
         })
     }
+}
+
+/// The target directory by the first variable that cargo heeds. Cargo takes no empty one.
+fn target_named_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|directory| !directory.is_empty())
+        .map(PathBuf::from)
 }
 
 /// A stage, and where it lives.
@@ -225,6 +238,20 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_target_directory_is_the_one_that_cargo_takes() {
+        let named = |cargo: Option<&str>, config: Option<&str>| {
+            target_named_by(|name| match name {
+                "CARGO_TARGET_DIR" => cargo.map(OsString::from),
+                _ => config.map(OsString::from),
+            })
+        };
+        assert_eq!(named(None, None), None);
+        assert_eq!(named(Some("a"), Some("b")), Some("a".into()));
+        assert_eq!(named(None, Some("b")), Some("b".into()));
+        assert_eq!(named(Some(""), None), None);
+    }
 
     #[test]
     fn the_hint_for_the_local_stage_declares_it() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use local::{create_private_file, create_private_folder};
 use serde::{Deserialize, Serialize};
@@ -48,11 +48,10 @@ impl StageState {
         Self::named_directory().unwrap_or_else(|| workspace.target().join("local"))
     }
 
-    /// The folder that the user has named.
+    /// The folder that the user has named. Absolute, as children of the stage run in others.
     pub(crate) fn named_directory() -> Option<PathBuf> {
-        std::env::var_os(LOCAL_DIR_VARIABLE)
-            .filter(|directory| !directory.is_empty())
-            .map(PathBuf::from)
+        let named = std::env::var_os(LOCAL_DIR_VARIABLE).filter(|directory| !directory.is_empty());
+        named.map(|directory| absolute(&directory).unwrap_or_else(|_| directory.into()))
     }
 
     fn file(workspace: &Workspace) -> PathBuf {

@@ -15,6 +15,8 @@ pub(crate) async fn run() -> Result<()> {
     let workspace = Workspace::new();
     let shell = Shell::new()?;
     let _directory = shell.push_dir(workspace.root());
+    let _target =
+        Workspace::named_target().map(|target| shell.push_env("CARGO_TARGET_DIR", target));
     let cargo = workspace.cargo();
 
     status("Checking", "format");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli;
 use crate::context::{Context, STAGE_VARIABLE};
 use crate::environment::{away_from_the_stage, towards_the_stage};
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::stage_state::{LOCAL_DIR_VARIABLE, StageState};
 use crate::terminal::{json, line, status};
 
@@ -68,7 +68,6 @@ impl StageEnvironment {
         self.set("AWS_ACCESS_KEY_ID", &local.access_key_id);
         self.set("AWS_SECRET_ACCESS_KEY", &local.secret_access_key);
         if let Some(directory) = StageState::named_directory() {
-            let directory = std::path::absolute(directory).map_err(CliError::new)?;
             self.set(LOCAL_DIR_VARIABLE, &directory.to_string_lossy());
         }
         Ok(())
