@@ -51,12 +51,12 @@ impl StageEnvironment {
             let tools = context.workspace.target().join("python/stage");
             let tools = StageTools::prepare(&tools, |line| status("Installing", line)).await?;
             environment.commands = Some(tools.commands_dir());
-            environment.lead_to(local)?;
+            environment.lead_to(local);
         }
         Ok(environment)
     }
 
-    fn lead_to(&mut self, local: &StageState) -> Result<()> {
+    fn lead_to(&mut self, local: &StageState) {
         self.unset = away_from_the_stage();
         self.set.extend(towards_the_stage());
         self.set("AWS_ENDPOINT_URL_REKOGNITION", &local.rekognition_url());
@@ -70,7 +70,6 @@ impl StageEnvironment {
         if let Some(directory) = StageState::named_directory() {
             self.set(LOCAL_DIR_VARIABLE, &directory.to_string_lossy());
         }
-        Ok(())
     }
 
     fn set(&mut self, name: &str, value: &str) {
