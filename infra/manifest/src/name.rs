@@ -68,11 +68,12 @@ pub(crate) fn is_kebab_case(name: &str) -> bool {
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const NEAR_ENOUGH: f64 = 0.7;
+    let name = name.to_lowercase();
     candidates
         .into_iter()
         .map(|candidate| {
             (
-                strsim::normalized_damerau_levenshtein(name, candidate),
+                strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase()),
                 candidate,
             )
         })
@@ -108,6 +109,7 @@ mod tests {
     fn suggests_only_what_is_near() {
         assert_eq!(nearest("regoin", ["region", "account"]), Some("region"));
         assert_eq!(nearest("prd", ["dev", "prod"]), Some("prod"));
+        assert_eq!(nearest("DEV", ["dev", "prod"]), Some("dev"));
         assert_eq!(nearest("banana", ["dev", "prod"]), None);
         let functions = ["detect-labels", "handle-object-created", "media-api"];
         assert_eq!(nearest("detect_labels", functions), Some("detect-labels"));
