@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::terminal::{BOLD, CYAN, RED, tell};
+use anstyle::Style;
+
+use crate::terminal::{BOLD, CYAN, RED, inert, tell};
 
 /// The result of a command's step.
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
@@ -49,11 +51,6 @@ impl CliError {
         }
     }
 
-    /// Whether nobody reads the command's result any more.
-    pub(crate) fn is_not_read(&self) -> bool {
-        self.end == End::NotRead
-    }
-
     /// The command was asked for something that makes no sense: exit code 2.
     pub(crate) fn misuse(message: impl Display) -> Self {
         Self {
@@ -87,15 +84,17 @@ impl CliError {
             End::Misused => 2,
             End::NotRead => return ExitCode::SUCCESS,
         };
-        tell(format_args!(
-            "{RED}error{RED:#}{BOLD}:{BOLD:#} {}",
-            self.message
-        ));
+        // Much of it is what others have answered.
+        let part = |style: Style, name: &str, text: &str| {
+            let text = inert(text);
+            tell(format_args!("{style}{name}{style:#}{BOLD}:{BOLD:#} {text}"));
+        };
+        part(RED, "error", &self.message);
         for note in &self.notes {
-            tell(format_args!("{CYAN}note{CYAN:#}{BOLD}:{BOLD:#} {note}"));
+            part(CYAN, "note", note);
         }
         if let Some(hint) = &self.hint {
-            tell(format_args!("{CYAN}hint{CYAN:#}{BOLD}:{BOLD:#} {hint}"));
+            part(CYAN, "hint", hint);
         }
         ExitCode::from(code)
     }

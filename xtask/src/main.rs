@@ -11,7 +11,9 @@ mod context;
 mod elf;
 mod environment;
 mod error;
+mod interrupt;
 mod package;
+mod panic;
 mod progress;
 mod stage_state;
 mod terminal;
@@ -26,7 +28,11 @@ use clap::Parser;
 use crate::error::CliError;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    panic::report_panics();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return said_by_clap(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -40,6 +46,19 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(code) => code,
+        Err(error) => error.report(),
+    }
+}
+
+/// The help and the version are results, as those of a verb; the rest tells of a misuse.
+fn said_by_clap(error: &clap::Error) -> ExitCode {
+    let text = error.render().ansi().to_string();
+    if error.use_stderr() {
+        terminal::tell(text.trim_end());
+        return ExitCode::from(2);
+    }
+    match terminal::print(text) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }
 }

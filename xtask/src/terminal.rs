@@ -5,13 +5,22 @@
 //! command, because whoever reads it would take a part for the whole. Progress that cannot be
 //! written is dropped, because the work matters more. The macros of the standard library and of
 //! `anstream` would panic in both cases.
+//!
+//! Much of what is shown was written by others: log lines, events, what AWS and proxies answer.
+//! On a terminal it must not act. So text for people passes [`tamed`], which leaves only this
+//! module's own styles, and text of others passes [`inert`], which leaves none. JSON and a
+//! function's answer are for programs and stay exact.
 
-use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -19,6 +28,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::error::{CliError, Result};
+use crate::interrupt;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -27,12 +37,14 @@ pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// A command's result, or a part of it, on standard output.
+/// A command's result for people, or a part of it, on standard output.
 pub(crate) fn print(text: impl Display) -> Result<()> {
-    let mut output = anstream::stdout();
-    write!(output, "{text}")
-        .and_then(|()| output.flush())
-        .map_err(|error| CliError::output(&error))
+    let choice = AutoStream::choice(&std::io::stdout());
+    let mut output = AutoStream::new(Vec::new(), choice);
+    output
+        .write_all(tamed(&text.to_string()).as_bytes())
+        .map_err(|error| CliError::output(&error))?;
+    write_result(&output.into_inner())
 }
 
 /// A line of a command's result, on standard output.
@@ -40,9 +52,147 @@ pub(crate) fn line(text: impl Display) -> Result<()> {
     print(format_args!("{text}\n"))
 }
 
+/// A command's result for programs, on standard output: every byte as it is.
+pub(crate) fn exact(text: &str) -> Result<()> {
+    write_result(text.as_bytes())
+}
+
+/// Without a buffer of its own: what is written has left this process.
+fn write_result(mut bytes: &[u8]) -> Result<()> {
+    let output = std::io::stdout();
+    while !bytes.is_empty() {
+        match rustix::io::write(&output, bytes) {
+            Ok(0) => return Err(CliError::output(&ErrorKind::WriteZero.into())),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // Whoever shares the pipe has made it non-blocking, as Node.js does.
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(&output, PollFlags::OUT)], None);
+            }
+            Err(error) => return Err(CliError::output(&error.into())),
+        }
+    }
+    Ok(())
+}
+
+/// Resolves when nobody can read the results any more: the other end of the pipe is closed.
+pub(crate) async fn reader_is_gone() {
+    let gone = tokio::task::spawn_blocking(|| {
+        let output = std::io::stdout();
+        loop {
+            let mut polled = [PollFd::new(&output, PollFlags::empty())];
+            match poll(&mut polled, None) {
+                Ok(_)
+                    if polled[0]
+                        .revents()
+                        .intersects(PollFlags::ERR | PollFlags::HUP) =>
+                {
+                    return true;
+                }
+                Err(Errno::INTR) => {}
+                // What cannot be polled has no other end.
+                Ok(_) | Err(_) => return false,
+            }
+        }
+    });
+    if !gone.await.unwrap_or(false) {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// A line beside the result, on standard error.
 pub(crate) fn tell(text: impl Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let line = format!("{}\n", tamed(&text.to_string()));
+    let _ = anstream::stderr().write_all(line.as_bytes());
+}
+
+/// Ends a line that somebody else began on the terminal, such as the `^C` of Ctrl-C.
+pub(crate) fn end_line() {
+    if std::io::stderr().is_terminal() {
+        tell("");
+    }
+}
+
+/// Clears what a moving line has left.
+pub(crate) fn clear_line() {
+    if lines_move() {
+        let _ = std::io::stderr().write_all(b"\r\x1b[K");
+    }
+}
+
+/// Text of others as it can be shown: control characters, and what turns the direction of
+/// writing, as JSON escapes them. Line breaks and tabs stay.
+pub(crate) fn inert(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| 0)
+}
+
+/// Text of others as [`inert`], in one line.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    inert(&lines.collect::<Vec<_>>().join(" ")).into_owned()
+}
+
+/// Text with the styles of this module and of clap, and nothing else that acts on a terminal.
+fn tamed(text: &str) -> Cow<'_, str> {
+    escaped(text, style_length)
+}
+
+/// Escapes what acts on a terminal, except where `allowed` tells that so many bytes may.
+fn escaped(text: &str, allowed: impl Fn(&str) -> usize) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(acts) {
+        let (before, from) = rest.split_at(at);
+        shown.push_str(before);
+        let harmless = if from.starts_with("\r\n") {
+            1
+        } else {
+            allowed(from)
+        };
+        let length = if harmless > 0 {
+            shown.push_str(&from[..harmless]);
+            harmless
+        } else {
+            let acting = from.chars().next().unwrap_or_default();
+            // Cannot fail: the text is in memory.
+            let _ = write!(shown, "\\u{:04x}", u32::from(acting));
+            acting.len_utf8()
+        };
+        rest = &from[length..];
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
+/// Whether a terminal does something at a character, other than to show it.
+fn acts(c: char) -> bool {
+    let directs = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() && !matches!(c, '\n' | '\t') || directs
+}
+
+/// The length of the style that a text begins with: bold, dimmed, underlined, a colour, or the
+/// end of these.
+fn style_length(text: &str) -> usize {
+    let Some((codes, _)) = text
+        .strip_prefix("\x1b[")
+        .and_then(|style| style.split_once('m'))
+    else {
+        return 0;
+    };
+    let known = |code: &str| {
+        matches!(
+            code,
+            "0" | "1" | "2" | "4" | "31" | "32" | "33" | "34" | "35" | "36"
+        )
+    };
+    if codes.split(';').all(known) {
+        codes.len() + 3
+    } else {
+        0
+    }
 }
 
 /// A line of progress in cargo's manner: what happens, then to what.
@@ -90,9 +240,10 @@ where
             Level::WARN => YELLOW,
             _ => DIM,
         };
-        write!(writer, "{style}{:>12}{style:#} ", level.as_str())?;
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        let fields = inert(&fields);
+        writeln!(writer, "{style}{:>12}{style:#} {fields}", level.as_str())
     }
 }
 
@@ -103,12 +254,15 @@ pub(crate) fn warn(what: impl Display) {
     ));
 }
 
-/// A line that is shown while something runs and replaced when it moves on; without a
-/// terminal, nothing: the events themselves are printed as lines.
+/// A line that is shown while something runs and replaced when it moves on. Where lines do not
+/// move, nothing: the events themselves are printed as lines.
 pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !lines_move() {
         return ProgressBar::hidden();
     }
+    // One rule for colours: that of `anstream`.
+    let coloured = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+    console::set_colors_enabled_stderr(coloured);
     let style = ProgressStyle::with_template("{spinner:>12.green} {msg} {elapsed:.dim}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner()
@@ -118,44 +272,74 @@ pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {
     bar
 }
 
-/// Asks a yes-or-no question. Without a terminal nobody can answer, and that is a no.
+/// Whether a line may be shown for a while only. As with cargo's progress bar, that takes a
+/// terminal that can move its cursor, and a reader who sees it move.
+fn lines_move() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    let watched = std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false");
+    std::io::stderr().is_terminal() && !dumb && watched
+}
+
+/// Asks a yes-or-no question. Where nobody can answer, that is a no.
 pub(crate) fn confirm(question: &str, flag: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::misuse(format!(
-            "{question} Nobody can answer: standard input is not a terminal"
-        ))
-        .hint(format!("pass {flag} to say yes beforehand")));
-    }
-    if matches!(ask(question, "[y/N]")?.as_str(), "y" | "Y" | "yes") {
+    let answer = ask(question, "[y/N]", flag)?;
+    if matches!(answer.as_deref(), Some("y" | "Y" | "yes")) {
         Ok(())
     } else {
-        Err(CliError::new("stopped: nothing was changed"))
+        Err(stopped(answer.as_deref()))
     }
 }
 
 /// Asks for a name to be typed, where a yes would be too easy.
 pub(crate) fn type_name(question: &str, name: &str, flag: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::misuse(format!(
-            "{question} Nobody can answer: standard input is not a terminal"
-        ))
-        .hint(format!("pass {flag} {name} to say yes beforehand")));
-    }
-    if ask(question, &format!("Type `{name}` to go on:"))? == name {
+    let flag = format!("{flag} {name}");
+    let answer = ask(question, &format!("Type `{name}` to go on:"), &flag)?;
+    if answer.as_deref() == Some(name) {
         Ok(())
     } else {
-        Err(CliError::new("stopped: nothing was changed"))
+        Err(stopped(answer.as_deref()))
     }
 }
 
-fn ask(question: &str, choices: &str) -> Result<String> {
-    let mut output = anstream::stderr();
-    let _ = write!(output, "{YELLOW}{question}{YELLOW:#} {choices} ").and_then(|()| output.flush());
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
+fn stopped(answer: Option<&str>) -> CliError {
+    CliError::new(match answer {
+        Some(_) => "stopped: nothing was changed",
+        None => "stopped without an answer: nothing was changed",
+    })
+}
+
+/// The answer to a question; none at the end of input, as by Ctrl-D.
+fn ask(question: &str, choices: &str, flag: &str) -> Result<Option<String>> {
+    let (input, output) = (std::io::stdin(), std::io::stderr());
+    let missing = match (input.is_terminal(), output.is_terminal()) {
+        (true, true) => None,
+        (false, _) => Some("standard input"),
+        (true, false) => Some("standard error"),
+    };
+    if let Some(missing) = missing {
+        return Err(CliError::misuse(format!(
+            "{question} Nobody can answer: {missing} is not a terminal"
+        ))
+        .hint(format!("pass {flag} to say yes beforehand")));
+    }
+    let question = inert(question);
+    let _ = write!(
+        anstream::stderr(),
+        "{YELLOW}{question}{YELLOW:#} {choices} "
+    );
+    let _exits = interrupt::Exits::new();
+    let mut answer = Vec::new();
+    input
+        .lock()
+        .read_until(b'\n', &mut answer)
         .map_err(|error| CliError::new(format!("could not read the answer: {error}")))?;
-    Ok(answer.trim().to_owned())
+    if !answer.ends_with(b"\n") {
+        end_line();
+    }
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(String::from_utf8_lossy(&answer).trim().to_owned()))
 }
 
 /// Bytes as people read them.
@@ -198,7 +382,85 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
 
 /// Prints a value as JSON on standard output.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| CliError::new(format!("could not write JSON: {error}")))?;
-    line(text)
+    exact_json(serde_json::to_string_pretty(value))
+}
+
+/// Prints a value as JSON in one line on standard output.
+pub(crate) fn json_line(value: &impl serde::Serialize) -> Result<()> {
+    exact_json(serde_json::to_string(value))
+}
+
+fn exact_json(text: serde_json::Result<String>) -> Result<()> {
+    let text = text.map_err(|error| CliError::new(format!("could not write JSON: {error}")))?;
+    // JSON leaves it open whether a string holds such a character or its escape.
+    exact(&format!("{}\n", inert(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_does_not_act() {
+        assert_eq!(inert("plain\ttext\nin lines"), "plain\ttext\nin lines");
+        assert_eq!(inert("ends as on Windows\r\n"), "ends as on Windows\r\n");
+        for (hostile, shown) in [
+            ("\u{1b}[31mred", "\\u001b[31mred"),
+            ("\u{1b}]0;title\u{7}", "\\u001b]0;title\\u0007"),
+            ("over\rwritten", "over\\u000dwritten"),
+            ("back\u{8}space, \u{7f}", "back\\u0008space, \\u007f"),
+            (
+                "\u{9b}2J in one byte of Latin-1",
+                "\\u009b2J in one byte of Latin-1",
+            ),
+            ("a\u{202e}b\u{2066}c", "a\\u202eb\\u2066c"),
+            ("nul \0, é, 🐈", "nul \\u0000, é, 🐈"),
+        ] {
+            assert_eq!(inert(hostile), shown);
+        }
+    }
+
+    #[test]
+    fn only_styles_of_our_own_act() {
+        let own = format!("{RED}error{RED:#}{BOLD}:{BOLD:#} {DIM}dimmed{DIM:#}\n");
+        assert_eq!(tamed(&own), own);
+        for style in [GREEN, YELLOW, CYAN, AnsiColor::Magenta.on_default()] {
+            let styled = format!("{style}x{style:#}");
+            assert_eq!(tamed(&styled), styled);
+        }
+        for hostile in [
+            "\u{1b}[8m",
+            "\u{1b}[1;8m",
+            "\u{1b}[2J",
+            "\u{1b}[1A",
+            "\u{1b}[38;5;0m",
+            "\u{1b}]8;;https://example.com\u{1b}\\m",
+            "\u{1b}",
+            "\u{1b}[",
+            "\u{1b}[31",
+        ] {
+            assert!(!tamed(hostile).contains('\u{1b}'), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_others_is_one_line() {
+        assert_eq!(
+            one_line("  panicked:\r\n\n   at \u{1b}[1Ax \n"),
+            "panicked: at \\u001b[1Ax"
+        );
+        assert_eq!(one_line(""), "");
+    }
+
+    #[test]
+    fn escapes_in_json_are_the_same_json() {
+        let value = serde_json::json!({"log": "\u{1b}[31m\u{9b}2J\u{7f}\u{202e} é\t\n"});
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let shown = inert(&text);
+        assert!(!shown.contains(acts), "{shown}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            value
+        );
+    }
 }

@@ -1,0 +1,64 @@
+//! What Ctrl-C does.
+//!
+//! As long as nobody asks for more, it ends the program as it ends every program, and the shell
+//! knows of the signal. At a question it must leave the terminal with a fresh line. A process
+//! that listens for a signal cannot return to the default by itself, so one listener decides.
+
+use std::process::exit;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::terminal;
+
+/// The exit code of a command that Ctrl-C has ended, as shells count it.
+const INTERRUPTED: i32 = 130;
+
+const DEFAULT: u8 = 0;
+const EXITS: u8 = 1;
+
+static MEANING: AtomicU8 = AtomicU8::new(DEFAULT);
+
+/// As long as this lives, Ctrl-C ends the line on the terminal, and the program with exit code
+/// 130, whatever it waits for.
+pub(crate) struct Exits {
+    before: u8,
+}
+
+impl Exits {
+    pub(crate) fn new() -> Self {
+        static LISTENER: Once = Once::new();
+        LISTENER.call_once(|| {
+            // Without the listener, Ctrl-C does what it does to every program.
+            if let Ok(interrupts) = signal(SignalKind::interrupt()) {
+                tokio::spawn(listen(interrupts));
+            }
+        });
+        Self {
+            before: MEANING.swap(EXITS, Ordering::SeqCst),
+        }
+    }
+}
+
+impl Drop for Exits {
+    fn drop(&mut self) {
+        MEANING.store(self.before, Ordering::SeqCst);
+    }
+}
+
+async fn listen(mut interrupts: Signal) {
+    while interrupts.recv().await.is_some() {
+        match MEANING.load(Ordering::SeqCst) {
+            EXITS => {
+                terminal::end_line();
+                exit(INTERRUPTED);
+            }
+            _ => {
+                let _ = emulate_default_handler(SIGINT);
+            }
+        }
+    }
+}
