@@ -238,7 +238,8 @@ pub(crate) struct Invoke {
     pub(crate) function: String,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// A file with the event, JSON; without it, the event is read from standard input.
+    /// A file with the event, JSON; `-`, or none, for standard input. What begins as a JSON
+    /// object or array is the event itself.
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
     /// Show the end of the invocation's log.

@@ -192,7 +192,15 @@ impl Context {
             .ok_or_else(|| {
                 let names: Vec<&str> = self.app.functions().map(Function::name).collect();
                 let error = CliError::misuse(format!("there is no function `{name}`"));
-                match manifest::nearest(name, names.iter().copied()) {
+                // The name that `info` and AWS's console show ends in the manifest's.
+                let physical = names.iter().copied().filter(|own| {
+                    let stack = name.strip_suffix(own);
+                    stack.is_some_and(|stack| stack.ends_with('-'))
+                });
+                let meant = physical
+                    .max_by_key(|own| own.len())
+                    .or_else(|| manifest::nearest(name, names.iter().copied()));
+                match meant {
                     Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                     None => error.hint(format!("the functions are: {}", names.join(", "))),
                 }
