@@ -281,7 +281,7 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(crate) since: Duration,
     /// Only lines that match this CloudWatch Logs filter pattern.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, value_parser = parse_pattern)]
     pub(crate) filter: Option<String>,
     /// Print each line as a JSON object.
     #[arg(long)]
@@ -375,6 +375,17 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number and a unit, for example 30s, 10m, 2h or 7d".to_owned())
 }
 
+/// A pattern may begin with a hyphen, before a term that lines must not have. Two are an option
+/// that took the pattern's place.
+fn parse_pattern(text: &str) -> Result<String, String> {
+    if text.starts_with("--") {
+        return Err(format!(
+            "a pattern is missing before `{text}`, or needs quotes of its own: --filter '\"{text}\"'"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -384,6 +395,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_filter_pattern_may_leave_lines_out() {
+        let filter = |arguments: &[&str]| {
+            let command = ["xtask", "logs", "media-api"];
+            let cli = Cli::try_parse_from(command.iter().chain(arguments))?;
+            let Verb::Logs(logs) = cli.verb else {
+                unreachable!()
+            };
+            Ok::<_, clap::Error>(logs.filter)
+        };
+        for pattern in ["-INFO", "ERROR -retried", "", "{ $.level = \"INFO\" }"] {
+            assert_eq!(filter(&["--filter", pattern]).unwrap().unwrap(), pattern);
+        }
+        assert_eq!(filter(&["--filter=-INFO"]).unwrap().unwrap(), "-INFO");
+        let error = filter(&["--filter", "--json"]).unwrap_err().to_string();
+        assert!(error.contains("a pattern is missing"), "{error}");
     }
 
     #[test]

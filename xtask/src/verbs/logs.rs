@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::cli;
 use crate::context::Context;
-use crate::error::Result;
-use crate::terminal::{DIM, line};
+use crate::error::{CliError, Result};
+use crate::interrupt;
+use crate::terminal::{DIM, inert, json_line, line, reader_is_gone};
 
 /// How often followed logs are read, for each of them. CloudWatch Logs allows an account a few
 /// such calls a second.
@@ -19,28 +20,62 @@ const FOLLOW_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: &cli::Logs) -> Result<()> {
     let context = Context::load(&args.stage)?;
-    let functions: Vec<&Function> = if args.functions.is_empty() {
-        context.app.functions().collect()
-    } else {
-        let named = args.functions.iter().map(|name| context.function(name));
-        named.collect::<Result<_>>()?
-    };
+    let functions = functions(&context, &args.functions)?;
+    let pattern = args
+        .filter
+        .as_deref()
+        .filter(|text| !text.trim().is_empty());
     let target = context.connect().await?;
-    let count = u32::try_from(functions.len()).unwrap_or(u32::MAX);
-    let mut logs = Logs::of(functions, args.filter.as_deref(), args.since);
-    loop {
-        for logged in logs.read(&target).await? {
-            if args.json {
-                line(logged.json())?;
-            } else {
-                line(logged.text())?;
+    let interval = FOLLOW_INTERVAL * u32::try_from(functions.len()).unwrap_or(u32::MAX);
+    let mut logs = Logs::of(functions, pattern, args.since);
+    let _exits = args.follow.then(interrupt::Exits::new);
+    let follow = async {
+        loop {
+            let lines = match logs.read(&target).await {
+                Ok(lines) => lines,
+                Err(error) if error.kind() == Kind::NotFound => {
+                    // Mostly, the whole stack is missing.
+                    context.outputs(&target).await?;
+                    return Err(CliError::from(error));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for logged in lines {
+                if args.json {
+                    json_line(&logged.json())?;
+                } else {
+                    line(logged.text())?;
+                }
             }
+            if !args.follow {
+                return Ok(());
+            }
+            tokio::time::sleep(interval.max(FOLLOW_INTERVAL_MIN)).await;
         }
-        if !args.follow {
-            return Ok(());
-        }
-        tokio::time::sleep((FOLLOW_INTERVAL * count).max(FOLLOW_INTERVAL_MIN)).await;
+    };
+    tokio::select! {
+        followed = follow => followed,
+        // Even if no line comes any more.
+        () = reader_is_gone() => Ok(()),
     }
+}
+
+/// The functions with these names, each once; without names, all.
+fn functions<'a>(context: &'a Context, names: &[String]) -> Result<Vec<&'a Function>> {
+    if names.is_empty() {
+        return Ok(context.app.functions().collect());
+    }
+    let mut functions: Vec<&Function> = Vec::new();
+    for name in names {
+        let function = context.function(name)?;
+        if functions
+            .iter()
+            .all(|known| known.name() != function.name())
+        {
+            functions.push(function);
+        }
+    }
+    Ok(functions)
 }
 
 /// The logs of some functions, as one.
@@ -120,14 +155,12 @@ impl Line {
     pub(crate) fn text(&self) -> String {
         let Self { style, line, .. } = self;
         let time = time_of_day(line.timestamp_ms);
+        let message = inert(&line.message);
         if self.names_function {
             let function = &self.function;
-            format!(
-                "{DIM}{time}{DIM:#} {style}{function}{style:#} {}",
-                line.message
-            )
+            format!("{DIM}{time}{DIM:#} {style}{function}{style:#} {message}")
         } else {
-            format!("{time} {}", line.message)
+            format!("{time} {message}")
         }
     }
 
@@ -152,6 +185,26 @@ fn time_of_day(timestamp_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_does_not_act_on_the_terminal_and_is_exact_in_json() {
+        let line = Line {
+            function: "media-api".to_owned(),
+            style: AnsiColor::Cyan.on_default(),
+            names_function: true,
+            line: LogLine {
+                timestamp_ms: 0,
+                stream: "s".to_owned(),
+                message: "\u{1b}[2J\u{1b}[31mgone\rover".to_owned(),
+            },
+        };
+        let text = line.text();
+        assert!(
+            text.ends_with(" \\u001b[2J\\u001b[31mgone\\u000dover"),
+            "{text}"
+        );
+        assert_eq!(line.json()["message"], "\u{1b}[2J\u{1b}[31mgone\rover");
+    }
 
     #[test]
     fn times_are_of_the_day() {
