@@ -62,7 +62,7 @@ pub(crate) enum Verb {
     Invoke(Invoke),
     /// Handle again what a function has failed on.
     #[command(
-        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show what waits in its failure queue\n  cargo xtask redrive check-email              invoke it with each event again\n  cargo xtask redrive check-email --drop       throw the events away\n\nAn event that the function handles now leaves the queue; one that it fails on again stays.\nOf records of a stream only the place is in the queue. They are read from the stream, which\nkeeps them for 24 hours."
+        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show what waits in its failure queue\n  cargo xtask redrive check-email              invoke it with each event again\n  cargo xtask redrive check-email --drop       throw the events away\n\nAn event that the function handles now leaves the queue; one that it fails on again stays.\nOf records of a stream only the place is in the queue. They are read from the stream, which\nkeeps them for 24 hours.\n\nEvents are hidden from others while they are looked at. On Ctrl-C those that are left are put\nback first. Should redrive be killed, they come back within 30 seconds; until then, info\ncounts them."
     )]
     Redrive(Redrive),
     /// Print what functions log.

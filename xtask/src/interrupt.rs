@@ -1,8 +1,9 @@
 //! What Ctrl-C does.
 //!
 //! As long as nobody asks for more, it ends the program as it ends every program, and the shell
-//! knows of the signal. At a question it must leave the terminal with a fresh line. A process
-//! that listens for a signal cannot return to the default by itself, so one listener decides.
+//! knows of the signal. At a question it must leave the terminal with a fresh line, and a
+//! command that holds something must give it back first. A process that listens for a signal
+//! cannot return to the default by itself, so one listener decides.
 
 use std::process::exit;
 use std::sync::Once;
@@ -12,6 +13,7 @@ use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::error::{CliError, Result};
 use crate::terminal;
 
 /// The exit code of a command that Ctrl-C has ended, as shells count it.
@@ -19,6 +21,7 @@ const INTERRUPTED: i32 = 130;
 
 const DEFAULT: u8 = 0;
 const EXITS: u8 = 1;
+const CAUGHT: u8 = 2;
 
 static MEANING: AtomicU8 = AtomicU8::new(DEFAULT);
 
@@ -56,9 +59,43 @@ async fn listen(mut interrupts: Signal) {
                 terminal::end_line();
                 exit(INTERRUPTED);
             }
+            CAUGHT => {}
             _ => {
                 let _ = emulate_default_handler(SIGINT);
             }
+        }
+    }
+}
+
+/// The signals by which people, terminals and supervisors end a command.
+pub(crate) struct Endings {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Endings {
+    /// From now on, they no longer end the command by themselves.
+    pub(crate) fn catch() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| CliError::new(format!("could not listen for signals: {error}")))
+        };
+        let endings = Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        };
+        MEANING.store(CAUGHT, Ordering::SeqCst);
+        Ok(endings)
+    }
+
+    /// Waits for the next of them; returns the exit code that tells of it, as shells count.
+    pub(crate) async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+            _ = self.hangup.recv() => 129,
         }
     }
 }

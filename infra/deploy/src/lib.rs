@@ -53,10 +53,12 @@ pub use leftovers::Leftover;
 pub use logs::{LogLine, LogQuery, LogTail};
 pub use progress::{Decide, Phase, Progress, Question, Report, ResourceEvent, Timeline, Timing};
 pub use record::Record;
-pub use redrive::{FailedEvent, Redriven, StreamBatch, Subject};
+pub use redrive::{
+    FailedEvent, FailureQueueReader, HIDDEN_AT_MOST, Redriven, StreamBatch, Subject,
+};
 pub use review::{
     Access, AccessChange, Condition, Declared, Difference, Effect, PropertyChange, Review, review,
 };
 pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store};
-pub use status::{DeployedFunction, FailureQueue, Status};
+pub use status::{DeployedFunction, FailureQueue, QueueDepth, Status};
 pub use target::{Settings, Target};

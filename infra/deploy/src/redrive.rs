@@ -5,26 +5,41 @@
 //! must be read again while the stream still has them.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Kind, Result};
 use crate::functions::FunctionError;
+use crate::status::QueueDepth;
 use crate::target::Target;
 
-/// How long a message is hidden from others while it is looked at. Whatever happens in
-/// between, it is in the queue again afterwards.
-const VISIBILITY_TIMEOUT_SECONDS: i32 = 300;
+/// How long SQS hides the messages of a reader that has died.
+pub const HIDDEN_AT_MOST: Duration = Duration::from_secs(30);
 
-/// The most that one receive call returns.
-const PAGE: i32 = 10;
+/// How often a living reader asks SQS to hide them for longer.
+const EXTEND_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The most messages that one call returns or changes.
+const PAGE: usize = 10;
+
+/// How many calls change messages at once.
+const CALLS_AT_ONCE: usize = 8;
 
 /// How long a receive call looks for messages. Without any wait SQS asks only some of its
 /// servers, and may return nothing although there are messages.
 const WAIT_SECONDS: i32 = 1;
+
+/// How often messages are put back whose visibility SQS could not change.
+const PUT_BACK_ATTEMPTS: usize = 3;
 
 /// A message of a failure queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,57 +146,231 @@ pub enum Redriven {
     FailedAgain(FunctionError),
 }
 
-impl Target {
-    /// Takes some messages out of sight, to look at them; none when the queue is empty. Each
-    /// comes back after five minutes, unless it is [removed](Self::remove_failed_event) or
-    /// [put back](Self::put_back_failed_event) before.
+/// A reader of a failure queue. The messages that it has read are hidden from every other
+/// reader until it removes them or puts them back.
+#[derive(Debug)]
+pub struct FailureQueueReader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: Target,
+    queue_url: String,
+    /// Receipt handles of the hidden messages, by message id.
+    held: Mutex<BTreeMap<String, String>>,
+    /// Calls that hide messages hold a read lock. Putting messages back waits for them: an
+    /// answer that nobody waits for would leave messages hidden.
+    hiding: Arc<RwLock<()>>,
+}
+
+impl FailureQueueReader {
+    /// Reads the next messages; none when no other is in sight.
     ///
     /// # Errors
     /// When the queue cannot be read.
-    pub async fn failed_events(&self, queue_url: &str) -> Result<Vec<FailedEvent>> {
+    pub async fn next_page(&self) -> Result<Vec<FailedEvent>> {
+        let hiding = Arc::clone(&self.shared.hiding).read_owned().await;
+        let shared = Arc::clone(&self.shared);
+        // A task of its own: it ends even when the caller no longer waits for the messages.
+        let received = tokio::spawn(async move {
+            let page = shared.receive().await;
+            drop(hiding);
+            page
+        });
+        received.await.unwrap_or_else(|error| {
+            Err(Error::new(format!(
+                "could not read the queue {}",
+                self.shared.queue_url
+            ))
+            .because(error.to_string()))
+        })
+    }
+
+    /// Keeps the messages hidden for as long as this is polled. One that SQS shows again
+    /// nevertheless is read again.
+    pub async fn keep_hidden(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(EXTEND_INTERVAL).await;
+            self.extend().await;
+        }
+    }
+
+    /// What fails is tried again in the next round.
+    async fn extend(&self) {
+        let hiding = Arc::clone(&self.shared.hiding).read_owned().await;
+        let shared = Arc::clone(&self.shared);
+        let extended = tokio::spawn(async move {
+            let held = shared.held().clone();
+            let _ = shared.hide(held, HIDDEN_AT_MOST).await;
+            drop(hiding);
+        });
+        let _ = extended.await;
+    }
+
+    /// Removes a message from the queue for good.
+    ///
+    /// # Errors
+    /// When SQS refuses; the message is then still in the queue.
+    pub async fn remove(&self, event: &FailedEvent) -> Result<()> {
+        let queue_url = &self.shared.queue_url;
+        let latest = self.shared.held().get(&event.message_id).cloned();
+        self.shared
+            .target
+            .sqs
+            .delete_message()
+            .queue_url(queue_url)
+            .receipt_handle(latest.as_ref().unwrap_or(&event.receipt_handle))
+            .send()
+            .await
+            .map_err(|error| {
+                Error::aws(
+                    &format!("remove message {} from {queue_url}", event.message_id),
+                    &error,
+                )
+            })?;
+        self.shared.held().remove(&event.message_id);
+        Ok(())
+    }
+
+    /// Shows all messages that were not removed to other readers again, at once.
+    ///
+    /// # Errors
+    /// When SQS refuses; they then come back after [`HIDDEN_AT_MOST`].
+    pub async fn put_back(&self) -> Result<()> {
+        let _nothing_is_hidden = self.shared.hiding.write().await;
+        let comes_back = format!(
+            "SQS shows them again within {} seconds",
+            HIDDEN_AT_MOST.as_secs()
+        );
+        let mut held = std::mem::take(&mut *self.shared.held());
+        for _ in 0..PUT_BACK_ATTEMPTS {
+            held = self
+                .shared
+                .hide(held, Duration::ZERO)
+                .await
+                .map_err(|error| error.hint(&comes_back))?;
+            if held.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::new(format!(
+            "could not put {} messages back into {}",
+            held.len(),
+            self.shared.queue_url
+        ))
+        .because("SQS has failed to change their visibility")
+        .hint(comes_back))
+    }
+
+    /// How many messages the queue holds, as SQS counts them.
+    ///
+    /// # Errors
+    /// When SQS refuses.
+    pub async fn depth(&self) -> Result<QueueDepth> {
+        self.shared.target.queue_depth(&self.shared.queue_url).await
+    }
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn receive(&self) -> Result<Vec<FailedEvent>> {
         let answer = self
+            .target
             .sqs
             .receive_message()
-            .queue_url(queue_url)
-            .max_number_of_messages(PAGE)
-            .visibility_timeout(VISIBILITY_TIMEOUT_SECONDS)
+            .queue_url(&self.queue_url)
+            .max_number_of_messages(i32::try_from(PAGE).unwrap_or(i32::MAX))
+            .visibility_timeout(seconds(HIDDEN_AT_MOST))
             .wait_time_seconds(WAIT_SECONDS)
             .send()
             .await
-            .map_err(|error| Error::aws(&format!("read the queue {queue_url}"), &error))?;
+            .map_err(|error| Error::aws(&format!("read the queue {}", self.queue_url), &error))?;
         let messages = answer.messages.unwrap_or_default();
-        Ok(messages.into_iter().map(FailedEvent::parse).collect())
+        let events: Vec<FailedEvent> = messages.into_iter().map(FailedEvent::parse).collect();
+        self.held().extend(
+            events
+                .iter()
+                .map(|event| (event.message_id.clone(), event.receipt_handle.clone())),
+        );
+        Ok(events)
     }
 
-    /// Takes a message out of the queue for good.
-    ///
-    /// # Errors
-    /// When SQS refuses; the message then comes back.
-    pub async fn remove_failed_event(&self, queue_url: &str, event: &FailedEvent) -> Result<()> {
-        self.sqs
-            .delete_message()
-            .queue_url(queue_url)
-            .receipt_handle(&event.receipt_handle)
-            .send()
-            .await
-            .map_err(|error| Error::aws(&format!("take a message from {queue_url}"), &error))?;
-        Ok(())
+    /// Hides messages for some more time, or shows them at once if that is zero. Returns those
+    /// for which SQS failed; one that is removed or in sight already needs nothing.
+    async fn hide(
+        self: &Arc<Self>,
+        messages: BTreeMap<String, String>,
+        time: Duration,
+    ) -> Result<BTreeMap<String, String>> {
+        let messages: Vec<(String, String)> = messages.into_iter().collect();
+        let mut failed = BTreeMap::new();
+        for pages in messages.chunks(PAGE * CALLS_AT_ONCE) {
+            let mut calls = JoinSet::new();
+            for page in pages.chunks(PAGE) {
+                let (shared, page) = (Arc::clone(self), page.to_vec());
+                calls.spawn(async move { shared.hide_page(page, time).await });
+            }
+            while let Some(ended) = calls.join_next().await {
+                failed.extend(ended.map_err(|error| {
+                    Error::new("a task was interrupted").because(error.to_string())
+                })??);
+            }
+        }
+        Ok(failed)
     }
 
-    /// Shows a message to others again, at once.
-    ///
-    /// # Errors
-    /// When SQS refuses; the message then comes back later.
-    pub async fn put_back_failed_event(&self, queue_url: &str, event: &FailedEvent) -> Result<()> {
-        self.sqs
-            .change_message_visibility()
-            .queue_url(queue_url)
-            .receipt_handle(&event.receipt_handle)
-            .visibility_timeout(0)
+    async fn hide_page(
+        &self,
+        page: Vec<(String, String)>,
+        time: Duration,
+    ) -> Result<Vec<(String, String)>> {
+        let what = format!("change the visibility of messages of {}", self.queue_url);
+        let entries = page.iter().enumerate().map(|(index, (_, receipt_handle))| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(receipt_handle)
+                .visibility_timeout(seconds(time))
+                .build()
+        });
+        let entries: Vec<_> = entries
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::new(format!("could not {what}")).because(error.to_string()))?;
+        let answer = self
+            .target
+            .sqs
+            .change_message_visibility_batch()
+            .queue_url(&self.queue_url)
+            .set_entries(Some(entries))
             .send()
             .await
-            .map_err(|error| Error::aws(&format!("put a message back into {queue_url}"), &error))?;
-        Ok(())
+            .map_err(|error| Error::aws(&what, &error))?;
+        let failed = answer.failed().iter().filter(|entry| !entry.sender_fault());
+        Ok(failed
+            .filter_map(|entry| page.get(entry.id().parse::<usize>().ok()?).cloned())
+            .collect())
+    }
+}
+
+/// A visibility timeout as SQS takes it.
+fn seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
+}
+
+impl Target {
+    /// Reads a failure queue.
+    pub fn failure_queue(&self, queue_url: &str) -> FailureQueueReader {
+        FailureQueueReader {
+            shared: Arc::new(Shared {
+                target: self.clone(),
+                queue_url: queue_url.to_owned(),
+                held: Mutex::default(),
+                hiding: Arc::default(),
+            }),
+        }
     }
 
     /// The records of a batch, as Lambda shows them to a function, with those between them
@@ -295,112 +484,4 @@ fn outcome_of_records(answer: &str) -> Redriven {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn failed(body: &Value) -> FailedEvent {
-        let message = Message::builder()
-            .message_id("m")
-            .receipt_handle("r")
-            .body(body.to_string());
-        FailedEvent::parse(message.build())
-    }
-
-    #[test]
-    fn an_asynchronous_invocation_is_understood() {
-        let event = failed(&json!({
-            "version": "1.0",
-            "timestamp": "2019-11-14T18:16:05.568Z",
-            "requestContext": {
-                "requestId": "e4b46cbf-b738-xmpl-8880-a18cdf61200e",
-                "functionArn": "arn:aws:lambda:us-east-2:123456789012:function:my-function:$LATEST",
-                "condition": "RetriesExhausted",
-                "approximateInvokeCount": 3,
-            },
-            "requestPayload": {"ORDER_IDS": ["9e07af03"]},
-            "responseContext": {
-                "statusCode": 200,
-                "executedVersion": "$LATEST",
-                "functionError": "Unhandled",
-            },
-            "responsePayload": {"errorMessage": "Process exited before completing request"},
-        }));
-        assert_eq!(
-            event.subject,
-            Subject::Event(json!({"ORDER_IDS": ["9e07af03"]}))
-        );
-        assert_eq!(event.condition.as_deref(), Some("RetriesExhausted"));
-        assert_eq!(event.attempts, Some(3));
-        assert_eq!(
-            event.error.map(|error| error.error_message).as_deref(),
-            Some("Process exited before completing request")
-        );
-    }
-
-    #[test]
-    fn a_batch_of_a_stream_is_understood() {
-        let arn =
-            "arn:aws:dynamodb:us-east-2:123456789012:table/mytable/stream/2019-11-14T00:04:06.388";
-        let event = failed(&json!({
-            "requestContext": {
-                "requestId": "316aa6d0-8154-xmpl-9af7-85d5f4a6bc81",
-                "functionArn": "arn:aws:lambda:us-east-2:123456789012:function:myfunction",
-                "condition": "RetryAttemptsExhausted",
-                "approximateInvokeCount": 1,
-            },
-            "responseContext": {
-                "statusCode": 200,
-                "executedVersion": "$LATEST",
-                "functionError": "Unhandled",
-            },
-            "version": "1.0",
-            "timestamp": "2019-11-14T00:13:49.717Z",
-            "DDBStreamBatchInfo": {
-                "shardId": "shardId-00000001573689847184-864758bb",
-                "startSequenceNumber": "800000000003126276362",
-                "endSequenceNumber": "800000000003126276363",
-                "approximateArrivalOfFirstRecord": "2019-11-14T00:13:19Z",
-                "approximateArrivalOfLastRecord": "2019-11-14T00:13:19Z",
-                "batchSize": 2,
-                "streamArn": arn,
-            },
-        }));
-        assert_eq!(
-            event.subject,
-            Subject::Records(StreamBatch {
-                stream_arn: arn.to_owned(),
-                shard_id: "shardId-00000001573689847184-864758bb".to_owned(),
-                start_sequence_number: "800000000003126276362".to_owned(),
-                end_sequence_number: "800000000003126276363".to_owned(),
-                batch_size: 2,
-            })
-        );
-        assert_eq!(event.failed_at.as_deref(), Some("2019-11-14T00:13:49.717Z"));
-        assert_eq!(event.error, None);
-    }
-
-    #[test]
-    fn what_lambda_did_not_write_is_kept_as_it_is() {
-        for body in [json!("hello"), json!({"requestContext": {}}), json!({})] {
-            assert_eq!(failed(&body).subject, Subject::Unknown(body.to_string()));
-        }
-    }
-
-    #[test]
-    fn reported_failures_are_failures() {
-        for handled in [
-            r#"{"batchItemFailures":[]}"#,
-            r#"{"batchItemFailures":null}"#,
-            "{}",
-            "null",
-            "",
-        ] {
-            assert_eq!(outcome_of_records(handled), Redriven::Handled, "{handled}");
-        }
-        let failed = r#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#;
-        assert!(matches!(
-            outcome_of_records(failed),
-            Redriven::FailedAgain(_)
-        ));
-    }
-}
+mod tests;

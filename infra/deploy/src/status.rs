@@ -53,8 +53,19 @@ pub struct FailureQueue {
     pub function: String,
     /// The queue's URL.
     pub url: String,
-    /// How many events it holds, approximately, as SQS counts.
+    /// How many events wait in it.
     pub events: u64,
+    /// How many more it hides, because a reader has them or has ended with them.
+    pub hidden_events: u64,
+}
+
+/// How many messages a queue holds. SQS counts approximately, and on AWS up to a minute late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Those that the next reader gets.
+    pub waiting: u64,
+    /// Those that are hidden, because a reader has them or has ended with them.
+    pub hidden: u64,
 }
 
 impl Target {
@@ -95,11 +106,12 @@ impl Target {
         }
         for (function, output) in failure_queue_outputs {
             if let Some(url) = status.outputs.get(output) {
-                let events = self.queue_depth(url).await?;
+                let depth = self.queue_depth(url).await?;
                 status.failure_queues.push(FailureQueue {
                     function: function.clone(),
                     url: url.clone(),
-                    events,
+                    events: depth.waiting,
+                    hidden_events: depth.hidden,
                 });
             }
         }
@@ -135,19 +147,29 @@ impl Target {
         }
     }
 
-    async fn queue_depth(&self, url: &str) -> Result<u64> {
+    pub(crate) async fn queue_depth(&self, url: &str) -> Result<QueueDepth> {
+        const WAITING: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessages;
+        const HIDDEN: QueueAttributeName =
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+
         let answer = self
             .sqs
             .get_queue_attributes()
             .queue_url(url)
-            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+            .attribute_names(WAITING)
+            .attribute_names(HIDDEN)
             .send()
             .await
             .map_err(|error| Error::aws(&format!("count the events in {url}"), &error))?;
-        let count = answer
-            .attributes()
-            .and_then(|attributes| attributes.get(&QueueAttributeName::ApproximateNumberOfMessages))
-            .and_then(|count| count.parse().ok());
-        Ok(count.unwrap_or_default())
+        let count = |name| {
+            let count = answer.attributes().and_then(|counts| counts.get(&name));
+            count
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default()
+        };
+        Ok(QueueDepth {
+            waiting: count(WAITING),
+            hidden: count(HIDDEN),
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use deploy::HIDDEN_AT_MOST;
 use manifest::Function;
 
 use crate::cli;
@@ -67,7 +68,7 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     table(&rows)?;
     line("")?;
     let mut rows = vec![
-        ["FAILED EVENTS OF", "COUNT", "QUEUE"]
+        ["FAILED EVENTS OF", "WAITING", "HIDDEN", "QUEUE"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -75,15 +76,30 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
         vec![
             queue.function.clone(),
             queue.events.to_string(),
+            queue.hidden_events.to_string(),
             queue.url.clone(),
         ]
     }));
     table(&rows)?;
-    let failed: u64 = status.failure_queues.iter().map(|queue| queue.events).sum();
-    if failed > 0 {
-        warn(format!(
-            "{failed} events could not be handled: `cargo xtask redrive <function> --dry-run` shows them"
-        ));
+    for queue in &status.failure_queues {
+        let (function, events) = (&queue.function, queue.events);
+        let stage = &context.app.stage().name;
+        if events > 0 {
+            warn(format!(
+                "{function} could not handle {events} events: `cargo xtask redrive {function} --stage {stage} --dry-run` shows them"
+            ));
+        }
+        if queue.hidden_events > 0 {
+            warn(hidden_events(queue.hidden_events, function));
+        }
     }
     Ok(())
+}
+
+/// What a user must know of events that nobody else can read at the moment.
+pub(crate) fn hidden_events(count: u64, function: &str) -> String {
+    let seconds = HIDDEN_AT_MOST.as_secs();
+    format!(
+        "{count} events in the failure queue of {function} are hidden: another `redrive` holds them, or has ended without putting them back, and then they come back within {seconds} seconds"
+    )
 }

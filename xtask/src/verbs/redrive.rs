@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use deploy::{FailedEvent, FunctionError, Redriven, Subject, Target};
+use deploy::{
+    FailedEvent, FailureQueueReader, FunctionError, HIDDEN_AT_MOST, Redriven, Subject, Target,
+};
 use manifest::Function;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +13,12 @@ use serde_json::Value;
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, confirm, line, status};
+use crate::interrupt::Endings;
+use crate::terminal::{
+    BOLD, DIM, GREEN, RED, YELLOW, confirm, end_line, inert, json_line, one_line, print, status,
+    warn,
+};
+use crate::verbs::info::hidden_events;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,110 +83,158 @@ pub(crate) async fn run(args: &cli::Redrive) -> Result<ExitCode> {
         confirm(&question, "--yes")?;
     }
 
-    let redrive = Redrive {
+    let queue = target.failure_queue(queue_url);
+    let hidden = queue.depth().await?.hidden;
+    let mut endings = Endings::catch()?;
+    let mut redrive = Redrive {
         args,
         function,
         target: &target,
-        queue_url,
+        queue: &queue,
+        done: BTreeSet::new(),
+        seen: BTreeSet::new(),
+        counts: Counts::default(),
     };
-    let mut stay = Vec::new();
-    let mut counts = Counts::default();
-    let walked = redrive.walk(&mut stay, &mut counts).await;
-    // Whatever went wrong on the way, what was not handled is there for the next attempt.
-    for event in &stay {
-        target.put_back_failed_event(queue_url, event).await?;
+    let ended = tokio::select! {
+        walked = redrive.walk() => Ended::Walked(walked),
+        never = queue.keep_hidden() => match never {},
+        exit_code = endings.next() => Ended::Interrupted(exit_code),
+    };
+    let counts = redrive.counts;
+    // However it ended, what was not handled is there for the next attempt. Whoever cannot wait
+    // for that interrupts once more.
+    let put_back = tokio::select! {
+        put_back = queue.put_back() => put_back,
+        exit_code = endings.next() => {
+            warn(format!("the events are hidden for up to {} more seconds", HIDDEN_AT_MOST.as_secs()));
+            return Ok(ExitCode::from(exit_code));
+        }
+    };
+    match ended {
+        Ended::Walked(walked) => {
+            if let (Err(_), Err(error)) = (&walked, &put_back) {
+                warn(error);
+            }
+            walked?;
+            put_back?;
+            // Those of a reader that has ended meanwhile have come back, and were met.
+            let hidden = match hidden {
+                0 => 0,
+                hidden => hidden.min(queue.depth().await?.hidden),
+            };
+            counts.report(function.name(), hidden);
+            let stay = counts.failed > 0 || hidden > 0 && !args.dry_run;
+            Ok(if stay {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            })
+        }
+        Ended::Interrupted(exit_code) => {
+            end_line();
+            if let Err(error) = put_back {
+                warn(error);
+            }
+            status("Stopped", counts.so_far());
+            Ok(ExitCode::from(exit_code))
+        }
     }
-    walked?;
-    counts.report(function.name());
-    Ok(if counts.failed > 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+}
+
+enum Ended {
+    /// At the end of the queue, or at an error.
+    Walked(Result<()>),
+    /// By a signal, of which this exit code tells.
+    Interrupted(u8),
 }
 
 struct Redrive<'a> {
     args: &'a cli::Redrive,
     function: &'a Function,
     target: &'a Target,
-    queue_url: &'a str,
+    queue: &'a FailureQueueReader,
+    /// Events that were read.
+    seen: BTreeSet<String>,
+    /// Events among them that were handled or dropped.
+    done: BTreeSet<String>,
+    counts: Counts,
 }
 
 impl Redrive<'_> {
     /// Goes through the queue once. Events that stay are hidden until the end, so that none
-    /// is met twice.
-    async fn walk(&self, stay: &mut Vec<FailedEvent>, counts: &mut Counts) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        loop {
-            let page = self.target.failed_events(self.queue_url).await?;
+    /// is met twice, but for those that SQS shows again nevertheless.
+    async fn walk(&mut self) -> Result<()> {
+        // In a queue where nothing is new, there is no end to be met.
+        const PAGES_WITHOUT_NEWS_MAX: usize = 3;
+
+        let mut pages_without_news = 0;
+        while pages_without_news < PAGES_WITHOUT_NEWS_MAX {
+            let page = self.queue.next_page().await?;
             if page.is_empty() {
                 return Ok(());
             }
-            // A walk that outlasts the time for which messages are hidden meets them again.
-            let again = page.iter().all(|event| seen.contains(&event.message_id));
-            let mut page = page.into_iter();
-            while let Some(event) = page.next() {
-                if !seen.insert(event.message_id.clone()) {
-                    stay.push(event);
-                    continue;
+            pages_without_news += 1;
+            for event in page {
+                if self.done.contains(&event.message_id) {
+                    self.queue.remove(&event).await?;
+                } else if self.seen.insert(event.message_id.clone()) {
+                    pages_without_news = 0;
+                    self.take(&event).await?;
                 }
-                let taken = self.take(&event).await;
-                match taken {
-                    Ok((content, outcome)) => {
-                        self.show(&event, &content, &outcome, seen.len())?;
-                        counts.add(&outcome);
-                        if !matches!(outcome, Outcome::Handled | Outcome::Dropped) {
-                            stay.push(event);
-                        }
-                    }
-                    Err(error) => {
-                        stay.push(event);
-                        stay.extend(page);
-                        return Err(error);
-                    }
-                }
-            }
-            if again {
-                return Ok(());
             }
         }
+        Ok(())
     }
 
-    async fn take(&self, event: &FailedEvent) -> Result<(Content, Outcome)> {
+    /// Whatever happens on the way, and wherever it ends: no event leaves the queue unless it
+    /// was handled, or was written where the user can see it.
+    async fn take(&mut self, event: &FailedEvent) -> Result<()> {
         let content = self.content(event).await?;
-        if self.args.dry_run {
-            return Ok((content, Outcome::Shown));
-        }
         if self.args.drop {
+            self.show(event, &content, &Outcome::Dropped).await?;
             self.remove(event).await?;
-            return Ok((content, Outcome::Dropped));
+            self.counts.dropped += 1;
+            return Ok(());
         }
+        let outcome = if self.args.dry_run {
+            Outcome::Shown
+        } else {
+            self.handle(&content).await?
+        };
+        let removed = match outcome {
+            // At once: an event that is handled but not removed would be handled again. That
+            // does no harm, but it is no use either.
+            Outcome::Handled => self.remove(event).await,
+            _ => Ok(()),
+        };
+        self.counts.add(&outcome);
+        self.show(event, &content, &outcome).await?;
+        removed
+    }
+
+    async fn handle(&self, content: &Content) -> Result<Outcome> {
         let name = self.function.invocation_name();
-        let redriven = match &content {
+        let redriven = match content {
             Content::Event(event) => self.target.redrive_event(&name, event).await?,
             Content::Records(records) => self.target.redrive_records(&name, records).await?,
             Content::ExpiredRecords(_) => {
                 let reason = "the records are no longer in the stream, which keeps them for 24 hours: repair by hand what depends on them, then use --drop";
-                return Ok((content, Outcome::Lost { reason }));
+                return Ok(Outcome::Lost { reason });
             }
             Content::Unknown(_) => {
                 let reason = "the message was not written by Lambda";
-                return Ok((content, Outcome::Lost { reason }));
+                return Ok(Outcome::Lost { reason });
             }
         };
-        let outcome = match redriven {
-            Redriven::Handled => {
-                self.remove(event).await?;
-                Outcome::Handled
-            }
+        Ok(match redriven {
+            Redriven::Handled => Outcome::Handled,
             Redriven::FailedAgain(error) => Outcome::FailedAgain { error },
-        };
-        Ok((content, outcome))
+        })
     }
 
-    async fn remove(&self, event: &FailedEvent) -> Result<()> {
-        let removed = self.target.remove_failed_event(self.queue_url, event);
-        Ok(removed.await?)
+    async fn remove(&mut self, event: &FailedEvent) -> Result<()> {
+        self.done.insert(event.message_id.clone());
+        Ok(self.queue.remove(event).await?)
     }
 
     async fn content(&self, event: &FailedEvent) -> Result<Content> {
@@ -203,14 +258,10 @@ impl Redrive<'_> {
         records.into_iter().filter(meant).collect()
     }
 
-    fn show(
-        &self,
-        event: &FailedEvent,
-        content: &Content,
-        outcome: &Outcome,
-        number: usize,
-    ) -> Result<()> {
-        if self.args.json {
+    /// Returns when the event is written. A reader that is slow, such as a pager, must not keep
+    /// this command from hearing a signal.
+    async fn show(&self, event: &FailedEvent, content: &Content, outcome: &Outcome) -> Result<()> {
+        let written = if self.args.json {
             let shown = Shown {
                 message_id: &event.message_id,
                 condition: event.condition.as_deref(),
@@ -220,37 +271,49 @@ impl Redrive<'_> {
                 content,
                 outcome,
             };
-            return line(serde_json::to_string(&shown).map_err(CliError::new)?);
-        }
-        let why = event.condition.as_deref().unwrap_or("unknown reason");
-        let when = event.failed_at.as_deref().unwrap_or("unknown time");
-        let attempts = event.attempts.map_or_else(String::new, |attempts| {
-            format!(", after {attempts} invocations")
-        });
-        line(format_args!(
-            "{BOLD}{number}{BOLD:#}  {when}  {why}{attempts}"
-        ))?;
-        if let Some(error) = &event.error {
-            line(format_args!("   {}", describe(error)))?;
-        }
-        for content in lines(content) {
-            line(format_args!("   {DIM}{content}{DIM:#}"))?;
-        }
-        match outcome {
-            Outcome::Shown => Ok(()),
-            Outcome::Handled => line(format_args!("   {GREEN}handled{GREEN:#}")),
-            Outcome::Dropped => line(format_args!("   {YELLOW}dropped{YELLOW:#}")),
-            Outcome::FailedAgain { error } => line(format_args!(
-                "   {RED}failed again{RED:#}: {}",
-                describe(error)
-            )),
-            Outcome::Lost { reason } => line(format_args!("   {RED}not handled{RED:#}: {reason}")),
-        }
+            let shown = serde_json::to_value(&shown).map_err(CliError::new)?;
+            tokio::task::spawn_blocking(move || json_line(&shown))
+        } else {
+            let text = text(self.seen.len(), event, content, outcome);
+            tokio::task::spawn_blocking(move || print(text))
+        };
+        written.await.map_err(CliError::new)?
     }
 }
 
+/// An event as people read it.
+fn text(number: usize, event: &FailedEvent, content: &Content, outcome: &Outcome) -> String {
+    let why = one_line(event.condition.as_deref().unwrap_or("unknown reason"));
+    let when = one_line(event.failed_at.as_deref().unwrap_or("unknown time"));
+    let attempts = event.attempts.map_or_else(String::new, |attempts| {
+        format!(", after {attempts} invocations")
+    });
+    let mut text = format!("{BOLD}{number}{BOLD:#}  {when}  {why}{attempts}\n");
+    let mut add = |line: String| text.push_str(&format!("   {line}\n"));
+    if let Some(error) = &event.error {
+        add(describe(error));
+    }
+    for content in lines(content) {
+        add(format!("{DIM}{}{DIM:#}", inert(&content)));
+    }
+    match outcome {
+        Outcome::Shown => {}
+        Outcome::Handled => add(format!("{GREEN}handled{GREEN:#}")),
+        Outcome::Dropped => add(format!("{YELLOW}dropped{YELLOW:#}")),
+        Outcome::FailedAgain { error } => {
+            add(format!("{RED}failed again{RED:#}: {}", describe(error)));
+        }
+        Outcome::Lost { reason } => add(format!("{RED}not handled{RED:#}: {reason}")),
+    }
+    text
+}
+
 fn describe(error: &FunctionError) -> String {
-    format!("{}: {}", error.error_type, error.error_message.trim())
+    format!(
+        "{}: {}",
+        one_line(&error.error_type),
+        one_line(&error.error_message)
+    )
 }
 
 /// What the function failed on, a line for each event or record.
@@ -270,7 +333,7 @@ fn lines(content: &Content) -> Vec<String> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     shown: usize,
     handled: usize,
@@ -289,25 +352,31 @@ impl Counts {
         *count += 1;
     }
 
-    fn report(&self, function: &str) {
-        let Self {
-            shown,
-            handled,
-            dropped,
-            failed,
-        } = *self;
-        if shown > 0 {
+    /// What became of the events, when all were met.
+    fn report(&self, function: &str, hidden: u64) {
+        if self.shown > 0 {
+            let shown = self.shown;
             status(
                 "Waiting",
                 format!("{shown} in the failure queue of {function}"),
             );
-        } else if handled + dropped + failed == 0 {
-            status("Empty", format!("{function} has failed on nothing"));
-        } else {
-            status(
-                "Redriven",
-                format!("{handled} handled, {dropped} dropped, {failed} still in the queue"),
-            );
+        } else if self.handled + self.dropped + self.failed > 0 {
+            status("Redriven", self.so_far());
+        } else if hidden == 0 {
+            status("Empty", format!("the failure queue of {function} is empty"));
         }
+        if hidden > 0 {
+            warn(hidden_events(hidden, function));
+        }
+    }
+
+    fn so_far(&self) -> String {
+        let Self {
+            handled,
+            dropped,
+            failed,
+            ..
+        } = self;
+        format!("{handled} handled, {dropped} dropped, {failed} still in the queue")
     }
 }
