@@ -99,3 +99,67 @@ impl Endings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+    use std::time::Duration;
+
+    use rustix::process::{Signal as Kind, getpid, kill_process};
+
+    use super::*;
+
+    /// What the tests below look at from outside: how Ctrl-C ends a program.
+    async fn interrupted() {
+        kill_process(getpid(), Kind::INT).unwrap();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "ends the process; is run by a_question_ends_with_an_exit_code"]
+    async fn interrupted_at_a_question() {
+        let _exits = Exits::new();
+        interrupted().await;
+    }
+
+    #[tokio::test]
+    #[ignore = "ends the process; is run by the_default_is_back_after_a_question"]
+    async fn interrupted_after_a_question() {
+        drop(Exits::new());
+        interrupted().await;
+    }
+
+    #[tokio::test]
+    #[ignore = "ends the process; is run by what_is_caught_goes_on"]
+    async fn interrupted_while_caught() {
+        drop(Exits::new());
+        let mut endings = Endings::catch().unwrap();
+        kill_process(getpid(), Kind::INT).unwrap();
+        assert_eq!(endings.next().await, 130);
+        exit(7);
+    }
+
+    fn end_of(test: &str) -> ExitStatus {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", &format!("interrupt::tests::{test}")])
+            .output()
+            .unwrap()
+            .status
+    }
+
+    #[test]
+    fn a_question_ends_with_an_exit_code() {
+        assert_eq!(end_of("interrupted_at_a_question").code(), Some(130));
+    }
+
+    #[test]
+    fn the_default_is_back_after_a_question() {
+        assert_eq!(end_of("interrupted_after_a_question").signal(), Some(2));
+    }
+
+    #[test]
+    fn what_is_caught_goes_on() {
+        assert_eq!(end_of("interrupted_while_caught").code(), Some(7));
+    }
+}

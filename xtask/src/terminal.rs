@@ -322,12 +322,12 @@ fn ask(question: &str, choices: &str, flag: &str) -> Result<Option<String>> {
         ))
         .hint(format!("pass {flag} to say yes beforehand")));
     }
+    let _exits = interrupt::Exits::new();
     let question = inert(question);
     let _ = write!(
         anstream::stderr(),
         "{YELLOW}{question}{YELLOW:#} {choices} "
     );
-    let _exits = interrupt::Exits::new();
     let mut answer = Vec::new();
     input
         .lock()

@@ -132,10 +132,20 @@ pub(crate) async fn run(args: &cli::Redrive) -> Result<ExitCode> {
         }
         Ended::Interrupted(exit_code) => {
             end_line();
-            if let Err(error) = put_back {
-                warn(error);
-            }
-            status("Stopped", counts.so_far());
+            let Counts {
+                handled, dropped, ..
+            } = counts;
+            let others = match put_back {
+                Ok(()) => "the others are back in the queue",
+                Err(error) => {
+                    warn(error);
+                    "the others come back soon"
+                }
+            };
+            status(
+                "Stopped",
+                format!("{handled} handled, {dropped} dropped; {others}"),
+            );
             Ok(ExitCode::from(exit_code))
         }
     }
