@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+pub mod fake_aws;
 pub mod small_stack;
 
 use std::collections::{BTreeMap, BTreeSet};
