@@ -8,12 +8,15 @@
     reason = "a test that cannot go on has failed"
 )]
 
+pub mod browser;
 pub mod fake_aws;
 pub mod small_stack;
+pub mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -153,6 +156,9 @@ impl Stage {
     pub fn start_with(arguments: &[&str]) -> Self {
         let program = xtask_program();
         let directory = TempDir::new().unwrap();
+        // As a folder below `target` is: what is in it, the stage has to protect.
+        let open_to_all = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), open_to_all).unwrap();
         let log = directory.path().join("xtask-local.log");
         let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
         let output = File::create(&log).unwrap();
@@ -192,6 +198,11 @@ impl Stage {
     /// What the stage printed so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The stage's folder, `XTASK_LOCAL_DIR`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The process that runs the stage.
