@@ -12,6 +12,7 @@ pub mod browser;
 pub mod fake_aws;
 pub mod small_stack;
 pub mod strangers;
+pub mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -546,7 +547,7 @@ fn stage_tools() -> local::StageTools {
 }
 
 /// A free port whose successor is free too.
-fn two_free_ports() -> u16 {
+pub fn two_free_ports() -> u16 {
     loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
