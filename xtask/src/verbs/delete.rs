@@ -48,17 +48,18 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
         return json(&deleted);
     }
     print_timings(&timings);
-    let rows: Vec<Vec<String>> = deleted
-        .resources
-        .iter()
-        .map(|resource| {
-            vec![
-                "deleted".to_owned(),
-                resource.resource_type.clone(),
-                resource.physical_id.clone(),
-            ]
-        })
-        .collect();
+    let mut rows = vec![
+        ["DELETED", "TYPE", "PHYSICAL ID"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(deleted.resources.iter().map(|resource| {
+        vec![
+            resource.logical_id.clone(),
+            resource.resource_type.clone(),
+            resource.physical_id.clone(),
+        ]
+    }));
     table(&rows)?;
     status(
         "Deleted",
@@ -70,9 +71,9 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
         ),
     );
     if deleted.leftovers.is_empty() {
-        status("Checked", "nothing of it is left");
+        status("Checked", "no resource is left");
     } else {
-        warn("these are left:");
+        warn("these resources are left:");
         for left in &deleted.leftovers {
             tell(format_args!(
                 "  {} {}: {}",
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
     Ok(())
 }
 
-/// Why a stage is not to be deleted by a slip of the hand.
+/// Why a stage is not deleted on a mere yes.
 fn guarded(context: &Context) -> Option<&'static str> {
     if context.app.stage().production {
         Some("is a production stage")
@@ -94,7 +95,7 @@ fn guarded(context: &Context) -> Option<&'static str> {
     }
 }
 
-/// Refuses what was not asked for with enough words.
+/// Refuses a protected stage without --force, and a name that is not the stage's.
 fn check(args: &cli::Delete, context: &Context) -> Result<()> {
     let stage = &context.app.stage().name;
     if let Some(why) = guarded(context)
@@ -102,11 +103,12 @@ fn check(args: &cli::Delete, context: &Context) -> Result<()> {
     {
         return Err(CliError::misuse(format!(
             "stage {stage} {why}, and is not deleted without --force"
-        )));
+        ))
+        .hint("pass --force, and type the stage's name when asked"));
     }
     match &args.confirm {
         Some(name) if name != stage => Err(CliError::misuse(format!(
-            "--confirm names stage {name}, but it is stage {stage} that would be deleted"
+            "--confirm names stage {name}, but the stage to delete is {stage}"
         ))),
         _ => Ok(()),
     }
@@ -126,7 +128,7 @@ fn ask(args: &cli::Delete, context: &Context, target: &deploy::Target) -> Result
         None if args.yes => Ok(()),
         None => confirm(
             &format!(
-                "Delete stack {stack} in {} of account {}, with all objects and items in it?",
+                "Delete stack {stack} in {} of account {}, with all its objects and items?",
                 target.region, target.account
             ),
             "--yes",

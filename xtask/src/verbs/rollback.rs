@@ -22,14 +22,13 @@ pub(crate) async fn run(args: &cli::Rollback) -> Result<()> {
     let wanted = Wanted::new(&context, bucket.unwrap_or_default(), &BTreeMap::new());
     let spec = wanted.spec();
     let previous = target.previous_deployment(&spec).await?.ok_or_else(|| {
-        CliError::new(format!("stack {stack} has no earlier deployment")).hint(
-            "what is deployed now is the first that was recorded; there is nothing to go back to",
-        )
+        CliError::new(format!("stack {stack} has no earlier deployment"))
+            .hint("the current deployment is the first; there is none to return to")
     })?;
     status(
         "Returning",
         format!(
-            "{stack} to what was deployed at {} (now: {})",
+            "{stack} to the deployment of {} (now: {})",
             previous.deployed_at, deployed.deployed_at
         ),
     );
