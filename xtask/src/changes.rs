@@ -10,10 +10,19 @@ use serde::Serialize;
 
 use crate::cli::Approval;
 use crate::error::Result;
-use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, columns, confirm};
+use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, confirm, table_lines};
 
 /// The longest value of a property that is shown, in characters.
 const VALUE_MAX: usize = 60;
+
+/// How far details of a change are indented.
+const DETAIL_INDENT: usize = 18;
+
+/// A terminal of fewer columns has no room for indentation.
+const NARROW: usize = 60;
+
+/// What stands before the table of permissions.
+const ACCESS_INDENT: usize = 4;
 
 /// What a deployment would change.
 #[derive(Debug, Serialize)]
@@ -25,7 +34,7 @@ pub(crate) struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    /// Compares what is deployed with what shall be.
+    /// Compares what is deployed with what is wanted.
     pub(crate) async fn of(
         change_set: &'a ChangeSet,
         spec: &StackSpec<'_>,
@@ -53,7 +62,7 @@ impl<'a> Changes<'a> {
             return Ok(());
         }
         confirm(
-            &format!("This {}. Continue?", reasons.join(", and ")),
+            &format!("This deployment {}. Continue?", list(&reasons)),
             "--yes",
         )
     }
@@ -65,36 +74,38 @@ impl<'a> Changes<'a> {
         }
         let mut reasons = Vec::new();
         if self.change_set.creates_stack {
-            reasons.push(format!("creates {}", self.change_set.stack));
+            reasons.push(format!("creates stack {}", self.change_set.stack));
         }
         if self.review.access == Access::Broadened {
-            reasons.push("permits more than before".to_owned());
+            reasons.push("broadens permissions".to_owned());
         }
-        let endangered: Vec<&str> = self
-            .change_set
-            .changes
-            .iter()
-            .filter(|change| change.endangers_state())
-            .map(|change| change.logical_id.as_str())
-            .collect();
-        if !endangered.is_empty() {
-            reasons.push(format!(
-                "replaces or removes {}, with what it holds",
-                endangered.join(", ")
-            ));
+        let endangered = |conditional: bool| -> Vec<String> {
+            let changes = self.change_set.changes.iter();
+            changes
+                .filter(|change| {
+                    change.endangers_state() && may_only_replace(change) == conditional
+                })
+                .map(|change| change.logical_id.clone())
+                .collect()
+        };
+        for (conditional, doing) in [(false, "replaces or removes"), (true, "may replace")] {
+            let resources = endangered(conditional);
+            if !resources.is_empty() {
+                reasons.push(format!("{doing} {}, with all data in it", list(&resources)));
+            }
         }
         if reasons.is_empty() && approval == Approval::AnyChange {
-            reasons.push(format!("changes {}", self.change_set.stack));
+            reasons.push(format!("changes stack {}", self.change_set.stack));
         }
         reasons
     }
 
-    /// All of it, a line each.
-    pub(crate) fn lines(&self, app: &App) -> Vec<String> {
+    /// All of it, for a terminal of so many columns, or for whatever is no terminal.
+    pub(crate) fn lines(&self, app: &App, columns: Option<usize>) -> Vec<String> {
         let mut lines = vec![heading(self.change_set)];
         for change in &self.change_set.changes {
-            lines.push(change_line(change, app));
-            lines.extend(self.property_lines(change));
+            lines.extend(change_lines(change, app, columns));
+            lines.extend(self.property_lines(change, columns));
         }
         for warning in &self.change_set.warnings {
             lines.push(format!(
@@ -102,12 +113,12 @@ impl<'a> Changes<'a> {
                 "warning", warning.logical_id, warning.check, warning.message
             ));
         }
-        lines.extend(self.access_lines());
+        lines.extend(self.access_lines(columns));
         lines
     }
 
     /// Values before and after. Those of permissions are told by the table.
-    fn property_lines(&self, change: &Change) -> Vec<String> {
+    fn property_lines(&self, change: &Change, columns: Option<usize>) -> Vec<String> {
         if change.action != Action::Modify || change.resource_type.starts_with("AWS::IAM::") {
             return Vec::new();
         }
@@ -123,17 +134,18 @@ impl<'a> Changes<'a> {
             .map(|property| {
                 let path = &property.path;
                 let change = if property.before.is_none() && property.after.is_none() {
-                    "will be known when it is done".to_owned()
+                    "known after the deployment".to_owned()
                 } else {
                     format!("{} → {}", shown(&property.before), shown(&property.after))
                 };
-                format!("{:>18}{DIM}{path}: {change}{DIM:#}", "")
+                let indent = detail_indent(columns);
+                format!("{:indent$}{DIM}{path}: {change}{DIM:#}", "")
             })
             .collect()
     }
 
-    /// The table of who may do what, from now on or no more.
-    fn access_lines(&self) -> Vec<String> {
+    /// The table of permissions that are added and removed.
+    fn access_lines(&self, columns: Option<usize>) -> Vec<String> {
         let changes = &self.review.access_changes;
         if changes.is_empty() {
             return Vec::new();
@@ -155,11 +167,26 @@ impl<'a> Changes<'a> {
                 .to_vec(),
         ];
         rows.extend(changes.iter().map(access_row));
-        let table = columns(&rows).into_iter().enumerate().map(|(row, line)| {
+        let indented = columns.map(|columns| columns.saturating_sub(ACCESS_INDENT));
+        let mut table = table_lines(&rows, indented);
+        if table.iter().any(|lines| lines.len() > 1) {
+            // A block for each, with a heading that says as much as a line can.
+            let headings: Vec<String> = rows.iter().map(|row| row[..3].join("  ")).collect();
+            let fit = |heading: &String| indented.is_none_or(|columns| heading.len() <= columns);
+            if headings[1..].iter().all(fit) {
+                for (row, heading) in rows.iter_mut().zip(headings) {
+                    row.splice(..3, [heading]);
+                }
+                rows[0][0].clear();
+                table = table_lines(&rows, indented);
+            }
+        }
+        let table = table.into_iter().enumerate().flat_map(|(row, lines)| {
             let style = row
                 .checked_sub(1)
                 .map_or(BOLD, |change| access_style(&changes[change]));
-            format!("    {style}{line}{style:#}")
+            let styled = move |line| format!("{:ACCESS_INDENT$}{style}{line}{style:#}", "");
+            lines.into_iter().map(styled)
         });
         std::iter::once(heading).chain(table).collect()
     }
@@ -181,7 +208,8 @@ pub(crate) fn heading(change_set: &ChangeSet) -> String {
     )
 }
 
-fn change_line(change: &Change, app: &App) -> String {
+/// The resource, its type and its place in the manifest: in one line if it fits.
+fn change_lines(change: &Change, app: &App, columns: Option<usize>) -> Vec<String> {
     let (style, verb) = match (change.action, change.replacement) {
         (Action::Add, _) => (GREEN, "+ add"),
         (Action::Remove, _) => (RED, "- remove"),
@@ -191,11 +219,48 @@ fn change_line(change: &Change, app: &App) -> String {
         (Action::Dynamic, _) => (YELLOW, "? depends"),
     };
     let declared = app.declared_at(&change.logical_id);
-    let declared = declared.map_or_else(String::new, |place| format!("  {place}"));
-    format!(
-        "{style}{verb:>15}{style:#} {} {DIM}{}{declared}{DIM:#}",
-        change.logical_id, change.resource_type
-    )
+    let details = std::iter::once(change.resource_type.clone())
+        .chain(declared.map(|place| place.to_string()));
+    let narrow = columns.is_some_and(|columns| columns < NARROW);
+    let verb = format!("{verb:>width$}", width = if narrow { 0 } else { 15 });
+    let mut used = verb.chars().count() + 1 + change.logical_id.len();
+    let mut lines = vec![format!("{style}{verb}{style:#} {}", change.logical_id)];
+    for detail in details {
+        used += 1 + detail.len();
+        match lines.last_mut() {
+            Some(line) if columns.is_none_or(|columns| used <= columns) => {
+                line.push_str(&format!(" {DIM}{detail}{DIM:#}"));
+            }
+            _ => {
+                let indent = detail_indent(columns);
+                used = indent + detail.len();
+                lines.push(format!("{:indent$}{DIM}{detail}{DIM:#}", ""));
+            }
+        }
+    }
+    lines
+}
+
+fn detail_indent(columns: Option<usize>) -> usize {
+    match columns {
+        Some(columns) if columns < NARROW => 4,
+        _ => DETAIL_INDENT,
+    }
+}
+
+/// Whether it depends on values that are not known yet if the resource is replaced.
+fn may_only_replace(change: &Change) -> bool {
+    change.action == Action::Modify && change.replacement == Replacement::Conditional
+}
+
+/// `a`, `a and b`, or `a, b, and c`.
+fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [one, other] => format!("{one} and {other}"),
+        [others @ .., last] => format!("{}, and {last}", others.join(", ")),
+    }
 }
 
 fn access_row(change: &AccessChange) -> Vec<String> {

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use console::truncate_str;
 use deploy::{Phase, Progress, Question, ResourceEvent, Timeline, Timing};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::terminal::{DIM, RED, confirm, human_bytes, spinner, status, tell};
+use crate::terminal::{DIM, RED, confirm, human_bytes, spinner, status, stderr_columns, tell};
 
 /// Shows what a long operation tells.
 pub(crate) struct Show {
@@ -25,7 +26,7 @@ struct State {
 
 impl Show {
     pub(crate) fn new(message: &str) -> Self {
-        let bar = spinner(message.to_owned());
+        let bar = spinner(fitting(message, stderr_columns()));
         Self {
             moves: bar.style(),
             bar,
@@ -70,44 +71,44 @@ impl Show {
             } => return self.uploaded(function, *sent_bytes, *bytes),
             Progress::Resource(event) => return self.resource(event),
             Progress::AlreadyUploaded { function } => {
-                self.bar
-                    .set_message(format!("{function} is uploaded already"));
-                return;
+                return self.message(&format!("{function} is already uploaded"));
             }
             Progress::Uploading { function, bytes } => {
                 self.uploaded(function, 0, *bytes);
                 ("Uploading", format!("{function} ({})", human_bytes(*bytes)))
             }
-            Progress::CreatingBootstrap { stack } => {
-                ("Creating", format!("{stack}, with the bucket for code"))
-            }
-            Progress::ReplacingBootstrap { stack, bucket } => {
-                ("Replacing", format!("{stack}: bucket {bucket} is gone"))
-            }
+            Progress::CreatingBootstrap { stack } => (
+                "Creating",
+                format!("{stack}, which has the artifact bucket"),
+            ),
+            Progress::ReplacingBootstrap { stack, bucket } => (
+                "Replacing",
+                format!("{stack}: its bucket {bucket} was deleted"),
+            ),
             Progress::Planning { stack } => ("Planning", stack.clone()),
             Progress::PlanningAgain { stack, reason } => {
                 ("Planning", format!("{stack} again: {reason}"))
             }
             Progress::Waiting { stack, status } => (
                 "Waiting",
-                format!("for another operation on {stack}: {status}"),
+                format!("for another operation on {stack} to end: {status}"),
             ),
             Progress::RemovingFailedStack { stack, status } => {
-                ("Removing", format!("{stack}: it is in state {status}"))
+                ("Removing", format!("{stack}, which is in state {status}"))
             }
             Progress::ResumingRollback {
                 stack,
                 status,
                 skipped,
             } => {
-                let without = if skipped.is_empty() {
+                let skipping = if skipped.is_empty() {
                     String::new()
                 } else {
-                    format!(", without {}", skipped.join(", "))
+                    format!(", skipping {}", skipped.join(", "))
                 };
                 (
-                    "Undoing",
-                    format!("{stack}: it is in state {status}{without}"),
+                    "Rolling back",
+                    format!("{stack}, which is in state {status}{skipping}"),
                 )
             }
             Progress::RemovingChangeSet { name } => (
@@ -116,11 +117,11 @@ impl Show {
             ),
             Progress::CodeDrifted { function } => (
                 "Drifted",
-                format!("{function}: it runs other code than was deployed"),
+                format!("{function}: its code is not what was deployed"),
             ),
             Progress::CodeUpdated { function } => ("Updated", format!("the code of {function}")),
             Progress::Emptied { bucket, versions } => {
-                ("Emptied", format!("{bucket}: {versions} object versions"))
+                ("Emptied", format!("{bucket} of {versions} object versions"))
             }
         };
         self.suspend(|| status(verb, what));
@@ -128,7 +129,11 @@ impl Show {
 
     fn phase(&self, phase: Phase) {
         self.bar.set_style(self.moves.clone());
-        self.bar.set_message(phase.to_string());
+        self.message(doing(phase));
+    }
+
+    fn message(&self, message: &str) {
+        self.bar.set_message(fitting(message, stderr_columns()));
     }
 
     fn uploaded(&self, function: &str, sent_bytes: u64, bytes: u64) {
@@ -141,9 +146,7 @@ impl Show {
                 (sent + upload.0, total + upload.1)
             })
         });
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner:>12.green} {bar:30} {bytes} of {total_bytes}")
-        {
+        if let Ok(style) = ProgressStyle::with_template(upload_template(stderr_columns())) {
             self.bar.set_style(style);
         }
         self.bar.set_length(total);
@@ -162,8 +165,43 @@ impl Show {
         } else if self.bar.is_hidden() && event.complete() {
             tell(format_args!("{DIM}{:>12}{DIM:#} {line}", ""));
         } else {
-            self.bar.set_message(line);
+            self.message(&line);
         }
+    }
+}
+
+/// What happens during a phase.
+fn doing(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Bootstrap => "looking for the artifact bucket",
+        Phase::Publish => "publishing code",
+        Phase::Plan => "creating a change set",
+        Phase::Approve => "reviewing the changes",
+        Phase::Execute => "executing the change set",
+        Phase::Code => "comparing code",
+        Phase::Empty => "emptying buckets",
+        Phase::Delete => "deleting the stack",
+        Phase::Search => "looking for resources that are left",
+    }
+}
+
+/// A message of the moving line. It is cut before it wraps: on a terminal that is made narrower
+/// a line of several rows would leave some of them behind.
+fn fitting(message: &str, columns: Option<usize>) -> String {
+    // What stands before and after it, such as `59m`.
+    const OTHERS: usize = 12 + 1 + 1 + 4;
+    match columns {
+        Some(columns) => truncate_str(message, columns.saturating_sub(OTHERS), "…").into_owned(),
+        None => message.to_owned(),
+    }
+}
+
+/// A bar of 30 columns, or of as many as there are on a narrow terminal.
+fn upload_template(columns: Option<usize>) -> &'static str {
+    if columns.is_some_and(|columns| columns < 80) {
+        "{spinner:>12.green} {decimal_bytes} of {decimal_total_bytes} {wide_bar}"
+    } else {
+        "{spinner:>12.green} {bar:30} {decimal_bytes} of {decimal_total_bytes}"
     }
 }
 
@@ -175,5 +213,19 @@ pub(crate) fn print_timings(timings: &[Timing]) {
             "{DIM}{:>12} {:<10} {seconds:>6.2} s{DIM:#}",
             "", timing.phase
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_would_wrap_is_cut() {
+        let message = "CREATE_IN_PROGRESS MediaBucket AWS::S3::Bucket";
+        assert_eq!(fitting(message, None), message);
+        assert_eq!(fitting(message, Some(80)), message);
+        assert_eq!(fitting(message, Some(40)), "CREATE_IN_PROGRESS Me…");
+        assert_eq!(fitting(message, Some(10)), "…");
     }
 }

@@ -14,11 +14,13 @@
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use console::{Alignment, Term, measure_text_width, pad_str};
+use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tracing::{Event, Level, Subscriber};
@@ -29,6 +31,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::error::{CliError, Result};
 use crate::interrupt;
+
+/// What stands before a cell that is below the others of its row.
+const BELOW_INDENT: usize = 2;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -206,7 +211,7 @@ pub(crate) fn show_parts(level: LevelFilter) {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(anstream::stderr)
+        .with_writer(|| AboveMovingLine)
         // The terminal's colours are `anstream`'s to decide, here as everywhere.
         .with_ansi(false)
         // It would print, and panic, where a line cannot be written.
@@ -218,6 +223,31 @@ pub(crate) fn show_parts(level: LevelFilter) {
         .with(lines)
         .with(ours)
         .try_init();
+}
+
+/// The line that moves now, if there is one.
+fn moving_line() -> MutexGuard<'static, Option<WeakProgressBar>> {
+    static MOVING_LINE: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+    MOVING_LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Standard error, for what is written at any time: the moving line stands aside, because a
+/// line that is written behind it would stay there with it.
+struct AboveMovingLine;
+
+impl Write for AboveMovingLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let write = || anstream::stderr().write(bytes);
+        let moving = moving_line().as_ref().and_then(WeakProgressBar::upgrade);
+        match moving {
+            Some(moving) => moving.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        anstream::stderr().flush()
+    }
 }
 
 /// A line of a part of the local stage, in the manner of [`status`].
@@ -268,6 +298,7 @@ pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {
     let bar = ProgressBar::new_spinner()
         .with_style(style)
         .with_message(message.into());
+    *moving_line() = Some(bar.downgrade());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
@@ -323,11 +354,8 @@ fn ask(question: &str, choices: &str, flag: &str) -> Result<Option<String>> {
         .hint(format!("pass {flag} to say yes beforehand")));
     }
     let _exits = interrupt::Exits::new();
-    let question = inert(question);
-    let _ = write!(
-        anstream::stderr(),
-        "{YELLOW}{question}{YELLOW:#} {choices} "
-    );
+    let question = wrap(&inert(question), choices, stderr_columns());
+    let _ = write!(anstream::stderr(), "{YELLOW}{question}{YELLOW:#} ");
     let mut answer = Vec::new();
     input
         .lock()
@@ -342,6 +370,52 @@ fn ask(question: &str, choices: &str, flag: &str) -> Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&answer).trim().to_owned()))
 }
 
+/// A question in lines of a terminal; its choices stay together.
+fn wrap(question: &str, choices: &str, columns: Option<usize>) -> String {
+    let mut lines = words(question, columns);
+    // With room for an answer.
+    let fits = |last: &str| {
+        columns.is_none_or(|columns| measure_text_width(last) + choices.len() + 4 <= columns)
+    };
+    match lines.last_mut() {
+        Some(last) if fits(last) => {
+            last.push(' ');
+            last.push_str(choices);
+        }
+        _ => lines.push(choices.to_owned()),
+    }
+    lines.join("\n")
+}
+
+/// A text in lines of a terminal, broken between words only.
+fn words(text: &str, columns: Option<usize>) -> Vec<String> {
+    let Some(columns) = columns else {
+        return vec![text.to_owned()];
+    };
+    // Names have hyphens, and are not to be broken at them.
+    let options = textwrap::Options::new(columns)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    let lines = textwrap::wrap(text, options).into_iter();
+    lines.map(Cow::into_owned).collect()
+}
+
+/// The width of the terminal that standard output is, if it is one.
+pub(crate) fn stdout_columns() -> Option<usize> {
+    columns_of(&Term::stdout())
+}
+
+/// The width of the terminal that standard error is, if it is one.
+pub(crate) fn stderr_columns() -> Option<usize> {
+    columns_of(&Term::stderr())
+}
+
+fn columns_of(terminal: &Term) -> Option<usize> {
+    let (_, columns) = terminal.size_checked()?;
+    terminal.is_term().then_some(usize::from(columns))
+}
+
 /// Bytes as people read them.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
@@ -353,31 +427,83 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     }
 }
 
-/// Prints rows in aligned columns on standard output.
+/// Prints rows, of which the first names the columns, on standard output.
 pub(crate) fn table(rows: &[Vec<String>]) -> Result<()> {
-    columns(rows).iter().try_for_each(line)
+    let lines = table_lines(rows, stdout_columns());
+    lines.iter().flatten().try_for_each(line)
 }
 
-/// Rows as lines with aligned columns.
-pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
+/// Prints names and their values on standard output.
+pub(crate) fn pairs(rows: &[Vec<String>]) -> Result<()> {
+    let lines = aligned(rows, stdout_columns());
+    lines.iter().flatten().try_for_each(line)
+}
+
+/// The lines of each row of a table, of which the first names the columns. They are aligned,
+/// if that fits into the columns of a terminal, but for last cells. If not, a row is a block
+/// with a line for each cell. Nothing is cut, because someone will want to copy it.
+pub(crate) fn table_lines(rows: &[Vec<String>], columns: Option<usize>) -> Vec<Vec<String>> {
+    let lines = aligned(rows, columns);
+    let fits = |line: &String| columns.is_none_or(|columns| measure_text_width(line) <= columns);
+    if lines.iter().all(|lines| lines.first().is_none_or(fits)) {
+        return lines;
+    }
+    let Some((names, rows)) = rows.split_first() else {
+        return Vec::new();
+    };
+    let widths = names.iter().skip(1).map(|name| measure_text_width(name));
+    let width = widths.max().unwrap_or_default();
+    let room = columns.map(|columns| columns.saturating_sub(2 * BELOW_INDENT + width));
+    let block = |row: &Vec<String>| {
+        let cells = names.iter().zip(row).skip(1);
+        let cells = cells.filter(|(_, cell)| !cell.is_empty());
+        let below = cells.flat_map(|(name, cell)| {
+            let names = std::iter::once(name.as_str()).chain(std::iter::repeat(""));
+            let lines = names.zip(words(cell, room));
+            lines.map(|(name, line)| format!("{:BELOW_INDENT$}{name:width$}  {line}", ""))
+        });
+        row.first().cloned().into_iter().chain(below).collect()
+    };
+    let heading = names.first().filter(|name| !name.is_empty());
+    std::iter::once(heading.cloned().into_iter().collect())
+        .chain(rows.iter().map(block))
+        .collect()
+}
+
+/// The lines of each row: one with aligned cells, and one for a last cell that would not fit
+/// into the columns of a terminal.
+fn aligned(rows: &[Vec<String>], columns: Option<usize>) -> Vec<Vec<String>> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         for (column, cell) in row.iter().enumerate() {
+            let cell = measure_text_width(cell);
             match widths.get_mut(column) {
-                Some(width) => *width = (*width).max(cell.chars().count()),
-                None => widths.push(cell.chars().count()),
+                Some(width) => *width = (*width).max(cell),
+                None => widths.push(cell),
             }
         }
     }
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row
+    let line = |cells: &[String]| {
+        let padded: Vec<_> = cells
             .iter()
             .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
+            .map(|(cell, width)| pad_str(cell, *width, Alignment::Left, None))
             .collect();
-        cells.join("  ").trim_end().to_owned()
+        padded.join("  ").trim_end().to_owned()
     };
-    rows.iter().map(line).collect()
+    let lines = |row: &Vec<String>| {
+        let whole = line(row);
+        match row.split_last() {
+            Some((last, others))
+                if !others.is_empty()
+                    && columns.is_some_and(|columns| measure_text_width(&whole) > columns) =>
+            {
+                vec![line(others), format!("{:BELOW_INDENT$}{last}", "")]
+            }
+            _ => vec![whole],
+        }
+    };
+    rows.iter().map(lines).collect()
 }
 
 /// Prints a value as JSON on standard output.
@@ -462,5 +588,87 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
             value
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(cells: &[&[&str]]) -> Vec<Vec<String>> {
+        let row = |row: &&[&str]| row.iter().map(|&cell| cell.to_owned()).collect();
+        cells.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_last_cell_that_does_not_fit_is_below_its_row() {
+        let table = rows(&[
+            &["FUNCTION", "STATE", "URL"],
+            &["check-email", "Active", "https://one.example/"],
+            &["日本", "Failed", ""],
+        ]);
+        let wide = [
+            "FUNCTION     STATE   URL",
+            "check-email  Active  https://one.example/",
+            "日本         Failed",
+        ];
+        let lines = |columns| table_lines(&table, columns).concat();
+        assert_eq!(lines(None), wide);
+        assert_eq!(lines(Some(41)), wide);
+        assert_eq!(
+            lines(Some(40)),
+            [
+                "FUNCTION     STATE   URL",
+                "check-email  Active",
+                "  https://one.example/",
+                "日本         Failed",
+            ]
+        );
+        let pairs = rows(&[&["A", "1"], &["URL", "https://one.example/"]]);
+        assert_eq!(
+            aligned(&pairs, Some(24)).concat(),
+            ["A    1", "URL", "  https://one.example/"]
+        );
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_is_a_block_for_each_row() {
+        let table = rows(&[
+            &["FUNCTION", "STATE", "URL"],
+            &["check-email", "Active", "https://one.example/"],
+            &["日本", "Failed", ""],
+        ]);
+        assert_eq!(
+            table_lines(&table, Some(18)).concat(),
+            [
+                "FUNCTION",
+                "check-email",
+                "  STATE  Active",
+                "  URL    https://one.example/",
+                "日本",
+                "  STATE  Failed",
+            ]
+        );
+        let actions = rows(&[&["", "ROLE", "ACTION"], &["+", "one", "s3:Get, s3:Put"]]);
+        assert_eq!(
+            table_lines(&actions, Some(5)).concat(),
+            [
+                "+",
+                "  ROLE    one",
+                "  ACTION  s3:Get,",
+                "          s3:Put"
+            ]
+        );
+    }
+
+    #[test]
+    fn questions_are_broken_between_words_only() {
+        let wrap = |columns| wrap("Delete stack media-query-dev?", "[y/N]", columns);
+        let whole = "Delete stack media-query-dev? [y/N]";
+        assert_eq!(wrap(None), whole);
+        assert_eq!(wrap(Some(38)), whole);
+        assert_eq!(wrap(Some(37)), "Delete stack media-query-dev?\n[y/N]");
+        assert_eq!(wrap(Some(20)), "Delete stack\nmedia-query-dev?\n[y/N]");
+        assert_eq!(wrap(Some(10)), "Delete\nstack\nmedia-query-dev?\n[y/N]");
     }
 }

@@ -16,7 +16,7 @@ use crate::context::{Context, STAGE_VARIABLE};
 use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
 use crate::progress::{Show, print_timings};
-use crate::terminal::{json, status, table, tell, warn};
+use crate::terminal::{json, pairs, status, stderr_columns, tell, warn};
 use crate::wanted::{Wanted, artifact_prefix};
 
 pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
@@ -67,7 +67,7 @@ fn against_hotswap(context: &Context) -> Option<&'static str> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub(crate) enum Done {
-    /// It was as it shall be.
+    /// It was up to date.
     Unchanged,
     /// It was, but for functions, by physical name, whose code had been replaced.
     Repaired { functions: Vec<String> },
@@ -88,20 +88,22 @@ impl Done {
             Self::Repaired { functions } => {
                 status("Repaired", format!("{stack} in {seconds:.1} s"));
                 warn(format!(
-                    "other code than what is deployed had been put into {}; it was put back",
+                    "the code of {} had been replaced; the deployed code was put back",
                     functions.join(", ")
                 ));
             }
             Self::Hotswapped { functions } if functions.is_empty() => status(
                 "Unchanged",
-                format!("{stack}: every function has this code already ({seconds:.1} s)"),
+                format!("{stack}: every function already has this code ({seconds:.1} s)"),
             ),
             Self::Hotswapped { functions } => {
                 status(
                     "Hotswapped",
                     format!("{} in {seconds:.1} s", functions.join(", ")),
                 );
-                warn("CloudFormation does not know of it: the next deployment repairs that");
+                warn(
+                    "CloudFormation does not know of this code: the next deployment updates the stack",
+                );
             }
             Self::Deployed => status("Deployed", format!("{stack} in {seconds:.1} s")),
         }
@@ -224,7 +226,7 @@ pub(crate) async fn execute(
             return Ok(());
         }
         let changes = Changes::of(change_set, spec, target).await?;
-        let lines = changes.lines(&context.app);
+        let lines = changes.lines(&context.app, stderr_columns());
         show.suspend(|| lines.iter().for_each(tell));
         if context.local.is_none() {
             let denied = target.denied_actions(spec.name).await;
@@ -301,5 +303,5 @@ fn print_resources(context: &Context, variables: &BTreeMap<String, String>) -> R
             .chain(urls)
             .map(|(variable, value)| vec![variable.clone(), value.clone()]),
     );
-    table(&rows)
+    pairs(&rows)
 }

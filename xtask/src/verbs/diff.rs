@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
         } else {
             status(
                 "New",
-                format!("{stack}: all of `cargo xtask synth` would be created"),
+                format!("{stack}: every resource of `cargo xtask synth` would be created"),
             );
         }
         return Ok(ExitCode::from(found));
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
     let drifted = target.code_drift(&spec).await?;
     if !drifted.is_empty() {
         warn(format!(
-            "other code than what is deployed runs in {}: the next deployment repairs that",
+            "the code of {} is not what was deployed: the next deployment puts it back",
             drifted.join(", ")
         ));
     }
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
                 shown["drifted_code"] = json!(drifted);
                 terminal::json(&shown)?;
             } else {
-                let lines = changes.lines(&context.app);
+                let lines = changes.lines(&context.app, terminal::stdout_columns());
                 lines.iter().try_for_each(terminal::line)?;
             }
             Ok(ExitCode::from(found))

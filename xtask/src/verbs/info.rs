@@ -8,7 +8,7 @@ use manifest::Function;
 use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
-use crate::terminal::{human_bytes, json, line, table, warn};
+use crate::terminal::{human_bytes, json, line, pairs, table, warn};
 
 pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     let context = Context::load(&args.stage)?;
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
             .into_iter()
             .map(|(variable, value)| vec![variable, value]),
     );
-    table(&rows)?;
+    pairs(&rows)?;
     line("")?;
     let mut rows = vec![
         ["FUNCTION", "STATE", "MEMORY", "CODE"]
