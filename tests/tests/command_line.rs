@@ -358,6 +358,13 @@ fn stale_policies_are_shown_as_a_difference() {
             && difference.contains("+        \"dynamodb:Scan\""),
         "{difference}"
     );
+    // The exit code tells it even if nobody reads the difference.
+    let (theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(theirs);
+    let unread = copy.xtask(&["gen-policy", "--check"])
+        .stdout(std::os::fd::OwnedFd::from(ours))
+        .status();
+    assert_eq!(unread.unwrap().code(), Some(1));
     acceptance::succeed(&mut copy.xtask(&["gen-policy"]));
     assert_eq!(std::fs::read_to_string(&stale).unwrap(), text);
 }

@@ -51,6 +51,14 @@ impl CliError {
         }
     }
 
+    /// Lets a command whose exit code tells something go on where nobody reads the rest.
+    pub(crate) fn unless_not_read(written: Result<()>) -> Result<()> {
+        match written {
+            Err(error) if error.end == End::NotRead => Ok(()),
+            written => written,
+        }
+    }
+
     /// The command was asked for something that makes no sense: exit code 2.
     pub(crate) fn misuse(message: impl Display) -> Self {
         Self {

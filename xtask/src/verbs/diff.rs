@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::changes::Changes;
 use crate::cli;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::package;
 use crate::progress::Show;
 use crate::terminal::{self, status, warn};
@@ -48,10 +48,10 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
             .map(|status| status.state)
             .filter(|state| state != "REVIEW_IN_PROGRESS");
         if args.json {
-            terminal::json(
+            CliError::unless_not_read(terminal::json(
                 &json!({"stack": stack, "state": state, "creates_stack": true, "access": review.access,
                 "access_changes": review.access_changes}),
-            )?;
+            ))?;
         } else {
             status(
                 "New",
@@ -80,10 +80,10 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
     match planned? {
         Plan::NoChanges(_) => {
             if args.json {
-                terminal::json(
+                CliError::unless_not_read(terminal::json(
                     &json!({"stack": stack, "creates_stack": false, "changes": [],
                     "access": "unchanged", "access_changes": [], "drifted_code": drifted}),
-                )?;
+                ))?;
             } else {
                 status("Unchanged", format!("{stack}: nothing to deploy"));
             }
@@ -96,10 +96,10 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
             if args.json {
                 let mut shown = serde_json::to_value(&changes).unwrap_or_default();
                 shown["drifted_code"] = json!(drifted);
-                terminal::json(&shown)?;
+                CliError::unless_not_read(terminal::json(&shown))?;
             } else {
                 let lines = changes.lines(&context.app, terminal::stdout_columns());
-                lines.iter().try_for_each(terminal::line)?;
+                CliError::unless_not_read(lines.iter().try_for_each(terminal::line))?;
             }
             Ok(ExitCode::from(found))
         }

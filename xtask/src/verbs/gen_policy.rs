@@ -40,7 +40,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     for name in &changed {
-        print_difference(name, files.present.get(*name), files.wanted.get(*name))?;
+        let difference = difference(name, files.present.get(*name), files.wanted.get(*name));
+        CliError::unless_not_read(print(difference))?;
     }
     Err(CliError::new(format!(
         "{} of the files in policies/ are stale",
@@ -112,12 +113,14 @@ fn present(directory: &Path) -> Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-fn print_difference(name: &str, present: Option<&String>, wanted: Option<&String>) -> Result<()> {
+fn difference(name: &str, present: Option<&String>, wanted: Option<&String>) -> String {
     let present = present.map_or("", String::as_str);
     let wanted = wanted.map_or("", String::as_str);
-    let difference = similar::TextDiff::from_lines(present, wanted);
-    print(difference.unified_diff().header(
-        &format!("policies/{name}"),
-        &format!("policies/{name} (as generated)"),
-    ))
+    similar::TextDiff::from_lines(present, wanted)
+        .unified_diff()
+        .header(
+            &format!("policies/{name}"),
+            &format!("policies/{name} (as generated)"),
+        )
+        .to_string()
 }
