@@ -3,10 +3,17 @@
 use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use crate::answer::{answered, may_be_of_aws, not_of_aws, printable};
 use crate::explain::Finding;
+
+/// The hint where a proxy asks who calls.
+pub(crate) const PROXY_PASSWORD: &str =
+    "the proxy asks for a user and password: put them into its URL, http://USER:PASSWORD@HOST:PORT";
+/// The hint where a call did not reach its endpoint.
+const CHECK_NETWORK: &str = "check the network, HTTPS_PROXY, AWS_ENDPOINT_URL and the region";
 
 /// The result of a deploy operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -34,6 +41,8 @@ pub enum Kind {
     ClockSkew,
     /// The endpoint could not be reached.
     Unreachable,
+    /// Something else answered in place of AWS: a proxy, a firewall, a guest network.
+    NotAws,
     /// AWS had errors of its own, more often than the SDK retries.
     Unavailable,
     /// The caller may not do this.
@@ -121,19 +130,35 @@ impl Error {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let what = format!("could not {what}");
-        if let SdkError::ServiceError(service) = error {
-            // An answer without a body, as to HEAD, says only its status.
-            let code = match (service.err().code(), service.raw().status().as_u16()) {
-                (Some(code), _) => code,
-                (None, 403) => "AccessDenied",
-                (None, 404) => "NotFound",
-                (None, 500..) => "ServiceUnavailable",
-                (None, _) => "UnknownError",
-            };
-            let message = service.err().message().unwrap_or("no message");
-            return Self::from_code(what, code, message);
+        match error {
+            SdkError::ServiceError(service) => {
+                let (code, raw) = (service.err().code(), service.raw());
+                if code.is_none() && !may_be_of_aws(raw) {
+                    return not_of_aws(what, raw);
+                }
+                // An answer without a body, as to HEAD, says only its status.
+                let code = match (code, raw.status().as_u16()) {
+                    (Some(code), _) => code,
+                    (None, 403) => "AccessDenied",
+                    (None, 404) => "NotFound",
+                    (None, 500..) => "ServiceUnavailable",
+                    (None, _) => "UnknownError",
+                };
+                let message = service.err().message().unwrap_or("no message");
+                let error = Self::from_code(what, &printable(code), &printable(message));
+                return match answered(raw) {
+                    Some(by) if error.kind == Kind::Unavailable && !by.is_aws() => {
+                        error.hint(format!("the fault is not AWS's: see what {} logs", by.by))
+                    }
+                    _ => error,
+                };
+            }
+            SdkError::ResponseError(response) if !may_be_of_aws(response.raw()) => {
+                return not_of_aws(what, response.raw());
+            }
+            _ => {}
         }
-        if let Some(credentials) = credentials_error(error) {
+        if let Some(credentials) = cause_of(error) {
             return Self::from_credentials(what, credentials);
         }
         match error {
@@ -143,8 +168,12 @@ impl Error {
                     root_cause(error)
                 ))
                 .of_kind(Kind::Unreachable)
-                .hint("check the network, AWS_ENDPOINT_URL and the region"),
-            _ => Self::new(what).because(DisplayErrorContext(error).to_string()),
+                .hint(CHECK_NETWORK),
+            SdkError::ResponseError(_) => Self::new(what).because(format!(
+                "the answer of AWS could not be read: {}",
+                root_cause(error)
+            )),
+            _ => Self::new(what).because(root_cause(error)),
         }
     }
 
@@ -208,7 +237,13 @@ impl Error {
     }
 
     fn from_credentials(what: String, error: &CredentialsError) -> Self {
-        let reason = root_cause(error);
+        // A service that gives credentials has refused to.
+        if let Some(metadata) = cause_of::<ErrorMetadata>(error)
+            && let (Some(code), Some(message)) = (metadata.code(), metadata.message())
+        {
+            return Self::from_code(what, &printable(code), &printable(message));
+        }
+        let reason = printable(root_cause(error).trim());
         let lower = reason.to_lowercase();
         if lower.contains("expired") {
             return Self::new(what)
@@ -230,10 +265,11 @@ fn is_out_of_date(message: &str) -> bool {
         || message.contains("already exists and cannot be created again")
 }
 
-/// The error of the credentials' provider, if it is what kept a request from being sent.
-fn credentials_error<'a>(
+/// The error of this type that another was caused by, such as that of the credentials'
+/// provider which kept a request from being sent.
+fn cause_of<'a, E: std::error::Error + 'static>(
     error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a CredentialsError> {
+) -> Option<&'a E> {
     std::iter::successors(Some(error), |error| error.source())
         .find_map(|error| error.downcast_ref())
 }

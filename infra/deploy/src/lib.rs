@@ -16,6 +16,7 @@
 //! Nothing is kept on this machine. Every step first looks at what is there, so that it may
 //! be stopped at any point, and beside others who do the same.
 
+mod answer;
 mod artifact;
 mod bootstrap;
 mod change_set;

@@ -179,3 +179,18 @@ fn a_denial_ends_where_the_words_end() {
         None
     );
 }
+
+#[tokio::test]
+async fn a_page_in_place_of_an_answer_is_told_as_that() {
+    let page = "<html><head><title>Guest Wi-Fi</title></head></html>";
+    for status in [200, 403, 502] {
+        let error = told(Answer::new(status, page)).await;
+        assert_eq!(error.kind(), Kind::NotAws, "{status}");
+        let why = error.why().unwrap();
+        assert!(
+            why.contains(&status.to_string()) && why.contains("Guest Wi-Fi"),
+            "{why}"
+        );
+        assert!(!error.next_step().unwrap().contains("role"), "{error:?}");
+    }
+}
