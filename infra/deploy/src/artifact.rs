@@ -175,7 +175,7 @@ impl Target {
             .send()
             .await
             .map_err(|error| Error::aws("upload the template", &error))?;
-        Ok(match &self.endpoint_url {
+        Ok(match &self.s3_endpoint_url {
             Some(endpoint) => format!("{}/{bucket}/{key}", endpoint.trim_end_matches('/')),
             None => {
                 let suffix = if self.region.starts_with("cn-") {

@@ -8,12 +8,14 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::answer::{answered, may_be_of_aws, not_of_aws, printable};
 use crate::explain::Finding;
+use crate::http_client::{Cause, NoAnswer};
 
 /// The hint where a proxy asks who calls.
 pub(crate) const PROXY_PASSWORD: &str =
     "the proxy asks for a user and password: put them into its URL, http://USER:PASSWORD@HOST:PORT";
 /// The hint where a call did not reach its endpoint.
-const CHECK_NETWORK: &str = "check the network, HTTPS_PROXY, AWS_ENDPOINT_URL and the region";
+pub(crate) const CHECK_NETWORK: &str =
+    "check the network, HTTPS_PROXY, AWS_ENDPOINT_URL and the region";
 
 /// The result of a deploy operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -39,10 +41,12 @@ pub enum Kind {
     RejectedCredentials,
     /// The clock of this computer is wrong, so AWS refused the signatures.
     ClockSkew,
-    /// The endpoint could not be reached.
+    /// The endpoint could not be reached, or did not answer.
     Unreachable,
     /// Something else answered in place of AWS: a proxy, a firewall, a guest network.
     NotAws,
+    /// A variable or a file of the AWS configuration says what cannot be used.
+    Configuration,
     /// AWS had errors of its own, more often than the SDK retries.
     Unavailable,
     /// The caller may not do this.
@@ -158,6 +162,11 @@ impl Error {
             }
             _ => {}
         }
+        // That of a service which gives credentials comes first: it says more than that there
+        // are none.
+        if let Some(no_answer) = cause_of(error) {
+            return Self::from_no_answer(what, no_answer);
+        }
         if let Some(credentials) = cause_of(error) {
             return Self::from_credentials(what, credentials);
         }
@@ -175,6 +184,18 @@ impl Error {
             )),
             _ => Self::new(what).because(root_cause(error)),
         }
+    }
+
+    fn from_no_answer(what: String, no_answer: &NoAnswer) -> Self {
+        Self::new(what)
+            .because(no_answer.to_string())
+            .of_kind(Kind::Unreachable)
+            .hint(match no_answer.cause {
+                Cause::Certificate => "if a proxy or firewall inspects TLS here, name the file of its certificate authority in AWS_CA_BUNDLE",
+                Cause::ProxyPassword => PROXY_PASSWORD,
+                Cause::Protocol => "check the scheme, the host and the port in AWS_ENDPOINT_URL and HTTPS_PROXY",
+                Cause::Network => CHECK_NETWORK,
+            })
     }
 
     /// The codes are those of "Common error types" and of the services' own references.
@@ -275,7 +296,7 @@ fn cause_of<'a, E: std::error::Error + 'static>(
 }
 
 /// What the innermost error says.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .last()
         .unwrap_or(error)

@@ -37,7 +37,7 @@ impl Target {
     /// is part of the [`Invocation`].
     pub async fn invoke(&self, physical_name: &str, payload: Vec<u8>) -> Result<Invocation> {
         let answer = self
-            .lambda
+            .invocations
             .invoke()
             .function_name(physical_name)
             .log_type(LogType::Tail)

@@ -218,7 +218,7 @@ impl Aws {
                 first: Duration::ZERO,
                 longest: Duration::ZERO,
             },
-            ..Target::from_config(config)
+            ..Target::from_config(config, Vec::new())
         }
     }
 
