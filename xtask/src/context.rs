@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
 
-use deploy::{Outputs, Settings, Target};
+use deploy::{Connection, Endpoint, Kind, Outputs, Settings, Target};
 use manifest::{App, Function, Removal, Stage, Stages};
 
 use crate::cli::StageArgs;
 use crate::error::{AboutFile, CliError, Result};
 use crate::stage_state::StageState;
+use crate::terminal::status;
 
 /// The stage that runs on this machine.
 pub(crate) const LOCAL: &str = "local";
@@ -153,9 +154,49 @@ impl Context {
         })
     }
 
-    /// Connects to the stage's account.
+    /// Connects to the stage's account. Says which it is where that is not plain AWS.
     pub(crate) async fn connect(&self) -> Result<Target> {
-        Ok(Target::connect(&self.settings()).await?)
+        let connection = Connection::find(&self.settings(), |what| status("Waiting", what)).await?;
+        if self.local.is_some() {
+            return Ok(connection.connect().await.map_err(not_the_local_stage)?);
+        }
+        self.refuse_shell_of_local_stage(connection.detours())?;
+        let target = connection.connect().await?;
+        for detour in &target.detours {
+            status(
+                "Endpoint",
+                format!(
+                    "{detour} of account {}, from {}",
+                    target.account, detour.source
+                ),
+            );
+        }
+        Ok(target)
+    }
+
+    /// Refuses to take the local stage for AWS, to which its variables would lead.
+    fn refuse_shell_of_local_stage(&self, detours: &[Endpoint]) -> Result<()> {
+        let of_shell = |detour: &&Endpoint| {
+            detour.source.starts_with("AWS_ENDPOINT_URL") && is_on_this_machine(&detour.url)
+        };
+        let Some(detour) = detours.iter().find(of_shell) else {
+            return Ok(());
+        };
+        // The variable outlives the stage that it is of.
+        let set_by_env = std::env::var(STAGE_VARIABLE).is_ok_and(|stage| stage == LOCAL);
+        let running = StageState::of_running(&self.workspace)
+            .is_ok_and(|running| port(&detour.url).is_some_and(|port| port == running.aws_port));
+        if !set_by_env && !running {
+            return Ok(());
+        }
+        let stage = &self.app.stage().name;
+        Err(CliError::misuse(format!(
+            "this shell points at the local stage, not at AWS: {} is {}, so stage {stage} would be looked for there",
+            detour.source, detour.url
+        ))
+        .hint(format!(
+            "open another shell for stage {stage}, or use --stage local"
+        )))
     }
 
     fn settings(&self) -> Settings {
@@ -229,18 +270,54 @@ impl Context {
         target
             .outputs(&stack)
             .await?
-            .ok_or_else(|| self.not_deployed())
+            .ok_or_else(|| self.not_deployed(target))
     }
 
     /// The error that nothing is deployed.
-    pub(crate) fn not_deployed(&self) -> CliError {
+    pub(crate) fn not_deployed(&self, target: &Target) -> CliError {
         let stage = &self.app.stage().name;
-        CliError::new(format!(
-            "stage {stage} is not deployed: there is no stack {}",
-            self.app.stack_name()
-        ))
-        .hint(format!("deploy it: cargo xtask deploy --stage {stage}"))
+        let stack = self.app.stack_name();
+        let deploy = format!("cargo xtask deploy --stage {stage}");
+        let detour = target.detours.iter().find(|detour| detour.is_url());
+        match (&self.local, detour) {
+            (None, Some(detour)) => CliError::new(format!(
+                "stage {stage} is not deployed at {}: there is no stack {stack}",
+                detour.url
+            ))
+            .hint(format!(
+                "{} leads there instead of to AWS; to deploy there: {deploy}",
+                detour.source
+            )),
+            _ => CliError::new(format!(
+                "stage {stage} is not deployed: there is no stack {stack}"
+            ))
+            .hint(format!("deploy it: {deploy}")),
+        }
     }
+}
+
+/// Something that answers where the local stage was, or nothing, is the end of the stage.
+fn not_the_local_stage(error: deploy::Error) -> deploy::Error {
+    match error.kind() {
+        Kind::NotAws | Kind::Unreachable => {
+            error.hint("the local stage is not running there: start it with `cargo xtask local`")
+        }
+        _ => error,
+    }
+}
+
+fn is_on_this_machine(url: &str) -> bool {
+    let uri: Option<hyper::Uri> = url.parse().ok();
+    uri.is_some_and(|uri| {
+        matches!(
+            uri.host(),
+            Some("localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0")
+        ) || uri.host().is_some_and(|host| host.ends_with(".localhost"))
+    })
+}
+
+fn port(url: &str) -> Option<u16> {
+    url.parse::<hyper::Uri>().ok()?.port_u16()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     let status = target
         .status(&context.app.stack_name(), &names, &queues)
         .await?
-        .ok_or_else(|| context.not_deployed())?;
+        .ok_or_else(|| context.not_deployed(&target))?;
     if args.json {
         return json(&status);
     }

@@ -17,7 +17,7 @@ pub(crate) async fn run(args: &cli::Rollback) -> Result<()> {
     let deployed = target
         .deployed(&stack)
         .await?
-        .ok_or_else(|| context.not_deployed())?;
+        .ok_or_else(|| context.not_deployed(&target))?;
     let bucket = deployed.parameters.get(ARTIFACT_BUCKET_PARAMETER).cloned();
     let wanted = Wanted::new(&context, bucket.unwrap_or_default(), &BTreeMap::new());
     let spec = wanted.spec();
