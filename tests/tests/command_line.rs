@@ -361,7 +361,8 @@ fn stale_policies_are_shown_as_a_difference() {
     // The exit code tells it even if nobody reads the difference.
     let (theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
     drop(theirs);
-    let unread = copy.xtask(&["gen-policy", "--check"])
+    let unread = copy
+        .xtask(&["gen-policy", "--check"])
         .stdout(std::os::fd::OwnedFd::from(ours))
         .status();
     assert_eq!(unread.unwrap().code(), Some(1));

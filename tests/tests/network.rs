@@ -176,6 +176,38 @@ fn an_endpoint_of_the_users_is_shown_with_its_account() {
 }
 
 #[test]
+fn empty_variables_count_as_not_set() {
+    let (home, empty) = (TempDir::new().unwrap(), Empty::start());
+    let mut command = verb_with_keys(&["info"], &home);
+    for variable in [
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_PROFILE",
+        "AWS_CONFIG_FILE",
+        "AWS_CA_BUNDLE",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_USE_FIPS_ENDPOINT",
+        "AWS_SESSION_TOKEN",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "HTTP_PROXY",
+        "http_proxy",
+        "SSL_CERT_FILE",
+    ] {
+        command.env(variable, "");
+    }
+    let (_, error) = fail(command.env("AWS_ENDPOINT_URL", empty.url()));
+    assert!(error.contains("is not deployed"), "{error}");
+    let (_, error) = fail(verb_with_keys(&["info"], &home).env("AWS_REGION", ""));
+    assert!(error.contains("no AWS region is set"), "{error}");
+    // Nobody has this region, so that AWS itself is not asked.
+    let mut command = verb_with_keys(&["info"], &home);
+    command
+        .env("AWS_ENDPOINT_URL", "")
+        .env("AWS_REGION", "xx-nowhere-1");
+    let (_, error) = fail(command.env("AWS_MAX_ATTEMPTS", "1"));
+    assert!(error.contains("sts.xx-nowhere-1.amazonaws.com"), "{error}");
+}
+
+#[test]
 fn in_a_shell_of_the_local_stage_no_other_stage_is_taken_for_it() {
     let (home, empty) = (TempDir::new().unwrap(), Empty::start());
     stage_file(home.path(), empty.port);

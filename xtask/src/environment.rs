@@ -1,4 +1,5 @@
-//! The environment of commands that this program starts, or that a shell gets by `env`.
+//! The environment: what this program takes from its own, and what it gives to the commands that
+//! it starts and, by `env`, to a shell.
 //!
 //! Two things that the caller's environment holds are not meant for them: what cargo set for this
 //! program alone, and what would lead an AWS tool away from the local stage.
@@ -6,9 +7,12 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::context::Workspace;
+use crate::error::CliError;
 
 /// Settings of AWS's tools that overrule, or contradict, an endpoint and a key in the environment
 /// ("Settings reference" in the AWS SDKs and Tools Reference Guide). Those of single services,
@@ -158,6 +162,45 @@ fn without_folders_below(list: &OsStr, folders: &[&Path]) -> Option<OsString> {
         return None;
     }
     env::join_paths(left).ok()
+}
+
+/// Whose variables count as not set when they are empty.
+fn is_ours(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let beginnings = ["AWS_", "SSL_CERT_", "XTASK_"];
+    beginnings.iter().any(|ours| name.starts_with(ours)) || name.ends_with("_PROXY")
+}
+
+/// Starts this program again, in the same process, without variables of AWS's and its own that
+/// are set and empty.
+///
+/// AWS's tools take such a variable for one that is not set. The AWS SDK takes it at its word,
+/// and looks for an endpoint without a name. A program cannot unset a variable of its own
+/// without unsafe code.
+///
+/// # Errors
+/// When it cannot be started again.
+pub(crate) fn drop_empty_variables() -> Result<(), CliError> {
+    let empty: Vec<OsString> = env::vars_os()
+        .filter(|(name, value)| {
+            name.to_str().is_some_and(is_ours) && value.to_string_lossy().trim().is_empty()
+        })
+        .map(|(name, _)| name)
+        .collect();
+    if empty.is_empty() {
+        return Ok(());
+    }
+    let program = env::current_exe()
+        .map_err(|error| CliError::new(format!("could not find this program: {error}")))?;
+    let mut command = Command::new(program);
+    command.args(env::args_os().skip(1));
+    for variable in empty {
+        command.env_remove(variable);
+    }
+    Err(CliError::new(format!(
+        "could not start again without empty variables: {}",
+        command.exec()
+    )))
 }
 
 #[cfg(test)]

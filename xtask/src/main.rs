@@ -29,6 +29,9 @@ use crate::error::CliError;
 
 fn main() -> ExitCode {
     panic::report_panics();
+    if let Err(error) = environment::drop_empty_variables() {
+        return error.report();
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return said_by_clap(&error),
