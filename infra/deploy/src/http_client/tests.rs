@@ -447,7 +447,7 @@ async fn a_host_in_no_proxy_is_reached_without_one() {
     assert_eq!(ask(&config).await.unwrap(), "111122223333");
 }
 
-/// An endpoint with a certificate of a company's authority.
+/// An endpoint with a certificate of a company's authority. Its key was made for this test.
 fn secure_endpoint() -> String {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
