@@ -589,11 +589,6 @@ mod tests {
             value
         );
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     fn rows(cells: &[&[&str]]) -> Vec<Vec<String>> {
         let row = |row: &&[&str]| row.iter().map(|&cell| cell.to_owned()).collect();
