@@ -375,7 +375,7 @@ fn redrive(other: &Other) {
     keep("redrive-failed-again", &shown);
 
     let drop = other.xtask(&["redrive", function, "--drop"]);
-    let question = "Throw away";
+    let question = "Delete all events";
     let no = answer(&drop, NARROW, question, "n\r").with_code(1);
     keep("redrive-drop-no-narrow", &no);
     let eof = answer(&drop, USUAL, question, CTRL_D).with_code(1);

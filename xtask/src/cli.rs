@@ -25,9 +25,9 @@ pub(crate) enum Verb {
     /// Print the CloudFormation template.
     #[command(after_help = "Example:\n  cargo xtask synth --stage prod --out target/synth")]
     Synth(Synth),
-    /// Write the functions' IAM policies to policies/, or print that of who deploys.
+    /// Write the functions' IAM policies to policies/, or print the deployer's policy.
     #[command(
-        after_help = "Examples:\n  cargo xtask gen-policy --check    fail when policies/ is stale, showing the difference\n  cargo xtask gen-policy --deployer --stage prod > deployer.json\n\nThe deployer's policy is what deploying, watching and deleting the stage needs, and no more."
+        after_help = "Examples:\n  cargo xtask gen-policy --check    show what is stale in policies/, and fail\n  cargo xtask gen-policy --deployer --stage prod > deployer.json\n\nThe deployer's policy allows what deploying, watching and deleting the stage needs, and no more."
     )]
     GenPolicy(GenPolicy),
     /// Build the functions and zip them for Lambda.
@@ -37,22 +37,22 @@ pub(crate) enum Verb {
     Package(Package),
     /// Deploy the stage's stack.
     #[command(
-        after_help = "Examples:\n  cargo xtask deploy --stage dev\n  cargo xtask deploy --hotswap\n\nShows the changes before it makes them: resources, properties, permissions. Asks when it\nwould permit more than before, or when a bucket, table or queue would be replaced or removed.\n\nWhatever state an earlier deployment left the stack in, this one finds the way on. It may be\nstopped at any point."
+        after_help = "Examples:\n  cargo xtask deploy --stage dev\n  cargo xtask deploy --hotswap\n\nShows the changes before it makes them: resources, properties, permissions. Asks before it broadens permissions, and before it replaces or removes a bucket, table or queue.\n\nRecovers a stack from any state that an earlier deployment left it in. You can stop it at any point."
     )]
     Deploy(Deploy),
     /// Show what a deployment would change.
     #[command(
-        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    for a pipeline: 0 nothing to do, 3 changes, 1 failed\n\nThe functions are built, as their code may differ. Nothing is uploaded or changed."
+        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    0 no changes, 3 changes, 1 failed\n\nBuilds the functions, because their code can differ. Uploads and changes nothing."
     )]
     Diff(Diff),
     /// Return to what was deployed before: code and template.
     #[command(
-        after_help = "Example:\n  cargo xtask rollback --stage prod\n\nShows and asks as deploy does. A second rollback undoes the first."
+        after_help = "Example:\n  cargo xtask rollback --stage prod\n\nShows the changes and asks, as deploy does. A second rollback undoes the first."
     )]
     Rollback(Rollback),
     /// Delete the stage's stack and everything in it.
     #[command(
-        after_help = "Examples:\n  cargo xtask delete --stage dev --yes\n  cargo xtask delete --stage prod --force    asks for the stage's name\n\nDeletes only a stack with the tags of this app and stage, and looks for what is left of it."
+        after_help = "Examples:\n  cargo xtask delete --stage dev --yes\n  cargo xtask delete --stage prod --force    asks for the stage's name\n\nDeletes only a stack with the tags of this app and stage. Then looks for resources that are left."
     )]
     Delete(Delete),
     /// Invoke a function and print its answer.
@@ -60,14 +60,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cargo xtask invoke detect-labels --payload event.json --logs\n  echo '{\"Bucket\": \"some-bucket\", \"Key\": \"sample.jpg\"}' | cargo xtask invoke detect-labels"
     )]
     Invoke(Invoke),
-    /// Handle again what a function has failed on.
+    /// Invoke a function again with the events in its failure queue.
     #[command(
-        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show what waits in its failure queue\n  cargo xtask redrive check-email              invoke it with each event again\n  cargo xtask redrive check-email --drop       throw the events away\n\nAn event that the function handles now leaves the queue; one that it fails on again stays.\nOf records of a stream only the place is in the queue. They are read from the stream, which\nkeeps them for 24 hours.\n\nEvents are hidden from others while they are looked at. On Ctrl-C those that are left are put\nback first. Should redrive be killed, they come back within 30 seconds; until then, info\ncounts them."
+        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show the events\n  cargo xtask redrive check-email              invoke the function with each event\n  cargo xtask redrive check-email --drop       delete the events\n\nAn event that the function handles leaves the queue; an event that it fails on stays. For records of a stream, the queue holds only their place: redrive reads them from the stream, which keeps them for 24 hours.\n\nSQS hides the events from others while redrive handles them. Redrive puts the rest back when it ends, also on Ctrl-C. If it is killed, they come back within 30 seconds; until then, info counts them as hidden."
     )]
     Redrive(Redrive),
     /// Print what functions log.
     #[command(
-        after_help = "Examples:\n  cargo xtask logs handle-object-created --follow\n  cargo xtask logs users-api handle-user-stream check-email -f    one stream, in order of time\n  cargo xtask logs --since 2h --filter ERROR                      of all functions"
+        after_help = "Examples:\n  cargo xtask logs handle-object-created --follow\n  cargo xtask logs users-api check-email --follow\n  cargo xtask logs --since 2h --filter ERROR"
     )]
     Logs(Logs),
     /// Print the URL of an HTTP API.
@@ -78,19 +78,19 @@ pub(crate) enum Verb {
     /// Show what is deployed: functions, failure queues, outputs.
     #[command(after_help = "Example:\n  cargo xtask info --stage dev --json")]
     Info(Info),
-    /// Print the stage's names as shell exports.
+    /// Print what a shell needs to work with a stage.
     #[command(
         after_help = "Example:\n  eval \"$(cargo xtask env --stage local)\"\n  aws s3 cp photo.jpg s3://$MEDIA_BUCKET_NAME"
     )]
     Env(Env),
     /// Run the whole app on this machine, without an AWS account.
     #[command(
-        after_help = "Examples:\n  cargo xtask local\n  cargo xtask local -- aws s3 ls\n  cargo xtask local --chaos\n\nWith a command, the stage is stopped when the command ends, and its exit status returned.\n\nWith --chaos, `curl $CHAOS_URL` shows the faults so far, and `curl -X DELETE $CHAOS_URL` ends\nthem. When they have ended and `cargo xtask redrive` has emptied the failure queues, all that\nis stored is right; if not, the seed shows the same faults again."
+        after_help = "Examples:\n  cargo xtask local\n  cargo xtask local -- aws s3 ls\n  cargo xtask local --chaos\n\nWith a command, the stage ends when the command does, and returns its exit code.\n\nWith --chaos, `curl $CHAOS_URL` shows the faults so far, and `curl -X DELETE $CHAOS_URL` ends them. After that, and after `cargo xtask redrive` has emptied the failure queues, all stored data is right. If it is not, the same seed makes the same faults again."
     )]
     Local(Local),
     /// Wait until the local stage has handled all events.
     #[command(
-        after_help = "Example:\n  aws s3 cp photo.jpg s3://$MEDIA_BUCKET_NAME && cargo xtask wait && curl $API_URL\n\nReturns when no event, no video and no record of a stream is left to handle. What was given up\nis in a failure queue, which `cargo xtask info` counts."
+        after_help = "Example:\n  aws s3 cp photo.jpg s3://$MEDIA_BUCKET_NAME\n  cargo xtask wait\n  curl $API_URL\n\nReturns when no event, no video and no record of a stream is left to handle. Events that a function gave up are in its failure queue, which `cargo xtask info` counts."
     )]
     Wait(Wait),
     /// Measure each function's start-up, latency and memory on this machine.
@@ -148,7 +148,7 @@ pub(crate) struct Package {
 pub(crate) enum Approval {
     /// Nothing is asked.
     Never,
-    /// What permits more than before, or endangers data.
+    /// Changes that broaden permissions or endanger data.
     Broadening,
     /// Every change.
     AnyChange,
@@ -309,7 +309,7 @@ pub(crate) struct Info {
 pub(crate) struct Env {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// Print a JSON object instead of shell exports.
+    /// Print a JSON object instead of shell exports; null stands for a variable to unset.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf, absolute};
 
 use local::{create_private_file, create_private_folder};
@@ -93,7 +94,13 @@ impl StageState {
     pub(crate) fn lock(directory: &Path) -> Result<File> {
         create_private_folder(directory).about("create", directory)?;
         let path = directory.join("lock");
-        let lock = File::create(&path).about("create", &path)?;
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .about("create", &path)?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(CliError::new(format!(

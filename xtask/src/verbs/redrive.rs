@@ -77,7 +77,7 @@ pub(crate) async fn run(args: &cli::Redrive) -> Result<ExitCode> {
     })?;
     if args.drop && !args.yes {
         let question = format!(
-            "Throw away everything in the failure queue of {}?",
+            "Delete all events in the failure queue of {}?",
             function.physical_name()
         );
         confirm(&question, "--yes")?;

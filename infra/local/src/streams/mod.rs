@@ -42,7 +42,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use self::batch::Batch;
 use self::lineage::{Lineage, Listed};
@@ -281,7 +281,7 @@ async fn follow_mappings(clients: Arc<Clients>) {
                     }
                     let (sender, settings) = watch::channel(Arc::new(settings));
                     let stream = mapping.stream.0.clone();
-                    info!(
+                    debug!(
                         mapping = id,
                         function, stream, "delivers a stream's records"
                     );
