@@ -144,14 +144,14 @@ fn waiting_is_no_guess(stage: &Stage) {
     let assets = workspace().join("assets");
     stage.upload("cat.jpg", &assets.join("sample.jpg"));
     stage.upload("film.mp4", &assets.join("sample.mp4"));
-    let created = stage.post("USERS_API_URL", "create", r#"{"email": "ann@gmail.com"}"#);
+    let created = stage.post("USERS_API_URL", "/create", r#"{"email": "ann@gmail.com"}"#);
     assert_eq!(created.status, 200);
     stage.xtask_ok(&["wait"]);
     for path in ["/cat.jpg", "/film.mp4"] {
         let found = stage.get(path);
         assert_eq!(found.status, 200, "{path}: {}", found.body);
     }
-    let users = stage.post("USERS_API_URL", "scan", "").json();
+    let users = stage.post("USERS_API_URL", "/scan", "").json();
     assert_eq!(users[0]["IsPersonalEmail"], true, "{users}");
     assert_eq!(stage.keys("USER_BUCKET_NAME").len(), 1);
 

@@ -11,7 +11,7 @@ use manifest::{App, Function, Removal, Stage, Stages};
 use crate::cli::StageArgs;
 use crate::error::{AboutFile, CliError, Result};
 use crate::stage_state::StageState;
-use crate::terminal::status;
+use crate::terminal::{status, status_aside};
 
 /// The stage that runs on this machine.
 pub(crate) const LOCAL: &str = "local";
@@ -156,7 +156,7 @@ impl Context {
 
     /// Connects to the stage's account. Says which it is where that is not plain AWS.
     pub(crate) async fn connect(&self) -> Result<Target> {
-        let connection = Connection::find(&self.settings(), |what| status("Waiting", what)).await?;
+        let connection = Connection::find(&self.settings(), |what| status_aside("Waiting", what)).await?;
         if self.local.is_some() {
             return Ok(connection.connect().await.map_err(not_the_local_stage)?);
         }

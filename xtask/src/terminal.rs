@@ -200,6 +200,12 @@ fn style_length(text: &str) -> usize {
     }
 }
 
+/// A line of progress that may come at any time, also while a line moves.
+pub(crate) fn status_aside(verb: &str, what: impl Display) {
+    let line = format!("{GREEN}{verb:>12}{GREEN:#} {what}\n");
+    let _ = AboveMovingLine.write_all(tamed(&line).as_bytes());
+}
+
 /// A line of progress in cargo's manner: what happens, then to what.
 pub(crate) fn status(verb: &str, what: impl Display) {
     tell(format_args!("{GREEN}{verb:>12}{GREEN:#} {what}"));

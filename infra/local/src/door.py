@@ -135,11 +135,14 @@ class Request:
             self.check_origin(self.cors_of_api())
             signed_path.set(self.signed_path)
             return
-        if self.method == "OPTIONS" and self.bucket() is not None:
+        if self.is_preflight() and self.bucket() is not None:
             # Browsers ask without a signature. MiniStack answers by the bucket's CORS configuration.
             return
         self.check_origin(self.cors_of_bucket())
         await self.check_signature()
+
+    def is_preflight(self):
+        return self.method == "OPTIONS" and {"origin", "access-control-request-method"} <= self.headers.keys()
 
     def is_of_the_stage(self):
         """Whether one of the stage's own servers passes this on to a public API."""
@@ -215,17 +218,18 @@ class Request:
 
 
 async def answer(request, refused, send):
+    """403, which is the status of all such errors in AWS's list of common errors."""
     headers = {"Content-Type": "application/json"}
-    status, body = 403, json.dumps({"message": refused.message}).encode()
+    body = json.dumps({"message": refused.message}).encode()
     if refused.code is not None:
         # As the service would say it that was meant, for the caller may be an SDK with the keys of an earlier start.
         service = router.detect_service(request.method, request.path, request.headers, request.query)
         error = iam_evaluator.AuthError(refused.code, refused.message)
-        status, headers, body = app._credential_failure(service, "", str(uuid.uuid4()), error, request.headers)
+        _, headers, body = app._credential_failure(service, "", str(uuid.uuid4()), error, request.headers)
     headers = [(name.lower().encode(), str(value).encode()) for name, value in headers.items()]
     headers = [header for header in headers if header[0] != b"content-length"]
     headers += [(b"content-length", str(len(body)).encode()), (b"cross-origin-resource-policy", b"same-origin")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     body::{Body, Bytes, Incoming},
@@ -81,15 +81,16 @@ impl Endpoint {
         if let Err(stranger) = loopback::admit(request.headers()) {
             return protocol::refuse(stranger.message());
         }
+        if self.is_of_the_stage(request.headers()) {
+            let (begun, ended) = self.jobs.counts();
+            return protocol::respond(Ok(serde_json::json!({"begun": begun, "ended": ended})));
+        }
+        // Who may do what is asked of the authorizer; without a signature, there is nobody to ask for.
+        if self.authorizer.is_some() && !request.headers().contains_key(header::AUTHORIZATION) {
+            return protocol::refuse("a request without a signature is not answered");
+        }
         // What opens a connection ahead of need, or asks whether the endpoint is up, sends no operation.
         if matches!(*request.method(), Method::GET | Method::HEAD) {
-            if self.is_of_the_stage(request.headers()) {
-                let (begun, ended) = self.jobs.counts();
-                return protocol::respond(Ok(serde_json::json!({"begun": begun, "ended": ended})));
-            }
-            if self.authorizer.is_some() {
-                return protocol::refuse("a request without a signature is not answered");
-            }
             return protocol::respond(Ok(serde_json::json!({"status": "healthy"})));
         }
         let started = Instant::now();
