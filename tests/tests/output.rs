@@ -43,6 +43,16 @@ fn run(command: &mut Command) -> Output {
         .unwrap()
 }
 
+/// What was told, without the line that says which endpoint is not AWS's.
+fn told(output: &Output) -> String {
+    without_endpoint(&both(output))
+}
+
+fn without_endpoint(told: &str) -> String {
+    let lines = told.split_inclusive('\n');
+    lines.filter(|line| !line.contains("Endpoint")).collect()
+}
+
 fn full_disk() -> File {
     File::options().write(true).open("/dev/full").unwrap()
 }
@@ -175,7 +185,7 @@ fn following_logs_ends_when_nobody_reads_them() {
     assert!(ends(&mut child).success());
     let mut told = String::new();
     child.stderr.unwrap().read_to_string(&mut told).unwrap();
-    assert_eq!(told, "");
+    assert_eq!(without_endpoint(&told), "");
 }
 
 #[test]
@@ -255,7 +265,7 @@ fn an_answer_is_exact() {
     let answer = r#"{"text": "tab	 and é"}"#;
     let aws = aws_that_invokes(move || Answer::new(200, answer));
     let output = invoke(&aws);
-    assert_eq!(both(&output), format!("{answer}\n"));
+    assert_eq!(told(&output), format!("{answer}\n"));
 }
 
 #[test]
@@ -265,7 +275,7 @@ fn an_error_of_a_function_is_one_line_that_does_not_act() {
         Answer::new(200, error.to_string()).header("X-Amz-Function-Error", "Unhandled")
     });
     let output = invoke(&aws);
-    let told = both(&output);
+    let told = told(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert_eq!(told.lines().count(), 1, "{told:?}");
     assert!(told.contains("&a::Type of two lines"), "{told:?}");
@@ -299,9 +309,12 @@ fn what_is_not_deployed_is_told_with_the_way_to_deploy_it() {
         let output = run(&mut xtask_at(&PROGRAM, &aws, arguments));
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert_eq!(
-            both(&output),
-            "error: stage dev is not deployed: there is no stack media-query-dev\n\
-             hint: deploy it: cargo xtask deploy --stage dev\n",
+            told(&output),
+            format!(
+                "error: stage dev is not deployed at {aws}: there is no stack media-query-dev\n\
+                 hint: AWS_ENDPOINT_URL leads there instead of to AWS; \
+                 to deploy there: cargo xtask deploy --stage dev\n"
+            ),
             "{arguments:?}"
         );
     }
@@ -372,7 +385,7 @@ fn an_event_comes_from_wherever_it_is() {
                 .env("XTASK", &*PROGRAM)
                 .stdout(Stdio::piped()),
         );
-        assert_eq!(both(&output), "{\"n\": 1}\n", "{payload}");
+        assert_eq!(told(&output), "{\"n\": 1}\n", "{payload}");
     }
 }
 

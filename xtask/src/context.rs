@@ -156,7 +156,8 @@ impl Context {
 
     /// Connects to the stage's account. Says which it is where that is not plain AWS.
     pub(crate) async fn connect(&self) -> Result<Target> {
-        let connection = Connection::find(&self.settings(), |what| status_aside("Waiting", what)).await?;
+        let connection =
+            Connection::find(&self.settings(), |what| status_aside("Waiting", what)).await?;
         if self.local.is_some() {
             return Ok(connection.connect().await.map_err(not_the_local_stage)?);
         }
