@@ -163,7 +163,7 @@ fn an_endpoint_of_the_users_is_shown_with_its_account() {
     let url = empty.url();
     let (code, error) = fail(verb_with_keys(&["info"], &home).env("AWS_ENDPOINT_URL", &url));
     assert_eq!(code, Some(1));
-    let line = format!("Endpoint {url} of account 000000000000, from AWS_ENDPOINT_URL\n");
+    let line = format!("Endpoint {url} of account 000000000000 (AWS_ENDPOINT_URL)\n");
     assert!(error.trim_start().starts_with(&line), "{error}");
     assert!(
         error.contains(&format!("stage dev is not deployed at {url}")),
@@ -393,10 +393,7 @@ fn a_profiles_own_endpoint_and_credentials_are_used() {
     );
     for variable in ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
         let (_, error) = fail(verb(&["info"], &home).env(variable, "p"));
-        assert!(
-            error.contains("from `endpoint_url` of profile p"),
-            "{error}"
-        );
+        assert!(error.contains("(`endpoint_url` of profile p"), "{error}");
         assert!(error.contains("is not deployed at"), "{error}");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) enum Verb {
     Invoke(Invoke),
     /// Invoke a function again with the events in its failure queue.
     #[command(
-        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show the events\n  cargo xtask redrive check-email              invoke the function with each event\n  cargo xtask redrive check-email --drop       delete the events\n\nAn event that the function handles leaves the queue; an event that it fails on stays. For records of a stream, the queue holds only their place: redrive reads them from the stream, which keeps them for 24 hours.\n\nSQS hides the events from others while redrive handles them. Redrive puts the rest back when it ends, also on Ctrl-C. If it is killed, they come back within 30 seconds; until then, info counts them as hidden."
+        after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show the events\n  cargo xtask redrive check-email              invoke it with each event\n  cargo xtask redrive check-email --drop       delete the events\n\nAn event that the function handles leaves the queue; an event that it fails on stays. For records of a stream, the queue holds only their place: redrive reads them from the stream, which keeps them for 24 hours.\n\nSQS hides the events from others while redrive handles them. Redrive puts the rest back when it ends, also on Ctrl-C. If it is killed, they come back within 30 seconds; until then, info counts them as hidden."
     )]
     Redrive(Redrive),
     /// Print what functions log.

@@ -166,10 +166,7 @@ impl Context {
         for detour in &target.detours {
             status(
                 "Endpoint",
-                format!(
-                    "{detour} of account {}, from {}",
-                    target.account, detour.source
-                ),
+                format!("{detour} of account {} ({})", target.account, detour.source),
             );
         }
         Ok(target)

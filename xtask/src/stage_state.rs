@@ -69,7 +69,7 @@ impl StageState {
                 match Self::named_directory() {
                     None => error,
                     Some(directory) => error.note(format!(
-                        "{LOCAL_DIR_VARIABLE} is set: a stage that runs from {} is looked for",
+                        "{LOCAL_DIR_VARIABLE} names the folder {}",
                         directory.display()
                     )),
                 }

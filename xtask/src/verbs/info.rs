@@ -33,10 +33,8 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     let mut rows = vec![
         vec!["stack".to_owned(), status.stack.clone()],
         vec!["state".to_owned(), status.state.clone()],
-        vec![
-            "region".to_owned(),
-            format!("{} of account {}", status.region, status.account),
-        ],
+        vec!["region".to_owned(), status.region.clone()],
+        vec!["account".to_owned(), status.account.clone()],
     ];
     rows.extend(
         status
@@ -68,7 +66,7 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
     table(&rows)?;
     line("")?;
     let mut rows = vec![
-        ["FAILED EVENTS OF", "WAITING", "HIDDEN", "QUEUE"]
+        ["FAILED EVENTS OF", "WAITING", "HIDDEN"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -77,7 +75,6 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
             queue.function.clone(),
             queue.events.to_string(),
             queue.hidden_events.to_string(),
-            queue.url.clone(),
         ]
     }));
     table(&rows)?;
