@@ -71,7 +71,7 @@ pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
         ),
     );
     if deleted.leftovers.is_empty() {
-        status("Checked", "no resource is left");
+        status("Checked", "nothing of it is left");
     } else {
         warn("these resources are left:");
         for left in &deleted.leftovers {
