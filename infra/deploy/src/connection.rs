@@ -24,8 +24,8 @@ use crate::http_client::{Client, Limits, Tell};
 use crate::proxy::Proxies;
 use crate::target::{ATTEMPTS_MAX, BACKOFF_MAX, Settings, Target};
 
-/// How long credentials are waited for. A program of the user's that provides them may ask for
-/// a code or a fingerprint.
+/// How long a provider of credentials may take. A credential process may ask the user for a code
+/// or a fingerprint.
 const CREDENTIALS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The way to a stage's account, before anything has been asked there.
@@ -52,8 +52,8 @@ impl std::fmt::Debug for Told {
 }
 
 impl Connection {
-    /// Finds the region, the endpoints and where credentials come from. `tell` is told what is
-    /// being waited for when it takes seconds: `for https://… to answer`.
+    /// Finds the region, the endpoints and where credentials come from. When a request
+    /// takes seconds, `tell` gets what it waits for: `for https://… to answer`.
     ///
     /// # Errors
     /// When the AWS configuration says what cannot be used, or there is no region.
@@ -243,7 +243,7 @@ impl Connection {
         }
     }
 
-    /// Tells the user when it is the credentials that take long.
+    /// Tells the user when the provider of credentials takes long.
     async fn tell_of_credentials(&self) -> std::convert::Infallible {
         tokio::time::sleep(self.limits.tell).await;
         if let Some(configuration) = &self.configuration

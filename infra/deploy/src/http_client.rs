@@ -1,10 +1,10 @@
 //! The HTTP client of all calls: it goes through proxies, trusts the user's certificate
 //! authorities, and gives up on an endpoint that does not answer.
 //!
-//! The SDK's own limits do not do. Its read timeout ends an upload that takes longer, however
-//! much is being sent; its operation timeout ends the retries of calls that AWS throttles; and
-//! it reads a body for ever whose bytes come one by one. Here, the clock is set back by each
-//! byte that goes either way, and what is read is limited by its rate.
+//! The SDK's own limits do not fit. Its read timeout ends a long upload, however fast it goes. Its
+//! operation timeout ends the retries of calls that AWS throttles. And it reads a body for ever
+//! whose bytes come one by one. Here, each byte that goes either way restarts the clock, and an
+//! answer must come at a minimum rate.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -37,7 +37,7 @@ use crate::certificates::Authorities;
 use crate::error::Result;
 use crate::proxy::{Proxies, Proxy};
 
-/// How long is waited for what.
+/// How long a request waits, and for what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// For a connection, with all that it takes: the host's address, the proxy, TLS.
@@ -60,26 +60,26 @@ impl Limits {
     };
 }
 
-/// What a modem from the last century could do.
+/// Below the rate of any link that can upload a function.
 const SLOWEST_BYTES_PER_SECOND: f64 = 1000.0;
 
-/// The system takes so much of an upload off our hands before any of it is sent.
+/// The operating system can buffer this much of an upload before it sends anything.
 const BUFFERED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// How fast a link is taken to be when what is buffered is still being sent.
+/// The link speed that is assumed while the operating system sends its buffer.
 const UPLOAD_BYTES_PER_SECOND: u64 = 64 * 1024;
 
-/// How often a call is tried whose endpoint does not answer in time.
+/// The attempts at a call whose endpoint does not answer in time.
 const SILENT_ATTEMPTS_MAX: u32 = 2;
 
-/// How often a call is tried whose endpoint has never been reached. One that has answered
-/// before is worth more patience, as when a laptop changes its network during a deployment.
+/// The attempts at a call whose endpoint has never answered. An endpoint that has answered before
+/// gets more attempts: a laptop may have changed its network during a deployment.
 const UNREACHED_ATTEMPTS_MAX: u32 = 4;
 
-/// The attempt at a call, with pauses before it, of which the user is told at once.
+/// From this attempt on, the user is told at once what the tool waits for.
 const TOLD_ATTEMPT: u32 = 3;
 
-/// Tells the user that something is being waited for: `for …`.
+/// Tells the user what the tool waits for: `for …`.
 pub(crate) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// An [`HttpClient`] of the SDK.
@@ -94,7 +94,7 @@ struct Shared {
     connectors: Mutex<HashMap<Way, SharedHttpConnector>>,
     /// The endpoints that have answered.
     answered: Mutex<HashSet<String>>,
-    /// The endpoints that the user has been told of.
+    /// The endpoints that a message to the user has named.
     told: Mutex<HashSet<String>>,
     used: AtomicBool,
 }
@@ -321,7 +321,7 @@ impl Attempt {
     }
 
     /// Tells the user, once, what takes so long: an answer, or call after call that fails.
-    /// Instances' metadata is looked for in silence: mostly there is none.
+    /// A request for instance metadata is not announced, because most machines have none.
     async fn tell_of(&self, endpoint: &str, number: Option<u32>) -> Infallible {
         let attempts = number.unwrap_or_default();
         if attempts < TOLD_ATTEMPT {
