@@ -82,8 +82,13 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
         let (function, events) = (&queue.function, queue.events);
         let stage = &context.app.stage().name;
         if events > 0 {
+            let wait = if events == 1 {
+                "event waits"
+            } else {
+                "events wait"
+            };
             warn(format!(
-                "{function} could not handle {events} events: `cargo xtask redrive {function} --stage {stage} --dry-run` shows them"
+                "{events} {wait} in the failure queue of {function}: see `cargo xtask redrive {function} --stage {stage} --dry-run`"
             ));
         }
         if queue.hidden_events > 0 {
@@ -96,7 +101,11 @@ pub(crate) async fn run(args: &cli::Info) -> Result<()> {
 /// What a user must know of events that nobody else can read at the moment.
 pub(crate) fn hidden_events(count: u64, function: &str) -> String {
     let seconds = HIDDEN_AT_MOST.as_secs();
+    let (events, are, them) = match count {
+        1 => ("event", "is", "it"),
+        _ => ("events", "are", "them"),
+    };
     format!(
-        "{count} events in the failure queue of {function} are hidden: another `redrive` holds them, or has ended without putting them back, and then they come back within {seconds} seconds"
+        "{count} {events} in the failure queue of {function} {are} hidden: another `redrive` holds {them}, or ended without putting {them} back; SQS shows {them} again within {seconds} seconds"
     )
 }
