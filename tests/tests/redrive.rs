@@ -272,7 +272,7 @@ fn what_another_reader_holds_is_not_called_empty() {
         assert_eq!(ended.status.code(), Some(exit_code), "{told}");
         assert!(
             told.contains("3 events in the failure queue of check-email are hidden: another `redrive` holds them")
-                && told.contains("come back within 30 seconds"),
+                && told.contains("again within 30 seconds"),
             "{told}"
         );
         assert!(!told.contains("empty"), "{told}");
