@@ -43,6 +43,8 @@ HOST = re.compile(r"(?:(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)
 # MiniStack's own paths, and those by which EC2 tells an instance its credentials.
 INTERNAL_PATHS = ("/_", "/health", "/latest/")
 UNDER_WAY_PATH = "/_stage/under-way"
+# What the stage's own servers may ask for by their key.
+PATHS_OF_THE_STAGE = ("/_aws/execute-api/", UNDER_WAY_PATH)
 
 # There is one key of the root user, whose signature is checked as anybody's.
 iam_evaluator.is_root_access_key = lambda key: key == ROOT_KEY_ID
@@ -101,7 +103,7 @@ async def door(scope, receive, send):
             pass
         else:
             if request.is_of_the_stage() and request.path == UNDER_WAY_PATH:
-                await send_json(send, 200, under_way.counts())
+                await send_json(send, under_way.counts())
             else:
                 await inside(scope, request.receive, send)
     elif scope["type"] == "websocket":
@@ -146,7 +148,8 @@ class Request:
 
     def is_of_the_stage(self):
         """Whether one of the stage's own servers passes this on to a public API."""
-        return hmac.compare_digest(self.stage_key.encode(), STAGE_KEY.encode())
+        is_shown = hmac.compare_digest(self.stage_key.encode(), STAGE_KEY.encode())
+        return is_shown and self.path.startswith(PATHS_OF_THE_STAGE)
 
     def check_origin(self, cors):
         origin = self.headers.get("origin")
@@ -233,9 +236,9 @@ async def answer(request, refused, send):
     await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
 
-async def send_json(send, status, body):
+async def send_json(send, body):
     headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
