@@ -1,6 +1,7 @@
-//! Feeds damaged input to what reads files and requests: `fuzz TARGET SECONDS [SEED [MODEL]]`.
+//! Feeds damaged input to what reads files and requests: `fuzz TARGET SECONDS [SEED [FILE...]]`.
 //!
-//! Targets: `picture` (JPEG, PNG, EXIF), `protocol` (requests), `tflite` (needs the path of a model) and `darknet`. One
+//! Targets: `picture` (JPEG, PNG, EXIF), `video` (MP4, MOV, AVI, H.264), `protocol` (requests), `tflite` (needs the path of
+//! a model) and `darknet`. Files are more samples, and may be damaged already. One
 //! thread mutates valid samples and checks that each mutant is used or refused within [`MAX_TIME`]; a panic or a slower run
 //! is printed and its input kept in the folder for temporary files. Checksums of PNG are made right again for half of the
 //! mutants, or none would get past them. The same seed gives the same mutants. Guided fuzzers need an instrumented build
@@ -8,21 +9,18 @@
 
 use std::{
     env, fs,
-    io::Cursor,
+    io::Write,
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use image::{
-    DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, RgbaImage,
-    codecs::{jpeg::JpegEncoder, png::PngEncoder},
-};
+use png::{BitDepth, ColorType};
 use rekognition_local::{
     darknet, detect_labels,
     label_detection::{GetRequest, StartRequest},
-    picture, tflite,
+    picture, tflite, video,
 };
 
 /// More than any sample takes a hundred times.
@@ -33,11 +31,13 @@ const MAX_INPUT_LEN: usize = 1 << 18;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let usage = "usage: fuzz picture|protocol|tflite|darknet SECONDS [SEED [MODEL]]";
+    let usage = "usage: fuzz picture|video|protocol|tflite|darknet SECONDS [SEED [FILE...]]";
     let name = arguments.next().context(usage)?;
     let seconds: u64 = arguments.next().context(usage)?.parse()?;
     let seed: u64 = arguments.next().map_or(Ok(1), |text| text.parse())?;
-    let mut target = Target::new(&name, arguments.next().map(PathBuf::from))?;
+    let mut target = Target::new(&name, &arguments.map(PathBuf::from).collect::<Vec<_>>())?;
+    // The decoder of videos may panic on damaged frames, which is contained.
+    panic::set_hook(Box::new(|_| {}));
 
     let mut random = Random(seed);
     let (mut runs, mut accepted, mut failures) = (0_u64, 0_u64, 0_u64);
@@ -76,7 +76,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(name: &str, model: Option<PathBuf>) -> anyhow::Result<Self> {
+    fn new(name: &str, files: &[PathBuf]) -> anyhow::Result<Self> {
         let nothing: fn(&mut [u8]) = |_| {};
         let (read, samples, mend): (fn(&[u8]) -> bool, _, _) = match name {
             "picture" => (
@@ -84,28 +84,32 @@ impl Target {
                 pictures()?,
                 mend_png as fn(&mut [u8]),
             ),
+            "video" => (read_video, videos()?, nothing),
             "protocol" => (read_requests, requests(), nothing),
             "tflite" => {
-                let model = model.context("tflite needs the path of a model")?;
-                (read_tflite, vec![fs::read(model)?], nothing)
+                anyhow::ensure!(!files.is_empty(), "tflite needs the path of a model");
+                (read_tflite, Vec::new(), nothing)
             }
             "darknet" => (read_darknet, vec![darknet_sample()], nothing),
             _ => anyhow::bail!("no target `{name}`"),
         };
-        let structure = match name {
-            "tflite" => structure(&samples[0]),
+        for (index, sample) in samples.iter().enumerate() {
+            anyhow::ensure!(read(sample), "sample {index} of {name} is refused");
+        }
+        let given = files
+            .iter()
+            .map(|path| fs::read(path).with_context(|| path.display().to_string()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let structure = match (name, given.first()) {
+            ("tflite", Some(model)) => structure(model),
             _ => Vec::new(),
         };
-        let target = Self {
+        Ok(Self {
             read,
-            samples,
+            samples: [samples, given].concat(),
             structure,
             mend,
-        };
-        for (index, sample) in target.samples.iter().enumerate() {
-            anyhow::ensure!(target.run(sample), "sample {index} of {name} is refused");
-        }
-        Ok(target)
+        })
     }
 
     fn run(&self, input: &[u8]) -> bool {
@@ -216,47 +220,62 @@ impl Random {
 
 /// Small pictures of each kind, all of which decode.
 fn pictures() -> anyhow::Result<Vec<Vec<u8>>> {
-    let rgb = RgbImage::from_fn(96, 80, |x, y| {
-        image::Rgb([(x * 2) as u8, (y * 3) as u8, (x ^ y) as u8])
-    });
-    let gray = GrayImage::from_fn(80, 90, |x, y| image::Luma([(x * y) as u8]));
-    let rgba = RgbaImage::from_fn(81, 83, |x, y| {
-        image::Rgba([x as u8, y as u8, 7, (x + y) as u8])
-    });
-    let kinds = [
-        DynamicImage::from(rgb.clone()),
-        DynamicImage::from(gray.clone()),
-        DynamicImage::from(rgba),
-        DynamicImage::from(DynamicImage::from(rgb.clone()).into_rgb16()),
-        DynamicImage::from(DynamicImage::from(gray.clone()).into_luma_alpha8()),
-    ];
-    let mut samples = Vec::new();
-    for kind in &kinds {
+    let mut samples = files("tests/pictures", &["jpg"])?;
+    // Some are of kinds that are refused.
+    samples.retain(|sample| picture::decode(sample).is_ok());
+    for (color, depth) in [
+        (ColorType::Rgb, BitDepth::Eight),
+        (ColorType::Rgb, BitDepth::Sixteen),
+        (ColorType::Rgba, BitDepth::Eight),
+        (ColorType::Grayscale, BitDepth::One),
+        (ColorType::Grayscale, BitDepth::Eight),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight),
+    ] {
+        let (width, height) = (96_u32, 80_u32);
+        let bits = color.samples() * depth as usize * width as usize;
+        let samples_of_row = bits.div_ceil(8);
+        let pixels: Vec<u8> = (0..samples_of_row * height as usize)
+            .map(|index| ((index * 7) ^ (index / samples_of_row)) as u8)
+            .collect();
         let mut bytes = Vec::new();
-        kind.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        encoder.write_header()?.write_image_data(&pixels)?;
         samples.push(bytes);
     }
-    for (pixels, width, height, color) in [
-        (rgb.as_raw(), 96, 80, ExtendedColorType::Rgb8),
-        (gray.as_raw(), 80, 90, ExtendedColorType::L8),
-    ] {
-        for orientation in [1, 6, 7] {
-            // TIFF header, then one directory with the single entry 0x0112 (orientation), a short.
-            let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-            exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
-            let mut bytes = Vec::new();
-            let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 60);
-            encoder.set_exif_metadata(exif.clone())?;
-            encoder.write_image(pixels, width, height, color)?;
-            samples.push(bytes);
-            let mut bytes = Vec::new();
-            let mut encoder = PngEncoder::new(&mut bytes);
-            encoder.set_exif_metadata(exif)?;
-            encoder.write_image(pixels, width, height, color)?;
-            samples.push(bytes);
-        }
-    }
     Ok(samples)
+}
+
+fn videos() -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut samples = files("tests/videos", &["mp4", "mov", "avi"])?;
+    samples.retain(|sample| read_video(sample));
+    Ok(samples)
+}
+
+/// The files with these extensions in a folder of this crate.
+fn files(folder: &str, extensions: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths = fs::read_dir(&folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    let is_wanted = |path: &PathBuf| {
+        let extension = path.extension().unwrap_or_default();
+        extensions.iter().any(|wanted| extension == *wanted)
+    };
+    let paths = paths.iter().filter(|path| is_wanted(path));
+    paths.map(|path| Ok(fs::read(path)?)).collect()
+}
+
+fn read_video(input: &[u8]) -> bool {
+    let decode = || -> anyhow::Result<()> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(input)?;
+        video::open(&mut file)?.sample(&mut file, |_, _| {})?;
+        Ok(())
+    };
+    decode().is_ok()
 }
 
 /// Writes the right checksum after each chunk of a PNG, as far as its lengths make sense.

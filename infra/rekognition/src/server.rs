@@ -264,7 +264,7 @@ impl Memory {
     }
 
     /// Waits for the memory of a picture.
-    async fn for_picture(&self, picture: &Encoded<'_>) -> Result<SemaphorePermit<'_>, ApiError> {
+    async fn for_picture(&self, picture: &Encoded) -> Result<SemaphorePermit<'_>, ApiError> {
         let mebibytes = mebibytes(picture.memory_bytes()).min(PICTURES_MEBIBYTES);
         self.pictures
             .acquire_many(mebibytes)

@@ -38,7 +38,7 @@ use aws_smithy_http_client::{
 use http_body_util::Full;
 use hyper::{body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs::png::PngEncoder};
+use image::{Rgb, RgbImage};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rekognition_local::{classifier::Classifier, labels::Vocabulary};
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -586,9 +586,12 @@ fn settings_are_honoured(weights: &Weights) {
 
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let picture = RgbImage::new(width, height);
-    PngEncoder::new(&mut bytes)
-        .write_image(&picture, width, height, ExtendedColorType::Rgb8)
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&RgbImage::new(width, height))
         .unwrap();
     bytes
 }
