@@ -1,56 +1,66 @@
-//! The index of AVI files: RIFF lists, of which `hdrl` describes the streams and `movi` holds the frames.
+//! The index of AVI files: RIFF chunks, of which `strh` and `strf` describe the streams and `00dc` and the like are frames.
 //!
-//! No library reads AVI with H.264 in it. The index that may follow the frames is not used: walking over the frames
-//! themselves takes as long as their number, and needs no table to be right.
+//! No library reads AVI with H.264 in it. The lists that hold the chunks have sizes, which are wrong where a recorder died or
+//! a program changed a header; the chunks follow each other all the same. So does the walk over them, which needs neither
+//! these sizes nor the index that may follow the frames.
 
 use std::{
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
-    ops::Range,
 };
 
-use super::{Frame, Framing, MAX_FRAMES, Rotation, Video, VideoError, limit, millis};
+use super::{
+    Frame, MAX_FRAMES, Rotation, Showing, Video, VideoError, codec_name,
+    h264::{Configuration, Fault},
+    limit, millis,
+};
 
 /// Chunks of the longest file: sound comes at most about as often as frames.
 const MAX_CHUNKS: usize = 3 * MAX_FRAMES;
 
-/// Lists inside lists: RIFF, `movi`, `rec `.
-const MAX_DEPTH: usize = 4;
-
 /// Bytes of a stream header (`strh`) up to and including its length.
 const STREAM_HEADER_BYTES: usize = 36;
+
+/// Bytes of a stream format (`strf`) of video: a BITMAPINFOHEADER. What the codec wants to be known follows it.
+const BITMAP_HEADER_BYTES: usize = 40;
+
+/// The most bytes that a codec may want to be known.
+const MAX_CODEC_BYTES: usize = 1 << 16;
 
 pub(super) fn open(file: &mut File, length: u64) -> Result<Video, VideoError> {
     file.seek(SeekFrom::Start(0))?;
     let mut reader = Reader {
         file: BufReader::new(file),
         at: 0,
-        chunks: 0,
+        length,
         streams: 0,
         video: None,
         is_video_stream: false,
-        places: Vec::new(),
+        configuration: None,
+        count: 0,
+        frames: Vec::new(),
+        showings: Vec::new(),
     };
-    reader.read_list(0..length, 0)?;
-    let Stream { scale, rate, .. } = reader.video.ok_or(VideoError::Empty)?;
-    let frames = reader
-        .places
-        .iter()
-        .enumerate()
-        .map(|(index, (offset, bytes))| {
-            Ok(Frame {
-                offset: *offset,
-                bytes: *bytes,
-                millis: millis(index as u64 * u64::from(scale), rate.into())?,
-            })
-        });
+    let is_whole = reader.walk()?;
+    let stream = reader.video.ok_or(VideoError::NoVideo)?;
+    let missing = (stream.frames as usize).saturating_sub(reader.count);
+    // Headers may be wrong by a few frames.
+    if missing > if is_whole { reader.count / 10 } else { 0 } {
+        return Err(damaged(format!(
+            "it is cut off: of {} frames {} are there",
+            stream.frames, reader.count
+        )));
+    }
+    let configuration = reader
+        .configuration
+        .ok_or_else(|| damaged("its video stream has no format (`strf`)"))?;
     Ok(Video {
         format: "AVI (Audio Video Interleaved)",
-        duration_millis: millis(reader.places.len() as u64 * u64::from(scale), rate.into())?,
+        duration_millis: stream.time(reader.count)?,
         rotation: Rotation::None,
-        framing: Framing::StartCodes,
-        parameter_sets: Vec::new(),
-        frames: frames.collect::<Result<_, VideoError>>()?,
+        configurations: vec![Ok(configuration)],
+        frames: reader.frames,
+        showings: reader.showings,
     })
 }
 
@@ -59,90 +69,109 @@ struct Stream {
     number: usize,
     scale: u32,
     rate: u32,
+    /// How many frames it has; 0 if its recording was not finished.
+    frames: u32,
+}
+
+impl Stream {
+    /// Milliseconds that so many frames take.
+    fn time(&self, frames: usize) -> Result<u64, VideoError> {
+        millis(frames as u64 * u64::from(self.scale), self.rate.into())
+    }
 }
 
 struct Reader<'a> {
     file: BufReader<&'a mut File>,
     at: u64,
-    chunks: usize,
+    length: u64,
     streams: usize,
     video: Option<Stream>,
     /// Whether the stream header read last is that of [`Self::video`].
     is_video_stream: bool,
-    places: Vec<(u64, u32)>,
+    configuration: Option<Configuration>,
+    /// Frames so far, with those without bytes, which say that the one before is shown longer.
+    count: usize,
+    frames: Vec<Frame>,
+    showings: Vec<Showing>,
 }
 
 impl Reader<'_> {
-    fn read_list(&mut self, within: Range<u64>, depth: usize) -> Result<(), VideoError> {
-        let mut at = within.start;
-        while within.end - at >= 8 {
-            self.chunks += 1;
-            if self.chunks > MAX_CHUNKS || depth > MAX_DEPTH {
-                return Err(limit("its chunks are too many or too deep"));
+    /// Goes over all chunks, and tells whether the last one is whole.
+    fn walk(&mut self) -> Result<bool, VideoError> {
+        let (mut at, mut is_padded) = (0, false);
+        for count in 0.. {
+            if count > MAX_CHUNKS {
+                return Err(limit("it has more chunks than six hours of video have"));
+            }
+            if self.length.saturating_sub(at) < 8 {
+                break;
             }
             let [a, b, c, d, size @ ..] = self.read::<8>(at)?;
-            let (name, bytes) = ([a, b, c, d], u32::from_le_bytes(size));
-            let body = at + 8..at + 8 + u64::from(bytes);
-            let is_list = matches!(&name, b"RIFF" | b"LIST");
-            if body.end > within.end {
-                return Err(VideoError::Container(format!(
-                    "the chunk `{}` at byte {at} does not fit, it is cut off or damaged",
-                    name.escape_ascii()
-                )));
+            let name = [a, b, c, d];
+            if !name.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+                // Chunks start at even places, but some programs do not know.
+                if is_padded {
+                    (at, is_padded) = (at - 1, false);
+                    continue;
+                }
+                break;
             }
-            if is_list && bytes >= 4 {
-                self.read_list(body.start + 4..body.end, depth + 1)?;
-            } else {
-                self.read_chunk(name, body.start, bytes)?;
+            if matches!(&name, b"RIFF" | b"LIST") {
+                (at, is_padded) = (at + 12, false);
+                continue;
             }
-            // Chunks start at even places.
-            at = (body.end + u64::from(bytes) % 2).min(within.end);
+            let bytes = u32::from_le_bytes(size);
+            let end = at + 8 + u64::from(bytes);
+            if end > self.length {
+                return Ok(false);
+            }
+            self.read_chunk(name, at + 8, bytes)?;
+            is_padded = bytes % 2 == 1;
+            at = end + u64::from(is_padded);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn read_chunk(&mut self, name: [u8; 4], at: u64, bytes: u32) -> Result<(), VideoError> {
         match &name {
-            b"strh" => self.read_stream_header(at, bytes)?,
-            b"strf" if self.is_video_stream => {
-                if bytes < 20 {
-                    return Err(VideoError::Container(
-                        "a stream format is too short".to_owned(),
-                    ));
-                }
-                let codec = self.read::<4>(at + 16)?;
-                if !["h264", "x264", "avc1"]
-                    .iter()
-                    .any(|known| codec.eq_ignore_ascii_case(known.as_bytes()))
-                {
-                    return Err(VideoError::Codec(format!("`{}`", codec.escape_ascii())));
-                }
-                self.is_video_stream = false;
-            }
-            // `00dc` is a frame of stream 0, `00db` one that ought to be uncompressed. An empty one repeats the last.
+            b"strh" => self.read_stream_header(at, bytes),
+            b"strf" if self.is_video_stream => self.read_stream_format(at, bytes),
+            // `00dc` is a frame of stream 0, `00db` one that ought to be uncompressed.
             [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'd', b'c' | b'b'] => {
                 let number = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
-                if self
-                    .video
-                    .as_ref()
-                    .is_some_and(|stream| stream.number == number)
-                {
-                    self.places.push((at, bytes));
-                    if self.places.len() > MAX_FRAMES {
-                        return Err(limit(format!("it has more than {MAX_FRAMES} frames")));
-                    }
+                match &self.video {
+                    Some(stream) if stream.number == number => self.add_frame(at, bytes),
+                    _ => Ok(()),
                 }
             }
-            _ => {}
+            _ => Ok(()),
         }
+    }
+
+    fn add_frame(&mut self, at: u64, bytes: u32) -> Result<(), VideoError> {
+        if self.count == MAX_FRAMES {
+            return Err(limit(format!("it has more than {MAX_FRAMES} frames")));
+        }
+        if let Some(stream) = self.video.as_ref().filter(|_| bytes > 0) {
+            self.showings.push(Showing {
+                millis: stream.time(self.count)?,
+                frame: self.frames.len(),
+            });
+            self.frames.push(Frame {
+                offset: at,
+                bytes,
+                // Only the index at the end tells, and it may be wrong.
+                is_sync: false,
+                configuration: 0,
+            });
+        }
+        self.count += 1;
         Ok(())
     }
 
     fn read_stream_header(&mut self, at: u64, bytes: u32) -> Result<(), VideoError> {
         if (bytes as usize) < STREAM_HEADER_BYTES {
-            return Err(VideoError::Container(
-                "a stream header is too short".to_owned(),
-            ));
+            return Err(damaged("a stream header (`strh`) is too short"));
         }
         let header = self.read::<STREAM_HEADER_BYTES>(at)?;
         let number = |place: usize| {
@@ -156,21 +185,66 @@ impl Reader<'_> {
                 number: self.streams,
                 scale: number(20),
                 rate: number(24),
+                frames: number(32),
             });
         }
         self.streams += 1;
         Ok(())
     }
 
+    fn read_stream_format(&mut self, at: u64, bytes: u32) -> Result<(), VideoError> {
+        self.is_video_stream = false;
+        if bytes < 20 {
+            return Err(damaged("a stream format (`strf`) is too short"));
+        }
+        let codec = self.read::<4>(at + 16)?;
+        if !["h264", "x264", "avc1"]
+            .iter()
+            .any(|known| codec.eq_ignore_ascii_case(known.as_bytes()))
+        {
+            return Err(Fault::Codec(codec_name(codec)).into());
+        }
+        let mut known = vec![
+            0;
+            (bytes as usize)
+                .saturating_sub(BITMAP_HEADER_BYTES)
+                .min(MAX_CODEC_BYTES)
+        ];
+        self.seek(at + BITMAP_HEADER_BYTES as u64)?;
+        self.read_into(&mut known)?;
+        // Either as MP4 has it, or as the frames themselves do.
+        self.configuration = Some(if known.first() == Some(&1) {
+            Configuration::parse(&known)?
+        } else {
+            Configuration::of_stream(&known)?
+        });
+        Ok(())
+    }
+
     fn read<const N: usize>(&mut self, at: u64) -> Result<[u8; N], VideoError> {
+        let mut bytes = [0; N];
+        self.seek(at)?;
+        self.read_into(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn seek(&mut self, at: u64) -> Result<(), VideoError> {
         // Relative, because an absolute seek would empty the buffer.
         self.file
             .seek_relative(at.cast_signed().wrapping_sub(self.at.cast_signed()))?;
-        let mut bytes = [0; N];
-        self.file
-            .read_exact(&mut bytes)
-            .map_err(|_| VideoError::Container("it ends in the middle".to_owned()))?;
-        self.at = at + N as u64;
-        Ok(bytes)
+        self.at = at;
+        Ok(())
     }
+
+    fn read_into(&mut self, bytes: &mut [u8]) -> Result<(), VideoError> {
+        self.file
+            .read_exact(bytes)
+            .map_err(|_| damaged("it ends in the middle of a chunk"))?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn damaged(what: impl Into<String>) -> VideoError {
+    VideoError::Container(what.into())
 }

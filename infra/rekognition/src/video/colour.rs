@@ -15,14 +15,20 @@ pub(super) enum Rotation {
 }
 
 impl Rotation {
-    /// From the upper left part of a track's matrix, row by row, in 1/65536. What is neither a rotation by a right angle nor
-    /// none at all, such as a mirror, is left alone: players differ on it.
-    pub(super) fn from_matrix(matrix: [i32; 4]) -> Self {
-        match matrix.map(|number| number >> 16) {
-            [0, 1, -1, 0] => Self::Clockwise,
-            [-1, 0, 0, -1] => Self::HalfTurn,
-            [0, -1, 1, 0] => Self::Counterclockwise,
-            _ => Self::None,
+    /// The nearest quarter turn to the upper left part of a track's matrix, row by row: it may also stretch, and be off by
+    /// a bit. A mirror is left alone: players differ on it.
+    pub(super) fn from_matrix([a, b, c, d]: [i32; 4]) -> Self {
+        let [a, b, c, d] = [a, b, c, d].map(i128::from);
+        if a * d - b * c <= 0 {
+            return Self::None;
+        }
+        // Of a rotation, the cosine and the sine twice.
+        let (cosine, sine) = (a + d, b - c);
+        match (cosine.abs() >= sine.abs(), cosine > 0, sine > 0) {
+            (true, true, _) => Self::None,
+            (true, false, _) => Self::HalfTurn,
+            (false, _, true) => Self::Clockwise,
+            (false, _, false) => Self::Counterclockwise,
         }
     }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the videos of this folder, red on the left and blue on the right, with ffmpeg (9.0 from PyPI's imageio-ffmpeg 0.8.1
-# was used). They are small enough to be committed, and show nothing that anybody made.
+# and Debian's 5.1 were used). They are small enough to be committed, and show nothing that anybody made.
 set -eu
 cd "$(dirname "$0")"
 ffmpeg=${FFMPEG:-ffmpeg}
@@ -26,3 +26,12 @@ make mpeg4.avi -c:v mpeg4
 filter=",scale=out_range=pc:out_color_matrix=bt709"
 make full.mp4 $h264 -color_range pc -colorspace bt709
 $ffmpeg -y -loglevel error -display_rotation 270 -i plain.mp4 -c copy $plain turned.mp4
+
+# Kinds of H.264 that are not supported, and a recording that begins at a frame that is no key frame.
+filter=",trim=end_frame=2,scale=out_range=tv:out_color_matrix=bt601"
+make high10.mp4 -c:v libx264 -pix_fmt yuv420p10le
+make 422.mp4 -c:v libx264 -pix_fmt yuv422p
+make 444.mp4 -c:v libx264 -pix_fmt yuv444p
+make interlaced.mp4 -c:v libx264 -flags +ildct+ilme -x264-params tff=1 -pix_fmt yuv420p
+filter=",scale=out_range=tv:out_color_matrix=bt601"
+make open.mp4 -c:v libx264 -g 6 -bf 2 -x264-params open-gop=1:scenecut=0:bframes=3:b-pyramid=normal -pix_fmt yuv420p
