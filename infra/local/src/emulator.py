@@ -1,12 +1,15 @@
 # Runs MiniStack for as long as standard input stays open; see emulator.rs.
 import contextvars
 import dataclasses
+import functools
 import json
 import os
+import re
 import shutil
 import signal
 import socketserver
 import threading
+import types
 import urllib.parse
 
 
@@ -38,7 +41,24 @@ def with_camel_case(answer):
 
 
 apigateway._cors_response_headers = with_camel_case(apigateway._cors_response_headers)
-apigateway._cors_preflight_response = with_camel_case(apigateway._cors_preflight_response)
+preflight_response = with_camel_case(apigateway._cors_preflight_response)
+
+
+# MiniStack answers OPTIONS by 403 if there is no CORS configuration, or if it does not allow the origin. API Gateway
+# looks for a route in the first case, and leaves the CORS headers out in the second.
+def preflight_response_of_api(cors, origin):
+    if not cors:
+        return apigateway._http_api_not_found()
+    allowed = apigateway._cors_response_headers(cors, origin)
+    return preflight_response(cors, origin) if allowed else (204, {}, b"")
+
+
+apigateway._cors_preflight_response = preflight_response_of_api
+
+# The value of a path variable may hold a line feed, which the dot of MiniStack's pattern does not match.
+patterns = types.SimpleNamespace(**vars(re))
+patterns.fullmatch = lambda pattern, text: re.fullmatch(pattern, text, re.DOTALL)
+apigateway.re = patterns
 
 from ministack import app
 from ministack.core import iam_evaluator, router
@@ -58,6 +78,33 @@ def answer_for_clients(result):
 
 
 lambda_svc.lambda_execute_result_to_api_proxy_response = answer_for_clients
+
+
+# `/@connections/` is for WebSocket APIs, which have no stage `$default`. MiniStack takes it out of the paths of HTTP
+# APIs as well, unless it stands in the place of a stage.
+parse_execute_api_url = app._parse_execute_api_url
+
+
+def parse_url_of_api(host, path):
+    parsed = parse_execute_api_url(host, path)
+    if parsed and parsed[1] == "$default" and parsed[2].startswith("/@connections/"):
+        return parsed[0], "@connections", parsed[2].removeprefix("/@connections")
+    return parsed
+
+
+app._parse_execute_api_url = parse_url_of_api
+
+# `*` and `?` of a policy match every character, a line feed as well, and a pattern ends where the value does.
+compile_pattern = iam_evaluator._fnmatch_compile
+
+
+@functools.lru_cache(maxsize=4096)
+def compile_pattern_for_every_character(pattern, ignore_case):
+    compiled = compile_pattern(pattern, ignore_case)
+    return re.compile(compiled.pattern.removesuffix("$") + r"\Z", compiled.flags | re.DOTALL)
+
+
+iam_evaluator._fnmatch_compile = compile_pattern_for_every_character
 
 
 def json_response(status, body):
@@ -83,7 +130,8 @@ async def authorize(method, path, headers, body, query_params):
     if isinstance(denied, iam_evaluator.AuthError):
         return json_response(400, {"__type": denied.code, "message": denied.message})
     if denied.decision == "Deny":
-        reason = "with an explicit deny in an identity-based policy"
+        policy = "a resource-based policy" if denied.resource_policy_arn else "an identity-based policy"
+        reason = f"with an explicit deny in {policy}"
     else:
         reason = f"because no identity-based policy allows the {action} action"
     message = f"User: {denied.principal_arn} is not authorized to perform: {action} on resource: {resource} {reason}"
@@ -94,6 +142,12 @@ app.SERVICE_HANDLERS["rekognition"] = authorize
 # Without it MiniStack reads the models of all of AWS's services, for seconds, to
 # find out whether the first such request is for one of them.
 router.SERVICE_PATTERNS["rekognition"] = {"target_prefixes": ["RekognitionService"], "host_patterns": []}
+
+# Rekognition reads an object as its caller, about whom the bucket's policy has its say.
+resource_policy = iam_evaluator._resource_policy
+iam_evaluator._resource_policy = lambda service, arn: resource_policy(
+    "s3" if service == "rekognition" and arn.startswith("arn:aws:s3:::") else service, arn
+)
 
 # A service that assumes a role has no access key here. The local Rekognition
 # does it as root and says which service it is, and for whom it does it: MiniStack

@@ -202,6 +202,20 @@ async fn functions_see_what_clients_send() {
         ("/100%252541.jpg", "100%41.jpg"),
         ("/a%253Fb.jpg", "a?b.jpg"),
         ("/a%23b%3Bc%3D%26d.jpg", "a#b;c=&d.jpg"),
+        ("/new%0Aline.jpg", "new\nline.jpg"),
+        ("/%0D%0A/%0A", "\r\n/\n"),
+        (
+            "/a%09b%7F%01%C2%85%E2%80%A8.jpg",
+            "a\tb\u{7f}\u{1}\u{85}\u{2028}.jpg",
+        ),
+        ("/trailing%20", "trailing "),
+        ("/@connections/a.jpg", "@connections/a.jpg"),
+        ("/%40connections/a/b.jpg", "@connections/a/b.jpg"),
+        ("/a/@connections/b.jpg", "a/@connections/b.jpg"),
+        ("/café.jpg", "café.jpg"),
+        // The route is found as if there were one slash.
+        ("//a.jpg", "a.jpg"),
+        ("/%2Fa.jpg", "a.jpg"),
     ] {
         assert_eq!(name(target), expected, "{target}");
     }
@@ -303,9 +317,14 @@ async fn the_emulator_decides_for_the_local_rekognition() {
         "granted": "allowed",
         "not granted": "AccessDeniedException",
         "object": "allowed",
+        "object with a line feed": "allowed",
         "another object": "AccessDeniedException",
+        "object that the bucket denies": "AccessDeniedException",
+        "object that the bucket allows": "allowed",
+        "object that the bucket allows another": "AccessDeniedException",
         "pass": "allowed",
         "pass another role": "AccessDeniedException",
+        "pass a role with a line feed behind it": "AccessDeniedException",
         "pass to another service": "AccessDeniedException",
         "wrong secret": "InvalidSignatureException",
         "wrong token": "UnrecognizedClientException",

@@ -65,6 +65,17 @@ caller = {
     "aws_session_token": session["SessionToken"],
 }
 passed = {"iam:PassedToService": SERVICE}
+
+videos = "arn:aws:s3:::videos"
+session_of_caller = "arn:aws:sts::000000000000:assumed-role/caller/caller"
+client("s3").create_bucket(Bucket="videos")
+statements = [
+    {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{videos}/é-denied*"},
+    {"Effect": "Allow", "Principal": {"AWS": session_of_caller}, "Action": "s3:GetObject", "Resource": f"{videos}/shared*"},
+    {"Effect": "Allow", "Principal": {"AWS": ROLE + "function"}, "Action": "s3:GetObject", "Resource": f"{videos}/other*"},
+]
+policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+client("s3").put_bucket_policy(Bucket="videos", Policy=policy)
 print(
     json.dumps(
         {
@@ -72,9 +83,14 @@ print(
             "granted": asks(caller, "rekognition:GetLabelDetection"),
             "not granted": asks(caller, "rekognition:StartLabelDetection"),
             "object": asks(caller, "s3:GetObject", "arn:aws:s3:::videos/é.mp4"),
+            "object with a line feed": asks(caller, "s3:GetObject", f"{videos}/é\n.mp4\n"),
             "another object": asks(caller, "s3:GetObject", "arn:aws:s3:::videos/e.mp4"),
+            "object that the bucket denies": asks(caller, "s3:GetObject", f"{videos}/é-denied\n.mp4"),
+            "object that the bucket allows": asks(caller, "s3:GetObject", f"{videos}/shared.mp4"),
+            "object that the bucket allows another": asks(caller, "s3:GetObject", f"{videos}/other.mp4"),
             "pass": asks(caller, "iam:PassRole", ROLE + "publisher", passed),
             "pass another role": asks(caller, "iam:PassRole", ROLE + "function", passed),
+            "pass a role with a line feed behind it": asks(caller, "iam:PassRole", ROLE + "publisher\n", passed),
             "pass to another service": asks(caller, "iam:PassRole", ROLE + "publisher", {"iam:PassedToService": "x"}),
             "wrong secret": asks({**caller, "aws_secret_access_key": "guessed"}, "rekognition:GetLabelDetection"),
             "wrong token": asks({**caller, "aws_session_token": "guessed"}, "rekognition:GetLabelDetection"),
