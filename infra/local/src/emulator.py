@@ -71,10 +71,14 @@ answer_of = lambda_svc.lambda_execute_result_to_api_proxy_response
 
 
 def answer_for_clients(result):
-    if result.get("error") and not result.get("throttle"):
-        headers = {"Content-Type": "application/json"}
-        return {"statusCode": 500, "headers": headers, "body": '{"message":"Internal Server Error"}'}, None
-    return answer_of(result)
+    if result.get("request_too_large"):
+        status, message = 413, "Request Entity Too Large"
+    elif result.get("error") and not result.get("throttle"):
+        status, message = 500, "Internal Server Error"
+    else:
+        return answer_of(result)
+    headers = {"Content-Type": "application/json"}
+    return {"statusCode": status, "headers": headers, "body": f'{{"message":"{message}"}}'}, None
 
 
 lambda_svc.lambda_execute_result_to_api_proxy_response = answer_for_clients
@@ -234,6 +238,7 @@ mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
 import door
+import limits
 import logs
 
 if "CHAOS_URL" in os.environ:

@@ -15,6 +15,7 @@
 //!   it answers without asking who asks, would be open doors: `door.py` shuts them.
 //! - Its asynchronous invocation of functions is not quite AWS's, and SNS goes
 //!   past it. `asynchronous.py` takes its place.
+//! - It takes payloads of any size for functions. `limits.py` has Lambda's limits.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
 //! - It has no Rekognition. `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
@@ -29,10 +30,11 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, check_ports, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("door.py", include_str!("door.py")),
+    ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
     ("chaos.py", include_str!("chaos.py")),
     ("under_way.py", include_str!("under_way.py")),

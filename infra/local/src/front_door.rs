@@ -11,8 +11,12 @@
 //!   AWS does not document this; it is what live HTTP APIs were seen to do
 //!   (`vokerhttp/testdata/ingress-paths.json` in the repository `hotsock/voker`).
 //!   MiniStack decodes once, see `emulator.py`; hence the second encoding here.
-//! - Bodies of more than 10 MB are refused, and a function that takes longer than
-//!   30 s is given up ("Quotas for HTTP APIs" in API Gateway's developer guide).
+//! - A request line and header values of more than 10 240 bytes together are refused,
+//!   bodies of more than 10 MB as well, and a function that takes longer than 30 s is
+//!   given up ("Quotas for configuring and running an HTTP API in API Gateway" in the
+//!   developer guide). AWS does not document the status of the first: it is 431 here.
+//! - A body that is not complete after 30 s is given up with 408 and the end of the
+//!   connection. AWS does not document how long it waits.
 //!
 //! An API is public, and answers any program on this machine. Pages of other origins
 //! are answered as the API's CORS configuration says, and nobody under the name of
@@ -23,16 +27,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{self, Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, percent_encode, utf8_percent_encode,
+};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::server::{Server, client, refusal, remove_hop_by_hop};
+use crate::server::{BoxError, Server, client, refusal, remove_hop_by_hop};
 use crate::{Error, Keys, STAGE_KEY_HEADER};
 
 /// By which the emulator knows that this server has let a request pass: see `door.py`.
@@ -40,7 +48,10 @@ const STAGE_KEY: HeaderName = HeaderName::from_static(STAGE_KEY_HEADER);
 /// The path as the client has signed it, if it has.
 const SIGNED_PATH: HeaderName = HeaderName::from_static("x-local-stage-path");
 
+/// Of the request line and the values of all headers.
+const MAX_HEAD_BYTES: usize = 10_240;
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything but RFC 3986's unreserved characters and the slash.
@@ -50,6 +61,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~')
     .remove(b'/');
+
+/// The emulator takes ASCII only, API Gateway takes UTF-8 as well. Escapes stay as they are.
+const QUERY: &AsciiSet = CONTROLS;
 
 /// The identifier that API Gateway gave to an HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +123,13 @@ struct Refusal(StatusCode, &'static str);
 
 impl From<Refusal> for Response<Body> {
     fn from(Refusal(status, message): Refusal) -> Self {
-        refusal(status, message).map(Either::Right)
+        let mut response = refusal(status, message).map(Either::Right);
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // What the client still sends is the rest of the body, not another request.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
     }
 }
 
@@ -148,8 +168,14 @@ impl Forwarder {
     async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         loopback::admit_to_public_api(request.method(), request.headers())
             .map_err(|stranger| Refusal(StatusCode::FORBIDDEN, stranger.message()))?;
-        let uri = self.target(request.uri())?;
         let (mut head, body) = request.into_parts();
+        if head_bytes(&head) > MAX_HEAD_BYTES {
+            return Err(Refusal(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Request Header Fields Too Large",
+            ));
+        }
+        let uri = self.target(&head.uri)?;
         remove_hop_by_hop(&mut head.headers);
         for (name, value) in [
             (STAGE_KEY, &*self.stage_key),
@@ -162,15 +188,7 @@ impl Forwarder {
         head.uri = uri;
 
         // API Gateway too has the whole body before it calls the function.
-        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
-            } else {
-                Refusal(StatusCode::BAD_REQUEST, "Bad Request")
-            }
-        })?;
-        let request = Request::from_parts(head, Full::new(body.to_bytes()));
+        let request = Request::from_parts(head, Full::new(whole(body, BODY_TIMEOUT).await?));
 
         let unavailable = Refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
         match tokio::time::timeout(INTEGRATION_TIMEOUT, self.client.request(request)).await {
@@ -213,9 +231,33 @@ impl Forwarder {
         let mut target = format!("{emulator}/_aws/execute-api/{api}/$default{path}");
         if let Some(query) = requested.query() {
             target.push('?');
-            target.push_str(query);
+            target.extend(utf8_percent_encode(query, QUERY));
         }
         target.parse().map_err(|_| bad_request)
+    }
+}
+
+/// The bytes that API Gateway counts: those of the request line and of the headers' values.
+fn head_bytes(head: &Parts) -> usize {
+    let request_line = format!("{} {} {:?}", head.method, head.uri, head.version);
+    let values = head.headers.values().map(HeaderValue::len);
+    request_line.len() + values.sum::<usize>()
+}
+
+/// A whole body, if it is not too large and comes in time.
+async fn whole<B>(body: B, timeout: Duration) -> Result<Bytes, Refusal>
+where
+    B: body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let body = Limited::new(body, MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(timeout, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Request Entity Too Large",
+        )),
+        Ok(Err(_)) => Err(Refusal(StatusCode::BAD_REQUEST, "Bad Request")),
+        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
     }
 }
 
@@ -243,6 +285,9 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
 
     fn seen(path: &str) -> Option<String> {
@@ -280,6 +325,33 @@ mod tests {
     }
 
     #[test]
+    fn the_request_line_and_the_values_of_headers_count() {
+        let request = Request::get("/é?b").header("name", "four");
+        let (head, ()) = request.header("name", "").body(()).unwrap().into_parts();
+        assert_eq!(head_bytes(&head), "GET /é?b HTTP/1.1".len() + 4);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        struct Endless;
+        impl body::Body for Endless {
+            type Data = Bytes;
+            type Error = Infallible;
+
+            fn poll_frame(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<body::Frame<Bytes>, Infallible>>> {
+                Poll::Pending
+            }
+        }
+        let refusal = whole(Endless, Duration::ZERO).await.unwrap_err();
+        assert_eq!(refusal.0, StatusCode::REQUEST_TIMEOUT);
+        let response = Response::<Body>::from(refusal);
+        assert_eq!(response.headers()[header::CONNECTION], "close");
+    }
+
+    #[test]
     fn requests_go_to_the_default_stage_with_their_query_untouched() {
         let (sender, receiver) = watch::channel(None);
         let keys = Keys::random().unwrap();
@@ -299,6 +371,12 @@ mod tests {
                 format!("{base}{expected}")
             );
         }
+        // As curl sends what is not encoded.
+        let unencoded = Uri::from_maybe_shared("/?startswith=café%20".as_bytes()).unwrap();
+        assert_eq!(
+            forwarder.target(&unencoded).unwrap().to_string(),
+            format!("{base}/?startswith=caf%C3%A9%20")
+        );
         assert_eq!(
             target("/100%25.jpg"),
             Err(Refusal(StatusCode::BAD_REQUEST, "Bad Request"))

@@ -227,6 +227,11 @@ async fn functions_see_what_clients_send() {
         root["event"]["rawQueryString"],
         "label=Dog%20house&startswith=a%2Bb+c&empty="
     );
+    let unencoded = stage.probe("/?startswith=café&label=日本");
+    assert_eq!(
+        unencoded["event"]["queryStringParameters"],
+        serde_json::json!({"startswith": "café", "label": "日本"})
+    );
     let query = &root["event"]["queryStringParameters"];
     assert_eq!(query["label"], "Dog house");
     assert_eq!(query["startswith"], "a+b c");
@@ -265,6 +270,30 @@ async fn the_front_door_refuses_what_api_gateway_refuses() {
         "{}",
         foreign.1
     );
+
+    // The probe's API has no CORS configuration, and no route for OPTIONS.
+    let preflight =
+        "OPTIONS /x HTTP/1.1\r\nhost: localhost\r\naccess-control-request-method: GET\r\n";
+    assert_eq!(stage.send(preflight, b""), not_found);
+
+    let long = "x".repeat(10_240);
+    let too_large = r#"{"message":"Request Header Fields Too Large"}"#.to_owned();
+    assert_eq!(stage.get(&format!("/{long}")), (431, too_large.clone()));
+    let head = format!("GET /x HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n");
+    assert_eq!(stage.send(&head, b""), (431, too_large));
+    assert_eq!(stage.get(&format!("/{}", "x".repeat(10_000))).0, 200);
+
+    // A function cannot be invoked with more than 6 MB, nor can it answer more.
+    let body = vec![b'x'; 6 * 1024 * 1024];
+    let head = "POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n";
+    let length = |bytes: usize| format!("{head}content-length: {bytes}\r\n");
+    assert_eq!(
+        stage.send(&length(body.len()), &body),
+        (413, r#"{"message":"Request Entity Too Large"}"#.to_owned())
+    );
+    let almost = &body[..body.len() - 64 * 1024];
+    // The probe's answer has the request in it, and its environment.
+    assert_eq!(stage.send(&length(almost.len()), almost).0, 200);
 
     let too_much = 11 * 1024 * 1024;
     let head = format!("POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-length: {too_much}\r\n");
@@ -334,6 +363,27 @@ async fn the_emulator_decides_for_the_local_rekognition() {
         "assume another service's role": "AccessDenied",
     });
     assert_eq!(answers, expected);
+}
+
+/// The limits and messages are those of "Lambda quotas" in Lambda's developer guide, and of Lambda.
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_of_functions_are_limited() {
+    let stage = Stage::start().await;
+    let outcomes: Value = serde_json::from_str(&stage.output_of("limits.py")).unwrap();
+    let too_large = |bytes: u64, kind: &str, limit: u64| {
+        format!(
+            "413 RequestEntityTooLargeException: {bytes} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+        )
+    };
+    let expected = serde_json::json!({
+        "6 MB": "answered",
+        "more than 6 MB": too_large(6_291_457, "RequestResponse", 6_291_456),
+        "1 MB, asynchronous": "accepted",
+        "more than 1 MB, asynchronous": too_large(1_048_577, "Event", 1_048_576),
+        "answer of 6 MB": "answered",
+        "answer of more than 6 MB": "Unhandled Function.ResponseSizeTooLarge: Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+    });
+    assert_eq!(outcomes, expected);
 }
 
 /// The fields are those of "Capturing records of Lambda asynchronous invocations" in Lambda's
