@@ -259,9 +259,11 @@ async fn the_front_door_refuses_what_api_gateway_refuses() {
         not_found
     );
 
-    let failed = stage.send("PUT /x HTTP/1.1\r\nhost: localhost\r\n", b"");
-    let without_reason = r#"{"message":"Internal Server Error"}"#.to_owned();
-    assert_eq!(failed, (500, without_reason));
+    let failed = (500, r#"{"message":"Internal Server Error"}"#.to_owned());
+    assert_eq!(
+        stage.send("PUT /x HTTP/1.1\r\nhost: localhost\r\n", b""),
+        failed
+    );
 
     let foreign = stage.send("GET / HTTP/1.1\r\nhost: evil.example\r\n", b"");
     assert_eq!(foreign.0, 403);
@@ -295,6 +297,10 @@ async fn the_front_door_refuses_what_api_gateway_refuses() {
     // The probe's answer has the request in it, and its environment.
     assert_eq!(stage.send(&length(almost.len()), almost).0, 200);
 
+    // The answer has the request in it, and each quotation mark is escaped twice.
+    let quotes = vec![b'"'; 2 * 1024 * 1024];
+    assert_eq!(stage.send(&length(quotes.len()), &quotes), failed);
+
     let too_much = 11 * 1024 * 1024;
     let head = format!("POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-length: {too_much}\r\n");
     let refused = stage.send(&head, &vec![b'x'; too_much]);
@@ -327,6 +333,29 @@ async fn the_front_door_refuses_what_api_gateway_refuses() {
     );
     front_door.shutdown().await;
     drop(dir);
+}
+
+/// "Configure CORS for HTTP APIs in API Gateway" in the developer guide: API Gateway answers preflight requests, and adds
+/// the headers for origins that the configuration allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_answers_preflight_requests_of_every_origin() {
+    let stage = Stage::start().await;
+    stage.output_of("allow_origin.py");
+    let url = stage.front_door.url();
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    for (origin, is_allowed) in [("http://allowed.test", true), ("http://other.test", false)] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "OPTIONS /x HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\naccess-control-request-method: GET\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+        let allows = answer.contains("access-control-allow-origin: http://allowed.test");
+        assert_eq!(allows, is_allowed, "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
