@@ -698,6 +698,10 @@ fn public_apis_heed_hosts_and_cors(stages: &Stages) {
     let answer = served(Request::new("POST", "/scan").headers(&fetched), users);
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     let preflight = [&fetched[..], &[("Access-Control-Request-Method", "POST")]].concat();
+    // As on AWS, where there is neither a CORS configuration nor a route.
+    let answer = Request::new("OPTIONS", "/").headers(&preflight).send(media);
+    assert_eq!(answer.status(), Some(404), "{answer}");
+    assert_eq!(answer.header("access-control-allow-origin"), None);
     let answer = Request::new("OPTIONS", "/scan")
         .headers(&preflight)
         .send(users);

@@ -21,6 +21,7 @@ fn media_library() {
     the_api_lists_and_filters(&stage, &labels);
     the_api_answers_bad_requests(&stage);
     every_key_works(&stage);
+    keys_that_begin_with_a_slash_are_listed(&stage);
     pages_follow_each_other(&stage);
     a_file_that_cannot_be_labelled_is_recorded(&stage);
     other_files_are_skipped(&stage);
@@ -297,6 +298,9 @@ fn every_key_works(stage: &Stage) {
             "grüße-日本-🐈.jpg",
             "/gr%C3%BC%C3%9Fe-%E6%97%A5%E6%9C%AC-%F0%9F%90%88.jpg",
         ),
+        ("new\nline\n.jpg", "/new%0Aline%0A.jpg"),
+        ("tab\tand\rreturn.jpg", "/tab%09and%0Dreturn.jpg"),
+        (" spaces .jpg", "/%20spaces%20.jpg"),
         ("users", "/users"),
     ];
     for (key, _) in &keys {
@@ -326,6 +330,21 @@ fn every_key_works(stage: &Stage) {
             (stage.get(path).status == 404).then_some(())
         });
     }
+}
+
+fn keys_that_begin_with_a_slash_are_listed(stage: &Stage) {
+    let key = "/sample.jpg";
+    stage.upload(key, &asset("othersample.jpg"));
+    let listed = || stage.get("/?startswith=%2Fsample.jpg").json();
+    eventually(key, || (names(&listed()) == [key]).then_some(()));
+    // The additional slash is no part of the name.
+    for path in ["//sample.jpg", "/%2Fsample.jpg", "/%252Fsample.jpg"] {
+        assert_eq!(stage.get(path).json()["name"], "sample.jpg", "{path}");
+    }
+    let bucket = stage.variable("MEDIA_BUCKET_NAME");
+    let delete = ["s3api", "delete-object", "--bucket", bucket];
+    stage.aws_ok(&[&delete[..], &["--key", key]].concat());
+    eventually("its end", || names(&listed()).is_empty().then_some(()));
 }
 
 fn pages_follow_each_other(stage: &Stage) {

@@ -135,6 +135,21 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
             );
         }
     }
+
+    // What a bucket's policy denies to a function, Rekognition does not read for it either.
+    let deny = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*",
+        "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{bucket}/*")}})
+    .to_string();
+    let put = ["s3api", "put-bucket-policy", "--bucket", bucket];
+    stage.aws_ok(&[&put[..], &["--policy", &deny]].concat());
+    let probe = Probe::install(&stage, "handle-object-created");
+    for (call, outcome) in [
+        (&get_object, "AccessDenied"),
+        (&detect, "InvalidS3ObjectException"),
+        (&start, "InvalidS3ObjectException"),
+    ] {
+        assert_eq!(probe.ask(call), outcome, "{call}");
+    }
 }
 
 struct Probe<'a> {
