@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_cloudformation::types::{
     DeletionMode, ResourceStatus, StackResourceSummary, StackStatus,
 };
-use aws_sdk_s3::types::{Delete, NotificationConfiguration, ObjectIdentifier};
+use aws_sdk_s3::types::{Delete, EncodingType, NotificationConfiguration, ObjectIdentifier};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
@@ -333,6 +334,8 @@ impl Target {
                 .list_object_versions()
                 .bucket(bucket)
                 .prefix(prefix)
+                // Keys may hold characters that XML may not.
+                .encoding_type(EncodingType::Url)
                 .set_key_marker(key_marker)
                 .set_version_id_marker(version_id_marker)
                 .send()
@@ -348,6 +351,10 @@ impl Target {
                     };
                 }
             };
+            let decoded = |key: Option<&str>| match page.encoding_type() {
+                Some(EncodingType::Url) => key.map(url_decoded),
+                _ => key.map(str::to_owned),
+            };
             let objects = page
                 .versions()
                 .iter()
@@ -359,7 +366,7 @@ impl Target {
                 )
                 .map(|(key, version_id)| {
                     ObjectIdentifier::builder()
-                        .set_key(key.map(str::to_owned))
+                        .set_key(decoded(key))
                         .set_version_id(version_id.filter(|id| *id != "null").map(str::to_owned))
                         .build()
                         .map_err(|error| {
@@ -379,17 +386,28 @@ impl Target {
             if page.is_truncated() != Some(true) {
                 return Ok(versions);
             }
-            key_marker = page.next_key_marker;
+            key_marker = decoded(page.next_key_marker());
             version_id_marker = page.next_version_id_marker;
         }
     }
 
     async fn delete_objects(&self, bucket: &str, objects: Vec<ObjectIdentifier>) -> Result<u64> {
+        let what = format!("empty bucket {bucket}");
+        let (objects, alone): (Vec<_>, Vec<_>) = objects
+            .into_iter()
+            .partition(|object| object.key().chars().all(is_xml_character));
+        // DeleteObjects has its keys in XML, DeleteObject has its key in the path.
+        for object in &alone {
+            let deletion = self.s3.delete_object().bucket(bucket).key(object.key());
+            let deletion = deletion.set_version_id(object.version_id().map(str::to_owned));
+            let answer = deletion.send().await;
+            answer.map_err(|error| Error::aws(&what, &error))?;
+        }
+        let deleted_alone = alone.len() as u64;
         if objects.is_empty() {
-            return Ok(0);
+            return Ok(deleted_alone);
         }
         let count = objects.len() as u64;
-        let what = format!("empty bucket {bucket}");
         let batch = Delete::builder()
             .set_objects(Some(objects))
             .quiet(true)
@@ -404,7 +422,7 @@ impl Target {
             .await
             .map_err(|error| Error::aws(&what, &error))?;
         match answer.errors().first() {
-            None => Ok(count),
+            None => Ok(deleted_alone + count),
             Some(refused) => Err(Error::new(format!("could not {what}")).because(format!(
                 "{} of {count} objects were not deleted; the first is {}: {}",
                 answer.errors().len(),
@@ -416,6 +434,17 @@ impl Target {
             ))),
         }
     }
+}
+
+/// What S3 has encoded in a listing, a space as `+` and other characters by `%`.
+fn url_decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+}
+
+/// Whether XML 1.0 can hold a character, escaped or not.
+fn is_xml_character(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// The buckets among a stack's resources that are not deleted yet.

@@ -300,6 +300,36 @@ async fn what_a_stopped_deletion_left_in_the_artifact_bucket_is_deleted() {
 }
 
 #[tokio::test]
+async fn keys_that_xml_cannot_hold_are_deleted_one_by_one() {
+    let listed = Answer::new(
+        200,
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>app-dev-media</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
+  <EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>
+  <Version><Key>a+%2B%01.png</Key><VersionId>1</VersionId><IsLatest>true</IsLatest></Version>
+  <Version><Key>a+%2B%0A%25.png</Key><VersionId>2</VersionId><IsLatest>true</IsLatest></Version>
+</ListVersionsResult>"#,
+    );
+    let aws = deletable()
+        .on("GET /app-dev-media/?versions", [listed])
+        .on("DELETE /app-dev-media/", [empty(204)]);
+    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    assert_eq!(deleted.unwrap().unwrap().object_versions, 2);
+    let listings = aws.calls("GET /app-dev-media/?versions");
+    assert!(listings[0].operation.contains("encoding-type=url"));
+    let alone = aws.calls("DELETE /app-dev-media/");
+    let alone: Vec<&str> = alone.iter().map(|call| &*call.operation).collect();
+    assert_eq!(
+        alone,
+        ["DELETE /app-dev-media/a +\u{1}.png?x-id=DeleteObject&versionId=1"]
+    );
+    let together = &aws.calls("POST /app-dev-media/?delete")[0].body;
+    assert!(together.contains("<Key>a +&#xA;%.png</Key>"), "{together}");
+    assert!(!together.contains("<VersionId>1</VersionId>"), "{together}");
+}
+
+#[tokio::test]
 async fn objects_that_cannot_be_deleted_are_told() {
     let aws = deletable().on(
         "POST /app-dev-media/?delete",
