@@ -57,9 +57,12 @@ pub enum VideoError {
     /// A kind of H.264 or of file that cannot be decoded here.
     #[error("{0} is not supported")]
     Unsupported(String),
-    /// Larger than is allowed.
-    #[error("the video exceeds a limit: {0}")]
+    /// Larger than AWS allows.
+    #[error("the video exceeds a limit of Amazon Rekognition: {0}")]
     Limit(String),
+    /// Larger than is allowed here.
+    #[error("the video exceeds a limit that the local Rekognition has and Amazon's does not: {0}")]
+    LocalLimit(String),
     /// Too many frames are damaged or missing.
     #[error("{decoded} of {all} frames can be decoded; frame {first} cannot: {reason}")]
     Frames {
@@ -163,8 +166,8 @@ struct Showing {
 pub fn open(file: &mut File) -> Result<Video, VideoError> {
     let length = file.seek(SeekFrom::End(0))?;
     if length > MAX_FILE_BYTES {
-        return Err(limit(format!(
-            "it has {length} bytes, not {MAX_FILE_BYTES}"
+        return Err(VideoError::Limit(format!(
+            "it has {length} bytes, not up to {MAX_FILE_BYTES}"
         )));
     }
     let start = start(file)?;
@@ -179,7 +182,7 @@ pub fn open(file: &mut File) -> Result<Video, VideoError> {
     let last = video.showings.last().map_or(0, |it| it.millis);
     let duration = video.duration_millis.max(last);
     if duration > MAX_DURATION_MILLIS {
-        return Err(limit(format!(
+        return Err(VideoError::Limit(format!(
             "it is {} s long, not up to six hours",
             duration / 1000
         )));
@@ -460,8 +463,9 @@ fn codec_name(code: [u8; 4]) -> String {
     format!("{name} (`{}`)", code.escape_ascii())
 }
 
+/// A limit of this program.
 fn limit(what: impl Into<String>) -> VideoError {
-    VideoError::Limit(what.into())
+    VideoError::LocalLimit(what.into())
 }
 
 /// Converts ticks of a clock with so many ticks a second.

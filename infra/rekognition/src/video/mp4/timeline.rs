@@ -253,6 +253,6 @@ mod tests {
     #[test]
     fn an_edit_list_that_never_ends_is_refused() {
         let refused = showings(&samples(1000, 0), &vec![edit(0, 0); 3000], CLOCKS).unwrap_err();
-        assert!(matches!(refused, VideoError::Limit(_)), "{refused}");
+        assert!(matches!(refused, VideoError::LocalLimit(_)), "{refused}");
     }
 }

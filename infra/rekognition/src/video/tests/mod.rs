@@ -174,7 +174,7 @@ fn announced_numbers_are_checked_before_memory_is_taken() {
     let fragment = with_number(FRAGMENTED, b"trun", 4, u32::MAX);
     for bytes in [samples, fragment] {
         let refused = refusal(&bytes);
-        assert!(matches!(refused, VideoError::Limit(_)), "{refused}");
+        assert!(matches!(refused, VideoError::LocalLimit(_)), "{refused}");
     }
     let long = with_number(&film().plain(), b"stts", 12, u32::MAX);
     assert!(matches!(refusal(&long), VideoError::Limit(_)));
