@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -54,7 +55,7 @@ where
 }
 
 /// Hands the payload of each event to `handle`, and its answer back to Lambda, until
-/// Lambda ends the process.
+/// Lambda ends the process. A payload that `handle` does not take fails the invocation.
 pub async fn serve<P, R, E>(
     handle: impl AsyncFn(P) -> Result<R, E>,
 ) -> Result<(), lambda_runtime::Error>
@@ -65,10 +66,120 @@ where
 {
     let handle = &handle;
     // Boxed, because the SDK's futures nest deeper than the compiler looks.
-    let service = service_fn(|event: LambdaEvent<P>| {
-        Box::pin(async move { handle(event.payload).await.map_err(Into::into) })
+    let service = service_fn(|event: LambdaEvent<Value>| {
+        Box::pin(async move {
+            let payload = read_payload(event.payload)?;
+            handle(payload).await.map_err(Into::into)
+        })
     });
     lambda_runtime::run::<_, _, _, R, _, _, _>(service).await
+}
+
+/// What a function was invoked with, as what its handler takes. Otherwise the caller learns
+/// where the payload is wrong, and not what is there: it may be personal data, and a caller
+/// has it.
+fn read_payload<P: DeserializeOwned>(payload: Value) -> Result<P, Diagnostic> {
+    let invalid = |error_message| Diagnostic {
+        error_type: "InvalidEventError".into(),
+        error_message,
+    };
+    let kind = match &payload {
+        Value::Object(_) => None,
+        Value::Null => Some("null"),
+        Value::Bool(_) => Some("a boolean"),
+        Value::Number(_) => Some("a number"),
+        Value::String(_) => Some("a string"),
+        // Its values would be taken for an object's, in the order of its fields.
+        Value::Array(_) => Some("an array"),
+    };
+    if let Some(kind) = kind {
+        return Err(invalid(format!(
+            "the payload is {kind}, not a JSON object: send an event of the kind that this function handles"
+        )));
+    }
+    serde_path_to_error::deserialize(payload).map_err(|error| {
+        let path = match error.path().to_string() {
+            path if path == "." => "its top level".to_owned(),
+            path => format!("{path:?}"),
+        };
+        invalid(format!(
+            "the payload is no event of the kind that this function handles: it cannot be read at {path}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Event {
+        records: Vec<Record>,
+        #[serde(default)]
+        note: Option<String>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Record {
+        key: String,
+    }
+
+    #[test]
+    fn an_event_is_read() {
+        let event = json!({"records": [{"key": "a"}], "other": 7});
+        let record = Record { key: "a".into() };
+        let expected = Event {
+            records: vec![record],
+            note: None,
+        };
+        assert_eq!(read_payload::<Event>(event).unwrap(), expected);
+    }
+
+    #[test]
+    fn only_an_object_is_an_event() {
+        for (payload, kind) in [
+            (json!([[{"key": "a"}], null]), "an array"),
+            (json!([]), "an array"),
+            (json!(null), "null"),
+            (json!("a"), "a string"),
+            (json!(7), "a number"),
+            (json!(true), "a boolean"),
+        ] {
+            let error = read_payload::<Event>(payload).unwrap_err();
+            assert_eq!(error.error_type, "InvalidEventError");
+            assert!(
+                error
+                    .error_message
+                    .starts_with(&format!("the payload is {kind}, not a JSON object")),
+                "{}",
+                error.error_message
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_tells_where_and_not_what() {
+        for (payload, place) in [
+            (
+                json!({"records": [{"key": "a"}, {"key": ["john"]}]}),
+                "\"records[1].key\"",
+            ),
+            (json!({"records": "john"}), "\"records\""),
+            (json!({"note": "john"}), "its top level"),
+        ] {
+            let message = read_payload::<Event>(payload).unwrap_err().error_message;
+            assert!(
+                message.ends_with(&format!("cannot be read at {place}")),
+                "{message}"
+            );
+            assert!(
+                !message.contains("john") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
 }
 
 /// One JSON object per line on standard output. Lines of a request carry its id in

@@ -12,7 +12,7 @@
 //! 4. Its address changes, and the flag is wrong for the new one: the flag is written.
 //!
 //! An item without an address needs no flag. When the address is taken away from an item, a
-//! flag that says "personal" becomes false.
+//! flag that says "personal" becomes false. An address that is NULL is none.
 //!
 //! # Why no order of records goes wrong
 //! A record may come late, twice, after newer ones, or while another invocation is at it. Two
@@ -46,7 +46,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::str::FromStr;
 
-use serde_dynamo::AttributeValue;
+use serde_json::json;
 
 use crate::schema::Schema;
 use crate::stream::{EventName, RecordError, StreamRecord};
@@ -124,7 +124,7 @@ pub enum Correction {
         /// What the flag is to be.
         is_personal: bool,
     },
-    /// To false, if the item has no address and its flag is true.
+    /// To false, if the item has no address, or NULL for one, and its flag is true.
     OfNone,
 }
 
@@ -173,7 +173,7 @@ pub fn correction(
         return Ok(None);
     }
     let flag = new.get(&schema.is_personal_email);
-    let is = |value| flag == Some(&AttributeValue::Bool(value));
+    let is = |value: bool| flag == Some(&json!({"BOOL": value}));
     Ok(match new.text(email)? {
         Some(email) => {
             let is_personal = domains.have(email);
@@ -379,6 +379,22 @@ mod tests {
         assert_eq!(removal(flag(true)), Ok(Some(Correction::OfNone)));
         assert_eq!(removal(flag(false)), NOTHING);
         assert_eq!(removal(None), NOTHING);
+    }
+
+    #[test]
+    fn an_address_that_is_null_is_none() {
+        let null = || Some(json!({"NULL": true}));
+        assert_eq!(demanded(None, Some(item(null(), None))), NOTHING);
+        let removal = |flag: Option<Value>| {
+            demanded(Some(item(at(HOME), flag.clone())), Some(item(null(), flag)))
+        };
+        assert_eq!(removal(flag(true)), Ok(Some(Correction::OfNone)));
+        assert_eq!(removal(flag(false)), NOTHING);
+        // One way to have none becomes the other.
+        let change = demanded(Some(item(null(), None)), Some(item(None, None)));
+        assert_eq!(change, NOTHING);
+        let given = demanded(Some(item(null(), None)), Some(item(at(HOME), None)));
+        assert_eq!(given, write(HOME, true));
     }
 
     #[test]

@@ -10,18 +10,19 @@
 //! A record stays as it came until its turn. One that cannot be read is then a failed record
 //! like any other, and those before it are handled.
 //!
+//! Of a record, only what a function asks for is read: an attribute that it does not need may
+//! be of any type, and what Lambda tells beside the change may lack or be odd.
+//!
 //! Items are personal data, and so may be their keys. Of a record, the log tells the event id,
 //! the event name and the sequence number. Errors tell names and types of attributes, never
 //! values.
 
 use std::fmt;
 
-use aws_lambda_events::dynamodb::{EventRecord, UserIdentity};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
-use serde_dynamo::{AttributeValue, Item};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::{error, info};
 
 use crate::schema::Schema;
@@ -161,13 +162,13 @@ pub enum RecordError {
         part: &'static str,
     },
     /// An attribute that is to be text is not.
-    #[error("the attribute {attribute:?} of its {part} is of type {found}, not a string (S)")]
+    #[error("the attribute {attribute:?} of its {part} is {found}, not a string (S)")]
     NotText {
         /// Name of the attribute.
         attribute: String,
         /// Which part of the record.
         part: &'static str,
-        /// The attribute's type, as DynamoDB abbreviates it.
+        /// What it is, with its type as DynamoDB abbreviates it.
         found: &'static str,
     },
 }
@@ -176,8 +177,30 @@ pub enum RecordError {
 #[derive(Debug, Clone)]
 pub struct StreamRecord {
     event: EventName,
-    record: EventRecord,
+    change: Change,
+    user_identity: Value,
 }
+
+/// A record as Lambda sends it, as far as any function needs it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LambdaRecord {
+    event_name: String,
+    dynamodb: Change,
+    #[serde(default)]
+    user_identity: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change {
+    keys: Attributes,
+    old_image: Option<Attributes>,
+    new_image: Option<Attributes>,
+}
+
+/// Attributes by name, each as DynamoDB writes it in JSON: `{"S": "text"}`.
+type Attributes = Map<String, Value>;
 
 impl StreamRecord {
     pub(crate) fn read(record: Value) -> Result<Self, RecordError> {
@@ -185,14 +208,18 @@ impl StreamRecord {
         let unreadable = |error: serde_path_to_error::Error<_>| RecordError::Unreadable {
             path: error.path().to_string(),
         };
-        let record: EventRecord = serde_path_to_error::deserialize(record).map_err(unreadable)?;
+        let record: LambdaRecord = serde_path_to_error::deserialize(record).map_err(unreadable)?;
         let event = match record.event_name.as_str() {
             "INSERT" => EventName::Insert,
             "MODIFY" => EventName::Modify,
             "REMOVE" => EventName::Remove,
             other => return Err(RecordError::UnknownEvent(other.into())),
         };
-        Ok(Self { event, record })
+        Ok(Self {
+            event,
+            change: record.dynamodb,
+            user_identity: record.user_identity,
+        })
     }
 
     /// What happened.
@@ -203,7 +230,7 @@ impl StreamRecord {
     /// Whose item it is. The item's key must be the one attribute that the schema names.
     pub fn user(&self, schema: &Schema) -> Result<UserId, RecordError> {
         let attribute = schema.key.as_str();
-        let keys = &self.record.change.keys;
+        let keys = &self.change.keys;
         let part = Image {
             part: "key",
             item: keys,
@@ -218,25 +245,23 @@ impl StreamRecord {
 
     /// The item before the change. An item that was created has none.
     pub fn old_image(&self) -> Result<Image<'_>, RecordError> {
-        Image::of("old image", &self.record.change.old_image)
+        Image::of("old image", self.change.old_image.as_ref())
     }
 
     /// The item after the change. An item that was deleted has none.
     pub fn new_image(&self) -> Result<Image<'_>, RecordError> {
-        Image::of("new image", &self.record.change.new_image)
+        Image::of("new image", self.change.new_image.as_ref())
     }
 
     /// Who deleted the item, if it was deleted. DynamoDB's time to live signs its deletions
     /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html>).
     fn deleted_by(&self) -> Option<&'static str> {
-        let is_expiry = |identity: &UserIdentity| {
-            identity.type_ == "Service" && identity.principal_id == "dynamodb.amazonaws.com"
-        };
+        let identity = &self.user_identity;
+        let is_expiry =
+            identity["type"] == "Service" && identity["principalId"] == "dynamodb.amazonaws.com";
         match self.event {
             EventName::Insert | EventName::Modify => None,
-            EventName::Remove if self.record.user_identity.as_ref().is_some_and(is_expiry) => {
-                Some("time to live")
-            }
+            EventName::Remove if is_expiry => Some("time to live"),
             EventName::Remove => Some("request"),
         }
     }
@@ -246,49 +271,60 @@ impl StreamRecord {
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
     part: &'static str,
-    item: &'a Item,
+    item: &'a Attributes,
 }
 
 impl<'a> Image<'a> {
     /// An image is never empty, for it has the item's key.
-    fn of(part: &'static str, item: &'a Item) -> Result<Self, RecordError> {
-        if item.is_empty() {
-            return Err(RecordError::NoImage { part });
+    fn of(part: &'static str, item: Option<&'a Attributes>) -> Result<Self, RecordError> {
+        match item {
+            Some(item) if !item.is_empty() => Ok(Self { part, item }),
+            _ => Err(RecordError::NoImage { part }),
         }
-        Ok(Self { part, item })
     }
 
-    /// Any attribute.
-    pub fn get(self, attribute: &str) -> Option<&'a AttributeValue> {
+    /// Any attribute, as DynamoDB writes it in JSON.
+    pub fn get(self, attribute: &str) -> Option<&'a Value> {
         self.item.get(attribute)
     }
 
-    /// An attribute that is a string, if it is there.
+    /// An attribute that is a string, if it is there. NULL is how many programs write that
+    /// there is none.
     pub fn text(self, attribute: &str) -> Result<Option<&'a str>, RecordError> {
-        match self.get(attribute) {
-            None => Ok(None),
-            Some(AttributeValue::S(text)) => Ok(Some(text)),
-            Some(other) => Err(RecordError::NotText {
+        let Some(value) = self.get(attribute) else {
+            return Ok(None);
+        };
+        match typed(value) {
+            Some(("S", Value::String(text))) => Ok(Some(text)),
+            Some(("NULL", _)) => Ok(None),
+            other => Err(RecordError::NotText {
                 attribute: attribute.into(),
                 part: self.part,
-                found: type_of(other),
+                found: type_name(other.map(|(name, _)| name)),
             }),
         }
     }
 }
 
-fn type_of(value: &AttributeValue) -> &'static str {
-    match value {
-        AttributeValue::S(_) => "S",
-        AttributeValue::N(_) => "N",
-        AttributeValue::B(_) => "B",
-        AttributeValue::Bool(_) => "BOOL",
-        AttributeValue::Null(_) => "NULL",
-        AttributeValue::M(_) => "M",
-        AttributeValue::L(_) => "L",
-        AttributeValue::Ss(_) => "SS",
-        AttributeValue::Ns(_) => "NS",
-        AttributeValue::Bs(_) => "BS",
+/// The type of an attribute's value, and the value.
+fn typed(value: &Value) -> Option<(&str, &Value)> {
+    let mut entries = value.as_object()?.iter();
+    let (name, value) = entries.next()?;
+    entries.next().is_none().then_some((name.as_str(), value))
+}
+
+/// Only names that DynamoDB has: others may be anything.
+fn type_name(name: Option<&str>) -> &'static str {
+    match name {
+        Some("N") => "of type N",
+        Some("B") => "of type B",
+        Some("BOOL") => "of type BOOL",
+        Some("M") => "of type M",
+        Some("L") => "of type L",
+        Some("SS") => "of type SS",
+        Some("NS") => "of type NS",
+        Some("BS") => "of type BS",
+        _ => "no value that DynamoDB has",
     }
 }
 
@@ -309,7 +345,10 @@ mod tests {
     }
 
     fn numbered(number: &str) -> Value {
-        record(|record| record["dynamodb"]["SequenceNumber"] = number.into())
+        record(|record| {
+            record["dynamodb"]["SequenceNumber"] = number.into();
+            record["dynamodb"]["Keys"] = json!({"id": {"S": number}});
+        })
     }
 
     fn event(records: &[Value]) -> StreamEvent {
@@ -333,9 +372,9 @@ mod tests {
     ) -> (Vec<String>, Result<Value, UnnumberedRecord>) {
         let tried = RefCell::new(Vec::new());
         let handle = async |record: &StreamRecord| {
-            let number = record.record.change.sequence_number.clone().unwrap();
-            tried.borrow_mut().push(number.clone());
-            if number == failing {
+            let number = record.user(&schema("id"))?;
+            tried.borrow_mut().push(number.to_string());
+            if number.as_str() == failing {
                 return Err(RecordError::UnknownEvent("test".into()));
             }
             Ok(())
@@ -376,7 +415,6 @@ mod tests {
         };
         for record in [
             odd("/dynamodb/NewImage", json!("john@gmail.com")),
-            odd("/dynamodb/NewImage/email", json!({"X": "john@gmail.com"})),
             odd("/dynamodb/Keys", json!(7)),
             odd("/eventName", json!(7)),
             odd("/eventName", json!("DROP")),
@@ -420,21 +458,72 @@ mod tests {
             let record = record(|record| *record.pointer_mut(path).unwrap() = value.clone());
             StreamRecord::read(record)
         };
-        let unreadable = read("/dynamodb/NewImage/email", json!({"S": ["john@gmail.com"]}));
+        let unreadable = read("/dynamodb/NewImage", json!(["john@gmail.com"]));
         let message = unreadable.unwrap_err().to_string();
-        assert!(message.contains("\"dynamodb.NewImage.email"), "{message}");
+        assert!(message.contains("\"dynamodb.NewImage"), "{message}");
         assert!(!message.contains("john"), "{message}");
 
-        let record = read(
-            "/dynamodb/NewImage/email",
-            json!({"SS": ["john@gmail.com"]}),
-        )
-        .unwrap();
-        let error = record.new_image().unwrap().text("email").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the attribute \"email\" of its new image is of type SS, not a string (S)"
+        for (value, found) in [
+            (json!({"SS": ["john@gmail.com"]}), "of type SS"),
+            (json!({"S": ["john"]}), "no value that DynamoDB has"),
+            (json!({"john": "doe"}), "no value that DynamoDB has"),
+            (json!({"S": "john", "N": "1"}), "no value that DynamoDB has"),
+            (json!("john"), "no value that DynamoDB has"),
+            (json!({}), "no value that DynamoDB has"),
+        ] {
+            let record = read("/dynamodb/NewImage/email", value).unwrap();
+            let error = record.new_image().unwrap().text("email").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the attribute \"email\" of its new image is {found}, not a string (S)")
+            );
+        }
+    }
+
+    #[test]
+    fn what_nobody_asks_for_fails_nothing() {
+        for (path, value) in [
+            ("/dynamodb/ApproximateCreationDateTime", Value::Null),
+            (
+                "/dynamodb/ApproximateCreationDateTime",
+                json!(1_767_605_460.5),
+            ),
+            (
+                "/dynamodb/ApproximateCreationDateTime",
+                json!(1_767_605_460_348_i64),
+            ),
+            ("/dynamodb/SizeBytes", Value::Null),
+            ("/dynamodb/StreamViewType", json!(7)),
+            ("/awsRegion", Value::Null),
+            ("/eventVersion", json!(1.1)),
+            ("/userIdentity", json!("somebody")),
+            ("/dynamodb/NewImage/age", json!({"X": "7"})),
+            ("/dynamodb/OldImage", json!({"id": {"N": []}})),
+        ] {
+            let (parent, field) = path.rsplit_once('/').unwrap();
+            let record = record(|record| {
+                record.pointer_mut(parent).unwrap()[field] = value.clone();
+            });
+            let record =
+                StreamRecord::read(record).unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert!(record.user(&schema("id")).is_ok(), "{path}");
+        }
+        let bare = json!({"eventName": "INSERT", "dynamodb": {"Keys": {"id": {"S": "john"}}}});
+        assert!(
+            StreamRecord::read(bare)
+                .unwrap()
+                .user(&schema("id"))
+                .is_ok()
         );
+    }
+
+    #[test]
+    fn null_is_no_text() {
+        let record = record(|record| {
+            record["dynamodb"]["NewImage"]["email"] = json!({"NULL": true});
+        });
+        let record = StreamRecord::read(record).unwrap();
+        assert_eq!(record.new_image().unwrap().text("email"), Ok(None));
     }
 
     #[test]

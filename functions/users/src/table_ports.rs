@@ -54,7 +54,10 @@ impl Flags for UsersTable {
                 .expression_attribute_values(":email", text(email))
                 .expression_attribute_values(":flag", AttributeValue::Bool(*is_personal)),
             Correction::OfNone => update
-                .condition_expression("attribute_not_exists(#email) AND #flag = :wrong")
+                .condition_expression(
+                    "(attribute_not_exists(#email) OR attribute_type(#email, :null)) AND #flag = :wrong",
+                )
+                .expression_attribute_values(":null", text("NULL"))
                 .expression_attribute_values(":wrong", AttributeValue::Bool(true))
                 .expression_attribute_values(":flag", AttributeValue::Bool(false)),
         };
@@ -148,8 +151,8 @@ mod tests {
                     json!({":email": {"S": "john@gmail.com"}, ":flag": {"BOOL": true}}),
                 ),
                 request(
-                    "attribute_not_exists(#email) AND #flag = :wrong",
-                    json!({":wrong": {"BOOL": true}, ":flag": {"BOOL": false}}),
+                    "(attribute_not_exists(#email) OR attribute_type(#email, :null)) AND #flag = :wrong",
+                    json!({":null": {"S": "NULL"}, ":wrong": {"BOOL": true}, ":flag": {"BOOL": false}}),
                 ),
             ]
         );
