@@ -131,28 +131,30 @@ fn invoke_detect_labels(stage: &Stage) -> Vec<String> {
     );
 
     // A function's error is told as one, with its type.
-    let missing = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(
-        missing.path(),
-        json!({"Bucket": bucket, "Key": "missing.jpg", "Save": false}).to_string(),
-    )
-    .unwrap();
-    let output = stage
-        .xtask(&[
-            "invoke",
-            "detect-labels",
-            "--payload",
-            missing.path().to_str().unwrap(),
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("InvalidS3ObjectException")
-    );
-    assert_eq!(output.stdout, b"");
+    for (payload, error_type) in [
+        (
+            json!({"Bucket": bucket, "Key": "missing.jpg", "Save": false}),
+            "InvalidS3ObjectException",
+        ),
+        (json!([bucket, "sample.jpg", false]), "InvalidEventError"),
+        (json!("sample.jpg"), "InvalidEventError"),
+    ] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), payload.to_string()).unwrap();
+        let output = stage
+            .xtask(&[
+                "invoke",
+                "detect-labels",
+                "--payload",
+                file.path().to_str().unwrap(),
+            ])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{payload}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(error_type), "{told}");
+        assert_eq!(output.stdout, b"");
+    }
     labels
 }
 
