@@ -290,13 +290,22 @@ impl Stage {
 
     /// A client for thousands of items, for each of which the AWS CLI would take half a second.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let config = sdk_config(
+        aws_sdk_dynamodb::Client::new(&self.sdk_config())
+    }
+
+    /// A client for uploads, for each of which the AWS CLI would take half a second.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
+        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
+    }
+
+    fn sdk_config(&self) -> aws_types::SdkConfig {
+        sdk_config(
             self.variable("AWS_ENDPOINT_URL"),
             self.variable("AWS_REGION"),
             self.variable("AWS_ACCESS_KEY_ID"),
             self.variable("AWS_SECRET_ACCESS_KEY"),
-        );
-        aws_sdk_dynamodb::Client::new(&config)
+        )
     }
 
     /// `GET` on the HTTP API; the path and query are sent as they are.
