@@ -204,7 +204,7 @@ pub(crate) fn transpose(stored: &[f32], channels: usize) -> Vec<f32> {
     clippy::expect_used,
     reason = "the network's shapes agree with its buffers"
 )]
-fn matrix(values: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
+pub(crate) fn matrix(values: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows, columns), &values[..rows * columns])
         .expect("as many values as the shape has")
 }
@@ -213,7 +213,11 @@ fn matrix(values: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
     clippy::expect_used,
     reason = "the network's shapes agree with its buffers"
 )]
-fn matrix_mut(values: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
+pub(crate) fn matrix_mut(
+    values: &mut [f32],
+    rows: usize,
+    columns: usize,
+) -> ArrayViewMut2<'_, f32> {
     ArrayViewMut2::from_shape((rows, columns), &mut values[..rows * columns])
         .expect("as many values as the shape has")
 }

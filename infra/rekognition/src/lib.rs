@@ -30,3 +30,4 @@ pub mod server;
 pub mod sns;
 pub mod tflite;
 pub mod video;
+mod winograd;

@@ -12,7 +12,10 @@ use super::{
     boxes::{Found, Head, distinct},
     config::{Section, sections},
 };
-use crate::convolution::{Convolution, Finish, Shape, Window, transpose};
+use crate::{
+    convolution::{Convolution, Finish, Shape, Window, transpose},
+    winograd::Winograd,
+};
 
 /// The most values that one activation may have, and all together may have four times as many. YOLOv4-tiny stays below
 /// 2^21; a damaged file may ask for anything.
@@ -47,6 +50,7 @@ struct Step {
 
 enum Layer {
     Convolution(Convolution<Activate>),
+    Winograd(Winograd<Activate>),
     MaxPool {
         window: Window,
         input: Shape,
@@ -186,6 +190,7 @@ impl Layer {
     fn run(&self, input: usize, buffers: &[Vec<f32>], output: &mut [f32]) {
         match self {
             Self::Convolution(convolution) => convolution.run(&buffers[input], output),
+            Self::Winograd(convolution) => convolution.run(&buffers[input], output),
             Self::MaxPool {
                 window,
                 input: from,
@@ -264,9 +269,7 @@ impl Builder {
         let (layer, output) = match section.name {
             "convolutional" => {
                 let layer = self.outputs.len() - 1;
-                let convolution = convolution(section, shape, weights, layer)?;
-                let output = convolution.output;
-                (Layer::Convolution(convolution), output)
+                convolution(section, shape, weights, layer)?
             }
             "maxpool" => {
                 let stride = size(section, "stride", 1)?;
@@ -451,7 +454,7 @@ fn convolution(
     input: Shape,
     weights: &mut Weights<'_>,
     layer: usize,
-) -> Result<Convolution<Activate>, ModelError> {
+) -> Result<(Layer, Shape), ModelError> {
     for (option, only) in [("groups", 1), ("dilation", 1)] {
         if section.value(option, only)? != only {
             return Err(section.error(format!("the option `{option}`, which is not supported")));
@@ -512,16 +515,23 @@ fn convolution(
     {
         return Err(ModelError::Numbers { layer });
     }
-    Ok(Convolution {
-        window,
-        input,
-        output,
-        weights: transpose(
-            &channels_last(&stored, side * side, input.channels),
-            filters,
-        ),
-        finish: Activate { biases, leaky },
-    })
+    let weights = transpose(
+        &channels_last(&stored, side * side, input.channels),
+        filters,
+    );
+    let finish = Activate { biases, leaky };
+    let layer = if Winograd::<Activate>::suits(&window, input, output) {
+        Layer::Winograd(Winograd::new(input, output, &weights, finish))
+    } else {
+        Layer::Convolution(Convolution {
+            window,
+            input,
+            output,
+            weights,
+            finish,
+        })
+    };
+    Ok((layer, output))
 }
 
 /// Darknet keeps all places of a window together for each input channel; here all channels are for each place.
