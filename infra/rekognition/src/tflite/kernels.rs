@@ -111,24 +111,54 @@ impl Depthwise {
             .par_chunks_mut(self.output.width * channels)
             .enumerate()
             .for_each(|(y, row)| {
+                let mut taps = Vec::new();
                 for (x, sums) in row.chunks_mut(channels).enumerate() {
-                    sums.fill(0.0);
+                    taps.clear();
                     for (window_y, input_y) in self.window.rows(y, self.input) {
                         for (window_x, input_x) in self.window.columns(x, self.input) {
-                            let values = &input
-                                [(input_y * self.input.width + input_x) * channels..][..channels];
-                            let weights = &self.weights
-                                [(window_y * self.window.width + window_x) * channels..];
-                            for (sum, (value, weight)) in
-                                sums.iter_mut().zip(values.iter().zip(weights))
-                            {
-                                *sum += value * weight;
-                            }
+                            let value = (input_y * self.input.width + input_x) * channels;
+                            let weight = (window_y * self.window.width + window_x) * channels;
+                            taps.push((
+                                &input[value..][..channels],
+                                &self.weights[weight..][..channels],
+                            ));
                         }
                     }
+                    sum_of_products(&taps, sums);
                     self.requantize.apply(sums, 0);
                 }
             });
+    }
+}
+
+/// Adds up the products of values and weights, channel by channel. A few channels are added up at a time, so that their
+/// sums stay in registers.
+fn sum_of_products(taps: &[(&[f32], &[f32])], sums: &mut [f32]) {
+    const LANES: usize = 16;
+    let (whole, rest) = sums.as_chunks_mut::<LANES>();
+    for (place, sums) in whole.iter_mut().enumerate() {
+        let mut lanes = [0.0; LANES];
+        for (values, weights) in taps {
+            let (values, weights) = (
+                values.as_chunks::<LANES>().0,
+                weights.as_chunks::<LANES>().0,
+            );
+            for (lane, (value, weight)) in lanes
+                .iter_mut()
+                .zip(values[place].iter().zip(&weights[place]))
+            {
+                *lane += value * weight;
+            }
+        }
+        *sums = lanes;
+    }
+    let first = whole.len() * LANES;
+    rest.fill(0.0);
+    for (values, weights) in taps {
+        let products = values[first..].iter().zip(&weights[first..]);
+        for (sum, (value, weight)) in rest.iter_mut().zip(products) {
+            *sum += value * weight;
+        }
     }
 }
 
