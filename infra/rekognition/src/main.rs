@@ -120,6 +120,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let stage_key = env::var("LOCAL_STAGE_KEY").ok();
     let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key);
     let endpoint = Arc::new(endpoint);
+    endpoint.warm_up();
     println!("listening on http://{}", listener.local_addr()?);
     server::serve(listener, endpoint, shutdown).await;
     Ok(())

@@ -16,6 +16,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use image::RgbImage;
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -75,6 +76,13 @@ impl Endpoint {
             pictures: Semaphore::new(pictures),
             memory: Arc::default(),
         }
+    }
+
+    /// Labels an empty picture, so that the first request finds weights and buffers in memory. Returns at once.
+    pub fn warm_up(&self) {
+        const SIDE: u32 = 416;
+        let labeller = Arc::clone(&self.labeller);
+        task::spawn_blocking(move || labeller.detect(&RgbImage::new(SIDE, SIDE)).len());
     }
 
     async fn answer(&self, request: Request<Incoming>) -> ApiResponse {
