@@ -65,6 +65,9 @@ type Rules = (SharedEndpointResolver, EndpointResolverParams);
 type BoxError = Box<dyn Error + Send + Sync>;
 
 impl<'a> Service<'a> {
+    /// Of all services.
+    const IDS: [&'static str; 3] = ["DYNAMODB", "REKOGNITION", "S3"];
+
     /// Amazon DynamoDB.
     pub const DYNAMODB: Self = Self {
         id: "DYNAMODB",
@@ -130,7 +133,7 @@ impl Aws {
     /// connections. The credentials of a process never change: Lambda starts
     /// another process before they expire.
     pub fn new(environment: &Environment) -> Result<Self, MissingVariable> {
-        Self::with_connector(environment, https_connector(environment))
+        Self::with_connector(environment, http_connector(environment))
     }
 
     /// As [`Aws::new`], with another way to send requests.
@@ -212,11 +215,15 @@ impl Aws {
     }
 }
 
-fn https_connector(environment: &Environment) -> SharedHttpConnector {
+fn http_connector(environment: &Environment) -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .build();
+    if environment.speaks_plain_http() {
+        let connector = Connector::builder().connector_settings(settings);
+        return SharedHttpConnector::new(connector.build_http());
+    }
     let mut connector = Connector::builder()
         .connector_settings(settings)
         .tls_provider(Provider::Rustls(CryptoMode::Ring));
@@ -233,6 +240,17 @@ const ROOT_BUNDLES: [&str; 2] = [
 ];
 
 impl Environment {
+    /// Whether no service has an endpoint with TLS, as on the local stage. Reading root certificates would be half of a
+    /// function's start there.
+    fn speaks_plain_http(&self) -> bool {
+        let is_plain = |url: &str| url.to_ascii_lowercase().starts_with("http://");
+        self.get("AWS_ENDPOINT_URL").is_some_and(is_plain)
+            && Service::IDS.iter().all(|id| {
+                let of_service = self.get(&format!("AWS_ENDPOINT_URL_{id}"));
+                of_service.is_none_or(is_plain)
+            })
+    }
+
     /// The system's root certificates, read from one file. The default looks for them in
     /// that file and in hundreds more that hold the same, which takes as long as all
     /// the rest of starting a function.
@@ -287,6 +305,24 @@ mod tests {
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
             let environment = environment(&[(name, "/etc/own")]);
             assert!(environment.bundled_roots().is_none());
+        }
+    }
+
+    #[test]
+    fn root_certificates_are_spared_only_where_every_endpoint_is_plain_http() {
+        let plain = |more: &[(&str, &str)]| environment(more).speaks_plain_http();
+        let local = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        assert!(plain(&[local]));
+        assert!(plain(&[
+            local,
+            ("AWS_ENDPOINT_URL_S3", "HTTP://127.0.0.1:2")
+        ]));
+        assert!(!plain(&[]));
+        assert!(!plain(&[("AWS_ENDPOINT_URL", "https://127.0.0.1:1")]));
+        assert!(!plain(&[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")]));
+        for service in [Service::DYNAMODB, Service::REKOGNITION, Service::s3("b")] {
+            let own = format!("AWS_ENDPOINT_URL_{}", service.id);
+            assert!(!plain(&[local, (&own, "https://127.0.0.1:2")]));
         }
     }
 
