@@ -62,7 +62,7 @@ patterns.fullmatch = lambda pattern, text: re.fullmatch(pattern, text, re.DOTALL
 apigateway.re = patterns
 
 from ministack import app
-from ministack.core import iam_evaluator, lambda_runtime, router
+from ministack.core import iam_evaluator, lambda_runtime, responses, router
 from ministack.services import lambda_svc, s3
 from ministack.services.cloudformation import provisioners
 
@@ -289,5 +289,15 @@ import logs
 
 if "CHAOS_URL" in os.environ:
     import chaos
+
+
+# MiniStack reads the model of a service from botocore's files at the service's first answer, and answers nobody else
+# meanwhile. The first photo would meet that three times.
+def read_models():
+    for service in ("s3", "dynamodb", "rekognition"):
+        responses._service_model(service)
+
+
+threading.Thread(target=read_models, daemon=True).start()
 
 app.main()
