@@ -6,7 +6,7 @@
 //!
 //! `cargo bench -p acceptance --bench first_label --profile dev`, which compiles no dependency anew. The time begins
 //! before `PutObject` and ends with the answer that has the item. The item is looked for in the media table by
-//! `GetItem`, and through the media API.
+//! `GetItem`, and through the media API; all hundred by `Scan` and by the API's listing.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that cannot go on has failed"
@@ -15,7 +15,7 @@
 use std::time::{Duration, Instant};
 
 use acceptance::{Stage, http_get, workspace};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use aws_sdk_s3::primitives::ByteStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -32,8 +32,8 @@ const PHOTOS_AT_ONCE: usize = 100;
 /// Between two looks at one item.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Between two looks at one of many items.
-const PAUSE_OF_MANY: Duration = Duration::from_millis(20);
+/// Between two looks at all items. Each look costs the stage some milliseconds of its time.
+const PAUSE_OF_ALL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]
 enum Look {
@@ -112,9 +112,7 @@ async fn measure(stage: &Stage, look: Look, figures: &mut Figures) {
         uploads.spawn(async move { library.upload(&key(n), photo).await });
     }
     uploads.join_all().await;
-    for n in 0..PHOTOS_AT_ONCE {
-        library.item(&key(n), PAUSE_OF_MANY).await;
-    }
+    library.items(1 + SINGLES + PHOTOS_AT_ONCE).await;
     figures.at_once.push(started.elapsed());
 }
 
@@ -164,6 +162,35 @@ impl Library {
                 "{key} has no item"
             );
             sleep(pause).await;
+        }
+    }
+
+    /// Returns when so many items are there.
+    async fn items(&self, count: usize) {
+        let started = Instant::now();
+        while self.count().await < count {
+            assert!(
+                started.elapsed() < acceptance::EVENT_PATIENCE,
+                "there are no {count} items"
+            );
+            sleep(PAUSE_OF_ALL).await;
+        }
+    }
+
+    async fn count(&self) -> usize {
+        match self.look {
+            Look::Table => {
+                let scan = self.dynamodb.scan().table_name(&self.table);
+                let scanned = scan.select(Select::Count).send().await.unwrap();
+                usize::try_from(scanned.count).unwrap()
+            }
+            Look::Api => {
+                let url = format!("{}/?limit=1000", self.api);
+                let listed = tokio::task::spawn_blocking(move || http_get(&url).json())
+                    .await
+                    .unwrap();
+                listed.as_array().unwrap().len()
+            }
         }
     }
 
