@@ -1,7 +1,6 @@
 //! Jobs: videos that are being labelled, and what was found in those that have been.
 //!
-//! A job has a thread of its own, which a video that makes the decoder panic takes with it and nothing else. It is not one
-//! of the runtime's: those would be waited for when the program ends.
+//! A job has a thread of its own. It is not one of the runtime's: those would be waited for when the program ends.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -39,9 +38,6 @@ const MAX_REMEMBERED_LABELS: usize = 1_000_000;
 
 /// Labels of one frame that are kept, the most confident ones. With a `MinConfidence` of 0 there would be a thousand.
 const MAX_LABELS_PER_FRAME: usize = 100;
-
-/// Bytes of stack for a job. The containers' parsers are recursive.
-const STACK_BYTES: usize = 8 << 20;
 
 /// A job as it is at one moment.
 #[derive(Debug, Clone)]
@@ -199,16 +195,14 @@ impl Jobs {
         let (sender, receiver) = oneshot::channel();
         thread::Builder::new()
             .name("video".to_owned())
-            .stack_size(STACK_BYTES)
             .spawn(move || {
                 // Nobody is there to be told any more when the program ends.
                 let _ = sender.send(timeline(&labeller, &request, &mut file));
             })
             .map_err(|error| format!("no thread for the job: {error}"))?;
-        // The thread ends without an answer if the decoder panics.
         let timeline = receiver
             .await
-            .map_err(|_| "the video is damaged in a way that the decoder cannot tell".to_owned())?
+            .map_err(|_| "labelling the video failed unexpectedly; the log says why".to_owned())?
             .map_err(|error| error.to_string())?;
         tracing::info!(
             "job {}: {} frames in {} ms",
