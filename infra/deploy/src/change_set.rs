@@ -16,7 +16,7 @@ use crate::events::EventFollower;
 use crate::explain::{Checked, Diagnosis, Finding, describe_findings};
 use crate::progress::{Decide, Progress, Report};
 use crate::review::{self, PropertyChange};
-use crate::stack::{Described, Mode, Outputs, RollbackAlarm, StackSpec, is_ours, unique_name};
+use crate::stack::{Described, Mode, Outputs, StackSpec, is_ours, unique_name};
 use crate::target::Target;
 
 /// The largest template that CloudFormation takes in a request, in bytes; a larger one
@@ -294,9 +294,8 @@ impl Target {
                     .build(),
             );
         }
-        if let Some(alarm) = spec.rollback_alarm.filter(|_| !creates_stack) {
-            request = request.set_rollback_configuration(self.rollback_on(spec, alarm).await?);
-        }
+        let rollback = self.rollback_configuration(spec, creates_stack).await?;
+        let request = request.rollback_configuration(rollback);
         Ok(match spec.store {
             Some(store) if spec.template.len() > INLINE_TEMPLATE_LIMIT_BYTES => {
                 request.template_url(self.upload_template(store, spec.template).await?)
@@ -459,27 +458,36 @@ impl Target {
         Ok(ids == [Some(changes.id.as_str())])
     }
 
-    /// That an update is taken back when the stack's alarm goes off. The alarm must exist when
-    /// the update begins: one that the update creates watches over the next.
-    async fn rollback_on(
+    /// What CloudFormation watches while it executes the change set: the stack's alarm, if the
+    /// stack has it when the update begins and keeps it, otherwise nothing.
+    ///
+    /// Every change set says so. CloudFormation applies the triggers of the last operation to
+    /// one that names none, and takes an update back whose trigger is an alarm that is gone.
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html>
+    async fn rollback_configuration(
         &self,
         spec: &StackSpec<'_>,
-        alarm: RollbackAlarm,
-    ) -> Result<Option<RollbackConfiguration>> {
-        let outputs = self.outputs(spec.name).await?.unwrap_or_default();
-        let Some(arn) = outputs.get(alarm.output) else {
-            return Ok(None);
+        creates_stack: bool,
+    ) -> Result<RollbackConfiguration> {
+        let watched = match spec.rollback_alarm.filter(|_| !creates_stack) {
+            // A rollback deploys a template that may be older than the alarm.
+            Some(alarm) if review::has_output(spec.template, alarm.output)? => {
+                let outputs = self.outputs(spec.name).await?.unwrap_or_default();
+                outputs.get(alarm.output).map(|arn| (arn.clone(), alarm))
+            }
+            _ => None,
         };
-        let trigger = RollbackTrigger::builder()
-            .arn(arn)
-            .r#type("AWS::CloudWatch::CompositeAlarm")
-            .build();
-        Ok(Some(
-            RollbackConfiguration::builder()
-                .rollback_triggers(trigger)
-                .monitoring_time_in_minutes(alarm.minutes)
-                .build(),
-        ))
+        let minutes = watched.as_ref().map_or(0, |(_, alarm)| alarm.minutes);
+        let triggers = watched.into_iter().map(|(arn, _)| {
+            RollbackTrigger::builder()
+                .arn(arn)
+                .r#type("AWS::CloudWatch::CompositeAlarm")
+                .build()
+        });
+        Ok(RollbackConfiguration::builder()
+            .set_rollback_triggers(Some(triggers.collect()))
+            .monitoring_time_in_minutes(minutes)
+            .build())
     }
 
     /// Executes a change set and follows its events until the stack has settled.

@@ -121,6 +121,11 @@ pub fn review(deployed: Option<Declared<'_>>, wanted: Declared<'_>) -> Result<Re
     })
 }
 
+/// Whether a template declares an output.
+pub(crate) fn has_output(template: &str, output: &str) -> Result<bool> {
+    Ok(template::parse(template)?["Outputs"].get(output).is_some())
+}
+
 impl Review {
     /// What is known of a resource's property changes: by CloudFormation where it tells
     /// values, else by the templates.

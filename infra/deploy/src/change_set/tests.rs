@@ -1,5 +1,5 @@
 use super::*;
-use crate::stack::Store;
+use crate::stack::{RollbackAlarm, Store};
 use crate::testing::*;
 
 fn change(action: Action, resource_type: &str, replacement: Replacement) -> Change {
@@ -193,27 +193,102 @@ async fn express_mode_is_asked_for_with_rollback() {
     }
 }
 
+/// The ARN of the first rollback trigger, the empty list of triggers, and the minutes that a
+/// change set asks for.
+async fn rollback_configuration(
+    aws: &Aws,
+    template: &str,
+    alarm: Option<&'static str>,
+) -> [Option<String>; 3] {
+    let spec = StackSpec {
+        template,
+        rollback_alarm: alarm.map(|output| RollbackAlarm {
+            output,
+            minutes: 10,
+        }),
+        ..spec(CODE_B.0)
+    };
+    plan(aws, &spec).await.unwrap();
+    let call = &aws.calls("CreateChangeSet")[0];
+    [
+        "RollbackTriggers.member.1.Arn",
+        "RollbackTriggers",
+        "MonitoringTimeInMinutes",
+    ]
+    .map(|name| {
+        let sent = call.parameter(&format!("RollbackConfiguration.{name}"));
+        sent.map(str::to_owned)
+    })
+}
+
+/// CloudFormation takes a configuration that is left out for the last one.
+fn nothing_watches() -> [Option<String>; 3] {
+    [None, Some(String::new()), Some("0".to_owned())]
+}
+
+/// A template with two outputs. The deployed stack has the first of them only.
+const WITH_OUTPUTS: &str = "{Resources: {}, Outputs: {ApiUrl: {Value: a}, NotYet: {Value: b}}}";
+
 #[tokio::test]
-async fn an_update_is_watched_by_the_alarm_that_the_stack_has() {
+async fn an_update_is_watched_by_the_alarm_that_the_stack_has_and_keeps() {
     // Any output does for the alarm's.
-    for (output, expected) in [
-        ("ApiUrl", [Some("https://x.example"), Some("10")]),
-        ("NotYet", [None, None]),
+    let watched = rollback_configuration(&updatable(), WITH_OUTPUTS, Some("ApiUrl")).await;
+    let arn = Some("https://x.example".to_owned());
+    assert_eq!(watched, [arn, None, Some("10".to_owned())]);
+}
+
+#[tokio::test]
+async fn an_update_names_no_alarm_that_is_not_there_before_and_after_it() {
+    for (template, alarm) in [
+        (WITH_OUTPUTS, Some("NotYet")),
+        (TEMPLATE, Some("ApiUrl")),
+        (
+            "{Resources: {}, Outputs: {NotYet: {Value: b}}}",
+            Some("ApiUrl"),
+        ),
+        (WITH_OUTPUTS, None),
     ] {
-        let aws = updatable();
-        let spec = StackSpec {
-            rollback_alarm: Some(RollbackAlarm {
-                output,
-                minutes: 10,
-            }),
-            ..spec(CODE_B.0)
-        };
-        plan(&aws, &spec).await.unwrap();
-        let call = &aws.calls("CreateChangeSet")[0];
-        let sent = ["RollbackTriggers.member.1.Arn", "MonitoringTimeInMinutes"]
-            .map(|name| call.parameter(&format!("RollbackConfiguration.{name}")));
-        assert_eq!(sent, expected);
+        let sent = rollback_configuration(&updatable(), template, alarm).await;
+        assert_eq!(sent, nothing_watches(), "{template} {alarm:?}");
     }
+}
+
+#[tokio::test]
+async fn a_creation_is_watched_by_no_alarm() {
+    for aws in [
+        willing().on("DescribeStacks", [no_stack()]),
+        willing().on("DescribeStacks", [stack("REVIEW_IN_PROGRESS")]),
+    ] {
+        let sent = rollback_configuration(&aws, WITH_OUTPUTS, Some("ApiUrl")).await;
+        assert_eq!(sent, nothing_watches());
+    }
+}
+
+#[tokio::test]
+async fn a_return_to_a_template_without_the_alarm_is_watched_by_none() {
+    let aws = updatable();
+    let now = StackSpec {
+        template: WITH_OUTPUTS,
+        rollback_alarm: Some(RollbackAlarm {
+            output: "ApiUrl",
+            minutes: 10,
+        }),
+        ..spec(CODE_A.0)
+    };
+    let record = crate::Record {
+        deployed_at: "2026-11-20T08:00:00Z".to_owned(),
+        template: TEMPLATE.to_owned(),
+        parameters: spec(CODE_B.0).parameters,
+        tags: now.tags.clone(),
+    };
+    let back = record.spec(&now);
+    let sent = rollback_configuration(
+        &aws,
+        back.template,
+        back.rollback_alarm.map(|alarm| alarm.output),
+    )
+    .await;
+    assert_eq!(sent, nothing_watches());
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl Template {
 }
 
 /// JSON, or YAML with the short forms of functions written out.
-fn parse(text: &str) -> Result<Value> {
+pub(super) fn parse(text: &str) -> Result<Value> {
     if let Ok(template) = serde_json::from_str(text) {
         return Ok(template);
     }
