@@ -45,7 +45,9 @@ Outputs:
   ArtifactBucketName: {Value: !Ref ArtifactBucket}
 "#;
 
+/// `GetTemplate` returns this text as it stands, as it is ASCII.
 const TEMPLATE: &str = r#"
+Description: "Gr\u00fc\u00dfe, \U0001F408"
 Parameters:
   ArtifactBucket: {Type: String}
   ReaderCode: {Type: String}

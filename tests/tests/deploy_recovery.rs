@@ -77,6 +77,21 @@ fn a_creation_that_could_not_be_rolled_back_is_made_anew() {
 }
 
 #[test]
+fn only_a_template_in_ascii_comes_back_as_it_was_sent() {
+    let broken = Broken::with_code_alone();
+    broken.create("\n  # ü 🐈", false);
+    broken.is_in("CREATE_COMPLETE");
+    assert!(broken.template().contains("\n  # ? ?\n"));
+    broken.deploys(2, &["Planning"]);
+    assert_eq!(broken.template(), template(APP, 2));
+    let swapped = broken.ground.run(PROGRAM, APP, &["hotswap", "1"]);
+    assert_eq!(
+        swapped.succeeded().outcome,
+        "hotswapped app-test-reader, app-test-writer"
+    );
+}
+
+#[test]
 fn an_update_that_was_rolled_back_is_made_again() {
     let broken = Broken::deployed();
     broken.update(&[("WriterCode", NO_CODE)], false);
@@ -256,6 +271,13 @@ impl Broken {
 
     fn client(&self) -> Client {
         Client::new(self.ground.config())
+    }
+
+    /// The template as CloudFormation returns it.
+    fn template(&self) -> String {
+        let request = self.client().get_template().stack_name(stack_name(APP));
+        let answer = self.ground.runtime.block_on(request.send()).unwrap();
+        answer.template_body.unwrap()
     }
 
     fn bucket(&self) -> String {

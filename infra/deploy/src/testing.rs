@@ -574,8 +574,13 @@ pub(crate) fn resources(resources: &[(&str, &str, &str, &str, &str)]) -> Answer 
     )
 }
 
-/// GetTemplate.
+/// GetTemplate: AWS has a `?` in the place of every character beyond ASCII.
 pub(crate) fn template(body: &str) -> Answer {
+    let body = body
+        .replace(|letter: char| !letter.is_ascii(), "?")
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     query(
         "GetTemplate",
         &format!(

@@ -64,7 +64,7 @@ apigateway.re = patterns
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, responses, router
 from ministack.services import lambda_svc, s3
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import handlers, provisioners
 
 
 # MiniStack hashes a function's whole zip, which is 35 MB in a development build, before each start of a process.
@@ -155,6 +155,18 @@ def encoded_element(element):
 
 
 s3._list_object_versions = list_versions_of_encoded_keys
+
+
+# GetTemplate answers with a `?` in the place of every character beyond ASCII.
+get_template = handlers._get_template
+
+
+def get_template_in_ascii(params):
+    status, headers, body = get_template(params)
+    return status, headers, re.sub(r"[^\x00-\x7f]", "?", body.decode()).encode()
+
+
+handlers._ACTION_HANDLERS["GetTemplate"] = get_template_in_ascii
 
 
 def json_response(status, body):

@@ -4,6 +4,15 @@
 //! come in the order in which a reader looks for them, and always in that order; text
 //! is quoted for YAML 1.1, which is what CloudFormation reads, where a plain `yes`
 //! or `12:30` is no text; and it cannot fail.
+//!
+//! A template is deployed only if it differs from what `GetTemplate` answers, and a
+//! rollback deploys what `GetTemplate` answered. So YAML is written such that the answer is
+//! what was sent:
+//!
+//! - It is ASCII. `GetTemplate` has a `?` in the place of every other character. Text with
+//!   others is in double quotes, with escapes.
+//! - It ends with a newline. `GetTemplate` ends a template of more than 16 KiB with one,
+//!   [whether it was sent or not](https://github.com/hashicorp/terraform-provider-aws/issues/29342).
 
 use serde_json::{Map, Value};
 
@@ -28,7 +37,7 @@ const FIRST: [&str; 17] = [
     "Value",
 ];
 
-/// YAML in block style, with a trailing newline.
+/// YAML in block style and in ASCII, with a trailing newline.
 pub(crate) fn yaml(value: &Value) -> String {
     let mut out = String::new();
     yaml_block(&mut out, value, 0);
@@ -100,7 +109,7 @@ fn yaml_block(out: &mut String, value: &Value, depth: usize) {
 
 /// `text` as it stands when no YAML reader can take it for anything else, otherwise
 /// in quotes: in double ones, for which JSON's escapes are YAML's, unless it is full
-/// of them itself. JSON leaves more as it is than YAML does.
+/// of them itself.
 fn yaml_text(text: &str) -> String {
     /// What YAML 1.1 reads as null or a boolean, in lower case.
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
@@ -121,25 +130,14 @@ fn yaml_text(text: &str) -> String {
     } else {
         let mut quoted = String::new();
         for letter in Value::from(text).to_string().chars() {
-            if is_raw_in_yaml(letter) {
-                quoted.push(letter);
-            } else {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            match u32::from(letter) {
+                0x20..=0x7e => quoted.push(letter),
+                code @ 0x1_0000.. => quoted.push_str(&format!("\\U{code:08X}")),
+                code => quoted.push_str(&format!("\\u{code:04x}")),
             }
         }
         quoted
     }
-}
-
-/// Whether YAML 1.1 reads a character within double quotes as itself. It folds its line ends,
-/// takes a byte order mark away, and has no unprintable characters. All of those are below
-/// U+10000.
-/// <https://yaml.org/spec/1.1/#id868524>
-fn is_raw_in_yaml(letter: char) -> bool {
-    !matches!(
-        letter,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-    )
 }
 
 fn json_value(out: &mut String, value: &Value, depth: usize) {
@@ -182,6 +180,7 @@ fn indent(out: &mut String, depth: usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -224,12 +223,56 @@ mod tests {
     }
 
     #[test]
-    fn yaml_escapes_what_it_cannot_have_between_quotes() {
+    fn yaml_escapes_what_get_template_would_not_return() {
         assert_eq!(
             yaml_text("a\u{7f}\u{85}\u{2028}\u{feff}é"),
-            r#""a\u007f\u0085\u2028\ufeffé""#
+            r#""a\u007f\u0085\u2028\ufeff\u00e9""#
         );
         assert_eq!(yaml_text("a\u{1}\n\\"), r#""a\u0001\n\\""#);
+        assert_eq!(yaml_text("ü"), r#""\u00fc""#);
+        assert_eq!(yaml_text("ü\""), r#""\u00fc\"""#);
+        assert_eq!(yaml_text("\u{ffff}🐈"), r#""\uffff\U0001F408""#);
+        assert_eq!(
+            yaml(&json!({"ключ": ["ü"]})),
+            "\"\\u043a\\u043b\\u044e\\u0447\":\n  - \"\\u00fc\"\n"
+        );
+    }
+
+    /// JSON values, with keys and text of all characters.
+    fn values() -> impl Strategy<Value = Value> {
+        let text = || {
+            prop_oneof![
+                "\\PC*",
+                any::<Vec<char>>().prop_map(|letters| letters.into_iter().collect()),
+                prop::sample::select(vec!["a: b", "yes", "12:30", "<<", "# c", "\u{85}", "ü\"'"])
+                    .prop_map(str::to_owned),
+            ]
+        };
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            text().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, move |value| {
+            prop_oneof![
+                prop::collection::vec(value.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(text(), value, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn yaml_is_ascii_ends_with_one_newline_and_reads_back(value in values()) {
+            let written = yaml(&value);
+            prop_assert!(written.bytes().all(|byte| byte == b'\n' || (0x20..=0x7e).contains(&byte)));
+            prop_assert!(written.ends_with('\n') && !written.ends_with("\n\n"));
+            let read: Value = serde_yaml::from_str(&written).unwrap();
+            prop_assert_eq!(read, value);
+        }
     }
 
     #[test]

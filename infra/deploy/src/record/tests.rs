@@ -69,6 +69,31 @@ async fn the_previous_deployment_is_the_newest_that_differs() {
     assert_eq!(back.code_key("app-dev-api"), Some(CODE_A.0));
 }
 
+/// Of a stage with umlauts and a cat in its settings.
+const EVERY_SETTING: &str = include_str!("../../../manifest/tests/golden/every-setting.yaml");
+
+#[tokio::test]
+async fn a_template_of_the_app_comes_back_as_it_was_sent() {
+    let aws = with_records(&[
+        ("1.json", record(EVERY_SETTING, CODE_A.0)),
+        ("2.json", record(EVERY_SETTING, CODE_B.0)),
+    ])
+    .on("GetTemplate", [template(EVERY_SETTING)]);
+    let target = aws.target();
+    let wanted = StackSpec {
+        template: EVERY_SETTING,
+        ..spec(CODE_B.0)
+    };
+    let deployed = target.deployed(STACK).await.unwrap().unwrap();
+    assert_eq!(deployed.template, EVERY_SETTING);
+    let previous = target.previous_deployment(&wanted).await.unwrap().unwrap();
+    assert_eq!(previous.parameters["ApiCode"], CODE_A.0);
+    let plan = target.plan(&wanted, NOBODY, &|_| {}).await;
+    assert!(matches!(plan, Ok(crate::Plan::NoChanges(_))), "{plan:?}");
+    let current = target.describe(STACK).await.unwrap().unwrap();
+    assert!(target.mismatch(&current, &wanted).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn without_another_record_there_is_nothing_to_go_back_to() {
     assert_eq!(previous(&with_records(&[])).await, Ok(None));
