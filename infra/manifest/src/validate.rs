@@ -1593,12 +1593,12 @@ dev:
                 &["bounds roles of account 210987654321 by a policy of account 123456789012"],
             ),
             ("alarms: true, rollback_on_alarm_minutes: 180", &[]),
-            ("alarms: true, canary: {percent: 1, minutes: 2880}", &[]),
+            ("alarms: true, canary: {percent: 1, minutes: 120}", &[]),
             (
                 "canary: {percent: 100, minutes: 0}",
                 &[
                     "has a `canary` with `percent: 100`; set it to 1 to 99",
-                    "has a `canary` with `minutes: 0`; set it to 1 to 2880",
+                    "has a `canary` with `minutes: 0`; set it to 1 to 120",
                     "has a `canary`, but no alarms",
                 ],
             ),
@@ -1688,6 +1688,22 @@ dev:
                 "stages.yaml:4: stage `dev` has the variable `V`, whose name is too short",
             ],
         );
+    }
+
+    #[test]
+    fn a_canary_that_cloudformation_does_not_wait_for_is_told_with_its_line() {
+        for minutes in ["121", "2880"] {
+            let yaml = format!(
+                "dev:\n  alarms: true\n  canary:\n    percent: 10\n    minutes: {minutes}\n"
+            );
+            let stage = Stages::parse(&yaml).unwrap().get("dev").unwrap();
+            assert_parts(
+                &complaints(&manifest(vec![sell()]), &stage),
+                &[&format!(
+                    "stages.yaml:5: stage `dev` has a `canary` with `minutes: {minutes}`, but CloudFormation gives up the update of an alias after 120 minutes; set it to 1 to 120"
+                )],
+            );
+        }
     }
 
     #[test]

@@ -30,9 +30,11 @@ const ROLLBACK_ON_ALARM_MINUTES: RangeInclusive<u32> = 1..=180;
 
 /// The share of invocations that a new version may get first, in percent.
 const CANARY_PERCENT: RangeInclusive<u32> = 1..=99;
-/// How long it may take from the first invocations to all, in minutes.
-/// <https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html>
-const CANARY_MINUTES: RangeInclusive<u32> = 1..=2880;
+/// How long it may take from the first invocations to all, in minutes. CodeDeploy would take 2880.
+/// CloudFormation gives up an update of an alias that takes longer than its handler may: see
+/// `timeoutInMinutes` in the schema of `AWS::Lambda::Alias`.
+/// <https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html>
+const CANARY_MINUTES: RangeInclusive<u32> = 1..=120;
 
 impl Check<'_> {
     /// The setting that `keys` lead to; the stage itself without keys.
@@ -123,14 +125,19 @@ impl Check<'_> {
             );
         }
         if let Some(Canary { percent, minutes }) = stage.canary {
-            for (key, value, range) in [
-                ("percent", percent, CANARY_PERCENT),
-                ("minutes", minutes, CANARY_MINUTES),
+            let too_long = if minutes > *CANARY_MINUTES.end() {
+                ", but CloudFormation gives up the update of an alias after 120 minutes"
+            } else {
+                ""
+            };
+            for (key, value, range, reason) in [
+                ("percent", percent, CANARY_PERCENT, ""),
+                ("minutes", minutes, CANARY_MINUTES, too_long),
             ] {
                 self.require(
                     range.contains(&value),
                     &self.setting(&["canary", key]),
-                    format!("has a `canary` with `{key}: {value}`"),
+                    format!("has a `canary` with `{key}: {value}`{reason}"),
                     format!("set it to {} to {}", range.start(), range.end()),
                 );
             }
