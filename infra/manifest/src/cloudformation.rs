@@ -56,6 +56,14 @@ impl Template {
         self.types.clone()
     }
 
+    /// The logical IDs of the resources of a type.
+    pub(crate) fn of_type(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let resources = self.resources.iter();
+        resources
+            .filter(move |(_, resource)| resource["Type"] == kind)
+            .map(|(logical_id, _)| logical_id.as_str())
+    }
+
     /// Why there is each resource, by its logical ID.
     pub(crate) fn origins(&self) -> &BTreeMap<String, Origin> {
         &self.origins

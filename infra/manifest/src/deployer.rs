@@ -4,12 +4,21 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::cloudformation::Template;
 use crate::render;
 use crate::resolve::App;
 use crate::stage::Removal;
 use crate::synth;
 
 mod handlers;
+
+/// The longest name of a bucket, a role and a queue.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
+const BUCKET_NAME_MAX: usize = 63;
+const ROLE_NAME_MAX: usize = 64;
+const QUEUE_NAME_MAX: usize = 80;
 
 impl App {
     /// The least IAM policy with which the app can be deployed to its stage, looked after and
@@ -31,6 +40,7 @@ impl App {
             stack: self.stack_name(),
             bootstrap: self.bootstrap_stack_name(),
             types: template.types(),
+            template: &template,
         };
         render::json(&json!({
             "Version": "2012-10-17",
@@ -46,6 +56,7 @@ struct Deployer<'a> {
     bootstrap: String,
     /// The types of its resources.
     types: BTreeSet<&'a str>,
+    template: &'a Template,
 }
 
 impl Deployer<'_> {
@@ -110,7 +121,8 @@ impl Deployer<'_> {
     fn buckets(&self) -> Vec<Value> {
         let s3 = |name: String| format!("arn:{}:s3:::{name}", self.partition());
         let of_app = s3(format!("{}-*", self.stack));
-        let artifacts = s3(format!("{}-*", self.bootstrap));
+        let artifacts = made_up_name(&self.bootstrap, "artifactbucket", BUCKET_NAME_MAX);
+        let artifacts = s3(artifacts.unwrap_or_else(|| format!("{}-*", self.bootstrap)));
         let of_stage = format!(
             "{artifacts}/{}/{}/*",
             self.app.name(),
@@ -150,7 +162,12 @@ impl Deployer<'_> {
     }
 
     fn roles(&self) -> Vec<Value> {
-        let roles = json!(self.global_arn("iam", &format!("role/{}-*", self.stack)));
+        let roles: Vec<String> = self
+            .made_up_names("AWS::IAM::Role", ROLE_NAME_MAX)
+            .iter()
+            .map(|name| self.global_arn("iam", &format!("role/{name}")))
+            .collect();
+        let roles = one_or_more(&roles);
         let mut statements = vec![allow("DeployRoles", "iam", handlers::ROLE, &roles)];
         let mut empower = allow("EmpowerRoles", "iam", handlers::EMPOWER_ROLE, &roles);
         if let Some(boundary) = &self.app.stage().permissions_boundary {
@@ -307,10 +324,16 @@ impl Deployer<'_> {
                 json!(self.arn("sns", &named(""))),
             ),
             (
+                "EndSubscriptions",
+                "sns",
+                self.needed(handlers::ALL_SUBSCRIPTIONS),
+                json!("*"),
+            ),
+            (
                 "DeployQueues",
                 "sqs",
                 self.needed(handlers::SQS),
-                json!(self.arn("sqs", &named(""))),
+                self.queues(),
             ),
             (
                 "DeployAlarms",
@@ -355,7 +378,7 @@ impl Deployer<'_> {
                 "RedriveFailures",
                 "sqs",
                 &["ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage"],
-                &json!(self.arn("sqs", &format!("{}-*", self.stack))),
+                &self.queues(),
             ));
         }
         if self.types.contains("AWS::Lambda::EventSourceMapping") {
@@ -367,6 +390,29 @@ impl Deployer<'_> {
             ));
         }
         statements
+    }
+
+    fn queues(&self) -> Value {
+        let names = self.made_up_names("AWS::SQS::Queue", QUEUE_NAME_MAX);
+        let queues: Vec<String> = names.iter().map(|name| self.arn("sqs", name)).collect();
+        one_or_more(&queues)
+    }
+
+    /// Patterns of the names that CloudFormation makes up for the stack's resources of a type.
+    /// Names of types that are not asked about here may be so long that none is cut.
+    fn made_up_names(&self, kind: &str, max: usize) -> BTreeSet<String> {
+        let uncut = format!("{}-*", self.stack);
+        let mut names: BTreeSet<String> = self
+            .template
+            .of_type(kind)
+            .map(|logical_id| {
+                made_up_name(&self.stack, logical_id, max).unwrap_or_else(|| uncut.clone())
+            })
+            .collect();
+        if names.is_empty() {
+            names.insert(uncut);
+        }
+        names
     }
 
     /// The actions for those types of a service's resources that the app has.
@@ -430,10 +476,80 @@ impl Deployer<'_> {
     }
 }
 
+/// A pattern of the names that CloudFormation makes up for a resource of a stack, if it has to cut
+/// the stack's name; otherwise they begin with it and a hyphen.
+///
+/// A name is the stack's name, the logical ID and 12 or 13 random characters, with hyphens between
+/// them. If that is too long, CloudFormation cuts the longer of the first two, and both if either
+/// takes more than half of the room. Where 12 random characters leave room for one character more,
+/// the pattern has a wildcard.
+fn made_up_name(stack: &str, logical_id: &str, max: usize) -> Option<String> {
+    const HYPHENS: usize = 2;
+    const RANDOM_MAX: usize = 13;
+    let room = max - HYPHENS - RANDOM_MAX;
+    let kept = |part: &str, other: &str| {
+        room.saturating_sub(other.len())
+            .max(room / 2)
+            .min(part.len())
+    };
+    let of_stack = stack.get(..kept(stack, logical_id))?;
+    let of_resource = logical_id.get(..kept(logical_id, stack))?;
+    if of_stack == stack {
+        return None;
+    }
+    let end = if of_resource == logical_id { "-*" } else { "*" };
+    Some(format!("{of_stack}*-{of_resource}{end}"))
+}
+
+/// A single text, or a list.
+fn one_or_more(texts: &[String]) -> Value {
+    match texts {
+        [text] => json!(text),
+        texts => json!(texts),
+    }
+}
+
 fn allow(sid: &str, service: &str, actions: &[&str], resources: &Value) -> Value {
     let actions: Vec<String> = actions
         .iter()
         .map(|action| format!("{service}:{action}"))
         .collect();
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_part_of_a_name_is_cut_to_what_the_other_leaves() {
+        let stack = |length| "s".repeat(length);
+        let id = |length| "L".repeat(length);
+        for (stack_length, id_length, kept) in [
+            // 64 - 2 hyphens - 13 random characters = 49.
+            (26, 23, None),
+            (27, 23, Some((26, 23))),
+            (42, 23, Some((26, 23))),
+            (44, 5, None),
+            (60, 5, Some((44, 5))),
+            (24, 60, None),
+            (25, 60, Some((24, 24))),
+            (60, 60, Some((24, 24))),
+        ] {
+            let expected = kept.map(|(of_stack, of_id)| {
+                let end = if of_id == id_length { "-*" } else { "*" };
+                format!("{}*-{}{end}", stack(of_stack), id(of_id))
+            });
+            assert_eq!(
+                made_up_name(&stack(stack_length), &id(id_length), ROLE_NAME_MAX),
+                expected,
+                "{stack_length} {id_length}"
+            );
+        }
+        let bootstrap = "the-library-of-alexandria-bootstrap";
+        assert_eq!(
+            made_up_name(bootstrap, "artifactbucket", BUCKET_NAME_MAX).as_deref(),
+            Some("the-library-of-alexandria-bootstra*-artifactbucket-*")
+        );
+    }
 }

@@ -122,7 +122,7 @@ fn every_type_of_resource_can_be_created_and_deleted() {
 
 #[test]
 fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
-    const WITHOUT_A_RESOURCE: [&str; 12] = [
+    const WITHOUT_A_RESOURCE: [&str; 14] = [
         // Of composite alarms, which every setting has.
         "cloudwatch:DescribeAlarms",
         "codedeploy:StopDeployment",
@@ -136,6 +136,8 @@ fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
         "logs:ListLogDeliveries",
         "logs:PutResourcePolicy",
         "logs:UpdateLogDelivery",
+        "sns:GetSubscriptionAttributes",
+        "sns:Unsubscribe",
     ];
     for app in apps() {
         for (action, grants) in grants(&app) {
@@ -254,7 +256,108 @@ fn roles_are_made_within_the_boundary_only() {
     assert!(!bounded.contains_key("iam:DeleteRolePermissionsBoundary"));
     let unbounded = grants(&resolve("beta:")[0]);
     assert!(unbounded["iam:CreateRole"][0].1.is_null());
-    assert!(!unbounded.contains_key("iam:PutRolePermissionsBoundary"));
+}
+
+#[test]
+fn a_boundary_that_the_stage_no_longer_has_is_taken_off_the_roles() {
+    let unbounded = grants(&resolve("beta:")[0]);
+    for action in [
+        "iam:DeleteRolePermissionsBoundary",
+        // The update is rolled back.
+        "iam:PutRolePermissionsBoundary",
+    ] {
+        assert_eq!(
+            resources(&unbounded, action),
+            ["arn:aws:iam::*:role/media-query-beta-*"]
+        );
+        assert!(unbounded[action][0].1.is_null());
+    }
+}
+
+/// A stage whose name makes the stack's name so long. 34 is the most that the buckets' names allow.
+fn of_stack_length(length: usize) -> App {
+    let stage = "s".repeat(length - "media-query-".len());
+    resolve(&format!(
+        "{stage}: {{account: '123456789012', region: us-east-1}}"
+    ))
+    .remove(0)
+}
+
+/// Whether a pattern with `*` matches.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|text| (0..=text.len()).any(|skipped| matches(rest, &text[skipped..]))),
+    }
+}
+
+#[test]
+fn names_that_cloudformation_cuts_are_within_reach() {
+    for length in 13..=34 {
+        let app = of_stack_length(length);
+        let grants = grants(&app);
+        let template: Value = serde_yaml::from_str(&app.synth().template).unwrap();
+        for (kind, longest, arn, actions) in [
+            (
+                "AWS::IAM::Role",
+                64,
+                "arn:aws:iam::123456789012:role/",
+                &["iam:CreateRole", "iam:DeleteRole", "iam:PassRole"][..],
+            ),
+            (
+                "AWS::SQS::Queue",
+                80,
+                "arn:aws:sqs:us-east-1:123456789012:",
+                &["sqs:CreateQueue", "sqs:ReceiveMessage"],
+            ),
+        ] {
+            let resources_of_template = template["Resources"].as_object().unwrap();
+            let of_kind = resources_of_template
+                .iter()
+                .filter(|(_, resource)| resource["Type"] == kind);
+            for ((logical_id, _), random) in of_kind
+                .flat_map(|one| ["aB3dE5fG7hI9", "1A2B3C4D5E6F7"].map(|random| (one, random)))
+            {
+                let stack = app.stack_name();
+                let room = longest - 2 - logical_id.len() - random.len();
+                let stack = &stack[..stack.len().min(room)];
+                let name = format!("{arn}{stack}-{logical_id}-{random}");
+                for action in actions {
+                    let patterns = resources(&grants, action);
+                    assert!(
+                        patterns.iter().any(|pattern| matches(pattern, &name)),
+                        "{action} on {name}: {patterns:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_names_that_are_cut_are_within_reach_by_less_than_the_stacks() {
+    let role = "arn:aws:iam::123456789012:role";
+    let uncut = of_stack_length(26);
+    let stack = uncut.stack_name();
+    assert_eq!(
+        resources(&grants(&uncut), "iam:CreateRole"),
+        [format!("{role}/{stack}-*")]
+    );
+    // One character more, and the longest names are cut.
+    let cut = grants(&of_stack_length(27));
+    let patterns = resources(&cut, "iam:CreateRole");
+    assert!(
+        patterns.contains(&&*format!("{role}/{stack}s-*")),
+        "{patterns:?}"
+    );
+    assert!(
+        patterns.contains(&&*format!("{role}/{stack}*-HandleObjectCreatedRole-*")),
+        "{patterns:?}"
+    );
+    let alien = format!("{role}/{stack}-Administrator-aB3dE5fG7hI9");
+    assert!(!patterns.iter().any(|pattern| matches(pattern, &alien)));
 }
 
 #[test]

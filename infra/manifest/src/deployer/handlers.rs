@@ -61,10 +61,17 @@ pub(super) const ROLE: &[&str] = &[
     "UpdateAssumeRolePolicy",
 ];
 
-/// What gives roles permissions.
-pub(super) const EMPOWER_ROLE: &[&str] = &["CreateRole", "PutRolePolicy"];
+/// What gives roles permissions. A stage that had a permissions boundary takes it off its roles,
+/// and puts it back if the update is rolled back.
+pub(super) const EMPOWER_ROLE: &[&str] = &[
+    "CreateRole",
+    "DeleteRolePermissionsBoundary",
+    "PutRolePermissionsBoundary",
+    "PutRolePolicy",
+];
 
-/// What gives roles permissions within a boundary.
+/// What gives roles permissions within a boundary. Whoever can take a boundary off a role gets
+/// whatever its policies allow beyond the boundary.
 pub(super) const EMPOWER_BOUNDED_ROLE: &[&str] =
     &["CreateRole", "PutRolePermissionsBoundary", "PutRolePolicy"];
 
@@ -248,11 +255,15 @@ pub(super) const SNS: OfService = &[
             "UntagResource",
         ],
     ),
-    (
-        "AWS::SNS::Subscription",
-        &["GetSubscriptionAttributes", "Subscribe", "Unsubscribe"],
-    ),
+    ("AWS::SNS::Subscription", &["Subscribe"]),
 ];
+
+/// Likewise, but IAM knows no resource for them.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html>
+pub(super) const ALL_SUBSCRIPTIONS: OfService = &[(
+    "AWS::SNS::Subscription",
+    &["GetSubscriptionAttributes", "Unsubscribe"],
+)];
 
 /// A queue's policy is one of its attributes.
 pub(super) const SQS: OfService = &[(
