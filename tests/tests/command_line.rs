@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use acceptance::{xtask, xtask_program};
+use serde_json::Value;
 
 static PROGRAM: LazyLock<std::path::PathBuf> = LazyLock::new(xtask_program);
 
@@ -95,6 +96,45 @@ fn an_unknown_function_is_told_the_nearest() {
 #[test]
 fn a_verb_that_does_not_exist_is_a_misuse() {
     assert_eq!(fail(&mut xtask(&PROGRAM, &["deploi"])).exit_code, Some(2));
+}
+
+#[test]
+fn the_deployers_policies_are_printed_or_written_file_by_file() {
+    let printed = acceptance::succeed(&mut xtask(&PROGRAM, &["gen-policy", "--deployer"]));
+    let printed: Vec<Value> = serde_json::from_str(&printed).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let directory = empty.path().join("policies of dev");
+    let of_last_time = directory.join(format!("deployer-{}.json", printed.len() + 1));
+    let others = directory.join("deployer.json");
+    std::fs::create_dir(&directory).unwrap();
+    for file in [&of_last_time, &others] {
+        std::fs::write(file, "{}").unwrap();
+    }
+    let mut write = xtask(&PROGRAM, &["gen-policy", "--deployer", "--out"]);
+    assert_eq!(acceptance::succeed(write.arg(&directory)), "");
+    for (number, policy) in (1..).zip(&printed) {
+        let file = directory.join(format!("deployer-{number}.json"));
+        let written: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(&written, policy);
+    }
+    assert!(!of_last_time.exists());
+    assert!(others.exists());
+}
+
+#[test]
+fn the_deployers_policies_are_not_written_among_the_functions() {
+    let policies = acceptance::workspace().join("policies");
+    let mut write = xtask(&PROGRAM, &["gen-policy", "--deployer", "--out"]);
+    let failure = fail(write.arg(policies));
+    assert_eq!(failure.exit_code, Some(2));
+    assert!(
+        failure.error.contains("hint: write into another folder"),
+        "{}",
+        failure.error
+    );
+    let alone = fail(&mut xtask(&PROGRAM, &["gen-policy", "--out", "x"]));
+    assert_eq!(alone.exit_code, Some(2));
+    assert!(alone.error.contains("--deployer"), "{}", alone.error);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The deployer's policy is enough to deploy with, and none of its actions is too much: where
+//! The deployer's policies are enough to deploy with, and none of their actions is too much: where
 //! one that the emulator checks is taken away, a command fails, and names it.
 //!
 //! The emulator does not check what CloudFormation itself does for its caller. So only the
@@ -40,7 +40,7 @@ const ASKED_FOR: &[&str] = &[
     "sqs:GetQueueAttributes",
 ];
 
-/// What is done with the policy, from no bootstrap stack to none of the app's.
+/// What is done with the policies, from no bootstrap stack to none of the app's.
 const LIFE: &[&[&str]] = &[
     &["deploy", "1"],
     &["deploy", "2"],
@@ -51,10 +51,10 @@ const LIFE: &[&[&str]] = &[
 ];
 
 #[test]
-fn the_deployers_policy_is_enough_and_each_of_its_actions_is_needed() {
+fn the_deployers_policies_are_enough_and_each_of_their_actions_is_needed() {
     let ground = Ground::start();
     let app = resolved(&ground);
-    let whole: Value = serde_json::from_str(&app.deployer_policy()).unwrap();
+    let whole: Vec<Value> = serde_json::from_str(&app.deployer_policies().array()).unwrap();
     let deployer = Deployer::new(&ground, app.name());
     deployer.may(&whole);
     for verb in LIFE {
@@ -113,15 +113,17 @@ impl<'a> Deployer<'a> {
         }
     }
 
-    /// The user may do this, and nothing else.
-    fn may(&self, policy: &Value) {
-        let put = self
-            .iam
-            .put_user_policy()
-            .user_name("deployer")
-            .policy_name("deployer")
-            .policy_document(policy.to_string());
-        self.ground.runtime.block_on(put.send()).unwrap();
+    /// The user may do this, and nothing else. There are always as many policies.
+    fn may(&self, policies: &[Value]) {
+        for (number, policy) in policies.iter().enumerate() {
+            let put = self
+                .iam
+                .put_user_policy()
+                .user_name("deployer")
+                .policy_name(format!("deployer-{number}"))
+                .policy_document(policy.to_string());
+            self.ground.runtime.block_on(put.send()).unwrap();
+        }
     }
 
     fn run(&self, verb: &[&str]) -> Run {
@@ -144,21 +146,23 @@ fn resolved(ground: &Ground) -> App {
     manifest::app().resolve(&stage).unwrap()
 }
 
-/// The policy less one action, wherever it is granted.
-fn without(policy: &Value, action: &str) -> Value {
-    let mut policy = policy.clone();
+/// The policies less one action, wherever it is granted.
+fn without(policies: &[Value], action: &str) -> Vec<Value> {
+    let mut policies = policies.to_vec();
     let mut granted = BTreeSet::new();
-    let statements = policy["Statement"].as_array_mut().unwrap();
-    for statement in statements.iter_mut() {
-        let actions = statement["Action"].as_array_mut().unwrap();
-        granted.extend(
-            actions
-                .iter()
-                .map(|action| action.as_str().unwrap().to_owned()),
-        );
-        actions.retain(|granted| granted != action);
+    for policy in &mut policies {
+        let statements = policy["Statement"].as_array_mut().unwrap();
+        for statement in statements.iter_mut() {
+            let actions = statement["Action"].as_array_mut().unwrap();
+            granted.extend(
+                actions
+                    .iter()
+                    .map(|action| action.as_str().unwrap().to_owned()),
+            );
+            actions.retain(|granted| granted != action);
+        }
+        statements.retain(|statement| statement["Action"] != serde_json::json!([]));
     }
     assert!(granted.contains(action), "{action} is not granted");
-    statements.retain(|statement| statement["Action"] != serde_json::json!([]));
-    policy
+    policies
 }

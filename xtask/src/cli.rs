@@ -25,9 +25,9 @@ pub(crate) enum Verb {
     /// Print the CloudFormation template.
     #[command(after_help = "Example:\n  cargo xtask synth --stage prod --out target/synth")]
     Synth(Synth),
-    /// Write the functions' IAM policies to policies/, or print the deployer's policy.
+    /// Write the functions' IAM policies to policies/, or print the deployer's policies.
     #[command(
-        after_help = "Examples:\n  cargo xtask gen-policy --check    show what is stale in policies/, and fail\n  cargo xtask gen-policy --deployer --stage prod > deployer.json\n\nThe deployer's policy allows what deploying, watching and deleting the stage needs, and no more."
+        after_help = "Examples:\n  cargo xtask gen-policy --check    show what is stale in policies/, and fail\n  cargo xtask gen-policy --deployer --stage prod --out target/deployer\n\nThe deployer's policies allow together what deploying, watching and deleting the stage needs, and no more. Each fits into a managed policy. Without --out, they are printed as a JSON array."
     )]
     GenPolicy(GenPolicy),
     /// Build the functions and zip them for Lambda.
@@ -127,9 +127,12 @@ pub(crate) struct GenPolicy {
     /// Write nothing; fail when a file is not as it would be written.
     #[arg(long)]
     pub(crate) check: bool,
-    /// Print the least policy that deploying the stage needs.
+    /// Print the least policies that deploying the stage needs.
     #[arg(long, conflicts_with = "check")]
     pub(crate) deployer: bool,
+    /// Write the deployer's policies into this folder instead, each into a file.
+    #[arg(long, value_name = "DIR", requires = "deployer")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
 }

@@ -20,20 +20,40 @@ const BUCKET_NAME_MAX: usize = 63;
 const ROLE_NAME_MAX: usize = 64;
 const QUEUE_NAME_MAX: usize = 80;
 
-impl App {
-    /// The least IAM policy with which the app can be deployed to its stage, looked after and
-    /// deleted: pretty JSON with a trailing newline.
-    ///
-    /// It names resources by account, region and the stack's name, as far as AWS lets a
-    /// policy name them and the stage tells its account and region. A stage whose name begins
-    /// with this one's and a hyphen is within its reach, and so are the region's HTTP APIs:
-    /// API Gateway makes up their identifiers. Where the stage keeps its data, the policy
-    /// cannot delete any. Where it has a permissions boundary, roles can be made within it
-    /// only.
-    ///
-    /// It is meant for a role, as an inline policy: it is too long for one managed policy.
+/// The longest managed policy, in characters that are no white space.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+const MANAGED_POLICY_MAX: usize = 6_144;
+
+/// The IAM policies of [`App::deployer_policies`]. Each fits into a managed policy.
+#[derive(Debug)]
+pub struct DeployerPolicies(Vec<Value>);
+
+impl DeployerPolicies {
+    /// Each policy: pretty JSON with a trailing newline.
+    pub fn documents(&self) -> impl ExactSizeIterator<Item = String> {
+        self.0.iter().map(render::json)
+    }
+
+    /// All policies, as an array: pretty JSON with a trailing newline.
     #[must_use]
-    pub fn deployer_policy(&self) -> String {
+    pub fn array(&self) -> String {
+        render::json(&json!(self.0))
+    }
+}
+
+impl App {
+    /// The least IAM policies with which the app can be deployed to its stage, looked after and
+    /// deleted. A role needs all of them: they are one policy, which is too long for IAM.
+    ///
+    /// They name resources by account, region and the stack's name, as far as AWS lets a
+    /// policy name them and the stage tells its account and region. A stage whose name begins
+    /// with this one's and a hyphen is within their reach, and so are the region's HTTP APIs:
+    /// API Gateway makes up their identifiers. Where CloudFormation cuts the stack's name,
+    /// stages whose names begin like it are within reach as well. Where the stage keeps its
+    /// data, the policies cannot delete any. Where it has a permissions boundary, roles can be
+    /// made within it only.
+    #[must_use]
+    pub fn deployer_policies(&self) -> DeployerPolicies {
         let template = synth::template(self);
         let deployer = Deployer {
             app: self,
@@ -42,10 +62,7 @@ impl App {
             types: template.types(),
             template: &template,
         };
-        render::json(&json!({
-            "Version": "2012-10-17",
-            "Statement": deployer.statements(),
-        }))
+        DeployerPolicies(managed(deployer.statements()))
     }
 }
 
@@ -501,6 +518,57 @@ fn made_up_name(stack: &str, logical_id: &str, max: usize) -> Option<String> {
     Some(format!("{of_stack}*-{of_resource}{end}"))
 }
 
+/// As few policies as hold the statements in their order, none longer than a managed policy.
+fn managed(statements: Vec<Value>) -> Vec<Value> {
+    let mut policies: Vec<Vec<Value>> = Vec::new();
+    for statement in statements.into_iter().flat_map(of_managed_policy) {
+        match policies.last_mut() {
+            Some(last) if fits(&[last, std::slice::from_ref(&statement)].concat()) => {
+                last.push(statement);
+            }
+            _ => policies.push(vec![statement]),
+        }
+    }
+    policies
+        .iter()
+        .map(|statements| policy(statements))
+        .collect()
+}
+
+/// The statement, or its parts if a managed policy cannot hold it.
+fn of_managed_policy(statement: Value) -> Vec<Value> {
+    if fits(std::slice::from_ref(&statement)) {
+        return vec![statement];
+    }
+    let list = ["Resource", "Action"].into_iter().find_map(|key| {
+        let items = statement[key].as_array().filter(|items| items.len() > 1)?;
+        Some((key, items.split_at(items.len() / 2)))
+    });
+    let Some((key, (first, second))) = list else {
+        return vec![statement];
+    };
+    [("A", first), ("B", second)]
+        .into_iter()
+        .flat_map(|(part, items)| {
+            let mut statement = statement.clone();
+            let sid = statement["Sid"].as_str().unwrap_or_default();
+            statement["Sid"] = json!(format!("{sid}{part}"));
+            statement[key] = json!(items);
+            of_managed_policy(statement)
+        })
+        .collect()
+}
+
+fn fits(statements: &[Value]) -> bool {
+    let policy = policy(statements).to_string();
+    let size = policy.chars().filter(|letter| !letter.is_whitespace());
+    size.count() <= MANAGED_POLICY_MAX
+}
+
+fn policy(statements: &[Value]) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
 /// A single text, or a list.
 fn one_or_more(texts: &[String]) -> Value {
     match texts {
@@ -551,5 +619,54 @@ mod tests {
             made_up_name(bootstrap, "artifactbucket", BUCKET_NAME_MAX).as_deref(),
             Some("the-library-of-alexandria-bootstra*-artifactbucket-*")
         );
+    }
+    /// Everything that policies allow: each action on each resource.
+    fn allowed(policies: &[Value]) -> BTreeSet<(String, String)> {
+        let list = |value: &Value| match value {
+            Value::Array(items) => items.clone(),
+            item => vec![item.clone()],
+        };
+        let statements = policies
+            .iter()
+            .flat_map(|policy| list(&policy["Statement"]));
+        statements
+            .flat_map(|statement| {
+                let resources = list(&statement["Resource"]);
+                let actions = list(&statement["Action"]);
+                actions.into_iter().flat_map(move |action| {
+                    let action = action.to_string();
+                    let of = |resource: &Value| (action.clone(), resource.to_string());
+                    resources.iter().map(of).collect::<Vec<_>>()
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_statement_that_is_too_long_for_a_policy_is_split() {
+        let texts = |prefix: &str, count: usize| -> Vec<String> {
+            let padding = "x".repeat(100);
+            (0..count)
+                .map(|number| format!("{prefix}{number}{padding}"))
+                .collect()
+        };
+        let actions = texts("Action", 200);
+        let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+        let statements = vec![
+            allow("Small", "s3", &["GetObject"], &json!("*")),
+            allow("Resources", "s3", &["GetObject"], &json!(texts("", 200))),
+            allow("Actions", "s3", &actions, &json!("*")),
+            allow("Both", "s3", &actions, &json!(texts("", 70))),
+        ];
+        let policies = managed(statements.clone());
+        assert_eq!(allowed(&policies), allowed(&[policy(&statements)]));
+        let mut sids = BTreeSet::new();
+        for policy in &policies {
+            let statements = policy["Statement"].as_array().unwrap();
+            assert!(fits(statements));
+            for statement in statements {
+                assert!(sids.insert(statement["Sid"].to_string()), "{statement}");
+            }
+        }
     }
 }

@@ -30,6 +30,7 @@ mod validate;
 pub use app::app;
 pub use bootstrap::bootstrap_template;
 pub use declare::Manifest;
+pub use deployer::DeployerPolicies;
 pub use name::nearest;
 pub use resolve::{App, Function, HttpApi};
 pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};

@@ -1,4 +1,4 @@
-//! What must hold for the policy of whoever deploys, on every stage.
+//! What must hold for the policies of whoever deploys, on every stage.
 #![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,11 +20,21 @@ fn apps() -> Vec<App> {
     apps
 }
 
+/// The statements of all policies.
+fn statements(app: &App) -> Vec<Value> {
+    let documents = app.deployer_policies();
+    let policies = documents
+        .documents()
+        .map(|document| serde_json::from_str::<Value>(&document).unwrap());
+    policies
+        .flat_map(|policy| policy["Statement"].as_array().unwrap().clone())
+        .collect()
+}
+
 /// Resources and condition by action.
 fn grants(app: &App) -> BTreeMap<String, Vec<(Vec<String>, Value)>> {
-    let policy: Value = serde_json::from_str(&app.deployer_policy()).unwrap();
     let mut grants: BTreeMap<String, Vec<(Vec<String>, Value)>> = BTreeMap::new();
-    for statement in policy["Statement"].as_array().unwrap() {
+    for statement in statements(app) {
         assert_eq!(statement["Effect"], "Allow");
         let resources = match &statement["Resource"] {
             Value::Array(resources) => resources.iter().map(text).collect(),
@@ -361,28 +371,41 @@ fn only_names_that_are_cut_are_within_reach_by_less_than_the_stacks() {
 }
 
 #[test]
-fn it_fits_into_an_inline_policy_of_a_role() {
+fn each_fits_into_a_managed_policy_and_a_role_takes_them_all() {
     /// In characters that are no white space.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
-    const INLINE_POLICIES_OF_A_ROLE_MAX: usize = 10_240;
-    for app in apps() {
-        let policy = app.deployer_policy();
-        let size = policy.split_whitespace().map(str::len).sum::<usize>();
+    const MANAGED_POLICY_MAX: usize = 6_144;
+    const MANAGED_POLICIES_OF_A_ROLE_MAX: usize = 10;
+    let long_names = (13..=34).map(of_stack_length);
+    for app in apps().into_iter().chain(long_names) {
         let stage = &app.stage().name;
-        assert!(
-            size <= INLINE_POLICIES_OF_A_ROLE_MAX,
-            "stage {stage}: {size}"
-        );
+        let policies = app.deployer_policies();
+        for policy in policies.documents() {
+            let size = policy.split_whitespace().map(str::len).sum::<usize>();
+            assert!(size <= MANAGED_POLICY_MAX, "stage {stage}: {size}");
+        }
+        assert!(policies.documents().len() <= MANAGED_POLICIES_OF_A_ROLE_MAX);
+    }
+}
+
+#[test]
+fn the_array_is_of_the_documents() {
+    for app in apps() {
+        let policies = app.deployer_policies();
+        let array: Vec<Value> = serde_json::from_str(&policies.array()).unwrap();
+        let documents: Vec<Value> = policies
+            .documents()
+            .map(|document| serde_json::from_str(&document).unwrap())
+            .collect();
+        assert_eq!(array, documents);
     }
 }
 
 #[test]
 fn sids_are_unique() {
     for app in apps() {
-        let policy: Value = serde_json::from_str(&app.deployer_policy()).unwrap();
-        let sids: Vec<String> = policy["Statement"]
-            .as_array()
-            .unwrap()
+        let statements = statements(&app);
+        let sids: Vec<String> = statements
             .iter()
             .map(|statement| text(&statement["Sid"]))
             .collect();

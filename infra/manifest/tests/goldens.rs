@@ -65,8 +65,8 @@ fn templates() {
 #[test]
 fn deployer_policies() {
     for (stage, app) in apps() {
-        let policy = app.deployer_policy();
-        assert_golden(&format!("tests/golden/{stage}.deployer.json"), &policy);
+        let policies = app.deployer_policies().array();
+        assert_golden(&format!("tests/golden/{stage}.deployer.json"), &policies);
     }
 }
 
