@@ -204,7 +204,25 @@ impl Deployer<'_> {
         let mut pass = allow("PassRoles", "iam", &["PassRole"], &roles);
         pass["Condition"] = json!({"StringEquals": {"iam:PassedToService": services}});
         statements.push(pass);
+        if self.types.contains("AWS::ApiGatewayV2::Api") {
+            statements.push(self.service_linked_role());
+        }
         statements
+    }
+
+    /// API Gateway makes its role for the first API of an account, if its caller may.
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html>
+    fn service_linked_role(&self) -> Value {
+        const SERVICE: &str = "ops.apigateway.amazonaws.com";
+        let role = format!("role/aws-service-role/{SERVICE}/AWSServiceRoleForAPIGateway");
+        let mut create = allow(
+            "CreateServiceLinkedRoles",
+            "iam",
+            &["CreateServiceLinkedRole"],
+            &json!(self.global_arn("iam", &role)),
+        );
+        create["Condition"] = json!({"StringEquals": {"iam:AWSServiceName": SERVICE}});
+        create
     }
 
     fn functions(&self) -> Vec<Value> {

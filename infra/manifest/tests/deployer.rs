@@ -269,6 +269,18 @@ fn roles_are_made_within_the_boundary_only() {
 }
 
 #[test]
+fn the_first_http_api_of_an_account_brings_a_role() {
+    let app = &resolve("beta: {account: '123456789012'}")[0];
+    assert_eq!(
+        grants(app)["iam:CreateServiceLinkedRole"],
+        [(
+            vec!["arn:aws:iam::123456789012:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway".to_owned()],
+            json!({"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}})
+        )]
+    );
+}
+
+#[test]
 fn a_boundary_that_the_stage_no_longer_has_is_taken_off_the_roles() {
     let unbounded = grants(&resolve("beta:")[0]);
     for action in [
