@@ -189,6 +189,10 @@ pub(crate) struct Deploy {
     /// For development: the stack does not know of it, and the next deployment says so.
     #[arg(long)]
     pub(crate) hotswap: bool,
+    /// Deploy although alarms are on, for what mends their cause: `canary` and
+    /// `rollback_on_alarm_minutes` take nothing back because of an alarm.
+    #[arg(long, conflicts_with = "hotswap")]
+    pub(crate) ignore_alarms: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deploy::{Mode, RollbackAlarm, StackSpec, Store};
-use manifest::Function;
+use manifest::{App, Function};
 
 use crate::context::Context;
 
@@ -56,7 +56,7 @@ impl Wanted {
                 Mode::Standard
             },
             retains_data: context.retains_data(),
-            rollback_alarm: rollback_alarm(context),
+            rollback_alarm: rollback_alarm(app),
         }
     }
 
@@ -77,10 +77,29 @@ impl Wanted {
     }
 }
 
-fn rollback_alarm(context: &Context) -> Option<RollbackAlarm> {
-    let minutes = context.app.stage().rollback_on_alarm_minutes?;
+fn rollback_alarm(app: &App) -> Option<RollbackAlarm> {
+    if app.ignores_alarms() {
+        return None;
+    }
+    let minutes = app.stage().rollback_on_alarm_minutes?;
     Some(RollbackAlarm {
-        output: context.app.rollback_alarm_output()?,
+        output: app.rollback_alarm_output()?,
         minutes: i32::try_from(minutes).ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest::Stages;
+
+    use super::*;
+
+    #[test]
+    fn an_update_is_watched_unless_alarms_are_ignored() {
+        let stages = "dev: {alarms: true, rollback_on_alarm_minutes: 5}";
+        let stage = Stages::parse(stages).unwrap().get("dev").unwrap();
+        let app = manifest::app().resolve(&stage).unwrap();
+        assert_eq!(rollback_alarm(&app).map(|alarm| alarm.minutes), Some(5));
+        assert_eq!(rollback_alarm(&app.ignoring_alarms()), None);
+    }
 }

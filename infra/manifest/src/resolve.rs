@@ -37,6 +37,7 @@ pub struct App {
     manifest: Manifest,
     stage: Stage,
     functions: Vec<Function>,
+    ignores_alarms: bool,
     origins: OnceLock<BTreeMap<String, Origin>>,
 }
 
@@ -53,8 +54,25 @@ impl App {
             manifest: manifest.clone(),
             stage: stage.clone(),
             functions,
+            ignores_alarms: false,
             origins: OnceLock::new(),
         }
+    }
+
+    /// The app, to be deployed although its alarms may be on: a canary goes ahead, and what
+    /// CloudFormation deploys is not taken back because of an alarm.
+    #[must_use]
+    pub fn ignoring_alarms(self) -> Self {
+        Self {
+            ignores_alarms: true,
+            ..self
+        }
+    }
+
+    /// Whether it is [deployed although its alarms may be on](Self::ignoring_alarms).
+    #[must_use]
+    pub fn ignores_alarms(&self) -> bool {
+        self.ignores_alarms
     }
 
     /// The app's name.

@@ -1114,6 +1114,23 @@ mod tests {
     }
 
     #[test]
+    fn an_app_that_ignores_alarms_differs_in_nothing_but_what_the_canaries_watch() {
+        let app = app_on(
+            "dev: {alarms: true, rollback_on_alarm_minutes: 5, canary: {percent: 20, minutes: 15}}",
+            Vec::new(),
+            vec![Function::new("serve")],
+        );
+        let template =
+            |app: &App| -> Value { serde_yaml::from_str(&app.synth().template).unwrap() };
+        let mut expected = template(&app);
+        let watched =
+            &mut expected["Resources"]["ServeDeploymentGroup"]["Properties"]["AlarmConfiguration"];
+        assert_eq!(watched["Enabled"], true);
+        watched["Enabled"] = json!(false);
+        assert_eq!(template(&app.ignoring_alarms()), expected);
+    }
+
+    #[test]
     fn a_canary_is_invoked_by_its_alias() {
         let settings = "alarms: true, canary: {percent: 20, minutes: 15}";
         let resources = resources_on(settings);

@@ -20,7 +20,10 @@ use crate::terminal::{json, pairs, status, stderr_columns, tell, warn};
 use crate::wanted::{Wanted, artifact_prefix};
 
 pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+    let mut context = Context::load(&args.stage)?;
+    if args.ignore_alarms {
+        context.app = context.app.ignoring_alarms();
+    }
     if args.hotswap
         && let Some(why) = against_hotswap(&context)
     {

@@ -147,7 +147,8 @@ impl Synthesis<'_> {
                     "ServiceRoleArn": attribute(ROLE, "Arn"),
                     "AlarmConfiguration": {
                         "Alarms": [{"Name": reference(&function.logical_id("ErrorsAlarm"))}],
-                        "Enabled": true,
+                        // CodeDeploy starts no deployment while one of them is on.
+                        "Enabled": !self.app.ignores_alarms(),
                     },
                     "AutoRollbackConfiguration": {
                         "Enabled": true,
