@@ -515,9 +515,9 @@ impl Deployer<'_> {
 /// the stack's name; otherwise they begin with it and a hyphen.
 ///
 /// A name is the stack's name, the logical ID and 12 or 13 random characters, with hyphens between
-/// them. If that is too long, CloudFormation cuts the longer of the first two, and both if either
-/// takes more than half of the room. Where 12 random characters leave room for one character more,
-/// the pattern has a wildcard.
+/// them. AWS does not document what it cuts. By the names of stacks in public reports, each of the
+/// first two parts has half of the room, and what the other one leaves of its half. Where 12 random
+/// characters leave room for one character more, the pattern has a wildcard.
 fn made_up_name(stack: &str, logical_id: &str, max: usize) -> Option<String> {
     const HYPHENS: usize = 2;
     const RANDOM_MAX: usize = 13;
