@@ -577,7 +577,7 @@ fn failures() {
     with_client(|client, aws| async move {
         for (key, reason) in [
             ("noise.mp4", "not a readable MP4, MOV or AVI"),
-            ("cut.mp4", "cut off or damaged"),
+            ("cut.mp4", "cut off: it ends before its last frame"),
             ("h265.mp4", "H.265"),
         ] {
             let output = ended(&client, &job(start(&client, key)).await).await;
