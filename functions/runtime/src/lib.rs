@@ -108,6 +108,35 @@ fn read_payload<P: DeserializeOwned>(payload: Value) -> Result<P, Diagnostic> {
     })
 }
 
+/// One JSON object per line on standard output. Lines of a request carry its id in
+/// `span.requestId`, by the span that the Lambda runtime opens for each.
+///
+/// `level` is Lambda's setting for application logs; without it, `INFO`. It is for our
+/// own crates. Others tell only of trouble: further down they write whole events,
+/// and signed requests with the session's token.
+fn log_json(crates: &[&str], level: Option<&str>) {
+    let level = match level {
+        Some("FATAL") => LevelFilter::ERROR,
+        level => level
+            .and_then(|level| level.parse().ok())
+            .unwrap_or(LevelFilter::INFO),
+    };
+    let ours = crates.iter().copied().chain([env!("CARGO_CRATE_NAME")]);
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
+        .with_targets(ours.map(|name| (name, level)));
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false);
+    tracing_subscriber::registry()
+        .with(targets)
+        .with(lines)
+        .init();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,33 +209,4 @@ mod tests {
             );
         }
     }
-}
-
-/// One JSON object per line on standard output. Lines of a request carry its id in
-/// `span.requestId`, by the span that the Lambda runtime opens for each.
-///
-/// `level` is Lambda's setting for application logs; without it, `INFO`. It is for our
-/// own crates. Others tell only of trouble: further down they write whole events,
-/// and signed requests with the session's token.
-fn log_json(crates: &[&str], level: Option<&str>) {
-    let level = match level {
-        Some("FATAL") => LevelFilter::ERROR,
-        level => level
-            .and_then(|level| level.parse().ok())
-            .unwrap_or(LevelFilter::INFO),
-    };
-    let ours = crates.iter().copied().chain([env!("CARGO_CRATE_NAME")]);
-    let targets = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
-        .with_targets(ours.map(|name| (name, level)));
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false);
-    tracing_subscriber::registry()
-        .with(targets)
-        .with(lines)
-        .init();
 }
