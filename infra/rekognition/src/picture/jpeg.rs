@@ -11,7 +11,7 @@ use image::{
 };
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
-use super::{ENOUGH_SIDE, PictureError};
+use super::{ENOUGH_SIDE, PictureError, cut, misfit, refused};
 
 /// The most scans. Encoders write ten or so, and each makes a decoder visit the whole picture.
 const MAX_SCANS: usize = 100;
@@ -139,7 +139,7 @@ impl Jpeg {
             }
             PixelFormat::L16 => None,
         };
-        picture.ok_or_else(|| refused("its pixels do not have the announced size"))
+        picture.ok_or_else(misfit)
     }
 
     pub(super) fn orientation(&self) -> Orientation {
@@ -282,7 +282,7 @@ impl Walk<'_> {
             let is_whole = self.frame.as_ref().is_some_and(Frame::is_complete);
             match marker {
                 Some(END_OF_IMAGE) => {
-                    if self.scans == 0 || !self.frame.as_ref().is_some_and(Frame::is_sketched) {
+                    if !self.frame.as_ref().is_some_and(Frame::is_sketched) {
                         return Err(cut());
                     }
                     break;
@@ -410,14 +410,6 @@ fn reason(error: jpeg_decoder::Error) -> PictureError {
     }
 }
 
-fn cut() -> PictureError {
-    refused("the file ends in the middle of the picture")
-}
-
 fn unsupported(what: &str) -> PictureError {
     refused(&format!("{what} is not supported"))
-}
-
-fn refused(reason: &str) -> PictureError {
-    PictureError::Format(reason.to_owned())
 }

@@ -64,7 +64,7 @@ impl Encoded {
         let kind = match image::guess_format(bytes) {
             Ok(ImageFormat::Jpeg) => Kind::Jpeg(Jpeg::open(bytes)?),
             Ok(ImageFormat::Png) => Kind::Png(Box::new(Png::open(bytes)?)),
-            other => return Err(PictureError::Format(other_format(bytes, other.ok()))),
+            other => return Err(refused(&other_format(bytes, other.ok()))),
         };
         let (width, height) = match &kind {
             Kind::Jpeg(jpeg) => jpeg.dimensions(),
@@ -104,8 +104,8 @@ impl Encoded {
             })
         });
         // A decoder may panic on a hostile file. It would be an internal error, which is tried again.
-        let (picture, orientation) = panic::catch_unwind(decode)
-            .map_err(|_| PictureError::Format("it makes the decoder fail".to_owned()))??;
+        let (picture, orientation) =
+            panic::catch_unwind(decode).map_err(|_| refused("it makes the decoder fail"))??;
         let mut picture = reduced(picture);
         picture.apply_orientation(orientation);
         Ok(picture.into_rgb8())
@@ -118,6 +118,18 @@ impl Encoded {
 /// It is not a JPEG or PNG, is damaged, or exceeds a limit. Dimensions are checked before anything is decoded.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
     Encoded::open(bytes)?.decode()
+}
+
+fn refused(reason: &str) -> PictureError {
+    PictureError::Format(reason.to_owned())
+}
+
+fn cut() -> PictureError {
+    refused("the file ends in the middle of the picture")
+}
+
+fn misfit() -> PictureError {
+    refused("its pixels do not have the announced size")
 }
 
 /// Says what a file is that is neither JPEG nor PNG.

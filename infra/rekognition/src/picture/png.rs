@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 use png::{ColorType, DecodingError, Limits, Reader, Transformations};
 
-use super::{MAX_DECODED_BYTES, PictureError};
+use super::{MAX_DECODED_BYTES, PictureError, cut, misfit, refused};
 
 /// The chunk that ends a PNG.
 const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
@@ -17,9 +17,8 @@ impl Png {
     /// Reads the chunks before the pixels.
     pub(super) fn open(bytes: &[u8]) -> Result<Self, PictureError> {
         if bytes.get(12..16) == Some(b"CgBI") {
-            return Err(PictureError::Format(
-                "PNG in the form that Apple's tools make for iOS apps (CgBI) is not supported"
-                    .to_owned(),
+            return Err(refused(
+                "PNG in the form that Apple's tools make for iOS apps (CgBI) is not supported",
             ));
         }
         let limits = Limits {
@@ -67,9 +66,7 @@ impl Png {
                 RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
             }
         };
-        picture.ok_or_else(|| {
-            PictureError::Format("its pixels do not have the announced size".to_owned())
-        })
+        picture.ok_or_else(misfit)
     }
 }
 
@@ -90,10 +87,8 @@ fn on_white(bytes: usize, pixels: &mut [u8]) {
 fn reason(error: DecodingError) -> PictureError {
     match error {
         DecodingError::LimitsExceeded => PictureError::Memory,
-        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            PictureError::Format("the file ends in the middle of the picture".to_owned())
-        }
-        error => PictureError::Format(error.to_string()),
+        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => cut(),
+        error => refused(&error.to_string()),
     }
 }
 

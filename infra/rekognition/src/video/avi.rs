@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Frame, MAX_FRAMES, Rotation, Showing, Video, VideoError, codec_name,
+    Frame, MAX_FRAMES, Rotation, Showing, Video, VideoError, codec_name, damaged,
     h264::{Configuration, Fault},
     limit, millis,
 };
@@ -243,8 +243,4 @@ impl Reader<'_> {
         self.at += bytes.len() as u64;
         Ok(())
     }
-}
-
-fn damaged(what: impl Into<String>) -> VideoError {
-    VideoError::Container(what.into())
 }

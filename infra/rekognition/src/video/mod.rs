@@ -199,9 +199,7 @@ pub fn open(file: &mut File) -> Result<Video, VideoError> {
             .checked_add(frame.bytes.into())
             .is_none_or(|end| end > length)
         {
-            return Err(VideoError::Container(
-                "it is cut off: it ends before its last frame".to_owned(),
-            ));
+            return Err(damaged("it is cut off: it ends before its last frame"));
         }
     }
     Ok(video)
@@ -463,6 +461,10 @@ fn codec_name(code: [u8; 4]) -> String {
     format!("{name} (`{}`)", code.escape_ascii())
 }
 
+fn damaged(what: impl Into<String>) -> VideoError {
+    VideoError::Container(what.into())
+}
+
 /// A limit of this program.
 fn limit(what: impl Into<String>) -> VideoError {
     VideoError::LocalLimit(what.into())
@@ -474,7 +476,7 @@ fn millis(ticks: u64, ticks_a_second: u64) -> Result<u64, VideoError> {
         .checked_mul(1000)
         .and_then(|ticks| ticks.checked_div(ticks_a_second.into()))
         .and_then(|millis| u64::try_from(millis).ok())
-        .ok_or_else(|| VideoError::Container("its clock does not run".to_owned()))
+        .ok_or_else(|| damaged("its clock does not run"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Boxes of ISO/IEC 14496-12, which Apple's QuickTime File Format calls atoms: a length, a name, and what is in it.
 
-use super::super::VideoError;
+use super::super::{VideoError, damaged};
 
 /// A box of the index.
 #[derive(Debug, Clone, Copy)]
@@ -136,10 +136,6 @@ impl<'a> Fields<'a> {
             self.name.escape_ascii()
         ))
     }
-}
-
-pub(super) fn damaged(what: impl Into<String>) -> VideoError {
-    VideoError::Container(what.into())
 }
 
 #[cfg(test)]

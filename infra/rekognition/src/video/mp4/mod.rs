@@ -15,11 +15,11 @@ use std::{
 };
 
 use super::{
-    Frame, Rotation, Video, VideoError, codec_name,
+    Frame, Rotation, Video, VideoError, codec_name, damaged,
     h264::{Configuration, Fault},
     limit,
 };
-use boxes::{Box, damaged};
+use boxes::Box;
 use samples::{Defaults, Fragment, Sample};
 use timeline::{Clocks, Edit};
 

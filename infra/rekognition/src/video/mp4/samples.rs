@@ -1,8 +1,8 @@
 //! The samples of a track: where they lie, when they are shown, and by which description they are decoded.
 
 use super::{
-    super::{MAX_FRAMES, VideoError, limit},
-    boxes::{Box, Boxes, damaged},
+    super::{MAX_FRAMES, VideoError, damaged, limit},
+    boxes::{Box, Boxes},
 };
 
 /// A compressed frame.

@@ -1,8 +1,8 @@
 //! When the samples of a track are shown: the edit list, which players follow and which hides what was trimmed away.
 
 use super::{
-    super::{MAX_FRAMES, Showing, VideoError, limit, millis},
-    boxes::{Box, damaged},
+    super::{MAX_FRAMES, Showing, VideoError, damaged, limit, millis},
+    boxes::Box,
     samples::Sample,
 };
 
