@@ -272,19 +272,18 @@ impl Header {
     }
 }
 
-/// Whether the frames that are decoded refer to frames that were.
+/// What the frames before the next one allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Not until a frame comes at which decoding can begin.
+    /// Only a frame that refers to no other can be decoded.
     Lost,
-    /// Decoding has begun at a frame that others after it precede in time. These may refer to what was before.
+    /// Decoding began at a frame that is not an IDR frame. B-frames right behind it may refer to frames before it.
     Begun,
-    /// They do.
+    /// Each frame refers to frames that were decoded.
     Following,
 }
 
-/// Decodes the frames of one video. After one that cannot be decoded it goes on where it is sure not to show what is left
-/// of it.
+/// Decodes the frames of one video. After a frame that cannot be decoded, it goes on at one that does not depend on it.
 pub(super) struct Decoder {
     decoder: rusty_h264_decoder::Decoder,
     framing: Framing,
