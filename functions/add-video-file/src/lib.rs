@@ -86,7 +86,7 @@ impl<C: Catalogue, R: VideoResults> AddVideoFile<C, R> {
                 warn!(%name, %job, code, reason = message, "a job started by hand failed");
                 Ok(())
             }
-            Err(error @ DetectError::Retryable(_)) => Err(error.into()),
+            Err(error) => Err(error.into()),
         }
     }
 

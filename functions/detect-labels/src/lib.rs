@@ -79,7 +79,9 @@ impl From<DetectLabelsError> for Diagnostic {
     fn from(error: DetectLabelsError) -> Self {
         use DetectLabelsError as E;
         let error_message = match &error {
-            E::Detect(DetectError::Permanent(failure)) => failure.message.clone(),
+            E::Detect(DetectError::Permanent(failure) | DetectError::Throttled(failure)) => {
+                failure.message.clone()
+            }
             error => error.to_string(),
         };
         let error_type = match error {
@@ -87,7 +89,9 @@ impl From<DetectLabelsError> for Diagnostic {
             E::WrongBucket { .. } => "WrongBucketError".into(),
             E::InvalidKey(_) => "InvalidKeyError".into(),
             E::NotAnImage(_) => "UnsupportedMediaTypeError".into(),
-            E::Detect(DetectError::Permanent(failure)) => failure.code,
+            E::Detect(DetectError::Permanent(failure) | DetectError::Throttled(failure)) => {
+                failure.code
+            }
             E::Detect(DetectError::Retryable(_)) => "DetectionError".into(),
             E::Catalogue(_) => "CatalogueError".into(),
             E::Changing(_) => "ObjectChangingError".into(),

@@ -17,10 +17,11 @@ async fn main() -> ExitCode {
 async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
+    let bucket = BucketName::named_by(&environment)?;
     let function = DetectLabels {
-        bucket: BucketName::named_by(&environment)?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
-        detector: RekognitionDetector::new(&aws),
+        detector: RekognitionDetector::new(&aws, &bucket),
+        bucket,
     };
     aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
         .await;

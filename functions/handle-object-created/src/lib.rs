@@ -74,6 +74,7 @@ mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};
 
+    use lambda_runtime::Diagnostic;
     use media::detector::{DetectError, JobId};
     use media::testing::{MemoryCatalogue, Sees, Starts};
     use media::{Failure, ObjectKey, Sequencer};
@@ -248,11 +249,19 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_jobs_fail_the_event() {
-        let limit = || DetectError::Retryable("LimitExceededException: 20 jobs".into());
-        let function = video_function(|_, _| Err(limit()));
+        let limit = Failure {
+            code: "LimitExceededException".into(),
+            message: "20 jobs".into(),
+        };
+        let function = video_function(|_, _| Err(DetectError::Throttled(limit.clone())));
         let error = function.handle(event(&["clip.avi"])).await.unwrap_err();
-        let message = error.to_string();
-        assert!(message.contains("LimitExceededException"), "{message}");
+        let diagnostic = Diagnostic::from(error);
+        assert_eq!(diagnostic.error_type, "LimitExceededException");
+        let message = diagnostic.error_message;
+        assert!(
+            message.ends_with("LimitExceededException: 20 jobs"),
+            "{message}"
+        );
         let state = function.catalogue.state(&key("clip.avi")).await.unwrap();
         assert_eq!(state, None);
     }

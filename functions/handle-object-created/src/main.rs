@@ -17,11 +17,12 @@ async fn main() -> ExitCode {
 async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
+    let bucket = BucketName::named_by(&environment)?;
     let function = HandleObjectCreated {
-        bucket: BucketName::named_by(&environment)?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
-        detector: RekognitionDetector::new(&aws),
-        jobs: RekognitionJobs::new(&aws, Channel::named_by(&environment)?)?,
+        detector: RekognitionDetector::new(&aws, &bucket),
+        jobs: RekognitionJobs::new(&aws, &bucket, Channel::named_by(&environment)?)?,
+        bucket,
     };
     aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
         .await;

@@ -65,6 +65,7 @@ use tracing::{info, warn};
 use crate::detector::{DetectError, Failure};
 use crate::key::ObjectKey;
 use crate::media_type::MediaType;
+use crate::notification::RecordFailure;
 use crate::sequencer::Sequencer;
 
 /// How long a deletion is remembered: longer than any event can be on its way.
@@ -184,6 +185,17 @@ pub enum RecordError {
     Catalogue(#[from] CatalogueError),
 }
 
+impl RecordFailure for CatalogueError {}
+
+impl RecordFailure for RecordError {
+    fn error_type(&self) -> Option<&str> {
+        match self {
+            Self::Detect(DetectError::Throttled(Failure { code, .. })) => Some(code),
+            Self::Detect(_) | Self::Catalogue(_) => None,
+        }
+    }
+}
+
 /// Records what was seen of the object that the change at `sequencer` stored, or why
 /// nothing ever will be. An error that another try may mend is returned.
 pub async fn record_detection(
@@ -200,7 +212,7 @@ pub async fn record_detection(
             warn!(%name, %sequencer, code, reason = message, "cannot be labelled");
             ChangeKind::Failed(failure)
         }
-        Err(error @ DetectError::Retryable(_)) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
     };
     let change = ObjectChange {
         name,

@@ -5,14 +5,12 @@
 //!
 //! <https://docs.aws.amazon.com/rekognition/latest/dg/video-notification-payload.html>
 
-use std::fmt;
-
 use aws_lambda_events::sns::SnsRecord;
 use serde::Deserialize;
 
 use crate::detector::JobId;
 use crate::key::{BucketName, KeyError, ObjectKey};
-use crate::notification::{NotificationError, for_each_record};
+use crate::notification::{Failed, NotificationError, RecordFailure, for_each_record};
 use crate::sequencer::{Sequencer, SequencerError};
 
 /// Tells our tags from those of jobs started by hand, which may be any text, even a
@@ -111,6 +109,8 @@ pub enum MessageError {
     Sequencer(#[from] SequencerError),
 }
 
+impl RecordFailure for MessageError {}
+
 impl JobEnd {
     fn read(text: &str, bucket: &BucketName) -> Result<Self, MessageError> {
         let message: Message = serde_json::from_str(text)?;
@@ -137,7 +137,7 @@ impl JobEnd {
 impl Completion {
     /// Hands every job's end to `handle`, one after the other, and fails if one of them
     /// failed.
-    pub async fn for_each<E: fmt::Display>(
+    pub async fn for_each<E: RecordFailure>(
         self,
         bucket: &BucketName,
         handle: impl AsyncFn(JobEnd) -> Result<(), E>,
@@ -146,8 +146,8 @@ impl Completion {
             &self.records,
             |record| &record.sns.message_id,
             async |record| match JobEnd::read(&record.sns.message, bucket) {
-                Ok(end) => handle(end).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+                Ok(end) => handle(end).await.map_err(Failed::from),
+                Err(error) => Err(error.into()),
             },
         )
         .await
@@ -169,7 +169,7 @@ mod tests {
         let completion: Completion = serde_json::from_value(event).unwrap();
         let keep = async |end| {
             ends.borrow_mut().push(end);
-            Ok::<_, String>(())
+            Ok::<_, MessageError>(())
         };
         let bucket = BucketName::new("amzn-s3-demo-bucket");
         let result = completion.for_each(&bucket, keep).await;

@@ -27,8 +27,12 @@ pub enum DetectError {
     /// Trying again cannot help as long as the object stays what it is.
     #[error("{}: {}", .0.code, .0.message)]
     Permanent(Failure),
-    /// Anything else: throttling that outlasted the retries, a missing permission,
-    /// no network. Another try may succeed, at once or after someone has acted.
+    /// The detector takes no more for now: calls come too fast, or too many jobs run. Nothing is
+    /// wrong with the object or the function, and a later try will succeed.
+    #[error("{}: {}", .0.code, .0.message)]
+    Throttled(Failure),
+    /// Anything else: a missing permission, no network. Another try may succeed, at once or
+    /// after someone has acted.
     #[error("could not detect the labels: {0}")]
     Retryable(String),
 }

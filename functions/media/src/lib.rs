@@ -7,7 +7,7 @@
 //!   of [`catalogue`] and [`detector`];
 //! - what comes in: [`notification`] reads S3's events, [`completion`] Rekognition's
 //!   messages, [`form`] decodes what arrives form-urlencoded;
-//! - what goes out: [`dynamodb`] and [`rekognition`] are the adapters. Only these know
+//! - what goes out: [`dynamodb`], [`rekognition`] and `s3` are the adapters. Only these know
 //!   the AWS SDK.
 //!
 //! The functions' handlers are in the functions' own crates. They take the ports,
@@ -22,6 +22,7 @@ pub mod key;
 pub mod media_type;
 pub mod notification;
 pub mod rekognition;
+mod s3;
 pub mod sequencer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

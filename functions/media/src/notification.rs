@@ -94,6 +94,15 @@ impl ObjectEvent {
     }
 }
 
+/// Why a handler could not handle a record.
+pub trait RecordFailure: fmt::Display {
+    /// What the failure of the invocation is called, if it has a name that operators know, such
+    /// as `ThrottlingException`.
+    fn error_type(&self) -> Option<&str> {
+        None
+    }
+}
+
 /// Why an event is to be delivered again.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotificationError {
@@ -103,6 +112,8 @@ pub enum NotificationError {
         total: usize,
         /// What went wrong with each of those that failed.
         failures: Vec<String>,
+        /// What the failures are called, if all have the same name.
+        error_type: Option<String>,
     },
     /// This is no event of the expected kind.
     NoRecords,
@@ -111,7 +122,9 @@ pub enum NotificationError {
 impl fmt::Display for NotificationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Records { total, failures } => {
+            Self::Records {
+                total, failures, ..
+            } => {
                 let (failed, reasons) = (failures.len(), failures.join("; "));
                 write!(f, "{failed} of {total} records failed: {reasons}")
             }
@@ -126,13 +139,16 @@ impl std::error::Error for NotificationError {}
 
 impl From<NotificationError> for Diagnostic {
     fn from(error: NotificationError) -> Self {
-        let error_type = match &error {
-            NotificationError::Records { .. } => "RecordsFailedError",
-            NotificationError::NoRecords => "InvalidEventError",
+        let error_message = error.to_string();
+        let error_type = match error {
+            NotificationError::Records { error_type, .. } => {
+                error_type.unwrap_or_else(|| "RecordsFailedError".into())
+            }
+            NotificationError::NoRecords => "InvalidEventError".into(),
         };
         Self {
-            error_type: error_type.into(),
-            error_message: error.to_string(),
+            error_type,
+            error_message,
         }
     }
 }
@@ -142,7 +158,7 @@ impl Notification {
     /// event's order, and fails if one of them failed.
     ///
     /// `expected` are the beginnings of the event names that are `handle`'s.
-    pub async fn for_each<E: fmt::Display>(
+    pub async fn for_each<E: RecordFailure>(
         self,
         bucket: &BucketName,
         expected: &'static [&'static str],
@@ -156,11 +172,28 @@ impl Notification {
             &self.records,
             |record| record.s3.object.key.as_deref().unwrap_or_default(),
             async |record| match ObjectEvent::of(record, bucket, expected) {
-                Ok(event) => handle(event).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+                Ok(event) => handle(event).await.map_err(Failed::from),
+                Err(error) => Err(error.into()),
             },
         )
         .await
+    }
+}
+
+impl RecordFailure for RecordError {}
+
+/// A record that failed, for whatever reason.
+pub(crate) struct Failed {
+    reason: String,
+    error_type: Option<String>,
+}
+
+impl<E: RecordFailure> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self {
+            reason: error.to_string(),
+            error_type: error.error_type().map(Into::into),
+        }
     }
 }
 
@@ -169,24 +202,33 @@ impl Notification {
 pub(crate) async fn for_each_record<R>(
     records: &[R],
     about: impl Fn(&R) -> &str,
-    handle: impl AsyncFn(&R) -> Result<(), String>,
+    handle: impl AsyncFn(&R) -> Result<(), Failed>,
 ) -> Result<(), NotificationError> {
     if records.is_empty() {
         return Err(NotificationError::NoRecords);
     }
     let mut failures = Vec::new();
+    let mut error_types = Vec::new();
     for record in records {
-        if let Err(reason) = handle(record).await {
+        if let Err(Failed { reason, error_type }) = handle(record).await {
             let about = about(record);
             error!(about, reason, "record failed");
             failures.push(format!("{about:?}: {reason}"));
+            error_types.push(error_type);
         }
     }
     if failures.is_empty() {
         return Ok(());
     }
-    let total = records.len();
-    Err(NotificationError::Records { total, failures })
+    error_types.dedup();
+    Err(NotificationError::Records {
+        total: records.len(),
+        failures,
+        error_type: match error_types.as_mut_slice() {
+            [of_all] => of_all.take(),
+            _ => None,
+        },
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +246,7 @@ mod tests {
         let bucket = BucketName::new("amzn-s3-demo-bucket");
         let keep = async |event| {
             events.borrow_mut().push(event);
-            Ok::<_, String>(())
+            Ok::<_, RecordError>(())
         };
         let result = notification
             .for_each(&bucket, &["ObjectCreated:"], keep)
@@ -259,6 +301,32 @@ mod tests {
                 "{}",
                 diagnostic.error_message
             );
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed")]
+    struct Named(Option<&'static str>);
+
+    impl RecordFailure for Named {
+        fn error_type(&self) -> Option<&str> {
+            self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn an_invocation_fails_by_the_name_that_all_failures_have() {
+        for (names, expected) in [
+            (vec![Some("ThrottlingException")], "ThrottlingException"),
+            (vec![Some("ThrottlingException"); 2], "ThrottlingException"),
+            (vec![Some("A"), Some("B")], "RecordsFailedError"),
+            (vec![Some("A"), None], "RecordsFailedError"),
+            (vec![None], "RecordsFailedError"),
+        ] {
+            let fail = async |name: &Option<_>| Err(Failed::from(Named(*name)));
+            let result = for_each_record(&names, |_| "record", fail).await;
+            let diagnostic = Diagnostic::from(result.unwrap_err());
+            assert_eq!(diagnostic.error_type, expected, "{names:?}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! Labels from Amazon Rekognition: of images at once, of videos by jobs.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_rekognition::Client;
-use aws_sdk_rekognition::error::{BuildError, ErrorMetadata, ProvideErrorMetadata};
+use aws_sdk_rekognition::error::{BuildError, ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_rekognition::operation::RequestId;
 use aws_sdk_rekognition::operation::detect_labels::{DetectLabelsError, DetectLabelsOutput};
 use aws_sdk_rekognition::operation::get_label_detection::GetLabelDetectionError;
 use aws_sdk_rekognition::operation::start_label_detection::StartLabelDetectionError;
@@ -12,6 +14,7 @@ use aws_sdk_rekognition::types::{
     Image, LabelDetection, LabelDetectionAggregateBy, LabelDetectionSortBy, NotificationChannel,
     S3Object, Video, VideoJobStatus,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use runtime::service_error::describe;
@@ -21,16 +24,18 @@ use sha2::{Digest, Sha256};
 use crate::completion::job_tag;
 use crate::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
 use crate::key::{BucketName, ObjectKey};
+use crate::s3::Objects;
 use crate::sequencer::Sequencer;
 
 /// Labels that Rekognition is less sure of are left out. Percent.
 const MIN_CONFIDENCE: f32 = 50.0;
 
-/// Throttling, and too many jobs at a time, are retried here for a few seconds, with the
-/// SDK's jitter. What outlasts that is left to Lambda's retries, which wait for minutes.
-const MAX_ATTEMPTS: u32 = 5;
+/// Throttling, and too many jobs at a time, are retried here for two seconds at most, with the
+/// SDK's jitter: a function that waits is paid for. What outlasts that is left to Lambda's
+/// retries, which wait for minutes.
+const MAX_ATTEMPTS: u32 = 4;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(300);
-const MAX_BACKOFF: Duration = Duration::from_secs(3);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// All attempts together, so that the function ends with an error of ours and not
 /// with Lambda's timeout.
@@ -47,13 +52,16 @@ const VIDEO_EXTENSIONS: [&str; 3] = ["mp4", "mov", "avi"];
 #[derive(Debug, Clone)]
 pub struct RekognitionDetector {
     client: Client,
+    objects: Objects,
 }
 
 impl RekognitionDetector {
-    /// Builds the client.
-    pub fn new(aws: &Aws) -> Self {
-        let client = client(aws);
-        Self { client }
+    /// Builds the clients, for the images of a bucket.
+    pub fn new(aws: &Aws, bucket: &BucketName) -> Self {
+        Self {
+            client: client(aws),
+            objects: Objects::new(aws, bucket),
+        }
     }
 }
 
@@ -64,18 +72,16 @@ impl LabelDetector for RekognitionDetector {
         key: &ObjectKey,
     ) -> Result<Vec<String>, DetectError> {
         let image = Image::builder().s3_object(s3_object(bucket, key)).build();
-        let output = self
-            .client
-            .detect_labels()
-            .image(image)
-            .min_confidence(MIN_CONFIDENCE)
-            .send()
-            .await
-            .map_err(|error| {
-                let failure = error.as_service_error().and_then(image_failure);
-                to_detect_error(failure, || describe(&error))
-            })?;
-        Ok(label_names(output))
+        let request = self.client.detect_labels().image(image);
+        match request.min_confidence(MIN_CONFIDENCE).send().await {
+            Ok(output) => Ok(label_names(output)),
+            Err(error) => Err(match error.as_service_error() {
+                Some(DetectLabelsError::InvalidS3ObjectException(answer)) => {
+                    self.objects.unreadable(bucket, key, answer.meta()).await
+                }
+                answer => to_detect_error(answer.and_then(image_failure), &error),
+            }),
+        }
     }
 }
 
@@ -102,18 +108,22 @@ impl Channel {
 #[derive(Debug, Clone)]
 pub struct RekognitionJobs {
     client: Client,
+    objects: Objects,
     channel: NotificationChannel,
 }
 
 impl RekognitionJobs {
-    /// Builds the client.
-    pub fn new(aws: &Aws, channel: Channel) -> Result<Self, BuildError> {
-        let client = client(aws);
+    /// Builds the clients, for the videos of a bucket.
+    pub fn new(aws: &Aws, bucket: &BucketName, channel: Channel) -> Result<Self, BuildError> {
         let channel = NotificationChannel::builder()
             .sns_topic_arn(channel.topic_arn)
             .role_arn(channel.role_arn)
             .build()?;
-        Ok(Self { client, channel })
+        Ok(Self {
+            client: client(aws),
+            objects: Objects::new(aws, bucket),
+            channel,
+        })
     }
 }
 
@@ -131,23 +141,25 @@ impl VideoJobs for RekognitionJobs {
             }));
         }
         let video = Video::builder().s3_object(s3_object(bucket, key)).build();
-        let output = self
+        let request = self
             .client
             .start_label_detection()
             .video(video)
             .min_confidence(MIN_CONFIDENCE)
             .notification_channel(self.channel.clone())
             .client_request_token(request_token(bucket, key, sequencer))
-            .job_tag(job_tag(sequencer))
-            .send()
-            .await
-            .map_err(|error| {
-                let failure = error.as_service_error().and_then(video_failure);
-                to_detect_error(failure, || describe(&error))
-            })?;
-        output.job_id.map(JobId::new).ok_or_else(|| {
-            DetectError::Retryable("Rekognition started a job and gave no id of it".into())
-        })
+            .job_tag(job_tag(sequencer));
+        match request.send().await {
+            Ok(output) => output.job_id.map(JobId::new).ok_or_else(|| {
+                DetectError::Retryable("Rekognition started a job and gave no id of it".into())
+            }),
+            Err(error) => Err(match error.as_service_error() {
+                Some(StartLabelDetectionError::InvalidS3ObjectException(answer)) => {
+                    self.objects.unreadable(bucket, key, answer.meta()).await
+                }
+                answer => to_detect_error(answer.and_then(video_failure), &error),
+            }),
+        }
     }
 }
 
@@ -183,7 +195,7 @@ impl VideoResults for RekognitionResults {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| {
                 let failure = error.as_service_error().and_then(result_failure);
-                to_detect_error(failure, || describe(&error))
+                to_detect_error(failure, &error)
             })?;
             match page.job_status {
                 Some(VideoJobStatus::Failed) => {
@@ -240,11 +252,50 @@ fn request_token(bucket: &BucketName, key: &ObjectKey, sequencer: &Sequencer) ->
     hex::encode(Sha256::digest(format!("{bucket}/{sequencer}/{key}")))
 }
 
-fn to_detect_error(failure: Option<Failure>, otherwise: impl FnOnce() -> String) -> DetectError {
-    failure.map_or_else(
-        || DetectError::Retryable(otherwise()),
-        DetectError::Permanent,
-    )
+/// Rekognition's codes for "not so many": calls a second, and jobs at a time.
+/// <https://docs.aws.amazon.com/rekognition/latest/dg/error-handling.html>
+const THROTTLING: [&str; 3] = [
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+];
+
+/// `failure` is what the error says of the object, if it says something.
+fn to_detect_error<E>(failure: Option<Failure>, error: &SdkError<E, HttpResponse>) -> DetectError
+where
+    E: ProvideErrorMetadata + RequestId + Error + 'static,
+{
+    if let Some(failure) = failure {
+        return DetectError::Permanent(failure);
+    }
+    let throttling = error.meta();
+    match throttling.code().filter(|code| THROTTLING.contains(code)) {
+        Some(code) => DetectError::Throttled(to_failure(code, throttling)),
+        None => DetectError::Retryable(describe(error)),
+    }
+}
+
+impl Objects {
+    /// What `InvalidS3ObjectException` means: Rekognition answers it for an object that is not
+    /// there, and as well for one that it may not read with the caller's rights. For good is the
+    /// former only. The latter is a bucket's policy, a key's, or a new role that IAM does not
+    /// know everywhere yet.
+    /// <https://docs.aws.amazon.com/rekognition/latest/APIReference/API_InvalidS3ObjectException.html>
+    async fn unreadable(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        answer: &ErrorMetadata,
+    ) -> DetectError {
+        let failure = to_failure("InvalidS3ObjectException", answer);
+        let why = match self.exists(bucket, key).await {
+            Ok(false) => return DetectError::Permanent(failure),
+            Ok(true) => "the object is there, so a policy keeps Rekognition from reading it".into(),
+            Err(reason) => format!("whether the object is there, S3 does not say: {reason}"),
+        };
+        let Failure { code, message } = failure;
+        DetectError::Retryable(format!("{code}: {message} ({why})"))
+    }
 }
 
 fn to_failure(code: &str, metadata: &ErrorMetadata) -> Failure {
@@ -254,34 +305,35 @@ fn to_failure(code: &str, metadata: &ErrorMetadata) -> Failure {
     }
 }
 
-/// The errors that say something of the image itself. Rekognition answers
-/// `InvalidS3ObjectException` both for an object that is not there and for one it
-/// may not read, and its message does not tell which.
+/// The errors that say something of the image itself. `InvalidS3ObjectException` is not among
+/// them: see [`Objects::unreadable`].
 fn image_failure(error: &DetectLabelsError) -> Option<Failure> {
     use DetectLabelsError as E;
     let (code, metadata) = match error {
         E::ImageTooLargeException(e) => ("ImageTooLargeException", e.meta()),
         E::InvalidImageFormatException(e) => ("InvalidImageFormatException", e.meta()),
         E::InvalidParameterException(e) => ("InvalidParameterException", e.meta()),
-        E::InvalidS3ObjectException(e) => ("InvalidS3ObjectException", e.meta()),
         _ => return None,
     };
     Some(to_failure(code, metadata))
 }
 
-/// The errors that say something of the video itself. `LimitExceededException` is not
-/// among them (too many jobs run at this moment), nor is
-/// `IdempotentParameterMismatchException`: the change was submitted before with
-/// another topic or role, and the event is better kept until someone has looked.
+/// The errors that say something of the video itself: of those of StartLabelDetection, one.
+///
+/// - `InvalidS3ObjectException`: see [`Objects::unreadable`].
+/// - `InvalidParameterException` may be about the video, the topic or the role. AWS does not
+///   document which of its messages is about what, nor what it answers if it may not assume the
+///   role or publish to the topic. A video that is taken for unreadable by mistake would not be
+///   labelled any more, so the event is kept until someone has looked.
+/// - `IdempotentParameterMismatchException`: the change was submitted before with another topic
+///   or role. Kept as well.
 fn video_failure(error: &StartLabelDetectionError) -> Option<Failure> {
-    use StartLabelDetectionError as E;
-    let (code, metadata) = match error {
-        E::InvalidParameterException(e) => ("InvalidParameterException", e.meta()),
-        E::InvalidS3ObjectException(e) => ("InvalidS3ObjectException", e.meta()),
-        E::VideoTooLargeException(e) => ("VideoTooLargeException", e.meta()),
-        _ => return None,
-    };
-    Some(to_failure(code, metadata))
+    match error {
+        StartLabelDetectionError::VideoTooLargeException(e) => {
+            Some(to_failure("VideoTooLargeException", e.meta()))
+        }
+        _ => None,
+    }
 }
 
 /// Rekognition keeps results for 7 days. After that they are lost to this job, but the
@@ -343,9 +395,9 @@ mod tests {
 
     async fn detect(wire: &Wire) -> Result<Vec<String>, DetectError> {
         let key = ObjectKey::new("my dog+1%.jpg").unwrap();
-        RekognitionDetector::new(&wire.aws())
-            .detect(&BucketName::new("bucket"), &key)
-            .await
+        let bucket = BucketName::new("bucket");
+        let detector = RekognitionDetector::new(&wire.aws(), &bucket);
+        detector.detect(&bucket, &key).await
     }
 
     fn error(code: &str) -> (u16, Value) {
@@ -394,7 +446,6 @@ mod tests {
             "ImageTooLargeException",
             "InvalidImageFormatException",
             "InvalidParameterException",
-            "InvalidS3ObjectException",
         ] {
             let wire = Wire::new([error(code)]);
             assert_eq!(
@@ -432,6 +483,49 @@ mod tests {
         );
     }
 
+    /// Rekognition's answer is the same whether the object is gone or not to be read. S3's is not.
+    #[tokio::test]
+    async fn only_an_object_that_is_gone_fails_for_good() {
+        for video in [false, true] {
+            for (status, told) in [
+                (404, None),
+                (200, Some("a policy keeps Rekognition from reading it")),
+                (403, Some("HTTP status 403")),
+                (400, Some("HTTP status 400")),
+            ] {
+                let wire = Wire::new([error("InvalidS3ObjectException"), (status, json!(""))]);
+                let result = if video {
+                    start(&wire, "my dog+1%.mp4", "01").await.map(drop)
+                } else {
+                    detect(&wire).await.map(drop)
+                };
+                match (told, result.unwrap_err()) {
+                    (None, DetectError::Permanent(failure)) => {
+                        assert_eq!(failure.code, "InvalidS3ObjectException");
+                        assert_eq!(failure.message, "because");
+                    }
+                    (Some(told), DetectError::Retryable(reason)) => {
+                        let expected = "InvalidS3ObjectException: because (";
+                        assert!(reason.starts_with(expected), "{reason}");
+                        assert!(reason.contains(told), "{reason}");
+                    }
+                    (_, error) => panic!("{status}: {error:?}"),
+                }
+                let requests = wire.requests();
+                let (look, _) = &requests[1];
+                let url = "HEAD https://bucket.s3.us-east-1.amazonaws.com/my%20dog%2B1%25.";
+                assert!(look.starts_with(url), "{look}");
+                assert_eq!(requests.len(), 2);
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_for_rekognition_takes_little_of_an_invocation() {
+        let pauses = (0..MAX_ATTEMPTS - 1).map(|n| MAX_BACKOFF.min(INITIAL_BACKOFF * 2_u32.pow(n)));
+        assert!(pauses.sum::<Duration>() <= Duration::from_secs(2));
+    }
+
     #[tokio::test]
     async fn throttling_is_retried_and_then_left_to_lambda() {
         let wire = Wire::new([
@@ -441,12 +535,15 @@ mod tests {
         assert_eq!(detect(&wire).await.unwrap(), [""; 0]);
 
         let attempts = MAX_ATTEMPTS as usize;
-        let wire = Wire::new(vec![error("ThrottlingException"); attempts]);
-        assert!(matches!(
-            detect(&wire).await,
-            Err(DetectError::Retryable(_))
-        ));
-        assert_eq!(wire.requests().len(), attempts);
+        for code in THROTTLING {
+            let wire = Wire::new(vec![error(code); attempts]);
+            let throttled = Failure {
+                code: code.into(),
+                message: "because".into(),
+            };
+            assert_eq!(detect(&wire).await, Err(DetectError::Throttled(throttled)));
+            assert_eq!(wire.requests().len(), attempts);
+        }
     }
 
     fn jobs(wire: &Wire) -> RekognitionJobs {
@@ -454,7 +551,7 @@ mod tests {
             topic_arn: "arn:aws:sns:us-east-1:123456789012:video".into(),
             role_arn: "arn:aws:iam::123456789012:role/video".into(),
         };
-        RekognitionJobs::new(&wire.aws(), channel).unwrap()
+        RekognitionJobs::new(&wire.aws(), &BucketName::new("bucket"), channel).unwrap()
     }
 
     async fn start(wire: &Wire, key: &str, sequencer: &str) -> Result<JobId, DetectError> {
@@ -534,21 +631,16 @@ mod tests {
 
     #[tokio::test]
     async fn errors_of_the_video_are_permanent() {
-        for code in [
-            "InvalidParameterException",
-            "InvalidS3ObjectException",
-            "VideoTooLargeException",
-        ] {
-            let wire = Wire::new([error(code)]);
-            assert_eq!(
-                start(&wire, "clip.mp4", "01").await,
-                Err(DetectError::Permanent(Failure {
-                    code: code.into(),
-                    message: "because".into(),
-                }))
-            );
-            assert_eq!(wire.requests().len(), 1);
-        }
+        let code = "VideoTooLargeException";
+        let wire = Wire::new([error(code)]);
+        assert_eq!(
+            start(&wire, "clip.mp4", "01").await,
+            Err(DetectError::Permanent(Failure {
+                code: code.into(),
+                message: "because".into(),
+            }))
+        );
+        assert_eq!(wire.requests().len(), 1);
     }
 
     #[tokio::test]
@@ -562,7 +654,10 @@ mod tests {
 
         let wire = Wire::new(vec![limit(); MAX_ATTEMPTS as usize]);
         let result = start(&wire, "clip.mp4", "01").await;
-        assert!(matches!(result, Err(DetectError::Retryable(_))));
+        let Err(DetectError::Throttled(failure)) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(failure.code, "LimitExceededException");
     }
 
     #[tokio::test]
@@ -570,6 +665,7 @@ mod tests {
         for code in [
             "AccessDeniedException",
             "IdempotentParameterMismatchException",
+            "InvalidParameterException",
         ] {
             let wire = Wire::new([error(code)]);
             let error = start(&wire, "clip.mp4", "01").await.unwrap_err();

@@ -25,6 +25,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use http_body_util::BodyExt;
@@ -42,6 +43,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest silence of a service. Rekognition may look at a large image for seconds.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One attempt of a call of S3, and all of them.
+const S3_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const S3_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that takes longer is left to the first request. Lambda stops a
 /// function that does not start within 10 seconds.
@@ -96,10 +101,8 @@ impl<'a> Service<'a> {
         },
     };
 
-    /// Amazon S3, as far as it is about one bucket: each has a host of its own.
-    ///
-    /// A client for a custom endpoint must be told to `force_path_style`, because that is
-    /// one host for all buckets.
+    /// Amazon S3, as far as it is about one bucket: each has a host of its own, unless a custom
+    /// endpoint is the host of all. [`Aws::s3_client`] makes the client.
     pub const fn s3(bucket: &'a str) -> Self {
         Self {
             id: "S3",
@@ -166,6 +169,20 @@ impl Aws {
             .http_client(http_client_fn(move |_, _| connector.clone()));
         config.set_endpoint_url(self.custom_endpoint(service).map(String::from));
         config.build()
+    }
+
+    /// A client of S3 for one bucket. S3 answers in some ten milliseconds.
+    pub fn s3_client(&self, bucket: &str) -> aws_sdk_s3::Client {
+        let config = self.config(Service::s3(bucket));
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(S3_ATTEMPT_TIMEOUT)
+            .operation_timeout(S3_TIMEOUT)
+            .build();
+        let config = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(config.endpoint_url().is_some())
+            .timeout_config(timeouts)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     /// Opens a connection to each service and leaves it in the pool, so that the first

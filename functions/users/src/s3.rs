@@ -8,19 +8,14 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::timeout::TimeoutConfig;
+use runtime::Aws;
 use runtime::service_error::chain;
-use runtime::{Aws, Service};
 
 use crate::user_data::{CONTENT, ReconcileError, UserData, UserDataKey};
 
 /// Conflicting writes of one object last for milliseconds; these attempts span a third of a second.
 const PUT_ATTEMPTS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
-
-/// One attempt of one call, and all of them. S3 answers in some ten milliseconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The users' objects in a bucket.
 #[derive(Debug, Clone)]
@@ -33,16 +28,7 @@ impl S3UserData {
     /// Builds the client.
     pub fn new(aws: &Aws, bucket: impl Into<String>) -> Self {
         let bucket = bucket.into();
-        let config = aws.config(Service::s3(&bucket));
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(TIMEOUT)
-            .build();
-        let config = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(config.endpoint_url().is_some())
-            .timeout_config(timeouts)
-            .build();
-        let client = Client::from_conf(config);
+        let client = aws.s3_client(&bucket);
         Self { client, bucket }
     }
 }

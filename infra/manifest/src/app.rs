@@ -37,9 +37,10 @@ pub fn app() -> Manifest {
         .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
 
     // What it does. Rekognition reads an object with the rights of the function that
-    // asks for its labels.
+    // asks for its labels. If it cannot, the function looks whether the object is gone: S3
+    // tells that to those only who may list the bucket.
     let detect_labels = Function::new("detect-labels")
-        .grant(media.allow([GetObject]))
+        .grant(media.allow([GetObject, ListBucket]))
         .grant(image_labels())
         .grant(state.allow([GetItem, ConditionCheckItem]))
         .grant(catalogue.allow([PutItem]));
@@ -55,7 +56,7 @@ pub fn app() -> Manifest {
     let handle_object_created = Function::new("handle-object-created")
         .timeout_seconds(60)
         .trigger(media.object_created())
-        .grant(media.allow([GetObject]))
+        .grant(media.allow([GetObject, ListBucket]))
         .grant(image_labels())
         .grant(video_labels("rekognition:StartLabelDetection"))
         .grant(rekognition.pass())
