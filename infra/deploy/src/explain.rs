@@ -199,8 +199,14 @@ pub(crate) fn hint(resource_type: &str, reason: &str) -> Option<String> {
         "a quota of the account is used up: delete what is not needed, or ask for more in Service Quotas"
     } else if says(&["KMS", "kms:", "AWS KMS key"]) {
         "the KMS key refuses: its key policy must allow the role, and the key must be enabled and in this region"
-    } else if says(&["cannot be assumed by Lambda"]) {
-        "IAM had not spread the new role yet: deploy again"
+    } else if says(&[
+        "cannot be assumed by Lambda",
+        "Cannot access stream",
+        "does not have permissions to call",
+    ]) {
+        "IAM had not spread the new role, or its policy, to every server yet: deploy again in a minute; if that fails as well, the role lacks this permission"
+    } else if says(&["conflicting conditional operation"]) {
+        "a bucket of this name was deleted moments ago, and S3 does not give the name away yet: deploy again in some minutes"
     } else if says(&["NoSuchKey", "specified key does not exist"]) {
         "the code is no longer in the artifact bucket: deploy again, which uploads it"
     } else if says(&["Unzipped size must be smaller", "code uncompressed size"]) {
@@ -265,6 +271,22 @@ mod tests {
                 "AWS::Lambda::Function",
                 "Resource handler returned message: \"The role defined for the function cannot be assumed by Lambda. (Service: Lambda, Status Code: 400)\"",
                 "deploy again",
+            ),
+            // https://github.com/aws/serverless-application-model/issues/1320
+            (
+                "AWS::Lambda::EventSourceMapping",
+                "Resource handler returned message: \"Invalid request provided: Cannot access stream arn:aws:dynamodb:eu-west-1:123456789012:table/media-query-dev-users/stream/2026-11-20T08:00:00.000. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM. (Service: Lambda, Status Code: 400, Request ID: Q)\" (RequestToken: 1, HandlerErrorCode: InvalidRequest)",
+                "deploy again",
+            ),
+            (
+                "AWS::Lambda::EventSourceMapping",
+                "Resource handler returned message: \"Invalid request provided: The function execution role does not have permissions to call SendMessage on SQS (Service: Lambda, Status Code: 400, Request ID: Q)\" (RequestToken: 1, HandlerErrorCode: InvalidRequest)",
+                "deploy again",
+            ),
+            (
+                "AWS::S3::Bucket",
+                "A conflicting conditional operation is currently in progress against this resource. Please try again. (Service: S3, Status Code: 409, Request ID: Q, Extended Request ID: E) (HandlerErrorCode: ResourceConflict)",
+                "some minutes",
             ),
             (
                 "AWS::Lambda::Function",
