@@ -120,6 +120,7 @@ impl Target {
         self.s3
             .put_object()
             .bucket(bucket)
+            .expected_bucket_owner(&self.account)
             .key(key)
             .body(ByteStream::new(counted))
             .send()
@@ -131,7 +132,9 @@ impl Target {
     }
 
     pub(crate) async fn object_exists(&self, bucket: &str, key: &str) -> Result<bool> {
-        match self.s3.head_object().bucket(bucket).key(key).send().await {
+        let request = self.s3.head_object().bucket(bucket).key(key);
+        let answer = request.expected_bucket_owner(&self.account).send().await;
+        match answer {
             Ok(_) => Ok(true),
             Err(error) => {
                 let error = Error::aws(&format!("look for s3://{bucket}/{key}"), &error);
@@ -147,18 +150,29 @@ impl Target {
         }
     }
 
+    /// Whether the account has this bucket.
+    ///
+    /// # Errors
+    /// When another account has it: the name of a bucket that was deleted is free for everybody,
+    /// and whoever took it would be given the code.
     pub(crate) async fn bucket_exists(&self, bucket: &str) -> Result<bool> {
-        match self.s3.head_bucket().bucket(bucket).send().await {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let error = Error::aws(&format!("look for bucket {bucket}"), &error);
-                match error.kind() {
-                    Kind::NotFound => Ok(false),
-                    // Whoever may not list a bucket may still write to it.
-                    Kind::AccessDenied => Ok(true),
-                    _ => Err(error),
-                }
-            }
+        let request = self.s3.head_bucket().bucket(bucket);
+        let ours = request.clone().expected_bucket_owner(&self.account);
+        let Err(error) = ours.send().await else {
+            return Ok(true);
+        };
+        let error = Error::aws(&format!("look for bucket {bucket}"), &error);
+        match error.kind() {
+            Kind::NotFound => Ok(false),
+            Kind::AccessDenied if request.send().await.is_ok() => Err(Error::new(format!(
+                "bucket {bucket} does not belong to account {}",
+                self.account
+            ))
+            .because("somebody deleted it, and another account has made a bucket of this name")
+            .hint("delete the stack that the bucket was in, and deploy again: that makes another")),
+            // Whoever may not list a bucket may still write to it.
+            Kind::AccessDenied => Ok(true),
+            _ => Err(error),
         }
     }
 
@@ -170,6 +184,7 @@ impl Target {
         self.s3
             .put_object()
             .bucket(bucket)
+            .expected_bucket_owner(&self.account)
             .key(&key)
             .body(ByteStream::from(template.as_bytes().to_vec()))
             .send()

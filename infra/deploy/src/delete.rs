@@ -283,6 +283,7 @@ impl Target {
             .s3
             .list_object_versions()
             .bucket(bucket)
+            .expected_bucket_owner(&self.account)
             .prefix(prefix)
             .max_keys(1)
             .send()
@@ -306,6 +307,7 @@ impl Target {
             .s3
             .put_bucket_notification_configuration()
             .bucket(bucket)
+            .expected_bucket_owner(&self.account)
             .notification_configuration(NotificationConfiguration::builder().build())
             .send()
             .await;
@@ -333,6 +335,7 @@ impl Target {
                 .s3
                 .list_object_versions()
                 .bucket(bucket)
+                .expected_bucket_owner(&self.account)
                 .prefix(prefix)
                 // Keys may hold characters that XML may not.
                 .encoding_type(EncodingType::Url)
@@ -399,7 +402,9 @@ impl Target {
         // DeleteObjects has its keys in XML, DeleteObject has its key in the path.
         for object in &alone {
             let deletion = self.s3.delete_object().bucket(bucket).key(object.key());
-            let deletion = deletion.set_version_id(object.version_id().map(str::to_owned));
+            let deletion = deletion
+                .expected_bucket_owner(&self.account)
+                .set_version_id(object.version_id().map(str::to_owned));
             let answer = deletion.send().await;
             answer.map_err(|error| Error::aws(&what, &error))?;
         }
@@ -417,6 +422,7 @@ impl Target {
             .s3
             .delete_objects()
             .bucket(bucket)
+            .expected_bucket_owner(&self.account)
             .delete(batch)
             .send()
             .await

@@ -90,6 +90,7 @@ impl Target {
         self.s3
             .put_object()
             .bucket(store.bucket)
+            .expected_bucket_owner(&self.account)
             .key(record.key(store))
             .body(ByteStream::from(body))
             .send()
@@ -128,6 +129,7 @@ impl Target {
             .s3
             .list_objects_v2()
             .bucket(store.bucket)
+            .expected_bucket_owner(&self.account)
             .prefix(records_prefix(store))
             .into_paginator()
             .send();
@@ -148,6 +150,7 @@ impl Target {
             .s3
             .get_object()
             .bucket(store.bucket)
+            .expected_bucket_owner(&self.account)
             .key(key)
             .send()
             .await

@@ -25,6 +25,7 @@ use crate::target::{ATTEMPTS_MAX, PollInterval, Target};
 /// The stack of the tests.
 pub(crate) const STACK: &str = "app-dev";
 pub(crate) const STACK_ID: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/app-dev/8f0e1c40-c5f1-11f0-9b0a-0a58a9feac02";
+const ACCOUNT: &str = "123456789012";
 pub(crate) const TEMPLATE: &str = "Resources: {}";
 
 /// An answer: a status and a body.
@@ -213,7 +214,7 @@ impl Aws {
     fn target_of(config: &SdkConfig) -> Target {
         Target {
             region: "eu-west-1".to_owned(),
-            account: "123456789012".to_owned(),
+            account: ACCOUNT.to_owned(),
             poll: PollInterval {
                 first: Duration::ZERO,
                 longest: Duration::ZERO,
@@ -292,7 +293,15 @@ impl HttpConnector for Aws {
             let body = request.take_body().collect().await;
             let body = body.map_err(ConnectorError::io)?;
             let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-            let answer = aws.answer(Request::new(&request, body))?;
+            let owner = request.headers().get("x-amz-expected-bucket-owner");
+            let owner = owner.map(str::to_owned);
+            let request = Request::new(&request, body);
+            assert!(
+                !request.is_of_s3() || owner.as_deref() == Some(ACCOUNT) || request.asks_whose(),
+                "{} does not say whose bucket it is for",
+                request.operation
+            );
+            let answer = aws.answer(request)?;
             Ok(HttpResponse::new(
                 answer.status.try_into().unwrap(),
                 SdkBody::from(answer.body),
@@ -334,13 +343,23 @@ impl Request {
         }
     }
 
+    fn is_of_s3(&self) -> bool {
+        self.operation.contains(" /") && !self.operation.contains(" /2015-03-31/")
+    }
+
+    /// Whether it is a look at a bucket, which may be of anybody.
+    fn asks_whose(&self) -> bool {
+        let bucket = self.operation.strip_prefix("HEAD /");
+        bucket.is_some_and(|bucket| !bucket.trim_end_matches('/').contains('/'))
+    }
+
     /// Each service's own way to ask for less.
     fn throttled(&self) -> Answer {
         if !self.parameters.is_empty() {
             query_error("Throttling", "Rate exceeded")
         } else if self.operation.contains(" /2015-03-31/") {
             lambda_error(429, "TooManyRequestsException", "Rate exceeded")
-        } else if self.operation.contains(" /") {
+        } else if self.is_of_s3() {
             s3_error(503, "SlowDown", "Please reduce your request rate.")
         } else {
             let body = r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#;

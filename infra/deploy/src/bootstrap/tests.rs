@@ -35,6 +35,19 @@ async fn a_bucket_that_is_there_is_used() {
 }
 
 #[tokio::test]
+async fn a_bucket_of_another_account_gets_nothing() {
+    let aws = willing()
+        .on(
+            "DescribeStacks",
+            [bootstrap_stack("CREATE_COMPLETE", "artifacts")],
+        )
+        .on("HEAD /artifacts/", [empty(403), empty(200)]);
+    let error = ensure(&aws, &User::default()).await.unwrap_err();
+    assert!(error.what().contains("does not belong to"), "{error}");
+    assert_eq!(aws.effects(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_missing_stack_is_created() {
     let aws = willing().on("DescribeStacks", [no_stack()]).after(
         "ExecuteChangeSet",
