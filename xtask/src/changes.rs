@@ -2,8 +2,8 @@
 
 use anstyle::Style;
 use deploy::{
-    Access, AccessChange, Action, Change, ChangeSet, Declared, Difference, Effect, Replacement,
-    Review, StackSpec, Target, review,
+    Access, AccessChange, Action, Change, ChangeSet, Declared, Difference, Drifted, Effect,
+    PropertyChange, Replacement, Review, RolesByHand, StackSpec, Target, review,
 };
 use manifest::App;
 use serde::Serialize;
@@ -113,7 +113,8 @@ impl<'a> Changes<'a> {
                 "warning", warning.logical_id, warning.check, warning.message
             ));
         }
-        lines.extend(self.access_lines(columns));
+        let access = &self.review.access_changes;
+        lines.extend(access_lines(access, columns));
         lines
     }
 
@@ -122,73 +123,137 @@ impl<'a> Changes<'a> {
         if change.action != Action::Modify || change.resource_type.starts_with("AWS::IAM::") {
             return Vec::new();
         }
-        let properties = self.review.properties_of(change).iter();
-        let shown = |value: &Option<String>| {
-            let value = value.as_deref().unwrap_or("-");
-            match value.char_indices().nth(VALUE_MAX) {
-                Some((end, _)) => format!("{}…", &value[..end]),
-                None => value.to_owned(),
+        property_lines(self.review.properties_of(change), columns)
+    }
+}
+
+/// Values of properties before and after.
+fn property_lines(properties: &[PropertyChange], columns: Option<usize>) -> Vec<String> {
+    let shown = |value: &Option<String>| {
+        let value = value.as_deref().unwrap_or("-");
+        match value.char_indices().nth(VALUE_MAX) {
+            Some((end, _)) => format!("{}…", &value[..end]),
+            None => value.to_owned(),
+        }
+    };
+    properties
+        .iter()
+        .map(|property| {
+            let path = &property.path;
+            let change = if property.before.is_none() && property.after.is_none() {
+                "known after the deployment".to_owned()
+            } else {
+                format!("{} → {}", shown(&property.before), shown(&property.after))
+            };
+            let indent = detail_indent(columns);
+            format!("{:indent$}{DIM}{path}: {change}{DIM:#}", "")
+        })
+        .collect()
+}
+
+/// The table of permissions that are added and removed.
+fn access_lines(changes: &[AccessChange], columns: Option<usize>) -> Vec<String> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let count = |access| {
+        changes
+            .iter()
+            .filter(|change| change.access == access)
+            .count()
+    };
+    let (broadened, narrowed) = (count(Access::Broadened), count(Access::Narrowed));
+    let heading = format!(
+        "{GREEN}{:>12}{GREEN:#} {broadened} broadened, {narrowed} narrowed",
+        "Permissions"
+    );
+    let mut rows = vec![
+        ["", "EFFECT", "PRINCIPAL", "ACTION", "RESOURCE", "CONDITION"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(changes.iter().map(access_row));
+    let indented = columns.map(|columns| columns.saturating_sub(ACCESS_INDENT));
+    let mut table = table_lines(&rows, indented);
+    if table.iter().any(|lines| lines.len() > 1) {
+        // A block for each, with a heading that says as much as a line can.
+        let headings: Vec<String> = rows.iter().map(|row| row[..3].join("  ")).collect();
+        let fit = |heading: &String| indented.is_none_or(|columns| heading.len() <= columns);
+        if headings[1..].iter().all(fit) {
+            for (row, heading) in rows.iter_mut().zip(headings) {
+                row.splice(..3, [heading]);
             }
-        };
-        properties
-            .map(|property| {
-                let path = &property.path;
-                let change = if property.before.is_none() && property.after.is_none() {
-                    "known after the deployment".to_owned()
-                } else {
-                    format!("{} → {}", shown(&property.before), shown(&property.after))
-                };
-                let indent = detail_indent(columns);
-                format!("{:indent$}{DIM}{path}: {change}{DIM:#}", "")
-            })
-            .collect()
+            rows[0][0].clear();
+            table = table_lines(&rows, indented);
+        }
+    }
+    let table = table.into_iter().enumerate().flat_map(|(row, lines)| {
+        let style = row
+            .checked_sub(1)
+            .map_or(BOLD, |change| access_style(&changes[change]));
+        let styled = move |line| format!("{:ACCESS_INDENT$}{style}{line}{style:#}", "");
+        lines.into_iter().map(styled)
+    });
+    std::iter::once(heading).chain(table).collect()
+}
+
+/// What was changed by hand since the stack was deployed.
+#[derive(Debug, Serialize)]
+pub(crate) struct ByHand {
+    /// The roles, compared by IAM.
+    pub(crate) roles: RolesByHand,
+    /// Everything that CloudFormation's drift detection found; `None` if it was not asked.
+    pub(crate) drift: Option<Vec<Drifted>>,
+    /// The functions, by physical name, that run other code.
+    pub(crate) code: Vec<String>,
+}
+
+impl ByHand {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.stays() && self.code.is_empty()
     }
 
-    /// The table of permissions that are added and removed.
-    fn access_lines(&self, columns: Option<usize>) -> Vec<String> {
-        let changes = &self.review.access_changes;
-        if changes.is_empty() {
+    /// Whether a deployment leaves some of it as it is, unless it is told to revert drift. Code is
+    /// always put back.
+    pub(crate) fn stays(&self) -> bool {
+        !self.roles.is_empty() || self.drift.as_ref().is_some_and(|drift| !drift.is_empty())
+    }
+
+    /// All of it, for a terminal of so many columns, or for whatever is no terminal.
+    pub(crate) fn lines(&self, app: &App, columns: Option<usize>) -> Vec<String> {
+        if self.is_empty() {
             return Vec::new();
         }
-        let count = |access| {
-            changes
-                .iter()
-                .filter(|change| change.access == access)
-                .count()
-        };
-        let (broadened, narrowed) = (count(Access::Broadened), count(Access::Narrowed));
-        let heading = format!(
-            "{GREEN}{:>12}{GREEN:#} {broadened} broadened, {narrowed} narrowed",
-            "Permissions"
-        );
-        let mut rows = vec![
-            ["", "EFFECT", "PRINCIPAL", "ACTION", "RESOURCE", "CONDITION"]
-                .map(str::to_owned)
-                .to_vec(),
-        ];
-        rows.extend(changes.iter().map(access_row));
-        let indented = columns.map(|columns| columns.saturating_sub(ACCESS_INDENT));
-        let mut table = table_lines(&rows, indented);
-        if table.iter().any(|lines| lines.len() > 1) {
-            // A block for each, with a heading that says as much as a line can.
-            let headings: Vec<String> = rows.iter().map(|row| row[..3].join("  ")).collect();
-            let fit = |heading: &String| indented.is_none_or(|columns| heading.len() <= columns);
-            if headings[1..].iter().all(fit) {
-                for (row, heading) in rows.iter_mut().zip(headings) {
-                    row.splice(..3, [heading]);
-                }
-                rows[0][0].clear();
-                table = table_lines(&rows, indented);
-            }
+        let mut lines = vec![format!(
+            "{YELLOW}{:>12}{YELLOW:#} changed since the last deployment",
+            "By hand"
+        )];
+        for role in &self.roles.gone {
+            lines.push(format!("{RED}{:>15}{RED:#} {role}", "deleted"));
         }
-        let table = table.into_iter().enumerate().flat_map(|(row, lines)| {
-            let style = row
-                .checked_sub(1)
-                .map_or(BOLD, |change| access_style(&changes[change]));
-            let styled = move |line| format!("{:ACCESS_INDENT$}{style}{line}{style:#}", "");
-            lines.into_iter().map(styled)
-        });
-        std::iter::once(heading).chain(table).collect()
+        for drifted in self.drift.iter().flatten() {
+            let (style, verb) = if drifted.deleted {
+                (RED, "deleted")
+            } else {
+                (YELLOW, "changed")
+            };
+            let place = app.declared_at(&drifted.logical_id);
+            let place = place.map(|place| format!(" {place}")).unwrap_or_default();
+            lines.push(format!(
+                "{style}{verb:>15}{style:#} {} {DIM}{}{place}{DIM:#}",
+                drifted.logical_id, drifted.resource_type
+            ));
+            lines.extend(property_lines(&drifted.property_changes, columns));
+        }
+        for function in &self.code {
+            lines.push(format!(
+                "{YELLOW}{:>15}{YELLOW:#} the code of {function}",
+                "changed"
+            ));
+        }
+        let access = &self.roles.access_changes;
+        lines.extend(access_lines(access, columns));
+        lines
     }
 }
 
@@ -216,11 +281,13 @@ fn change_lines(change: &Change, app: &App, columns: Option<usize>) -> Vec<Strin
         (Action::Modify, Replacement::Always) => (RED, "± replace"),
         (Action::Modify, Replacement::Conditional) => (YELLOW, "~ may replace"),
         (Action::Modify, Replacement::Never) => (YELLOW, "~ update"),
+        (Action::Sync, _) => (DIM, "= note"),
         (Action::Dynamic, _) => (YELLOW, "? depends"),
     };
     let declared = app.declared_at(&change.logical_id);
     let details = std::iter::once(change.resource_type.clone())
-        .chain(declared.map(|place| place.to_string()));
+        .chain(declared.map(|place| place.to_string()))
+        .chain(change.drifted.then(|| "(changed by hand)".to_owned()));
     let narrow = columns.is_some_and(|columns| columns < NARROW);
     let verb = format!("{verb:>width$}", width = if narrow { 0 } else { 15 });
     let mut used = verb.chars().count() + 1 + change.logical_id.len();

@@ -42,7 +42,7 @@ pub(crate) enum Verb {
     Deploy(Deploy),
     /// Show what a deployment would change.
     #[command(
-        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    0 no changes, 3 changes, 1 failed\n\nBuilds the functions, because their code can differ. Uploads and changes nothing."
+        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    0 no changes, 3 changes, 1 failed\n\nBuilds the functions, because their code can differ. Uploads and changes nothing.\n\nAlso shows what somebody changed by hand since: the roles' policies always, everything else with --drift. `cargo xtask deploy --revert-drift` puts it back."
     )]
     Diff(Diff),
     /// Return to what was deployed before: code and template.
@@ -193,6 +193,9 @@ pub(crate) struct Deploy {
     /// `rollback_on_alarm_minutes` take nothing back because of an alarm.
     #[arg(long, conflicts_with = "hotswap")]
     pub(crate) ignore_alarms: bool,
+    /// Put back what was changed by hand as well, which `cargo xtask diff --drift` shows.
+    #[arg(long, conflicts_with = "hotswap")]
+    pub(crate) revert_drift: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -202,6 +205,10 @@ pub(crate) struct Deploy {
 pub(crate) struct Diff {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
+    /// Let CloudFormation compare every resource with the template, and show what was changed by
+    /// hand. Takes a minute or two.
+    #[arg(long)]
+    pub(crate) drift: bool,
     /// Exit with 3 when there are changes.
     #[arg(long)]
     pub(crate) exit_code: bool,

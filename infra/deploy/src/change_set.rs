@@ -6,8 +6,8 @@ use aws_sdk_cloudformation::operation::create_change_set::builders::CreateChange
 use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetStatus, ChangeSetSummary, ChangeSetType, DeploymentConfig,
-    DeploymentConfigMode, ExecutionStatus, Parameter, ResourceChange, RollbackConfiguration,
-    RollbackTrigger, StackStatus, Tag,
+    DeploymentConfigMode, DeploymentMode, ExecutionStatus, Parameter, ResourceChange,
+    RollbackConfiguration, RollbackTrigger, StackResourceDriftStatus, StackStatus, Tag,
 };
 use serde::Serialize;
 
@@ -74,6 +74,9 @@ pub struct Change {
     pub properties: Vec<String>,
     /// Which value becomes which, as far as CloudFormation tells.
     pub property_changes: Vec<PropertyChange>,
+    /// Whether the resource was changed or deleted by hand. Only told where the change set
+    /// reverts drift.
+    pub drifted: bool,
 }
 
 /// What a change set does with a resource.
@@ -86,6 +89,8 @@ pub enum Action {
     Modify,
     /// It is deleted, or left behind if its deletion policy says so.
     Remove,
+    /// It is as it shall be already: CloudFormation only notes that.
+    Sync,
     /// CloudFormation can tell only while executing.
     Dynamic,
 }
@@ -163,6 +168,7 @@ impl Target {
             self.remove_left_over_change_sets(current, report).await?;
         }
         if let Some(current) = &current
+            && !spec.reverts_drift
             && current.settled()
             && self.mismatch(current, spec).await?.is_none()
         {
@@ -293,6 +299,9 @@ impl Target {
                     .disable_rollback(false)
                     .build(),
             );
+        }
+        if spec.reverts_drift && !creates_stack {
+            request = request.deployment_mode(DeploymentMode::RevertDrift);
         }
         let rollback = self.rollback_configuration(spec, creates_stack).await?;
         let request = request.rollback_configuration(rollback);
@@ -622,6 +631,7 @@ impl From<&ResourceChange> for Change {
                 Some(ChangeAction::Add | ChangeAction::Import) => Action::Add,
                 Some(ChangeAction::Modify) => Action::Modify,
                 Some(ChangeAction::Remove) => Action::Remove,
+                Some(ChangeAction::SyncWithActual) => Action::Sync,
                 _ => Action::Dynamic,
             },
             logical_id: change.logical_resource_id().unwrap_or_default().to_owned(),
@@ -634,6 +644,10 @@ impl From<&ResourceChange> for Change {
             },
             properties,
             property_changes: review::told_by(change),
+            drifted: matches!(
+                change.resource_drift_status(),
+                Some(StackResourceDriftStatus::Modified | StackResourceDriftStatus::Deleted)
+            ),
         }
     }
 }

@@ -23,6 +23,7 @@
 //! policies and nested stacks, what a macro makes of the template. If a resource is replaced,
 //! what refers to it is taken to stay the same.
 
+mod by_hand;
 mod permissions;
 mod properties;
 mod template;
@@ -31,10 +32,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub(crate) use by_hand::roles_by_hand;
 use permissions::Permission;
 pub use permissions::{Condition, Effect};
 pub use properties::PropertyChange;
-pub(crate) use properties::told_by;
+pub(crate) use properties::{path_of_pointer, told_by};
 use template::{Resource, Template};
 
 use crate::Change;

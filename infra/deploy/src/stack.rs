@@ -39,6 +39,10 @@ pub struct StackSpec<'a> {
     pub retains_data: bool,
     /// The alarm on which CloudFormation takes an update back.
     pub rollback_alarm: Option<RollbackAlarm>,
+    /// Whether an update puts back what was changed by hand. CloudFormation then compares with
+    /// the resources, and not only with the deployed template.
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html>
+    pub reverts_drift: bool,
 }
 
 /// An alarm of a stack that watches over its updates.
@@ -63,6 +67,7 @@ impl<'a> StackSpec<'a> {
             mode: Mode::Standard,
             retains_data: false,
             rollback_alarm: None,
+            reverts_drift: false,
         }
     }
 

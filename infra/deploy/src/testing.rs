@@ -130,6 +130,11 @@ impl Aws {
         self
     }
 
+    /// Answers a query API's operation that has `value` among its parameters.
+    pub(crate) fn on_for(self, operation: &str, value: &str, answer: Answer) -> Self {
+        self.on(&format!("{operation} {value}"), [answer])
+    }
+
     /// Lets every connection break.
     pub(crate) fn unreachable(self) -> Self {
         self.0.lock().unwrap().unreachable = true;
@@ -258,11 +263,17 @@ impl Aws {
             Some(Fault::AnswerLost) | None => {}
         }
         let operation = request.operation.clone();
+        let values: Vec<String> = request.parameters.values().cloned().collect();
         script.requests.push(request);
         let answers = script
             .answers
             .iter_mut()
-            .filter(|(name, _)| operation.starts_with(name.as_str()))
+            .filter(|(name, _)| {
+                operation.starts_with(name.as_str())
+                    || name.split_once(' ').is_some_and(|(name, value)| {
+                        operation == name && values.iter().any(|given| given == value)
+                    })
+            })
             .max_by_key(|(name, _)| name.len());
         let answer = match answers {
             Some((_, answers)) if answers.len() > 1 => answers.pop_front(),

@@ -24,6 +24,18 @@ const QUEUE_NAME_MAX: usize = 80;
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 const MANAGED_POLICY_MAX: usize = 6_144;
 
+/// What the policies allow for other verbs than `deploy` and `rollback`, by statement ID.
+const AFTER_DEPLOYMENT: [&str; 8] = [
+    "DeleteStacks",
+    "EmptyBuckets",
+    "FindDrift",
+    "FollowDriftDetection",
+    "InvokeFunctions",
+    "ReadLogs",
+    "RedriveFailures",
+    "RedriveStreams",
+];
+
 /// The IAM policies of [`App::deployer_policies`]. Each fits into a managed policy.
 #[derive(Debug)]
 pub struct DeployerPolicies(Vec<Value>);
@@ -54,6 +66,22 @@ impl App {
     /// made within it only.
     #[must_use]
     pub fn deployer_policies(&self) -> DeployerPolicies {
+        DeployerPolicies(managed(self.deployer_statements()))
+    }
+
+    /// Of [`deployer_policies`](Self::deployer_policies), what a deployment needs: one policy, as
+    /// long as it may be.
+    #[must_use]
+    pub fn deployment_policy(&self) -> String {
+        let mut statements = self.deployer_statements();
+        statements.retain(|statement| {
+            let sid = statement["Sid"].as_str().unwrap_or_default();
+            !AFTER_DEPLOYMENT.contains(&sid)
+        });
+        render::json(&policy(&statements))
+    }
+
+    fn deployer_statements(&self) -> Vec<Value> {
         let template = synth::template(self);
         let deployer = Deployer {
             app: self,
@@ -62,7 +90,7 @@ impl App {
             types: template.types(),
             template: &template,
         };
-        DeployerPolicies(managed(deployer.statements()))
+        deployer.statements()
     }
 }
 
@@ -130,6 +158,25 @@ impl Deployer<'_> {
                 "cloudformation",
                 &["DeleteStack"],
                 &json!(stacks),
+            ),
+            allow(
+                "FindDrift",
+                "cloudformation",
+                &[
+                    "DescribeStackResourceDrifts",
+                    "DetectStackDrift",
+                    "DetectStackResourceDrift",
+                ],
+                &json!(stacks),
+            ),
+            allow(
+                "FollowDriftDetection",
+                "cloudformation",
+                &[
+                    "BatchDescribeTypeConfigurations",
+                    "DescribeStackDriftDetectionStatus",
+                ],
+                &json!("*"),
             ),
         ]
     }
@@ -244,7 +291,8 @@ impl Deployer<'_> {
         ]
     }
 
-    /// Mappings have no names, but functions that they are of; their tags have only them.
+    /// A mapping has no name, so it is limited by its function. IAM cannot limit the actions on its
+    /// tags by that.
     fn event_source_mappings(&self) -> Vec<Value> {
         if !self.types.contains("AWS::Lambda::EventSourceMapping") {
             return Vec::new();

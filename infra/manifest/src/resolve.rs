@@ -105,6 +105,20 @@ impl App {
         self.functions.iter()
     }
 
+    /// The services that its functions call beside the stack's own resources, as IAM's actions name
+    /// them, for example `rekognition`.
+    #[must_use]
+    pub fn called_services(&self) -> BTreeSet<&str> {
+        let grants = self.functions.iter().flat_map(Function::grants);
+        grants
+            .filter_map(|grant| match grant {
+                Grant::Unscoped { action, .. } => action.split(':').next(),
+                Grant::PassRole { service, .. } => Some(*service),
+                Grant::Bucket { .. } | Grant::Table { .. } => None,
+            })
+            .collect()
+    }
+
     /// The tags of its stack and of every resource in it.
     #[must_use]
     pub fn tags(&self) -> BTreeMap<String, String> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use deploy::{
-    Artifact, ChangeSet, Deployment, Diagnosis, Hotswap, Outcome, Outputs, Progress, StackSpec,
-    Target, Timing,
+    Artifact, ChangeSet, Denied, Deployment, Diagnosis, Hotswap, Outcome, Outputs, Progress,
+    StackSpec, Target, Timing,
 };
 use manifest::App;
 use serde::Serialize;
@@ -33,6 +33,12 @@ pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
         ))
         .hint("deploy without --hotswap"));
     }
+    if args.revert_drift && context.local.is_some() {
+        return Err(CliError::misuse(
+            "the local stage cannot find what was changed by hand: its CloudFormation is an emulator",
+        )
+        .hint("start the stage again, which makes everything anew"));
+    }
     let started = Instant::now();
     // Credentials first: a build that nothing can be done with would be a waste.
     let target = context.connect().await?;
@@ -45,7 +51,10 @@ pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
         packaged,
         &show,
         args.approval.settled(&context),
-        args.hotswap,
+        Way {
+            hotswap: args.hotswap,
+            reverts_drift: args.revert_drift,
+        },
     )
     .await;
     let timings = show.finish();
@@ -173,6 +182,15 @@ struct Summary<'a> {
     seconds: BTreeMap<&'a str, f64>,
 }
 
+/// How a stack is brought to what it shall be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Way {
+    /// Without CloudFormation, if only code has changed.
+    pub(crate) hotswap: bool,
+    /// What was changed by hand is put back as well.
+    pub(crate) reverts_drift: bool,
+}
+
 /// Brings the stage's stack to what the manifest and the packages say.
 pub(crate) async fn deploy(
     context: &Context,
@@ -180,9 +198,14 @@ pub(crate) async fn deploy(
     packaged: Packaged,
     show: &Show,
     approval: Approval,
-    hotswap: bool,
+    way: Way,
 ) -> Result<(Done, Outputs)> {
     let app = &context.app;
+    if context.local.is_none() {
+        let called: Vec<&str> = app.called_services().into_iter().collect();
+        let absent = target.absent_services(&called).await;
+        show.suspend(|| warn_of_absent(&absent, target));
+    }
     let artifacts: Vec<Artifact> = packaged
         .functions
         .into_iter()
@@ -202,8 +225,12 @@ pub(crate) async fn deploy(
         .publish(&bucket, &artifact_prefix(context), artifacts, &report)
         .await?;
     let wanted = Wanted::new(context, published.bucket, &published.keys);
-    if hotswap {
-        match target.hotswap(&wanted.spec(), &report).await? {
+    let spec = StackSpec {
+        reverts_drift: way.reverts_drift,
+        ..wanted.spec()
+    };
+    if way.hotswap {
+        match target.hotswap(&spec, &report).await? {
             Hotswap::Swapped(functions) => {
                 let outputs = context.outputs(target).await?;
                 return Ok((Done::Hotswapped { functions }, outputs));
@@ -211,7 +238,7 @@ pub(crate) async fn deploy(
             Hotswap::NotPossible(why) => show.suspend(|| status("Deploying", why)),
         }
     }
-    execute(context, target, &wanted.spec(), show, approval).await
+    execute(context, target, &spec, show, approval).await
 }
 
 /// Plans, shows, asks and executes.
@@ -232,7 +259,7 @@ pub(crate) async fn execute(
         let lines = changes.lines(&context.app, stderr_columns());
         show.suspend(|| lines.iter().for_each(tell));
         if context.local.is_none() {
-            let denied = target.denied_actions(spec.name).await;
+            let denied = target.denied(&context.app.deployment_policy()).await;
             show.suspend(|| warn_of(&denied, target));
         }
         show.suspend(|| changes.approve(approval))
@@ -279,14 +306,35 @@ fn explain(diagnosis: &Diagnosis, stack: &str, app: &App) -> CliError {
     places.into_iter().fold(error, CliError::note)
 }
 
-fn warn_of(denied: &[String], target: &Target) {
-    if !denied.is_empty() {
+fn warn_of_absent(services: &[&str], target: &Target) {
+    for service in services {
         warn(format!(
-            "by IAM's simulation, {} may not do: {}",
-            target.caller_arn,
-            denied.join(", ")
+            "region {} does not seem to have {service}, which functions of this app call: choose another region in infra/stages.yaml",
+            target.region
         ));
     }
+}
+
+/// How many of the actions that the caller lacks are shown.
+const DENIED_SHOWN: usize = 10;
+
+fn warn_of(denied: &[Denied], target: &Target) {
+    if denied.is_empty() {
+        return;
+    }
+    let shown = denied.iter().take(DENIED_SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|denied| format!("  {} on {}", denied.action, denied.resource))
+        .collect();
+    let more = denied.len() - lines.len();
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    warn(format!(
+        "by IAM's simulation, {} may not do all that this deployment may need:\n{}\n`cargo xtask gen-policy --deployer` prints policies that allow it",
+        target.caller_arn,
+        lines.join("\n")
+    ));
 }
 
 fn print_resources(context: &Context, variables: &BTreeMap<String, String>) -> Result<()> {

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use deploy::{Declared, Plan, review};
+use deploy::{Declared, Kind, Plan, RolesByHand, StackSpec, Target, review};
 use serde_json::json;
 
-use crate::changes::Changes;
+use crate::changes::{ByHand, Changes};
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::package;
 use crate::progress::Show;
-use crate::terminal::{self, status, warn};
+use crate::terminal::{self, spinner, status, warn};
 use crate::wanted::{ARTIFACT_BUCKET_PARAMETER, Wanted, artifact_prefix};
 
 /// The exit code of `--exit-code` when there are changes: not that of a failure or a misuse.
@@ -70,24 +70,19 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
         .plan(&spec, &|_| false, &|progress| show.tell(&progress))
         .await;
     show.finish();
-    let drifted = target.code_drift(&spec).await?;
-    if !drifted.is_empty() {
-        warn(format!(
-            "the code of {} is not what was deployed: the next deployment puts it back",
-            drifted.join(", ")
-        ));
-    }
+    let by_hand = by_hand(&target, &spec, args.drift).await?;
     match planned? {
         Plan::NoChanges(_) => {
             if args.json {
                 CliError::unless_not_read(terminal::json(
                     &json!({"stack": stack, "creates_stack": false, "changes": [],
-                    "access": "unchanged", "access_changes": [], "drifted_code": drifted}),
+                    "access": "unchanged", "access_changes": [], "by_hand": by_hand}),
                 ))?;
             } else {
+                show_by_hand(&by_hand, &context)?;
                 status("Unchanged", format!("{stack}: nothing to deploy"));
             }
-            Ok(ExitCode::from(if drifted.is_empty() { 0 } else { found }))
+            Ok(ExitCode::from(if by_hand.is_empty() { 0 } else { found }))
         }
         Plan::Changes(change_set) => {
             let changes = Changes::of(&change_set, &spec, &target).await;
@@ -95,13 +90,54 @@ pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
             let changes = changes?;
             if args.json {
                 let mut shown = serde_json::to_value(&changes).unwrap_or_default();
-                shown["drifted_code"] = json!(drifted);
+                shown["by_hand"] = json!(by_hand);
                 CliError::unless_not_read(terminal::json(&shown))?;
             } else {
+                show_by_hand(&by_hand, &context)?;
                 let lines = changes.lines(&context.app, terminal::stdout_columns());
                 CliError::unless_not_read(lines.iter().try_for_each(terminal::line))?;
             }
             Ok(ExitCode::from(found))
         }
     }
+}
+
+/// What was changed by hand. Whoever may not read the roles still sees what a deployment does.
+async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<ByHand> {
+    let roles = match target.roles_changed_by_hand(spec.name).await {
+        Err(error) if error.kind() == Kind::AccessDenied => {
+            warn(format!(
+                "whether roles were changed by hand is not known: {error}"
+            ));
+            RolesByHand::default()
+        }
+        roles => roles?,
+    };
+    let drift = if drift {
+        let bar = spinner("comparing every resource with the template");
+        let drift = target.drift(spec.name).await;
+        bar.finish_and_clear();
+        Some(drift?)
+    } else {
+        None
+    };
+    Ok(ByHand {
+        roles,
+        drift,
+        code: target.code_drift(spec).await?,
+    })
+}
+
+fn show_by_hand(by_hand: &ByHand, context: &Context) -> Result<()> {
+    let lines = by_hand.lines(&context.app, terminal::stdout_columns());
+    CliError::unless_not_read(lines.iter().try_for_each(terminal::line))?;
+    if !by_hand.code.is_empty() {
+        warn("the next deployment puts the deployed code back");
+    }
+    if by_hand.stays() {
+        warn(
+            "a deployment leaves the other changes by hand alone; `cargo xtask deploy --revert-drift` puts them back",
+        );
+    }
+    Ok(())
 }

@@ -23,7 +23,11 @@ use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
 use crate::terminal::{BOLD, show_parts, status, tell};
-use crate::verbs::{deploy::deploy, env::StageEnvironment, logs::Logs};
+use crate::verbs::{
+    deploy::{Way, deploy},
+    env::StageEnvironment,
+    logs::Logs,
+};
 
 /// The emulator's account.
 const ACCOUNT_ID: &str = "000000000000";
@@ -161,7 +165,15 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
 
     let target = context.connect().await?;
     let show = Show::new("deploying");
-    let deployed = deploy(&context, &target, packaged, &show, Approval::Never, false).await;
+    let deployed = deploy(
+        &context,
+        &target,
+        packaged,
+        &show,
+        Approval::Never,
+        Way::default(),
+    )
+    .await;
     show.finish();
     let (_, outputs) = deployed?;
     front_doors.lead_to(&outputs);

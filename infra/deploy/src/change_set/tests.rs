@@ -11,6 +11,7 @@ fn change(action: Action, resource_type: &str, replacement: Replacement) -> Chan
         replacement,
         properties: Vec::new(),
         property_changes: Vec::new(),
+        drifted: false,
     }
 }
 
@@ -190,6 +191,59 @@ async fn express_mode_is_asked_for_with_rollback() {
         let sent = ["Mode", "DisableRollback"]
             .map(|name| call.parameter(&format!("DeploymentConfig.{name}")));
         assert_eq!(sent, expected);
+    }
+}
+
+#[tokio::test]
+async fn drift_is_reverted_on_request_even_if_nothing_else_changes() {
+    for (reverts_drift, mode) in [(false, None), (true, Some("REVERT_DRIFT"))] {
+        let aws = updatable();
+        let spec = StackSpec {
+            reverts_drift,
+            ..spec(CODE_B.0)
+        };
+        plan(&aws, &spec).await.unwrap();
+        let call = &aws.calls("CreateChangeSet")[0];
+        assert_eq!(call.parameter("DeploymentMode"), mode);
+    }
+    let aws = updatable();
+    let spec = StackSpec {
+        reverts_drift: true,
+        ..spec(CODE_A.0)
+    };
+    plan(&aws, &spec).await.unwrap();
+    assert_eq!(aws.calls("CreateChangeSet").len(), 1);
+}
+
+#[test]
+fn what_was_changed_by_hand_is_told() {
+    use aws_sdk_cloudformation::types::StackResourceDriftStatus as Status;
+    let change = |action: ChangeAction, status: Status| {
+        let change = ResourceChange::builder()
+            .action(action)
+            .resource_drift_status(status);
+        let change = Change::from(&change.build());
+        (change.action, change.drifted)
+    };
+    for (action, status, expected) in [
+        (
+            ChangeAction::Modify,
+            Status::Modified,
+            (Action::Modify, true),
+        ),
+        (ChangeAction::Add, Status::Deleted, (Action::Add, true)),
+        (
+            ChangeAction::Modify,
+            Status::InSync,
+            (Action::Modify, false),
+        ),
+        (
+            ChangeAction::SyncWithActual,
+            Status::Modified,
+            (Action::Sync, true),
+        ),
+    ] {
+        assert_eq!(change(action, status), expected);
     }
 }
 

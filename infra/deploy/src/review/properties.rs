@@ -75,15 +75,20 @@ fn is_within(path: &str, whole: &str) -> bool {
 /// for there is only the property's name, or the attribute's.
 fn path_of(target: &ResourceTargetDefinition) -> String {
     if let Some(pointer) = target.path() {
-        let steps: Vec<String> = pointer
-            .split('/')
-            .skip(1)
-            .map(|step| step.replace("~1", "/").replace("~0", "~"))
-            .collect();
-        return joined(&steps);
+        return path_of_pointer(pointer);
     }
     let attribute = target.attribute().map(ResourceAttribute::as_str);
     target.name().or(attribute).unwrap_or_default().to_owned()
+}
+
+/// The path that a JSON pointer tells.
+pub(crate) fn path_of_pointer(pointer: &str) -> String {
+    let steps: Vec<String> = pointer
+        .split('/')
+        .skip(1)
+        .map(|step| step.replace("~1", "/").replace("~0", "~"))
+        .collect();
+    joined(&steps)
 }
 
 /// The differences of two resources, each in the form `{"Properties": {…}, …}`.

@@ -129,7 +129,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Text that stands for itself.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     text.replace("${", "${!")
 }
 

@@ -679,6 +679,7 @@ fn cloudformation_has_the_word_on_values_if_it_says_any() {
             before: before.map(str::to_owned),
             after: None,
         }],
+        drifted: false,
     };
     let (names, values) = (told(None), told(Some("192")));
     assert_eq!(
