@@ -277,24 +277,28 @@ mod tests {
 
     #[tokio::test]
     async fn rekognitions_own_error_is_passed_on_and_not_recorded() {
-        let function = function(|_| {
-            Err(DetectError::Permanent(Failure {
-                code: "InvalidS3ObjectException".into(),
-                message: "Unable to get object metadata from S3.".into(),
-            }))
-        });
-        let error = function
-            .handle(serde_json::from_str(EVENT).unwrap())
-            .await
-            .unwrap_err();
-        assert_eq!(
-            Diagnostic::from(error),
-            Diagnostic {
-                error_type: "InvalidS3ObjectException".into(),
-                error_message: "Unable to get object metadata from S3.".into(),
-            }
-        );
-        assert_eq!(function.catalogue.state(&sample()).await.unwrap(), None);
+        let failure = |code: &str, message: &str| Failure {
+            code: code.into(),
+            message: message.into(),
+        };
+        let gone = failure("InvalidS3ObjectException", "Unable to get object metadata.");
+        let busy = failure("ThrottlingException", "Rate exceeded");
+        for (reason, Failure { code, message }) in [
+            (DetectError::Permanent(gone.clone()), gone),
+            (DetectError::Throttled(busy.clone()), busy),
+        ] {
+            let function = function(|_| Err(reason.clone()));
+            let event = serde_json::from_str(EVENT).unwrap();
+            let error = function.handle(event).await.unwrap_err();
+            assert_eq!(
+                Diagnostic::from(error),
+                Diagnostic {
+                    error_type: code,
+                    error_message: message,
+                }
+            );
+            assert_eq!(function.catalogue.state(&sample()).await.unwrap(), None);
+        }
     }
 
     /// A catalogue that moves on while the object is looked at, this often.

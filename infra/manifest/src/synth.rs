@@ -292,9 +292,9 @@ impl Synthesis<'_> {
     fn topic(&mut self, topic: &Topic) {
         let logical_id = Handle::Topic(topic.name.clone()).logical_id();
         // The key that AWS manages for SNS serves every principal of the account that
-        // publishes through SNS, without a permission of its own, and so a role that
-        // Rekognition assumes. A service that publishes in its own name (S3,
-        // EventBridge) would need a key of ours.
+        // publishes through SNS, without a permission of its own. That a role which Rekognition
+        // assumes is one of them follows from that; AWS does not document it for this case. A
+        // service that publishes in its own name (S3, EventBridge) would need a key of ours.
         // <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
         let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
         self.tls_only(
