@@ -206,7 +206,7 @@ impl Connection {
             caller_arn: identity.arn().unwrap_or_default().to_owned(),
             region: region.unwrap_or_default(),
             account,
-            ..Target::from_config(&self.config, self.detours)
+            ..Target::from_config(&self.config, self.client, self.detours)
         })
     }
 

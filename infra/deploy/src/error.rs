@@ -5,6 +5,7 @@ use std::fmt;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use crate::answer::{answered, may_be_of_aws, not_of_aws, printable};
 use crate::explain::Finding;
@@ -183,6 +184,17 @@ impl Error {
                 root_cause(error)
             )),
             _ => Self::new(what).because(root_cause(error)),
+        }
+    }
+
+    /// Explains why something other than AWS's API did not answer.
+    pub(crate) fn no_answer(what: &str, error: &ConnectorError) -> Self {
+        match cause_of(error) {
+            Some(no_answer) => Self::from_no_answer(what.to_owned(), no_answer),
+            None => Self::new(what)
+                .because(root_cause(error))
+                .of_kind(Kind::Unreachable)
+                .hint(CHECK_NETWORK),
         }
     }
 

@@ -142,6 +142,20 @@ impl Client {
         })))
     }
 
+    /// Makes one request of something other than AWS's API.
+    pub(crate) async fn send(
+        &self,
+        request: HttpRequest,
+    ) -> std::result::Result<HttpResponse, ConnectorError> {
+        let limits = self.0.limits;
+        let attempt = Attempt {
+            client: Arc::clone(&self.0),
+            connect: Some(limits.connect),
+            silence: limits.silence,
+        };
+        attempt.make(request).await
+    }
+
     /// Whether any request has been made.
     pub(crate) fn is_used(&self) -> bool {
         self.0.used.load(Ordering::Relaxed)

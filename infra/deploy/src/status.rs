@@ -147,7 +147,11 @@ impl Target {
         }
     }
 
-    pub(crate) async fn queue_depth(&self, url: &str) -> Result<QueueDepth> {
+    /// Counts the messages of a queue, named by its URL.
+    ///
+    /// # Errors
+    /// When AWS cannot be reached or refuses.
+    pub async fn queue_depth(&self, url: &str) -> Result<QueueDepth> {
         const WAITING: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessages;
         const HIDDEN: QueueAttributeName =
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible;

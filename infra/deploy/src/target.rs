@@ -8,7 +8,7 @@ use aws_types::SdkConfig;
 use crate::configuration::Endpoint;
 use crate::connection::Connection;
 use crate::error::Result;
-use crate::http_client::Limits;
+use crate::http_client::{Client, Limits};
 
 /// How often a call is tried that AWS throttles or fails. Where one of five calls fails, one
 /// of 400 000 fails so often.
@@ -49,6 +49,9 @@ pub struct Target {
     /// What is used instead of AWS's usual endpoints.
     pub detours: Vec<Endpoint>,
     pub(crate) s3_endpoint_url: Option<String>,
+    pub(crate) config: SdkConfig,
+    /// For what is not AWS's API.
+    pub(crate) http_client: Client,
     pub(crate) cloudformation: aws_sdk_cloudformation::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     /// For invocations, which may take as long as a function may run.
@@ -124,8 +127,22 @@ impl Target {
         Connection::find(settings, |_| {}).await?.connect().await
     }
 
+    /// What clients of services are made from that this crate has none of.
+    pub fn sdk_config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The client of S3, which addresses buckets as the endpoint needs it.
+    pub fn s3(&self) -> &aws_sdk_s3::Client {
+        &self.s3
+    }
+
     /// The clients of a target whose region, account and caller are still to be found.
-    pub(crate) fn from_config(config: &SdkConfig, detours: Vec<Endpoint>) -> Self {
+    pub(crate) fn from_config(
+        config: &SdkConfig,
+        http_client: Client,
+        detours: Vec<Endpoint>,
+    ) -> Self {
         let at = |service| {
             detours
                 .iter()
@@ -161,6 +178,8 @@ impl Target {
             poll: PollInterval::for_endpoint(endpoint_url.as_deref()),
             endpoint_url,
             s3_endpoint_url,
+            config: config.clone(),
+            http_client,
             detours,
         }
     }

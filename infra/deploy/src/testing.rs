@@ -18,7 +18,10 @@ use aws_types::SdkConfig;
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 
+use crate::certificates::Authorities;
+use crate::http_client::{Client, Limits};
 use crate::progress::{Decide, Progress, Question};
+use crate::proxy::Proxies;
 use crate::stack::{StackSpec, Store};
 use crate::target::{ATTEMPTS_MAX, PollInterval, Target};
 
@@ -224,7 +227,7 @@ impl Aws {
                 first: Duration::ZERO,
                 longest: Duration::ZERO,
             },
-            ..Target::from_config(config, Vec::new())
+            ..Target::from_config(config, http_client(), Vec::new())
         }
     }
 
@@ -783,4 +786,10 @@ pub(crate) fn all_deleted() -> Answer {
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></DeleteResult>"#,
     )
+}
+
+/// A client that goes through no proxy and trusts nobody.
+pub(crate) fn http_client() -> Client {
+    let (proxies, authorities) = (Proxies::default(), Authorities::default());
+    Client::new(proxies, authorities, Limits::USUAL, Arc::new(|_| {})).unwrap()
 }

@@ -15,6 +15,7 @@ use super::*;
 use crate::Error;
 use crate::error::Kind;
 use crate::target::Target;
+use crate::testing::http_client;
 
 const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Arn>a</Arn><UserId>u</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
@@ -347,7 +348,7 @@ async fn an_upload_is_waited_for_as_long_as_it_goes_on() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(6 * 1024 * 1024).unwrap();
     let (config, _) = config_through(&peer.url(), &[], None);
-    let target = Target::from_config(&config, Vec::new());
+    let target = Target::from_config(&config, http_client(), Vec::new());
     let body = ByteStream::read_from()
         .path(file.path())
         .build()
@@ -374,7 +375,7 @@ async fn an_invocation_is_waited_for_longer_than_other_calls() {
         answer(&mut stream, "200 OK", "{}")
     });
     let (config, _) = config_through(&peer.url(), &[], None);
-    let target = Target::from_config(&config, Vec::new());
+    let target = Target::from_config(&config, http_client(), Vec::new());
     let invocation = target.invoke("function", b"{}".to_vec()).await.unwrap();
     assert_eq!(invocation.result.unwrap(), "{}");
     assert_eq!(peer.connections(), 1);
