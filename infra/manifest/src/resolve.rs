@@ -139,6 +139,16 @@ impl App {
             .collect()
     }
 
+    /// The environment variables by which tables' attributes are named to functions, with the
+    /// names.
+    #[must_use]
+    pub fn attribute_variables(&self) -> BTreeMap<String, String> {
+        let tables = self.manifest.tables.iter();
+        tables
+            .flat_map(|table| table.attribute_variables.iter().cloned())
+            .collect()
+    }
+
     /// Its HTTP APIs, in the order of their declaration. One without a variable is not among
     /// them, as nobody is told its URL.
     pub fn http_apis(&self) -> impl Iterator<Item = HttpApi> {

@@ -216,7 +216,8 @@ impl Stage {
     }
 
     /// Who may call an HTTP API.
-    pub(crate) fn authorization_of(&self, http_api: &str) -> &Authorization {
+    #[must_use]
+    pub fn authorization_of(&self, http_api: &str) -> &Authorization {
         self.authorization
             .get(http_api)
             .unwrap_or(&Authorization::None)
