@@ -1,0 +1,116 @@
+//! The vocabulary of an app's checks.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Serialize;
+
+use crate::probe::Probe;
+
+/// One thing that an app promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// In kebab-case, like `image-removed`. No two checks of a suite have the same.
+    pub name: &'static str,
+    /// The promise in a sentence without a full stop.
+    pub what: &'static str,
+}
+
+/// All checks of an app.
+#[derive(Debug)]
+pub struct Suite {
+    /// They run side by side.
+    pub flows: Vec<Flow>,
+}
+
+/// Checks that build on each other, in their order.
+pub struct Flow {
+    /// What a user selects it by.
+    pub name: &'static str,
+    /// Its checks.
+    pub checks: &'static [Check],
+    run: Box<dyn Fn(Probe) -> Running + Send + Sync>,
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send>>;
+
+impl Flow {
+    /// A flow and the function that proves its checks.
+    pub fn new<F>(
+        name: &'static str,
+        checks: &'static [Check],
+        run: impl Fn(Probe) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), Stopped>> + Send + 'static,
+    {
+        let run = Box::new(move |probe| -> Running { Box::pin(run(probe)) });
+        Self { name, checks, run }
+    }
+
+    pub(crate) fn start(&self, probe: Probe) -> Running {
+        (self.run)(probe)
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow")
+            .field("name", &self.name)
+            .field("checks", &self.checks)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A flow cannot go on, because a check failed that the others build on. What failed has been
+/// noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// Why a check is not passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The stage does something else than the app promises.
+    Difference(Difference),
+    /// The check cannot be made here, for a reason that is no fault of the stage's.
+    NotChecked(String),
+}
+
+/// What a stage does instead of what the app promises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What was expected.
+    pub expected: String,
+    /// What was seen.
+    pub seen: String,
+    /// What to look at next: a command, or an instruction.
+    pub next: String,
+}
+
+impl Problem {
+    /// A difference. `next` says what to look at.
+    pub fn difference(
+        expected: impl Into<String>,
+        seen: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::Difference(Difference {
+            expected: expected.into(),
+            seen: seen.into(),
+            next: next.into(),
+        })
+    }
+
+    /// A call that should have succeeded.
+    pub fn call(expected: impl Into<String>, error: &deploy::Error) -> Self {
+        let next = error.next_step().unwrap_or("see what the service says");
+        Self::difference(expected, error.to_string(), next)
+    }
+}
+
+impl From<deploy::Error> for Problem {
+    fn from(error: deploy::Error) -> Self {
+        Self::call("an answer", &error)
+    }
+}
