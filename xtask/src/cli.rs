@@ -65,6 +65,11 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cargo xtask redrive check-email --dry-run    show the events\n  cargo xtask redrive check-email              invoke it with each event\n  cargo xtask redrive check-email --drop       delete the events\n\nAn event that the function handles leaves the queue; an event that it fails on stays. For records of a stream, the queue holds only their place: redrive reads them from the stream, which keeps them for 24 hours.\n\nSQS hides the events from others while redrive handles them. Redrive puts the rest back when it ends, also on Ctrl-C. If it is killed, they come back within 30 seconds; until then, info counts them as hidden."
     )]
     Redrive(Redrive),
+    /// Check a deployed stage by using it, and delete what the checks make.
+    #[command(
+        after_help = "Examples:\n  cargo xtask verify --stage dev\n  cargo xtask verify --stage local users roles    these flows only\n\nUploads files, creates users and asks the HTTP APIs, all under names that begin with xtask-verify, and deletes everything at the end, also after a failure and on Ctrl-C. It lists what it could not delete, with the command that does. On AWS, a run costs about two cents.\n\nExits with 1 if the stage does something else than the app promises. Some facts only an account can tell: docs/only-an-account-can-tell.md has them, each with the command that settles it."
+    )]
+    Verify(Verify),
     /// Print what functions log.
     #[command(
         after_help = "Examples:\n  cargo xtask logs handle-object-created --follow\n  cargo xtask logs users-api check-email --follow\n  cargo xtask logs --since 2h --filter ERROR"
@@ -277,6 +282,27 @@ pub(crate) struct Redrive {
     #[arg(long, short)]
     pub(crate) yes: bool,
     /// Print the events and what became of them as JSON, one object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Flows of checks to run; without any, all flows.
+    #[arg(value_name = "FLOW")]
+    pub(crate) flows: Vec<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// How long to wait for each effect at most, such as the labels of a video.
+    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Verify a stage that is in production.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The JSON Web Token for HTTP APIs that ask for one.
+    #[arg(long, env = "XTASK_API_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print the outcomes as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -187,7 +187,7 @@ fn doing(phase: Phase) -> &'static str {
 
 /// A message of the moving line. It is cut before it wraps: on a terminal that is made narrower
 /// a line of several rows would leave some of them behind.
-fn fitting(message: &str, columns: Option<usize>) -> String {
+pub(crate) fn fitting(message: &str, columns: Option<usize>) -> String {
     // What stands before and after it, such as `59m`.
     const OTHERS: usize = 12 + 1 + 1 + 4;
     match columns {

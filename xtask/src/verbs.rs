@@ -17,6 +17,7 @@ mod redrive;
 mod rollback;
 mod synth;
 mod url;
+mod verify;
 mod wait;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Delete(args) => delete::run(&args).await?,
         Verb::Invoke(args) => return invoke::run(&args).await,
         Verb::Redrive(args) => return redrive::run(&args).await,
+        Verb::Verify(args) => return verify::run(&args).await,
         Verb::Logs(args) => logs::run(&args).await?,
         Verb::Url(args) => url::run(&args).await?,
         Verb::Info(args) => info::run(&args).await?,
