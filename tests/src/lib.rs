@@ -242,6 +242,21 @@ impl Stage {
         command
     }
 
+    /// As [`Stage::xtask`], but with another key than that of the root user.
+    pub fn xtask_as(&self, key: &(String, String), arguments: &[&str]) -> Command {
+        let (access_key_id, secret_access_key) = key;
+        let state = std::fs::read(self.directory.path().join("stage.json")).unwrap();
+        let mut state: Value = serde_json::from_slice(&state).unwrap();
+        state["access_key_id"] = access_key_id.as_str().into();
+        state["secret_access_key"] = secret_access_key.as_str().into();
+        let directory = self.directory.path().join(format!("as-{access_key_id}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("stage.json"), state.to_string()).unwrap();
+        let mut command = self.xtask(arguments);
+        command.env("XTASK_LOCAL_DIR", directory);
+        command
+    }
+
     /// The standard output of a verb that must succeed.
     pub fn xtask_ok(&self, arguments: &[&str]) -> String {
         succeed(&mut self.xtask(arguments))
@@ -290,16 +305,17 @@ impl Stage {
 
     /// A client for thousands of items, for each of which the AWS CLI would take half a second.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.sdk_config())
+        aws_sdk_dynamodb::Client::new(&self.config())
     }
 
     /// A client for uploads, for each of which the AWS CLI would take half a second.
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
+        let config = aws_sdk_s3::config::Builder::from(&self.config());
         aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
     }
 
-    fn sdk_config(&self) -> aws_types::SdkConfig {
+    /// What other clients are made from.
+    pub fn config(&self) -> aws_types::SdkConfig {
         sdk_config(
             self.variable("AWS_ENDPOINT_URL"),
             self.variable("AWS_REGION"),

@@ -263,8 +263,8 @@ pub(crate) fn expect_labels(
     groups: &[&[&str]],
     function: &str,
 ) -> Result<((), String), Problem> {
-    let has = |group: &&[&str]| group.iter().any(|label| labels.contains(*label));
-    if groups.iter().all(|group| has(group)) {
+    let has_one_of = |group: &&[&str]| group.iter().any(|label| labels.contains(*label));
+    if groups.iter().all(has_one_of) {
         return Ok(((), line(labels)));
     }
     let groups: Vec<String> = groups.iter().map(|group| group.join(" or ")).collect();
