@@ -156,10 +156,12 @@ async fn by_name(probe: &Probe, file: &File, item: &Value) -> Result<(), Problem
     ))
 }
 
-/// The table is read without consistency, so the item may come late.
+/// The table is read without consistency, so the item may come late. The other photo may have the
+/// same label, but not the same beginning of its name.
 async fn listed(probe: &Probe, folder: &str, item: &Value) -> Result<((), String), Problem> {
     let label = item["labels"][0].as_str().unwrap_or_default();
-    let query = format!("startswith={}&label={}", encoded(folder), encoded(label));
+    let prefix = encoded(&format!("{folder}cat"));
+    let query = format!("startswith={prefix}&label={}", encoded(label));
     let next = probe.stage().errors(MEDIA_API);
     let expected = format!("GET /?{query}&media-type=image answers {item}");
     let look = || async {
@@ -172,7 +174,7 @@ async fn listed(probe: &Probe, folder: &str, item: &Value) -> Result<((), String
     probe.eventually(&expected, &next, look).await?;
     for other in [
         format!("{query}&media-type=video"),
-        format!("startswith={}&label=NoSuchLabel", encoded(folder)),
+        format!("startswith={prefix}&label=NoSuchLabel"),
         format!("startswith={}", encoded(&format!("{folder}dog"))),
     ] {
         let (found, _) = list(probe, &other).await?;
