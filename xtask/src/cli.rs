@@ -107,8 +107,10 @@ pub(crate) enum Verb {
     )]
     Completions(Completions),
     /// Run every check: format, lints, generated files, templates, tests.
-    #[command(after_help = "Example:\n  cargo xtask ci")]
-    Ci,
+    #[command(
+        after_help = "Examples:\n  cargo xtask ci\n  cargo xtask ci --long    also what takes minutes"
+    )]
+    Ci(Ci),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -397,6 +399,13 @@ pub(crate) struct Bench {
 pub(crate) struct Completions {
     /// The shell.
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ci {
+    /// Also run the checks that take minutes.
+    #[arg(long)]
+    pub(crate) long: bool,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -46,7 +46,7 @@ pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Wait(args) => wait::run(&args).await?,
         Verb::Bench(args) => bench::run(&args).await?,
         Verb::Completions(args) => completions::run(&args)?,
-        Verb::Ci => ci::run().await?,
+        Verb::Ci(args) => ci::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use local::{CheckTools, StageTools};
 use manifest::Architecture;
 use xshell::{Shell, cmd};
 
+use crate::cli;
 use crate::context::Workspace;
 use crate::environment::without_cargo_variables;
 use crate::error::{AboutFile, Result};
@@ -11,7 +12,7 @@ use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
 use crate::verbs::gen_policy;
 
-pub(crate) async fn run() -> Result<()> {
+pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     let workspace = Workspace::new();
     let shell = Shell::new()?;
     let _directory = shell.push_dir(workspace.root());
@@ -38,7 +39,19 @@ pub(crate) async fn run() -> Result<()> {
         .env("REKOGNITION_DETECTOR", tools.detector_model()?);
     without_cargo_variables(tests).quiet().run()?;
     test_arm64(&workspace, &shell)?;
+    if args.long {
+        test_long(&workspace, &shell)?;
+    }
     status("Passed", "every check");
+    Ok(())
+}
+
+/// The acceptance tests that wait for effects which do not come.
+fn test_long(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    status("Testing", "each check of verify on its fault");
+    let cargo = workspace.cargo();
+    let test = cmd!(shell, "{cargo} test --workspace --test verify -- --ignored");
+    without_cargo_variables(test).quiet().run()?;
     Ok(())
 }
 
