@@ -286,6 +286,20 @@ fn a_production_stage_is_not_deleted_by_a_slip_of_the_hand() {
 }
 
 #[test]
+fn a_production_stage_is_verified_with_force_only() {
+    let verify = ["verify", "--stage", "prod"];
+    let failure = fail(&mut xtask(&PROGRAM, &verify));
+    assert_eq!(failure.exit_code, Some(2), "{}", failure.error);
+    let refusal = "is not verified without --force";
+    assert!(failure.error.contains(refusal), "{}", failure.error);
+    // With it, the next thing to fail is the account.
+    let mut forced = xtask(&PROGRAM, &[&verify[..], &["--force"]].concat());
+    let failure = fail(forced.env("AWS_EC2_METADATA_DISABLED", "true"));
+    assert_eq!(failure.exit_code, Some(1), "{}", failure.error);
+    assert!(!failure.error.contains(refusal), "{}", failure.error);
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -27,7 +27,7 @@ const NARROW: u16 = 40;
 const USUAL: u16 = 80;
 const WIDE: u16 = 200;
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "synth",
     "gen-policy",
     "package",
@@ -35,6 +35,7 @@ const VERBS: [&str; 17] = [
     "diff",
     "rollback",
     "delete",
+    "verify",
     "invoke",
     "redrive",
     "logs",
@@ -76,6 +77,7 @@ fn errors_are_a_line_and_a_hint() {
         ("error-verb", &["deploi"], 2),
         ("error-not-running", &["info", "--stage", "local"], 1),
         ("error-delete-prod", &["delete", "--stage", "prod"], 2),
+        ("error-verify-prod", &["verify", "--stage", "prod"], 2),
     ] {
         let mut command = xtask(&PROGRAM, arguments);
         command.env("XTASK_LOCAL_DIR", empty.path());
@@ -201,6 +203,16 @@ impl Other {
         &self.variables[name]
     }
 
+    /// What clients of the stage are made from.
+    fn config(&self) -> aws_types::SdkConfig {
+        acceptance::sdk_config(
+            self.variable("AWS_ENDPOINT_URL"),
+            self.variable("AWS_REGION"),
+            self.variable("AWS_ACCESS_KEY_ID"),
+            self.variable("AWS_SECRET_ACCESS_KEY"),
+        )
+    }
+
     fn get(&self) -> u16 {
         http_get(self.variable("API_URL")).status
     }
@@ -233,6 +245,7 @@ fn the_local_stage() {
         ("unchanged", &|| nothing_is_asked_locally(&other)),
     ]);
     redrive(&other);
+    verify(&other);
 
     terminal.type_text(CTRL_C);
     let ended = terminal.end().with_code(0).is_tidy();
@@ -388,19 +401,44 @@ fn redrive(other: &Other) {
     other.run(&["redrive", function], USUAL).with_code(0);
 }
 
+fn verify(other: &Other) {
+    for (name, columns) in [("verify-narrow", NARROW), ("verify", USUAL)] {
+        let shown = other.run(&["verify", "media-errors"], columns);
+        keep(name, &shown.with_code(0).is_tidy());
+    }
+    let iam = aws_sdk_iam::Client::new(&other.config());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let broad = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+    let roles = runtime.block_on(iam.list_roles().send()).unwrap();
+    let mut roles = roles.roles().iter();
+    let role = roles.find(|role| role.role_name().contains("-MediaApiRole-"));
+    let put = iam.put_role_policy().role_name(role.unwrap().role_name());
+    let put = put.policy_name("broad");
+    runtime.block_on(put.policy_document(broad).send()).unwrap();
+    let shown = other
+        .run(&["verify", "roles"], USUAL)
+        .with_code(1)
+        .is_tidy();
+    assert!(shown.screen.has_colours(), "{shown}");
+    keep("verify-failed", &shown);
+
+    let mut terminal = Terminal::run(&other.xtask(&["verify", "video"]), USUAL);
+    terminal.wait_for("video-catalogued");
+    terminal.type_text(CTRL_C);
+    let ended = terminal.end().with_code(130);
+    let text = ended.screen.text();
+    assert!(
+        text.trim_end().ends_with("Ctrl-C again leaves it"),
+        "{ended}"
+    );
+}
+
 /// Puts an event into a function's failure queue as Lambda does, when it has tried it often
 /// enough.
 fn fail_an_event(other: &Other, function: &str) {
     let event = r#"{"this": "is no notification of S3"}"#;
-    let variable = |name: &str| other.variable(name);
-    let config = acceptance::sdk_config(
-        variable("AWS_ENDPOINT_URL"),
-        variable("AWS_REGION"),
-        variable("AWS_ACCESS_KEY_ID"),
-        variable("AWS_SECRET_ACCESS_KEY"),
-    );
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let invoke = aws_sdk_lambda::Client::new(&config)
+    let invoke = aws_sdk_lambda::Client::new(&other.config())
         .invoke()
         .function_name(format!("media-query-local-{function}"))
         .invocation_type(aws_sdk_lambda::types::InvocationType::Event)
@@ -769,6 +807,7 @@ fn keep(name: &str, shown: &impl Display) {
     let filters = [
         (r"(127\.0\.0\.1|localhost):\d+", "$1:[port]"),
         (r" +\d+\.\d\d s\n", " [seconds] s\n"),
+        (r"\b\d+\.\d\d s\b", "[seconds] s"),
         (r"\d+\.\d s\b", "[seconds] s"),
         (
             r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:?\d\d)?",

@@ -217,7 +217,10 @@ impl Bench {
         assert_eq!(rows.len(), 3, "{table}");
         assert!(rows[0].starts_with("users-errors"), "{table}");
         let progress = String::from_utf8(shown.stderr).unwrap();
-        assert!(progress.contains("3 checks passed, 0 failed"), "{progress}");
+        assert!(
+            progress.contains("3 checks: 3 passed, 0 failed"),
+            "{progress}"
+        );
     }
 
     /// A key of a user with one policy.

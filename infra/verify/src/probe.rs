@@ -233,7 +233,7 @@ impl Probe {
                 ));
             }
         }
-        Ok(format!("and has {}", has.0))
+        Ok(format!("IAM allows {}, not {}", has.0, lacks.0))
     }
 
     /// The ARN of a function's role.

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &cli::Verify) -> Result<ExitCode> {
     progress.with(|state| state.checks = run.count());
 
     let started = Instant::now();
-    let ended = until_end(&run, &bar).await;
+    let ended = until_end(&run, &progress).await;
     bar.finish_and_clear();
     let report = run.report(ended.is_err());
     if args.json {
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &cli::Verify) -> Result<ExitCode> {
 
 /// Runs the checks and deletes what they made. A signal ends the checks; another one ends the
 /// deletion. Fails with the exit code that tells of the signal.
-async fn until_end(run: &Run, bar: &ProgressBar) -> std::result::Result<(), u8> {
+async fn until_end(run: &Run, progress: &Progress) -> std::result::Result<(), u8> {
     let mut endings = match Endings::catch() {
         Ok(endings) => endings,
         Err(error) => {
@@ -78,12 +78,8 @@ async fn until_end(run: &Run, bar: &ProgressBar) -> std::result::Result<(), u8> 
         code = endings.next() => Some(code),
     };
     if interrupted.is_some() {
-        bar.suspend(|| {
-            end_line();
-            status("Deleting", "what the checks made: Ctrl-C again leaves it");
-        });
+        progress.interrupted();
     }
-    bar.set_message("deleting what the checks made");
     tokio::select! {
         () = run.clean_up() => {}
         code = endings.next() => {
@@ -185,6 +181,15 @@ impl Progress {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The line that moved stays above the terminal's `^C`; the deletion has none.
+    fn interrupted(&self) {
+        if self.bar.is_hidden() {
+            end_line();
+        }
+        self.bar.finish_and_clear();
+        status("Deleting", "what the checks made: Ctrl-C again leaves it");
+    }
+
     fn tell(&self, event: &Event) {
         match event {
             Event::Started(check) => self.with(|state| state.running.insert(check.name)),
@@ -234,13 +239,13 @@ fn show(report: &Report, took: Duration) -> Result<()> {
         match &verdict.outcome {
             Outcome::Passed { .. } => {}
             Outcome::Failed { difference, .. } => {
-                CliError::new(format!("{name}: not so: {}", verdict.check.what))
-                    .note(format!("expected {}", difference.expected))
-                    .note(format!("seen {}", difference.seen))
+                CliError::new(format!("check {name} failed ({})", verdict.check.what))
+                    .note(format!("expected: {}", difference.expected))
+                    .note(format!("seen: {}", difference.seen))
                     .hint(&difference.next)
                     .report();
             }
-            Outcome::NotChecked { reason } => warn(format!("{name} was not checked: {reason}")),
+            Outcome::NotChecked { reason } => warn(format!("check {name} was not made: {reason}")),
         }
     }
     let count = |wanted: fn(&Outcome) -> bool| {
@@ -251,7 +256,8 @@ fn show(report: &Report, took: Duration) -> Result<()> {
     status(
         if report.passed { "Verified" } else { "Differs" },
         format!(
-            "{passed} checks passed, {failed} failed, {} not made, in {}",
+            "{} checks: {passed} passed, {failed} failed, {} not made, in {}",
+            report.checks.len(),
             report.checks.len() - passed - failed,
             seconds(took)
         ),
