@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use acceptance::fake_aws::{self, Answer};
 use acceptance::{Stage, both, eventually, signal, workspace};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::Environment;
+use local::{Call, Effect, Fault, FaultProxy};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -30,6 +32,7 @@ fn a_stage_that_works_is_verified_and_left_as_it_was() {
     bench.a_complete_run_passes();
     bench.the_documented_permissions_are_enough();
     bench.an_interrupted_run_leaves_nothing();
+    bench.a_second_signal_names_what_is_left();
     let mut failed = BTreeSet::new();
     bench.roles_that_may_too_much(&mut failed);
     bench.a_caller_who_may_not_delete(&mut failed);
@@ -312,6 +315,44 @@ impl Bench {
         self.nothing_is_left();
     }
 
+    /// Ctrl-C twice, while S3 answers no deletion.
+    fn a_second_signal_names_what_is_left(&self) {
+        let endpoint_url = self.stage.variable("AWS_ENDPOINT_URL");
+        let proxy = self
+            .runtime
+            .block_on(FaultProxy::start(0, endpoint_url, |call: &Call| {
+                (call.operation == "DeleteObject").then_some(Fault::Unavailable(Effect::Missing))
+            }));
+        let proxy = proxy.unwrap();
+        let arguments = ["verify", "--json", "video"];
+        let mut command = self.stage.xtask_behind(&proxy.url(), &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
+        let keys = || self.stage.keys("MEDIA_BUCKET_NAME");
+        eventually("the video's upload", || (keys().len() == 2).then_some(()));
+        signal("INT", child.id());
+        progress.find(|line| line.as_ref().unwrap().contains("Deleting"));
+        signal("INT", child.id());
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        self.runtime.block_on(proxy.shutdown());
+        assert_eq!(ran.output.status.code(), Some(130));
+        let left = ran.report["left"].as_array().unwrap();
+        let object = left.iter().find(|left| {
+            let what = left["what"].as_str().unwrap();
+            what.starts_with("object xtask-verify/")
+        });
+        self.delete_by(object.unwrap()["command"].as_str().unwrap());
+        self.nothing_is_left();
+    }
+
+    /// Runs a command that `verify` tells.
+    fn delete_by(&self, command: &str) {
+        let arguments = command.strip_prefix("aws ").unwrap().replace('\'', "");
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        self.stage.aws_ok(&arguments);
+    }
+
     fn flows_are_selected_by_name(&self) {
         let output = self.stage.xtask(&["verify", "user"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
@@ -562,9 +603,7 @@ impl Bench {
         assert_eq!(commands.len(), 1, "{commands:?}");
         let why = left[0]["why"].as_str().unwrap();
         assert!(why.contains("AccessDenied"), "{why}");
-        let arguments = commands[0].strip_prefix("aws ").unwrap().replace('\'', "");
-        let arguments: Vec<&str> = arguments.split(' ').collect();
-        self.stage.aws_ok(&arguments);
+        self.delete_by(commands[0]);
     }
 
     /// Somebody's event that a function gives up while the checks run; and one from before.
