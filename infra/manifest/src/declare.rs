@@ -4,6 +4,8 @@
 //! to cannot be misspelt, and a trigger carries both the wiring of an event and the
 //! permission that the wiring needs.
 
+mod exception;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -12,6 +14,8 @@ use serde_json::Value;
 use crate::cloudformation::{attribute, reference, sub};
 use crate::name;
 use crate::origin::{Declared, Origin};
+
+pub use exception::{Direction, Exception};
 
 /// An app: its resources and the functions that work on them.
 #[derive(Clone, Debug)]
@@ -260,6 +264,14 @@ pub enum BucketAction {
 }
 
 impl BucketAction {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::GetObject,
+        Self::PutObject,
+        Self::DeleteObject,
+        Self::ListBucket,
+    ];
+
     pub(crate) fn iam_action(self) -> String {
         format!("s3:{self:?}")
     }
@@ -453,6 +465,17 @@ pub enum TableAction {
 }
 
 impl TableAction {
+    /// All of them.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::ConditionCheckItem,
+        Self::DeleteItem,
+        Self::GetItem,
+        Self::PutItem,
+        Self::Query,
+        Self::Scan,
+        Self::UpdateItem,
+    ];
+
     pub(crate) fn iam_action(self) -> String {
         format!("dynamodb:{self:?}")
     }
@@ -633,6 +656,7 @@ pub struct Function {
     pub(crate) timeout_seconds: u32,
     pub(crate) triggers: Vec<Declared<Trigger>>,
     pub(crate) grants: Vec<Declared<Grant>>,
+    pub(crate) exceptions: Vec<Declared<Exception>>,
     pub(crate) known: Vec<Declared<Handle>>,
     pub(crate) environment: Vec<Declared<(String, String)>>,
 }
@@ -650,6 +674,7 @@ impl Function {
             timeout_seconds: 30,
             triggers: Vec::new(),
             grants: Vec::new(),
+            exceptions: Vec::new(),
             known: Vec::new(),
             environment: Vec::new(),
         }
@@ -683,6 +708,15 @@ impl Function {
     #[track_caller]
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grants.push(Declared::by_caller(grant));
+        self
+    }
+
+    /// A difference between the function's grants and what its binary can call that is meant to
+    /// be. `cargo xtask grants` reports every other one.
+    #[must_use]
+    #[track_caller]
+    pub fn exception(mut self, exception: Exception) -> Self {
+        self.exceptions.push(Declared::by_caller(exception));
         self
     }
 

@@ -18,6 +18,7 @@ mod bootstrap;
 mod cloudformation;
 pub mod declare;
 mod deployer;
+mod grants;
 mod name;
 mod origin;
 mod policy;
@@ -29,8 +30,9 @@ mod validate;
 
 pub use app::app;
 pub use bootstrap::bootstrap_template;
-pub use declare::Manifest;
+pub use declare::{Direction, Manifest};
 pub use deployer::DeployerPolicies;
+pub use grants::{DeclaredException, GrantLine, GrantedAction, NoGrant};
 pub use name::nearest;
 pub use resolve::{App, Function, HttpApi};
 pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};

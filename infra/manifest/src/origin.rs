@@ -19,6 +19,14 @@ impl Origin {
     pub(crate) fn of_caller() -> Self {
         Self::Declaration(Location::caller())
     }
+
+    /// The file and the line of a declaration.
+    pub(crate) fn of_declaration(self) -> Option<(&'static str, u32)> {
+        match self {
+            Self::Declaration(location) => Some((location.file(), location.line())),
+            Self::Stages(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::declare::{self, BucketEvent, Grant, ItemChanges, Manifest, Trigger, Variable};
+use crate::declare::{
+    self, BucketEvent, Exception, Grant, ItemChanges, Manifest, Trigger, Variable,
+};
 use crate::name;
 use crate::origin::{Declared, Origin};
 use crate::stage::Stage;
@@ -210,6 +212,7 @@ pub struct Function {
     environment: BTreeMap<String, Value>,
     triggers: Vec<Declared<Trigger>>,
     grants: Vec<Declared<Grant>>,
+    exceptions: Vec<Declared<Exception>>,
     origin: Origin,
 }
 
@@ -242,6 +245,7 @@ impl Function {
             environment: texts.chain(resources).collect(),
             triggers: declared.triggers.clone(),
             grants: declared.grants.clone(),
+            exceptions: declared.exceptions.clone(),
             origin: declared.origin,
         }
     }
@@ -398,7 +402,15 @@ impl Function {
     }
 
     pub(crate) fn grants(&self) -> impl Iterator<Item = &Grant> {
-        self.grants.iter().map(|grant| &grant.what)
+        self.declared_grants().map(|grant| &grant.what)
+    }
+
+    pub(crate) fn declared_grants(&self) -> impl Iterator<Item = &Declared<Grant>> {
+        self.grants.iter()
+    }
+
+    pub(crate) fn declared_exceptions(&self) -> impl Iterator<Item = &Declared<Exception>> {
+        self.exceptions.iter()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::resolve::App;
 use crate::stage::{PerFunction, Stage};
 use crate::synth;
 
+mod exceptions;
 mod settings;
 
 /// Something in the manifest or the stage that cannot be deployed.
@@ -142,7 +143,7 @@ const RESERVED_VARIABLES: [&str; 21] = [
 ];
 /// IAM services whose actions can be restricted to a resource that the manifest has a
 /// type for, and that type.
-const SCOPED_SERVICES: [(&str, &str); 3] = [
+pub(crate) const SCOPED_SERVICES: [(&str, &str); 3] = [
     ("dynamodb", "Table::allow"),
     ("iam", "Publisher::pass"),
     ("s3", "Bucket::allow"),
@@ -163,6 +164,7 @@ pub(crate) fn violations(manifest: &Manifest, stage: &Stage) -> Vec<Violation> {
         check.function(function);
         check.environment(function);
         check.grants(function);
+        check.exceptions(function);
         check.item_changes(function);
         let subject = Subject::of_function(function);
         for trigger in &function.triggers {

@@ -1,0 +1,587 @@
+//! From a grant to what it allows, and from an IAM action to the grant that allows it.
+//!
+//! `cargo xtask grants` compares what functions are granted with what they can call. It, and
+//! the local stage when it denies a call, name the line of Rust that is missing.
+
+use std::fmt;
+
+use crate::declare::{BucketAction, Direction, Exception, Grant, Handle, TableAction};
+use crate::origin::{Declared, Origin};
+use crate::resolve::{App, Function};
+use crate::validate::SCOPED_SERVICES;
+
+/// An action that a function is granted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GrantedAction {
+    /// IAM's name of the action, such as `s3:GetObject`.
+    pub action: String,
+    /// The resource, such as ``bucket `media` ``; `None` if the grant is on every resource.
+    pub resource: Option<String>,
+    /// The line of the grant.
+    pub declared_at: String,
+}
+
+/// A difference between grants and binary that is meant to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredException {
+    /// Which side of the difference has the action.
+    pub direction: Direction,
+    /// IAM's name of the action.
+    pub action: String,
+    /// Why it is meant to be.
+    pub reason: String,
+    /// The line of the exception.
+    pub declared_at: String,
+}
+
+/// A line of Rust that grants an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantLine {
+    /// The line to change, or the declaration of the function to add the line to.
+    pub at: String,
+    /// Whether it takes the place of a line.
+    pub replaces: bool,
+    /// The line, such as `.grant(media.allow([GetObject]))`.
+    pub rust: String,
+    /// What a name in capitals stands for, if the resource is not known.
+    pub stands_for: Option<String>,
+}
+
+impl fmt::Display for GrantLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, rust, .. } = self;
+        if self.replaces {
+            write!(f, "replace the grant at {at} by {rust}")?;
+        } else {
+            write!(f, "add {rust} to the function at {at}")?;
+        }
+        match &self.stands_for {
+            Some(stands_for) => write!(f, ", where {stands_for}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why no line of Rust grants an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoGrant {
+    /// The manifest grants it already, at this line.
+    GrantedAlready(String),
+    /// The vocabulary of the manifest has no grant of this action.
+    NoWord(String),
+    /// The resource, by its ARN or kind, is not one of the manifest.
+    NotDeclared(String),
+}
+
+impl fmt::Display for NoGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GrantedAlready(at) => write!(
+                f,
+                "{at} grants it: if the grant is new, deploy the stage again; if not, see which policy of the resource denies it"
+            ),
+            Self::NoWord(action) => write!(
+                f,
+                "add a grant of {action} to the vocabulary in infra/manifest/src/declare.rs"
+            ),
+            Self::NotDeclared(resource) => write!(
+                f,
+                "the manifest does not declare {resource}: see whether the function should use it"
+            ),
+        }
+    }
+}
+
+impl Function {
+    /// What it is granted, action by action.
+    #[must_use]
+    pub fn granted_actions(&self) -> Vec<GrantedAction> {
+        let granted = self.declared_grants().flat_map(|grant| {
+            let resource = grant.what.resource().map(|handle| handle.to_string());
+            let declared_at = grant.origin.to_string();
+            let actions = grant.what.iam_actions().into_iter();
+            actions.map(move |action| GrantedAction {
+                action,
+                resource: resource.clone(),
+                declared_at: declared_at.clone(),
+            })
+        });
+        granted.collect()
+    }
+
+    /// The differences between its grants and its binary that are meant to be.
+    #[must_use]
+    pub fn exceptions(&self) -> Vec<DeclaredException> {
+        let declared = self.declared_exceptions().map(|Declared { what, origin }| {
+            let Exception {
+                direction,
+                action,
+                reason,
+            } = what.clone();
+            DeclaredException {
+                direction,
+                action,
+                reason,
+                declared_at: origin.to_string(),
+            }
+        });
+        declared.collect()
+    }
+
+    /// The line that declares it, like `infra/manifest/src/app.rs:63`.
+    #[must_use]
+    pub fn declared_at(&self) -> String {
+        self.origin().to_string()
+    }
+}
+
+impl App {
+    /// The resource of the manifest that has this ARN on the app's stage, or an object, an item
+    /// or an index in it; such as ``table `media` ``.
+    #[must_use]
+    pub fn resource_at(&self, arn: &str) -> Option<String> {
+        self.handle_at(arn).map(|handle| handle.to_string())
+    }
+
+    /// The line of Rust that grants `action` to `function`. `arn` is what the action was denied
+    /// on; without it, the resource is left open unless the manifest has only one of its kind.
+    /// `source` reads a line of a file of the workspace, for the names of variables in it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn grant_line(
+        &self,
+        function: &Function,
+        action: &str,
+        arn: Option<&str>,
+        source: impl Fn(&str, u32) -> Option<String>,
+    ) -> Result<GrantLine, NoGrant> {
+        let Some(word) = Word::of(action)? else {
+            return unscoped_grant_line(function, action);
+        };
+        let of_kind: Vec<(Handle, Origin)> = self
+            .manifest()
+            .resources()
+            .filter(|resource| word.is_on(&resource.handle))
+            .map(|resource| (resource.handle, resource.origin))
+            .collect();
+        let resource = match (arn, of_kind.as_slice()) {
+            (None, [only]) => Some(only.clone()),
+            (None, _) => None,
+            (Some(arn), _) => {
+                let handle = self.handle_at(arn);
+                let mut of_kind = of_kind.iter();
+                of_kind
+                    .find(|(of_kind, _)| Some(of_kind) == handle.as_ref())
+                    .cloned()
+            }
+        };
+        let Some((handle, origin)) = resource else {
+            let names: Vec<String> = of_kind
+                .iter()
+                .map(|(handle, origin)| variable(handle, *origin, &source))
+                .collect();
+            return match (arn, names.is_empty()) {
+                (Some(arn), _) => Err(NoGrant::NotDeclared(arn.to_owned())),
+                (None, true) => Err(NoGrant::NotDeclared(format!("a {}", word.kind()))),
+                (None, false) => {
+                    let kind = word.kind().to_uppercase();
+                    Ok(GrantLine {
+                        at: function.declared_at(),
+                        replaces: false,
+                        rust: word.grant(&kind, &[]),
+                        stands_for: Some(format!("{kind} is one of: {}", names.join(", "))),
+                    })
+                }
+            };
+        };
+        let mut of_resource = function
+            .declared_grants()
+            .filter(|grant| grant.what.resource().as_ref() == Some(&handle));
+        let present = of_resource.next();
+        let granted = present.map(|grant| grant.what.iam_actions());
+        if let (Some(grant), Some(granted)) = (present, &granted)
+            && granted.iter().any(|granted| granted == action)
+        {
+            return Err(NoGrant::GrantedAlready(grant.origin.to_string()));
+        }
+        let at = present.map_or_else(|| function.declared_at(), |grant| grant.origin.to_string());
+        Ok(GrantLine {
+            at,
+            replaces: present.is_some(),
+            rust: word.grant(
+                &variable(&handle, origin, &source),
+                &granted.unwrap_or_default(),
+            ),
+            stands_for: None,
+        })
+    }
+
+    /// A bucket's name is derived, and the other names are CloudFormation's: stack, logical ID
+    /// and something random.
+    fn handle_at(&self, arn: &str) -> Option<Handle> {
+        let mut parts = arn.splitn(6, ':');
+        let service = parts.nth(2)?;
+        let name = parts.nth(2)?;
+        let stack = self.stack_name();
+        let named = |name: &str, handle: &Handle| {
+            let rest = name.strip_prefix(&format!("{stack}-{}", handle.logical_id()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        self.manifest()
+            .resources()
+            .map(|resource| resource.handle)
+            .find(|handle| match handle {
+                Handle::Bucket(bucket) => {
+                    let name = name.split('/').next().unwrap_or_default();
+                    let prefix = format!("{stack}-{bucket}-");
+                    let account = name.strip_prefix(&prefix).and_then(|rest| rest.get(..12));
+                    service == "s3"
+                        && account.is_some_and(|account| {
+                            account.bytes().all(|digit| digit.is_ascii_digit())
+                        })
+                }
+                Handle::Table(_) => {
+                    let name = name.strip_prefix("table/");
+                    let name = name.and_then(|name| name.split('/').next());
+                    service == "dynamodb" && name.is_some_and(|name| named(name, handle))
+                }
+                Handle::Topic(_) => service == "sns" && named(name, handle),
+                Handle::Publisher(_) => {
+                    let name = name.rsplit('/').next().unwrap_or_default();
+                    service == "iam" && named(name, handle)
+                }
+                Handle::HttpApi(_) => false,
+            })
+    }
+}
+
+fn unscoped_grant_line(function: &Function, action: &str) -> Result<GrantLine, NoGrant> {
+    let mut granted = function.declared_grants();
+    let granted = granted
+        .find(|grant| matches!(&grant.what, Grant::Unscoped { action: of, .. } if of == action));
+    match granted {
+        Some(grant) => Err(NoGrant::GrantedAlready(grant.origin.to_string())),
+        None => Ok(GrantLine {
+            at: function.declared_at(),
+            replaces: false,
+            rust: format!(r#".grant(Grant::unscoped("{action}", REASON))"#),
+            stands_for: Some(
+                "REASON says why AWS cannot restrict the action to a resource".to_owned(),
+            ),
+        }),
+    }
+}
+
+impl Grant {
+    /// IAM's names of the actions that it allows.
+    pub(crate) fn iam_actions(&self) -> Vec<String> {
+        match self {
+            Self::Bucket { actions, .. } => actions.iter().map(|one| one.iam_action()).collect(),
+            Self::Table { actions, .. } => actions.iter().map(|one| one.iam_action()).collect(),
+            Self::PassRole { .. } => vec![PASS_ROLE.to_owned()],
+            Self::Unscoped { action, .. } => vec![action.clone()],
+        }
+    }
+
+    /// What the actions are on.
+    fn resource(&self) -> Option<Handle> {
+        match self {
+            Self::Bucket { bucket, .. } => Some(Handle::Bucket(bucket.clone())),
+            Self::Table { table, .. } => Some(Handle::Table(table.clone())),
+            Self::PassRole { topic, .. } => Some(Handle::Publisher(topic.clone())),
+            Self::Unscoped { .. } => None,
+        }
+    }
+}
+
+const PASS_ROLE: &str = "iam:PassRole";
+
+/// How the vocabulary says an IAM action.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Bucket(BucketAction),
+    Table(TableAction),
+    PassRole,
+}
+
+impl Word {
+    /// `None` if the action is one of those that are granted on every resource.
+    fn of(action: &str) -> Result<Option<Self>, NoGrant> {
+        let on_buckets = BucketAction::ALL.map(|one| (one.iam_action(), Self::Bucket(one)));
+        let on_tables = TableAction::ALL.map(|one| (one.iam_action(), Self::Table(one)));
+        let pass_role = (PASS_ROLE.to_owned(), Self::PassRole);
+        let mut words = on_buckets.into_iter().chain(on_tables).chain([pass_role]);
+        if let Some((_, word)) = words.find(|(of, _)| of == action) {
+            return Ok(Some(word));
+        }
+        let service = action.split(':').next().unwrap_or_default();
+        if SCOPED_SERVICES.iter().any(|(scoped, _)| *scoped == service) {
+            return Err(NoGrant::NoWord(action.to_owned()));
+        }
+        Ok(None)
+    }
+
+    fn is_on(self, handle: &Handle) -> bool {
+        match self {
+            Self::Bucket(_) => matches!(handle, Handle::Bucket(_)),
+            Self::Table(_) => matches!(handle, Handle::Table(_)),
+            Self::PassRole => matches!(handle, Handle::Publisher(_)),
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Bucket(_) => "bucket",
+            Self::Table(_) => "table",
+            Self::PassRole => "publisher",
+        }
+    }
+
+    /// The grant of the action on `variable`, and of what is granted on it already.
+    fn grant(self, variable: &str, granted: &[String]) -> String {
+        let action = match self {
+            Self::Bucket(action) => format!("{action:?}"),
+            Self::Table(action) => format!("{action:?}"),
+            Self::PassRole => return format!(".grant({variable}.pass())"),
+        };
+        let granted = granted.iter().filter_map(|action| action.split_once(':'));
+        let actions: Vec<&str> = granted
+            .map(|(_, action)| action)
+            .chain([action.as_str()])
+            .collect();
+        format!(".grant({variable}.allow([{}]))", actions.join(", "))
+    }
+}
+
+/// The variable that `app.rs` keeps a resource in, read from the line that declares it.
+fn variable(
+    handle: &Handle,
+    origin: Origin,
+    source: impl Fn(&str, u32) -> Option<String>,
+) -> String {
+    let bound = || {
+        let (file, line) = origin.of_declaration()?;
+        let text = source(file, line)?;
+        // A long declaration begins on the line after its variable.
+        let above = || source(file, line.checked_sub(1)?).filter(|text| text.ends_with('='));
+        bound_variable(&text)
+            .map(str::to_owned)
+            .or_else(|| bound_variable(&above()?).map(str::to_owned))
+    };
+    let named = || format!("{}_{}", handle.name().replace('-', "_"), kind_of(handle));
+    bound().unwrap_or_else(named)
+}
+
+fn kind_of(handle: &Handle) -> &'static str {
+    match handle {
+        Handle::Bucket(_) => "bucket",
+        Handle::Table(_) => "table",
+        Handle::Topic(_) => "topic",
+        Handle::Publisher(_) => "publisher",
+        Handle::HttpApi(_) => "api",
+    }
+}
+
+/// `media`, of `let media = …`.
+fn bound_variable(line: &str) -> Option<&str> {
+    let (name, _) = line.trim_start().strip_prefix("let ")?.split_once('=')?;
+    let name = name.trim();
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::{Bucket, Function as Declaration, Manifest, Table, Topic};
+    use crate::stage::Stages;
+
+    fn app() -> App {
+        let photos = Bucket::new("photos");
+        let (orders, users) = (Table::new("orders", "id"), Table::new("users", "id"));
+        let films = Topic::new("films");
+        let service = films.publisher("rekognition");
+        let sell = Declaration::new("sell")
+            .grant(orders.allow([TableAction::GetItem, TableAction::PutItem]))
+            .exception(Exception::missing("sts:AssumeRole", "only profiles do"));
+        let manifest = Manifest {
+            name: "shop",
+            buckets: vec![photos],
+            tables: vec![orders, users],
+            topics: vec![films],
+            publishers: vec![service],
+            http_apis: vec![],
+            functions: vec![sell],
+        };
+        let stage = Stages::parse("test: {}").unwrap().get("test").unwrap();
+        manifest.resolve(&stage).unwrap()
+    }
+
+    /// The line of a declaration in [`app`].
+    fn source(_: &str, line: u32) -> Option<String> {
+        let mut text = include_str!("grants.rs").lines();
+        let line = usize::try_from(line).unwrap();
+        text.nth(line - 1).map(str::to_owned)
+    }
+
+    fn line(action: &str, arn: Option<&str>) -> Result<GrantLine, NoGrant> {
+        let app = app();
+        app.grant_line(app.functions().next().unwrap(), action, arn, source)
+    }
+
+    #[test]
+    fn arns_lead_to_declared_resources() {
+        let app = app();
+        for (arn, expected) in [
+            (
+                "arn:aws:s3:::shop-test-photos-123456789012-us-east-1",
+                Some("bucket `photos`"),
+            ),
+            (
+                "arn:aws:s3:::shop-test-photos-123456789012-us-east-1/a:b/c.jpg",
+                Some("bucket `photos`"),
+            ),
+            (
+                "arn:aws:s3:::shop-test-photos-old-123456789012-us-east-1",
+                None,
+            ),
+            (
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC",
+                Some("table `orders`"),
+            ),
+            (
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC/index/by-day",
+                Some("table `orders`"),
+            ),
+            (
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTableau-1ABC",
+                None,
+            ),
+            (
+                "arn:aws:sns:us-east-1:123456789012:shop-test-FilmsTopic-1ABC",
+                Some("topic `films`"),
+            ),
+            (
+                "arn:aws:iam::123456789012:role/shop-test-FilmsPublisherRole-1ABC",
+                Some("publisher `films`"),
+            ),
+            ("*", None),
+        ] {
+            assert_eq!(app.resource_at(arn).as_deref(), expected, "{arn}");
+        }
+    }
+
+    #[test]
+    fn granted_actions_name_the_line_of_their_grant() {
+        let app = app();
+        let function = app.functions().next().unwrap();
+        let granted = function.granted_actions();
+        let [get, put] = granted.as_slice() else {
+            panic!("{granted:?}");
+        };
+        assert_eq!(get.action, "dynamodb:GetItem");
+        assert_eq!(put.action, "dynamodb:PutItem");
+        assert_eq!(get.resource.as_deref(), Some("table `orders`"));
+        let (_, number) = get.declared_at.rsplit_once(':').unwrap();
+        let declared = source("", number.parse().unwrap()).unwrap();
+        assert!(declared.contains(".grant(orders.allow"), "{declared}");
+        let exceptions = function.exceptions();
+        assert_eq!(exceptions[0].direction, Direction::Missing);
+        assert_eq!(exceptions[0].action, "sts:AssumeRole");
+    }
+
+    #[test]
+    fn a_grant_on_the_resource_is_extended() {
+        let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC";
+        let line = line("dynamodb:Scan", Some(arn)).unwrap();
+        assert!(line.replaces);
+        // Two variables in one pattern have no name of their own.
+        assert_eq!(
+            line.rust,
+            ".grant(orders_table.allow([GetItem, PutItem, Scan]))"
+        );
+    }
+
+    #[test]
+    fn a_grant_on_another_resource_is_added() {
+        let bucket = "arn:aws:s3:::shop-test-photos-123456789012-us-east-1/a.jpg";
+        for arn in [Some(bucket), None] {
+            let line = line("s3:GetObject", arn).unwrap();
+            assert!(!line.replaces);
+            assert_eq!(line.rust, ".grant(photos.allow([GetObject]))");
+        }
+        let line = line("iam:PassRole", None).unwrap();
+        assert_eq!(line.rust, ".grant(service.pass())");
+    }
+
+    #[test]
+    fn a_resource_that_is_not_known_is_left_open() {
+        let line = line("dynamodb:Query", None).unwrap();
+        assert_eq!(line.rust, ".grant(TABLE.allow([Query]))");
+        assert_eq!(
+            line.stands_for.as_deref(),
+            Some("TABLE is one of: orders_table, users_table")
+        );
+    }
+
+    #[test]
+    fn the_variable_of_a_resource_is_read_from_its_declaration() {
+        let handle = Handle::Table("media-state".to_owned());
+        let origin = Origin::of_caller();
+        for (above, line, expected) in [
+            (
+                "",
+                r#"    let state = Table::new("media-state", "name")"#,
+                "state",
+            ),
+            (
+                "    let state =",
+                r#"        Table::new("media-state", "name")"#,
+                "state",
+            ),
+            (
+                "    let other = 1;",
+                r#"        Table::new("media-state", "name")"#,
+                "media_state_table",
+            ),
+            ("", "    let (a, b) = (", "media_state_table"),
+        ] {
+            let (_, number) = origin.of_declaration().unwrap();
+            let source =
+                |_: &str, asked: u32| Some(if asked == number { line } else { above }.to_owned());
+            assert_eq!(variable(&handle, origin, source), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_no_line_grants_is_told() {
+        let orders = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC";
+        assert!(matches!(
+            line("dynamodb:GetItem", Some(orders)),
+            Err(NoGrant::GrantedAlready(_))
+        ));
+        let strange = "arn:aws:s3:::another";
+        assert_eq!(
+            line("s3:GetObject", Some(strange)),
+            Err(NoGrant::NotDeclared(strange.to_owned()))
+        );
+        assert_eq!(
+            line("s3:PutObjectAcl", Some(strange)),
+            Err(NoGrant::NoWord("s3:PutObjectAcl".to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_action_on_every_resource_has_a_reason() {
+        let line = line("rekognition:DetectLabels", Some("*")).unwrap();
+        assert_eq!(
+            line.rust,
+            r#".grant(Grant::unscoped("rekognition:DetectLabels", REASON))"#
+        );
+        assert!(line.to_string().contains("REASON says why"));
+    }
+}
