@@ -15,6 +15,7 @@ mod interrupt;
 mod package;
 mod panic;
 mod progress;
+mod stage_client;
 mod stage_state;
 mod terminal;
 mod toolchain;

@@ -30,6 +30,8 @@ pub(crate) struct StageState {
     pub(crate) secret_access_key: String,
     /// Where it tells whether it is quiet. A secret, like the key.
     pub(crate) quiet_url: String,
+    /// Where it tells what it allowed and denied its functions. A secret, too.
+    pub(crate) decisions_url: String,
     /// Where the faults are shown and ended, if any are made. A secret, too.
     pub(crate) chaos_url: Option<String>,
 }

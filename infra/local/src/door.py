@@ -29,6 +29,7 @@ from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, responses, router, sigv4
 from ministack.services import apigateway, lambda_svc, s3
 
+import decisions
 import under_way
 
 # Functions would be handed it as well.
@@ -43,8 +44,9 @@ HOST = re.compile(r"(?:(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)
 # MiniStack's own paths, and those by which EC2 tells an instance its credentials.
 INTERNAL_PATHS = ("/_", "/health", "/latest/")
 UNDER_WAY_PATH = "/_stage/under-way"
+DECISIONS_PATH = "/_stage/decisions"
 # What the stage's own servers may ask for by their key.
-PATHS_OF_THE_STAGE = ("/_aws/execute-api/", UNDER_WAY_PATH)
+PATHS_OF_THE_STAGE = ("/_aws/execute-api/", UNDER_WAY_PATH, DECISIONS_PATH)
 
 # There is one key of the root user, whose signature is checked as anybody's.
 iam_evaluator.is_root_access_key = lambda key: key == ROOT_KEY_ID
@@ -104,6 +106,8 @@ async def door(scope, receive, send):
         else:
             if request.is_of_the_stage() and request.path == UNDER_WAY_PATH:
                 await send_json(send, under_way.counts())
+            elif request.is_of_the_stage() and request.path == DECISIONS_PATH:
+                await send_json(send, decisions.counts())
             else:
                 await inside(scope, request.receive, send)
     elif scope["type"] == "websocket":

@@ -295,6 +295,7 @@ mapping_handlers["create"] = create_complete_mapping_of_stack
 mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
+import decisions
 import door
 import limits
 import logs

@@ -30,9 +30,10 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, check_ports, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 7] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
+    ("decisions.py", include_str!("decisions.py")),
     ("door.py", include_str!("door.py")),
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),

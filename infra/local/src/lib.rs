@@ -7,6 +7,7 @@
 //! process that started it, however that process ends.
 
 mod chaos;
+mod decisions;
 mod emulator;
 mod error;
 mod front_door;
@@ -24,6 +25,7 @@ pub use chaos::{
     Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultProxy, Faults, Figure, Figures, Kind,
     Seed,
 };
+pub use decisions::Decision;
 pub use emulator::{Emulator, EmulatorConfig};
 pub use error::{Error, PortTaken};
 pub use front_door::{ApiId, FrontDoor};

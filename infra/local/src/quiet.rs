@@ -22,6 +22,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::random_text;
@@ -45,7 +46,11 @@ pub struct UnderWay {
     pub is_quiet: bool,
 }
 
-/// A server that tells whether the stage is quiet. Dropping it stops it.
+/// Below the URL, what the emulator allowed and denied.
+const DECISIONS: &str = "/decisions";
+
+/// A server that tells whether the stage is quiet, and what the emulator allowed and denied.
+/// Dropping it stops it.
 #[derive(Debug)]
 pub struct QuietServer {
     server: Server,
@@ -66,6 +71,7 @@ impl QuietServer {
         let parts = Arc::new(Parts {
             client: client(),
             emulator: format!("{}/_stage/under-way", emulator.endpoint()),
+            decisions: format!("{}/_stage/decisions", emulator.endpoint()),
             rekognition: format!("http://127.0.0.1:{rekognition_port}/"),
             key: emulator.keys().stage_key.clone(),
             activity: poller.activity(),
@@ -88,6 +94,13 @@ impl QuietServer {
         format!("http://127.0.0.1:{}/{}", self.server.port(), self.secret)
     }
 
+    /// Where `GET` is answered with a list of [`Decision`](crate::Decision)s as JSON. A secret,
+    /// too.
+    #[must_use]
+    pub fn decisions_url(&self) -> String {
+        self.url() + DECISIONS
+    }
+
     /// Stops the server.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
@@ -98,14 +111,21 @@ async fn answer(parts: &Parts, path: &str, request: &Request<Incoming>) -> Respo
     if let Err(stranger) = loopback::admit(request.headers()) {
         return refusal(StatusCode::FORBIDDEN, stranger.message());
     }
-    if request.uri().path() != path || request.method() != Method::GET {
-        return refusal(
-            StatusCode::FORBIDDEN,
-            "`cargo xtask wait` has the whole URL",
-        );
-    }
-    match parts.quiet(PATIENCE).await {
-        Ok(under_way) => json_response(StatusCode::OK, &serde_json::json!(under_way)),
+    let answer = match request.uri().path().strip_prefix(path) {
+        Some("") if request.method() == Method::GET => parts
+            .quiet(PATIENCE)
+            .await
+            .map(|under_way| serde_json::json!(under_way)),
+        Some(DECISIONS) if request.method() == Method::GET => parts.get(&parts.decisions).await,
+        _ => {
+            return refusal(
+                StatusCode::FORBIDDEN,
+                "`cargo xtask wait` has the whole URL",
+            );
+        }
+    };
+    match answer {
+        Ok(answer) => json_response(StatusCode::OK, &answer),
         Err(error) => refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
@@ -113,6 +133,7 @@ async fn answer(parts: &Parts, path: &str, request: &Request<Incoming>) -> Respo
 struct Parts {
     client: Client<HttpConnector, Full<Bytes>>,
     emulator: String,
+    decisions: String,
     rekognition: String,
     key: String,
     activity: Arc<Activity>,
@@ -175,6 +196,10 @@ impl Parts {
     }
 
     async fn counts(&self, url: &str) -> Result<Counts, BoxError> {
+        self.get(url).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, BoxError> {
         let request = Request::get(url)
             .header(STAGE_KEY_HEADER, &self.key)
             .body(Full::default())?;

@@ -154,6 +154,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         access_key_id: keys.access_key_id.clone(),
         secret_access_key: keys.secret_access_key.clone(),
         quiet_url: quiet.url(),
+        decisions_url: quiet.decisions_url(),
         chaos_url: chaos.as_ref().map(Chaos::url),
     };
     let context = Context {

@@ -2,15 +2,12 @@
 
 use std::time::Instant;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use local::UnderWay;
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::stage_client::StageClient;
 use crate::terminal::{spinner, status};
 
 pub(crate) async fn run(args: &cli::Wait) -> Result<()> {
@@ -22,12 +19,11 @@ pub(crate) async fn run(args: &cli::Wait) -> Result<()> {
         ))
         .hint("`cargo xtask logs --follow` shows what the functions do"));
     };
-    let url: hyper::Uri = local.quiet_url.parse().map_err(CliError::new)?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let client = StageClient::new();
     let started = Instant::now();
     let bar = spinner("waiting for the local stage");
     let quiet = loop {
-        let under_way = ask(&client, url.clone()).await;
+        let under_way: Result<UnderWay> = client.get(&local.quiet_url).await;
         match under_way {
             Ok(under_way) if under_way.is_quiet => break Ok(()),
             Ok(under_way) if started.elapsed() < args.timeout => {
@@ -56,25 +52,6 @@ pub(crate) async fn run(args: &cli::Wait) -> Result<()> {
         ),
     );
     Ok(())
-}
-
-type HttpClient = Client<hyper_util::client::legacy::connect::HttpConnector, Empty<Bytes>>;
-
-async fn ask(client: &HttpClient, url: hyper::Uri) -> Result<UnderWay> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::new(format!(
-            "the local stage did not say what is under way: {error}"
-        ))
-        .hint("is it still running, in the other terminal?")
-    };
-    let answer = client.get(url).await.map_err(|error| failed(&error))?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await;
-    let body = body.map_err(|error| failed(&error))?.to_bytes();
-    if !status.is_success() {
-        return Err(failed(&String::from_utf8_lossy(&body)));
-    }
-    serde_json::from_slice(&body).map_err(|error| failed(&error))
 }
 
 /// What is under way, in words.
