@@ -27,7 +27,7 @@ const NARROW: u16 = 40;
 const USUAL: u16 = 80;
 const WIDE: u16 = 200;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 19] = [
     "synth",
     "gen-policy",
     "package",
@@ -43,6 +43,7 @@ const VERBS: [&str; 18] = [
     "info",
     "env",
     "local",
+    "grants",
     "bench",
     "completions",
     "ci",

@@ -35,7 +35,13 @@ impl Profile {
 #[derive(Deserialize)]
 struct Message {
     target: Option<Target>,
+    profile: Option<TargetProfile>,
     executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct TargetProfile {
+    opt_level: String,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +57,40 @@ pub(crate) fn build(
     profile: Profile,
     architecture: Architecture,
 ) -> Result<BTreeMap<String, PathBuf>> {
+    let messages = messages(workspace, packages, profile, architecture)?;
+    executables(messages, packages)
+}
+
+/// As [`build`], for this machine, for whoever reads the AWS SDK's symbols in the executables:
+/// optimization inlines functions of the SDK, and their symbols are gone.
+pub(crate) fn build_with_symbols(
+    workspace: &Workspace,
+    packages: &[&str],
+) -> Result<BTreeMap<String, PathBuf>> {
+    let messages = messages(workspace, packages, Profile::Dev, Architecture::HOST)?;
+    if let Some(optimized) = optimized_sdk_crate(&messages) {
+        return Err(CliError::new(format!(
+            "could not read the AWS SDK's symbols: the dev profile optimizes {optimized}, and inlined functions have none"
+        ))
+        .hint("remove the `opt-level` of AWS SDK crates from `[profile.dev.package]` in Cargo.toml"));
+    }
+    executables(messages, packages)
+}
+
+fn optimized_sdk_crate(messages: &[Message]) -> Option<&str> {
+    messages.iter().find_map(|message| {
+        let name = &message.target.as_ref()?.name;
+        let is_optimized = message.profile.as_ref()?.opt_level != "0";
+        (name.starts_with("aws_sdk_") && is_optimized).then_some(name.as_str())
+    })
+}
+
+fn messages(
+    workspace: &Workspace,
+    packages: &[&str],
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<Vec<Message>> {
     let shell = Shell::new()?;
     let _directory = shell.push_dir(workspace.root());
     let _target =
@@ -87,9 +127,15 @@ pub(crate) fn build(
     let messages = without_cargo_variables(build).quiet().read().map_err(|_| {
         CliError::new("the functions could not be built").hint("cargo's messages above say why")
     })?;
+    let messages = messages.lines();
+    Ok(messages
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
+}
+
+fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let executables: BTreeMap<String, PathBuf> = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .into_iter()
         .filter_map(|message| Some((message.target?.name, message.executable?)))
         .filter(|(name, _)| packages.contains(&name.as_str()))
         .collect();
@@ -153,6 +199,28 @@ mod tests {
                 (package, enabled.join(" and "))
             })
             .collect()
+    }
+
+    #[test]
+    fn an_optimized_crate_of_the_sdk_is_noticed() {
+        let messages = |level: &str| -> Vec<Message> {
+            ["serde", "aws_sdk_dynamodb"]
+                .map(|name| {
+                    let target = format!(r#"{{"name": "{name}"}}"#);
+                    let level = if name == "serde" { "3" } else { level };
+                    let profile = format!(r#"{{"opt_level": "{level}", "test": false}}"#);
+                    serde_json::from_str(&format!(
+                        r#"{{"reason": "compiler-artifact", "target": {target}, "profile": {profile}, "executable": null}}"#
+                    ))
+                    .unwrap()
+                })
+                .into()
+        };
+        assert_eq!(optimized_sdk_crate(&messages("0")), None);
+        for level in ["1", "s"] {
+            let optimized = messages(level);
+            assert_eq!(optimized_sdk_crate(&optimized), Some("aws_sdk_dynamodb"));
+        }
     }
 
     #[test]

@@ -98,6 +98,11 @@ pub(crate) enum Verb {
         after_help = "Example:\n  aws s3 cp photo.jpg s3://$MEDIA_BUCKET_NAME\n  cargo xtask wait\n  curl $API_URL\n\nReturns when no event, no video and no record of a stream is left to handle. Events that a function gave up are in its failure queue, which `cargo xtask info` counts."
     )]
     Wait(Wait),
+    /// Compare each function's grants with what its machine code can call.
+    #[command(
+        after_help = "Examples:\n  cargo xtask grants\n  cargo xtask grants media-api --json\n\nBuilds the functions for this machine, without optimization, and finds the AWS SDK's operations in the symbols of the executables. An operation is in an executable only if the code can call it.\n\nFails if an operation needs an action that no grant allows, and if a grant allows an action that no operation needs. `Function::exception` in infra/manifest/src/app.rs declares a difference that is meant to be, with its reason.\n\nWhile the local stage runs, shows on which tables and buckets its functions have used each action."
+    )]
+    Grants(Grants),
     /// Measure each function's start-up, latency and memory on this machine.
     #[command(after_help = "Example:\n  cargo xtask bench --events 2000")]
     Bench(Bench),
@@ -396,9 +401,12 @@ pub(crate) struct Bench {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Completions {
-    /// The shell.
-    pub(crate) shell: clap_complete::Shell,
+pub(crate) struct Grants {
+    /// The function's name in the manifest; without it, all functions.
+    pub(crate) function: Option<String>,
+    /// Print operations, grants and findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -406,6 +414,12 @@ pub(crate) struct Ci {
     /// Also run the checks that take minutes.
     #[arg(long)]
     pub(crate) long: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -8,6 +8,7 @@ mod build;
 mod changes;
 mod cli;
 mod context;
+mod denials;
 mod elf;
 mod environment;
 mod error;

@@ -8,6 +8,7 @@ mod deploy;
 mod diff;
 mod env;
 mod gen_policy;
+mod grants;
 mod info;
 mod invoke;
 mod local;
@@ -43,6 +44,7 @@ pub(crate) async fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Info(args) => info::run(&args).await?,
         Verb::Env(args) => env::run(&args).await?,
         Verb::Local(args) => return local::run(args).await,
+        Verb::Grants(args) => grants::run(&args).await?,
         Verb::Wait(args) => wait::run(&args).await?,
         Verb::Bench(args) => bench::run(&args).await?,
         Verb::Completions(args) => completions::run(&args)?,

@@ -10,7 +10,7 @@ use crate::environment::without_cargo_variables;
 use crate::error::{AboutFile, Result};
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
-use crate::verbs::gen_policy;
+use crate::verbs::{gen_policy, grants};
 
 pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     let workspace = Workspace::new();
@@ -31,6 +31,8 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
         "{cargo} clippy --workspace --all-targets -- --deny warnings"
     );
     without_cargo_variables(lints).quiet().run()?;
+    status("Checking", "grants");
+    grants::check(&workspace)?;
     status("Testing", "the workspace");
     let python = workspace.target().join("python/stage");
     let tools = StageTools::prepare(&python, |line| status("Installing", line)).await?;
@@ -46,11 +48,17 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     Ok(())
 }
 
-/// The acceptance tests that wait for effects which do not come.
+/// The acceptance tests that wait for effects which do not come, or build functions anew.
 fn test_long(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    status("Testing", "each check of verify on its fault");
+    status(
+        "Testing",
+        "each check of verify on its fault, and functions with edited calls",
+    );
     let cargo = workspace.cargo();
-    let test = cmd!(shell, "{cargo} test --workspace --test verify -- --ignored");
+    let test = cmd!(
+        shell,
+        "{cargo} test --workspace --test verify --test grants -- --ignored"
+    );
     without_cargo_variables(test).quiet().run()?;
     Ok(())
 }

@@ -1,0 +1,178 @@
+//! `cargo xtask grants`: each function is granted what its machine code can call.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use acceptance::{workspace, xtask, xtask_program};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn succeeded(output: Output) -> (String, String) {
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    (String::from_utf8(output.stdout).unwrap(), said)
+}
+
+fn function<'a>(grants: &'a Value, name: &str) -> &'a Value {
+    let mut functions = grants["functions"].as_array().unwrap().iter();
+    functions.find(|one| one["function"] == name).unwrap()
+}
+
+fn operations(function: &Value) -> Vec<&str> {
+    let operations = function["operations"].as_array().unwrap().iter();
+    operations
+        .map(|operation| operation["operation"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn no_function_has_a_grant_too_few_or_too_many() {
+    let elsewhere = TempDir::new().unwrap();
+    let mut command = xtask(&xtask_program(), &["grants", "--json"]);
+    command.env("XTASK_LOCAL_DIR", elsewhere.path());
+    let (grants, _) = succeeded(command.output().unwrap());
+    let grants: Value = serde_json::from_str(&grants).unwrap();
+    assert_eq!(grants["local_stage_is_running"], false);
+    let names = manifest::app();
+    let names = names.function_names();
+    assert_eq!(grants["functions"].as_array().unwrap().len(), names.len());
+    for name in names {
+        let function = function(&grants, name);
+        assert_eq!(function["findings"], json!([]), "{name}");
+        assert!(!operations(function).is_empty(), "{name}");
+    }
+    // The session is of the SDK's support for directory buckets.
+    assert_eq!(
+        operations(function(&grants, "handle-user-stream")),
+        ["CreateSession", "DeleteObject", "GetItem", "PutObject"]
+    );
+    assert_eq!(operations(function(&grants, "check-email")), ["UpdateItem"]);
+}
+
+/// A copy of the workspace with the dependencies as they are built. Only what is edited in it is
+/// built again.
+struct Copy {
+    root: TempDir,
+    target: PathBuf,
+}
+
+impl Copy {
+    /// `edited` are the packages that will not be the same.
+    fn new(edited: &[&str]) -> Self {
+        let program = xtask_program();
+        let built = program.parent().unwrap();
+        // Hard links need one file system.
+        let root = TempDir::new_in(built.parent().unwrap()).unwrap();
+        let copy = |from: &Path, to: &Path| {
+            let mut command = Command::new("cp");
+            // With their times, by which cargo knows what has changed.
+            command.arg("-pR").arg(from).arg(to);
+            assert!(command.status().unwrap().success());
+        };
+        for entry in std::fs::read_dir(workspace()).unwrap() {
+            let entry = entry.unwrap().path();
+            if !["target", ".git"]
+                .map(OsStr::new)
+                .map(Some)
+                .contains(&entry.file_name())
+            {
+                copy(&entry, root.path());
+            }
+        }
+        let target = root.path().join("target");
+        let debug = target.join("debug");
+        std::fs::create_dir_all(debug.join("deps")).unwrap();
+        for folder in ["build", ".fingerprint"] {
+            copy(&built.join(folder), &debug);
+        }
+        let edited: Vec<String> = edited.iter().map(|name| name.replace('-', "_")).collect();
+        for entry in std::fs::read_dir(built.join("deps")).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let of = name
+                .strip_prefix("lib")
+                .unwrap_or(&name)
+                .split('-')
+                .next()
+                .unwrap();
+            // A compiler that writes into a file would write into the other copy as well.
+            let is_output = entry.file_type().unwrap().is_file() && !name.ends_with(".d");
+            if is_output && !edited.iter().any(|edited| edited == of) {
+                std::fs::hard_link(entry.path(), debug.join("deps").join(name)).unwrap();
+            }
+        }
+        Self { root, target }
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let file = self.root.path().join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+    }
+
+    fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = xtask(&xtask_program(), arguments);
+        command
+            .env("CARGO_MANIFEST_DIR", self.root.path().join("xtask"))
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("XTASK_LOCAL_DIR", self.root.path());
+        command
+    }
+}
+
+#[test]
+#[ignore = "builds edited functions: minutes; `cargo xtask ci --long` runs it"]
+fn an_edit_that_adds_or_removes_a_call_is_found() {
+    let copy = Copy::new(&[
+        "check-email",
+        "handle-user-stream",
+        "users",
+        "users-api",
+        "xtask",
+    ]);
+    copy.edit(
+        "functions/check-email/src/main.rs",
+        "    aws.open_connections",
+        "    function.flags.scan(1, None).await?;\n    aws.open_connections",
+    );
+    copy.edit(
+        "functions/users-api/src/lib.rs",
+        "            Some(\"POST /delete\") => self.delete(&request).await,\n",
+        "",
+    );
+    // All three functions have this crate, and one of them this code.
+    copy.edit(
+        "functions/users/src/s3.rs",
+        "        let deletion = self.client.delete_object();\n",
+        "        let look = self.client.head_object().bucket(&self.bucket).key(key.as_str());\n\
+         look.send().await.map_err(|error| failed(\"look at\", &error))?;\n\
+         let deletion = self.client.delete_object();\n",
+    );
+    let output = copy.xtask(&["grants"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let declared = "infra/manifest/src/app.rs:";
+    for expected in [
+        ": check-email can call Scan, and no grant allows dynamodb:Scan\n",
+        "hint: add .grant(TABLE.allow([Scan])) to the function at infra/manifest/src/app.rs:",
+        ": handle-user-stream can call HeadObject, and no grant allows s3:GetObject\n",
+        ": handle-user-stream can call HeadObject, and no grant allows s3:ListBucket\n",
+        "where BUCKET is one of: media, user_data\n",
+        ": users-api is granted dynamodb:DeleteItem on table `users`, and no operation that it can call needs it\n",
+    ] {
+        assert!(said.contains(expected), "{expected}{said}");
+    }
+    let errors: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(errors.len(), 4, "{said}");
+    assert!(
+        errors.iter().all(|error| error.contains(declared)),
+        "{said}"
+    );
+}
