@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use acceptance::{workspace, xtask, xtask_program};
+use acceptance::probe::Probe;
+use acceptance::{Stage, eventually, http_get, workspace, xtask, xtask_program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -50,6 +51,72 @@ fn no_function_has_a_grant_too_few_or_too_many() {
         ["CreateSession", "DeleteObject", "GetItem", "PutObject"]
     );
     assert_eq!(operations(function(&grants, "check-email")), ["UpdateItem"]);
+}
+
+#[test]
+fn the_local_stage_tells_what_grants_are_used_on_and_which_is_missing() {
+    let stage = Stage::start();
+    let decisions = format!("{}/_stage/decisions", stage.variable("AWS_ENDPOINT_URL"));
+    assert_eq!(
+        http_get(&decisions).status,
+        403,
+        "for the stage's own servers"
+    );
+    stage.upload("a.jpg", &workspace().join("assets/sample.jpg"));
+    stage.xtask_ok(&["wait"]);
+    let grants = stage.xtask_ok(&["grants", "handle-object-created", "--json"]);
+    let grants: Value = serde_json::from_str(&grants).unwrap();
+    let created = function(&grants, "handle-object-created");
+    let used: Vec<(&str, &Value)> = created["grants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|grant| (grant["action"].as_str().unwrap(), &grant["used_on"]))
+        .collect();
+    // A picture starts no video job.
+    for (action, resources) in [
+        ("s3:GetObject", json!(["bucket `media`"])),
+        ("rekognition:DetectLabels", json!(["*"])),
+        ("rekognition:StartLabelDetection", json!([])),
+        ("iam:PassRole", json!([])),
+    ] {
+        assert!(used.contains(&(action, &resources)), "{action}: {used:?}");
+    }
+    let puts = used
+        .iter()
+        .filter(|(action, _)| *action == "dynamodb:PutItem");
+    let puts: Vec<&Value> = puts.map(|(_, resources)| *resources).collect();
+    assert_eq!(
+        puts,
+        [&json!(["table `media-state`"]), &json!(["table `media`"])]
+    );
+
+    let probe = Probe::install(&stage, "detect-labels");
+    let table = stage.variable("MEDIA_TABLE_NAME");
+    let scan =
+        json!({"service": "dynamodb", "operation": "scan", "parameters": {"TableName": table}});
+    let bucket = stage.variable("USER_BUCKET_NAME");
+    let put = json!({"service": "s3", "operation": "put_object", "parameters": {"Bucket": bucket, "Key": "jane@example.com"}});
+    for call in [&scan, &put] {
+        assert!(probe.ask(call).starts_with("AccessDenied"), "{call}");
+    }
+    let (_, said) = succeeded(stage.xtask(&["logs", "detect-labels"]).output().unwrap());
+    // The stage reads logs and denials four times a second.
+    let log = eventually("the stage tells of both denials", || {
+        let log = stage.log();
+        log.contains(".allow([PutObject])").then_some(log)
+    });
+    for told in [said, log] {
+        for expected in [
+            "warning: the local stage denied detect-labels the action dynamodb:Scan on table `media`\n",
+            " by .grant(catalogue.allow([PutItem, Scan]))\n",
+            "warning: the local stage denied detect-labels the action s3:PutObject on bucket `users`\n",
+            "hint: add .grant(user_data.allow([PutObject])) to the function at infra/manifest/src/app.rs:",
+        ] {
+            assert_eq!(told.matches(expected).count(), 1, "{expected}{told}");
+        }
+        assert!(!told.contains("jane"), "{told}");
+    }
 }
 
 /// A copy of the workspace with the dependencies as they are built. Only what is edited in it is

@@ -290,6 +290,11 @@ pub(crate) fn warn(what: impl Display) {
     ));
 }
 
+/// What to do about a warning.
+pub(crate) fn hint(what: impl Display) {
+    tell(format_args!("{CYAN}hint{CYAN:#}{BOLD}:{BOLD:#} {what}"));
+}
+
 /// A line that is shown while something runs and replaced when it moves on. Where lines do not
 /// move, nothing: the events themselves are printed as lines.
 pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {

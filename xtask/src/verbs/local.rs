@@ -17,6 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{self, Approval};
 use crate::context::{Context, LOCAL, Workspace};
+use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
@@ -180,12 +181,17 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     front_doors.lead_to(&outputs);
     state.write(workspace)?;
 
+    let mut denials = Denials::of(&state, Duration::ZERO);
     let done = async {
         if args.command.is_empty() {
             announce(&context, started.elapsed());
-            return Err(follow_logs(&context, &target).await);
+            return Err(follow_logs(&context, &target, &mut denials).await);
         }
-        run_command(&args.command, &context, &target).await
+        let ended = run_command(&args.command, &context, &target).await;
+        if let Err(error) = denials.tell(&context, context.app.functions()).await {
+            error.report();
+        }
+        ended
     };
     let ended = tokio::select! {
         ended = done => ended,
@@ -387,7 +393,7 @@ fn announce(context: &Context, took: Duration) {
 
 /// Prints what the functions log; returns only when that fails. Deleted from another terminal,
 /// there is nothing to follow until the stage is deployed again.
-async fn follow_logs(context: &Context, target: &Target) -> CliError {
+async fn follow_logs(context: &Context, target: &Target, denials: &mut Denials) -> CliError {
     let mut logs = Logs::of(context.app.functions(), None, Duration::ZERO);
     loop {
         match logs.read(target).await {
@@ -395,6 +401,8 @@ async fn follow_logs(context: &Context, target: &Target) -> CliError {
             Err(error) if error.kind() == deploy::Kind::NotFound => {}
             Err(error) => return error.into(),
         }
+        // What one look misses, the next one sees.
+        let _ = denials.tell(context, context.app.functions()).await;
         tokio::time::sleep(LOG_INTERVAL).await;
     }
 }

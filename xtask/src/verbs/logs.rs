@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cli;
 use crate::context::Context;
+use crate::denials::Denials;
 use crate::error::{CliError, Result};
 use crate::interrupt;
 use crate::terminal::{DIM, inert, json_line, line, reader_is_gone};
@@ -27,7 +28,9 @@ pub(crate) async fn run(args: &cli::Logs) -> Result<()> {
         .filter(|text| !text.trim().is_empty());
     let target = context.connect().await?;
     let interval = FOLLOW_INTERVAL * u32::try_from(functions.len()).unwrap_or(u32::MAX);
-    let mut logs = Logs::of(functions, pattern, args.since);
+    let mut logs = Logs::of(functions.iter().copied(), pattern, args.since);
+    let local = context.local.as_ref();
+    let mut denials = local.map(|stage| Denials::of(stage, args.since));
     let _exits = args.follow.then(interrupt::Exits::new);
     let follow = async {
         loop {
@@ -46,6 +49,10 @@ pub(crate) async fn run(args: &cli::Logs) -> Result<()> {
                 } else {
                     line(logged.text())?;
                 }
+            }
+            if let Some(denials) = &mut denials {
+                let functions = functions.iter().copied();
+                denials.tell(&context, functions).await?;
             }
             if !args.follow {
                 return Ok(());
