@@ -274,13 +274,13 @@ impl Deployer<'_> {
 
     fn functions(&self) -> Vec<Value> {
         let functions = json!(self.functions_arn());
-        let mut actions = self.needed(handlers::LAMBDA);
-        if !self.app.stage().reserved_concurrency.is_empty() {
-            actions.extend(["DeleteFunctionConcurrency", "PutFunctionConcurrency"]);
-            actions.sort_unstable();
-        }
         vec![
-            allow("DeployFunctions", "lambda", &actions, &functions),
+            allow(
+                "DeployFunctions",
+                "lambda",
+                &self.needed(handlers::LAMBDA),
+                &functions,
+            ),
             allow(
                 "CompareFunctions",
                 "lambda",

@@ -194,19 +194,22 @@ pub(super) const DYNAMODB: OfService = &[(
     ],
 )];
 
-/// Without event source mappings, which are resources of their own in IAM, too.
+/// Without event source mappings, which are resources of their own in IAM, too. A stage that had
+/// reserved concurrency takes it off its functions, and puts it back if the update is rolled back.
 pub(super) const LAMBDA: OfService = &[
     (
         "AWS::Lambda::Function",
         &[
             "CreateFunction",
             "DeleteFunction",
+            "DeleteFunctionConcurrency",
             "GetFunction",
             "GetFunctionCodeSigningConfig",
             "GetFunctionRecursionConfig",
             "GetFunctionScalingConfig",
             "GetRuntimeManagementConfig",
             "ListTags",
+            "PutFunctionConcurrency",
             "TagResource",
             "UntagResource",
             "UpdateFunctionCode",
