@@ -1,6 +1,6 @@
 //! The Python virtual environments: MiniStack, the AWS CLI and the weights of
-//! the local Rekognition for the local stage; cfn-lint for the checks; zig for
-//! functions that this machine's own linker cannot make.
+//! the local Rekognition for the local stage; cfn-lint and AWS's own data for
+//! the checks; zig for functions that this machine's own linker cannot make.
 //!
 //! Every package is pinned with the hashes of its files (`requirements/*.txt`,
 //! written by `requirements/compile.sh`), so all users run the same bytes.
@@ -139,6 +139,13 @@ impl CheckTools {
             pip_arguments: &[],
         }];
         Environment::prepare(dir, &steps, progress).await.map(Self)
+    }
+
+    /// The interpreter that has AWS's own data: registry schemas, the Service Authorization
+    /// Reference, and the models of services.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        self.0.program("python")
     }
 
     /// The CloudFormation linter.

@@ -1,5 +1,7 @@
 //! `ci`: every check, in the order in which they are quick to fail.
 
+mod templates;
+
 use local::{CheckTools, StageTools};
 use manifest::Architecture;
 use xshell::{Shell, cmd};
@@ -7,7 +9,7 @@ use xshell::{Shell, cmd};
 use crate::cli;
 use crate::context::Workspace;
 use crate::environment::without_cargo_variables;
-use crate::error::{AboutFile, Result};
+use crate::error::Result;
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
 use crate::verbs::{gen_policy, grants};
@@ -24,7 +26,10 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     cmd!(shell, "{cargo} fmt --all --check").quiet().run()?;
     status("Checking", "policies");
     gen_policy::check(&workspace)?;
-    lint_templates(&workspace, &shell).await?;
+    let python = workspace.target().join("python");
+    let checks =
+        CheckTools::prepare(&python.join("checks"), |line| status("Installing", line)).await?;
+    templates::check(&workspace, &shell, &checks)?;
     status("Checking", "lints");
     let lints = cmd!(
         shell,
@@ -34,8 +39,8 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     status("Checking", "grants");
     grants::check(&workspace)?;
     status("Testing", "the workspace");
-    let python = workspace.target().join("python/stage");
-    let tools = StageTools::prepare(&python, |line| status("Installing", line)).await?;
+    let tools =
+        StageTools::prepare(&python.join("stage"), |line| status("Installing", line)).await?;
     let tests = cmd!(shell, "{cargo} test --workspace")
         .env("REKOGNITION_MODEL", tools.classifier_model()?)
         .env("REKOGNITION_DETECTOR", tools.detector_model()?);
@@ -82,41 +87,5 @@ fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
         "{cargo} test --package xtask arm64 -- --ignored --nocapture"
     );
     without_cargo_variables(test).quiet().run()?;
-    Ok(())
-}
-
-/// cfn-lint on the template of every stage: neither errors nor warnings.
-async fn lint_templates(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    let python = workspace.target().join("python/checks");
-    let tools = CheckTools::prepare(&python, |line| status("Installing", line)).await?;
-    let cfn_lint = tools.cfn_lint();
-    let directory = workspace.target().join("synth");
-    std::fs::create_dir_all(&directory).about("create", &directory)?;
-    let mut templates = Vec::new();
-    for stage in workspace.stages()?.names() {
-        let template = directory.join(format!("{stage}.yaml"));
-        std::fs::write(&template, workspace.app(stage)?.synth().template)
-            .about("write", &template)?;
-        templates.push(template);
-    }
-    let bootstrap = directory.join("bootstrap.yaml");
-    std::fs::write(&bootstrap, manifest::bootstrap_template()).about("write", &bootstrap)?;
-    templates.push(bootstrap);
-    // What no stage of this app has set is to be right as well.
-    templates.push(
-        workspace
-            .root()
-            .join("infra/manifest/tests/golden/every-setting.yaml"),
-    );
-    status(
-        "Checking",
-        format!("{} templates with cfn-lint", templates.len()),
-    );
-    cmd!(
-        shell,
-        "{cfn_lint} --non-zero-exit-code informational {templates...}"
-    )
-    .quiet()
-    .run()?;
     Ok(())
 }
