@@ -15,6 +15,7 @@ compile() {
 # Wheels only: nothing but the classifier's package runs code while it is installed.
 compile stage --only-binary :all: --emit-build-options
 compile checks --only-binary :all: --emit-build-options
+compile scan --only-binary :all: --emit-build-options
 compile cross --only-binary :all: --emit-build-options
 # Files are all that is used of these packages.
 compile weights --no-deps

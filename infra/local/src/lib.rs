@@ -32,7 +32,7 @@ pub use front_door::{ApiId, FrontDoor};
 pub use keys::Keys;
 pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
 pub use private::{create_private_file, create_private_folder};
-pub use python::{CheckTools, CrossTools, StageTools};
+pub use python::{CheckTools, CrossTools, ScanTools, StageTools};
 pub use quiet::{QuietServer, UnderWay};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use streams::{StreamPoller, StreamPollerConfig};

@@ -1,6 +1,7 @@
 //! The Python virtual environments: MiniStack, the AWS CLI and the weights of
 //! the local Rekognition for the local stage; cfn-lint and AWS's own data for
-//! the checks; zig for functions that this machine's own linker cannot make.
+//! the checks, and the scanner checkov; zig for functions that this machine's
+//! own linker cannot make.
 //!
 //! Every package is pinned with the hashes of its files (`requirements/*.txt`,
 //! written by `requirements/compile.sh`), so all users run the same bytes.
@@ -43,6 +44,10 @@ pub struct StageTools(Environment);
 /// weigh half as much again and starting the stage does not need them.
 #[derive(Debug, Clone)]
 pub struct CheckTools(Environment);
+
+/// The environment of the scanner. Apart from the checks', because checkov asks for older versions of their packages.
+#[derive(Debug, Clone)]
+pub struct ScanTools(Environment);
 
 /// The environment of cross-building. Apart from the others, because zig weighs
 /// as much as both of them, and the local stage does without it.
@@ -152,6 +157,24 @@ impl CheckTools {
     #[must_use]
     pub fn cfn_lint(&self) -> PathBuf {
         self.0.program("cfn-lint")
+    }
+}
+
+impl ScanTools {
+    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// a line at a time, what is being done.
+    pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
+        let steps = [Step {
+            requirements: include_str!("../requirements/scan.txt"),
+            pip_arguments: &[],
+        }];
+        Environment::prepare(dir, &steps, progress).await.map(Self)
+    }
+
+    /// The interpreter that has checkov.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        self.0.program("python")
     }
 }
 

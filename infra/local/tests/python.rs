@@ -38,12 +38,18 @@ async fn the_stage_has_its_programs_and_weights() {
 }
 
 #[tokio::test]
-async fn the_checks_have_their_linter() {
+async fn the_checks_have_their_linter_and_data() {
     let tools = CheckTools::prepare(&python_dir().join("checks"), |line| println!("{line}"))
         .await
         .unwrap();
     let output = Command::new(tools.cfn_lint())
         .arg("--version")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let data = "import botocore, cfnlint, policy_sentry";
+    let output = Command::new(tools.python())
+        .args(["-c", data])
         .output()
         .unwrap();
     assert!(output.status.success());

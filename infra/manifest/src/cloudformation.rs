@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::origin::Origin;
+use crate::scanner;
 
 /// A template under construction.
 #[derive(Debug, Default)]
@@ -174,6 +175,9 @@ impl Resource {
         }
         if let Some(metadata) = self.metadata {
             value["Metadata"] = metadata;
+        }
+        if let Some(exceptions) = scanner::exceptions(self.kind, &value["Properties"]) {
+            value["Metadata"]["checkov"] = exceptions;
         }
         if let Some(update_policy) = self.update_policy {
             value["UpdatePolicy"] = update_policy;

@@ -24,6 +24,7 @@ mod origin;
 mod policy;
 mod render;
 mod resolve;
+mod scanner;
 pub mod stage;
 mod synth;
 mod validate;

@@ -2,7 +2,7 @@
 
 mod templates;
 
-use local::{CheckTools, StageTools};
+use local::{CheckTools, ScanTools, StageTools};
 use manifest::Architecture;
 use xshell::{Shell, cmd};
 
@@ -29,7 +29,9 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     let python = workspace.target().join("python");
     let checks =
         CheckTools::prepare(&python.join("checks"), |line| status("Installing", line)).await?;
-    templates::check(&workspace, &shell, &checks)?;
+    let scanner =
+        ScanTools::prepare(&python.join("scan"), |line| status("Installing", line)).await?;
+    templates::check(&workspace, &shell, &checks, &scanner)?;
     status("Checking", "lints");
     let lints = cmd!(
         shell,

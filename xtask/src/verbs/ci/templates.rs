@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use local::CheckTools;
+use local::{CheckTools, ScanTools};
 use xshell::{Shell, cmd};
 
 use crate::context::Workspace;
@@ -12,10 +12,16 @@ use crate::terminal::status;
 /// What no stage of this app has set is to be right as well.
 const EVERY_SETTING: &str = "infra/manifest/tests/golden/every-setting.yaml";
 
-pub(super) fn check(workspace: &Workspace, shell: &Shell, tools: &CheckTools) -> Result<()> {
+pub(super) fn check(
+    workspace: &Workspace,
+    shell: &Shell,
+    tools: &CheckTools,
+    scanner: &ScanTools,
+) -> Result<()> {
     let templates = write(workspace)?;
     lint(shell, tools, &templates)?;
-    compare(workspace, shell, tools, &templates)
+    compare(workspace, shell, tools, &templates)?;
+    scan(workspace, shell, scanner)
 }
 
 /// Writes the template of every stage, and the deployer's policies beside it.
@@ -81,6 +87,33 @@ fn compare(
     .quiet()
     .run()?;
     cmd!(shell, "{python} -B {program} templates {templates...}")
+        .quiet()
+        .run()?;
+    Ok(())
+}
+
+/// checkov, on what a production stage deploys. Other stages do without some of what it asks for, such as backups.
+fn scan(workspace: &Workspace, shell: &Shell, tools: &ScanTools) -> Result<()> {
+    let directory = workspace.target().join("synth");
+    let mut templates = vec![directory.join("bootstrap.yaml")];
+    for stage in workspace.stages()?.names() {
+        if workspace.stage(stage)?.production {
+            templates.push(directory.join(format!("{stage}.yaml")));
+        }
+    }
+    status(
+        "Checking",
+        format!("{} templates with checkov", templates.len()),
+    );
+    let folder = workspace.root().join("infra/checks/scan");
+    let (python, program) = (tools.python(), folder.join("scan.py"));
+    cmd!(
+        shell,
+        "{python} -B -m unittest discover --start-directory {folder}"
+    )
+    .quiet()
+    .run()?;
+    cmd!(shell, "{python} -B {program} {templates...}")
         .quiet()
         .run()?;
     Ok(())
