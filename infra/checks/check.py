@@ -1,14 +1,15 @@
 """Compares the app with AWS's own data, and prints what differs, a line each. `cargo xtask ci` runs it.
 
-    check.py templates TEMPLATE...
-
-A template NAME.yaml has the deployer's policies of its stage beside it, in NAME.deployer.json.
+    check.py templates TEMPLATE...       A template NAME.yaml has the deployer's policies of its stage beside it, in
+                                         NAME.deployer.json.
+    check.py calls FOLDER                The folder is what XTASK_RECORD_CALLS named.
 """
 import pathlib
 import sys
 
 import actions
 import aws_data
+import calls
 import handlers
 import properties
 from template import Template
@@ -40,7 +41,18 @@ def templates(paths):
     return faults, checked
 
 
-VERBS = {"templates": templates}
+def recorded_calls(arguments):
+    (folder,) = arguments
+    checked = calls.check(folder)
+    faults = list(checked.faults())
+    if not checked.requests:
+        faults.append(f"no request was recorded in {folder}")
+    for name, count in sorted(checked.requests.items()):
+        print(f"{count:>8} {name}")
+    return faults, checked.summary()
+
+
+VERBS = {"templates": templates, "calls": recorded_calls}
 
 
 def main(arguments):

@@ -93,6 +93,7 @@ pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
         "CARGO_HOME",
         "CARGO_TARGET_DIR",
         "TMPDIR",
+        "XTASK_RECORD_CALLS",
     ] {
         if let Some(value) = std::env::var_os(kept) {
             command.env(kept, value);

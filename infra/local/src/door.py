@@ -30,6 +30,7 @@ from ministack.core import iam_evaluator, lambda_runtime, responses, router, sig
 from ministack.services import apigateway, lambda_svc, s3
 
 import decisions
+import recorder
 import under_way
 
 # Functions would be handed it as well.
@@ -108,6 +109,8 @@ async def door(scope, receive, send):
                 await send_json(send, under_way.counts())
             elif request.is_of_the_stage() and request.path == DECISIONS_PATH:
                 await send_json(send, decisions.counts())
+            elif recorder.recorder is not None:
+                await recorder.recorder.pass_on(inside, request, send)
             else:
                 await inside(scope, request.receive, send)
     elif scope["type"] == "websocket":

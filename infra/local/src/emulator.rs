@@ -26,11 +26,12 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::recording::recording;
 use crate::service::Service;
 use crate::{Chaos, Error, Keys, check_ports, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 8] = [
+const SCRIPTS: [(&str, &str); 9] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("decisions.py", include_str!("decisions.py")),
@@ -38,6 +39,7 @@ const SCRIPTS: [(&str, &str); 8] = [
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
     ("chaos.py", include_str!("chaos.py")),
+    ("recorder.py", include_str!("recorder.py")),
     ("under_way.py", include_str!("under_way.py")),
 ];
 
@@ -104,7 +106,8 @@ impl Emulator {
             .env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)
             .env("LOCAL_STAGE_KEY", &keys.stage_key)
             .env("IOT_MTLS_ENABLED", "0")
-            .env("SFTP_ENABLED", "0");
+            .env("SFTP_ENABLED", "0")
+            .envs(recording());
         if let Some(chaos) = config.chaos {
             command
                 .env("CHAOS_URL", chaos.url())

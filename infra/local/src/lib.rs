@@ -16,6 +16,7 @@ mod preflight;
 mod private;
 mod python;
 mod quiet;
+mod recording;
 mod rekognition;
 mod server;
 mod service;

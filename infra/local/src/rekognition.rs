@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokio::process::Command;
 
+use crate::recording::recording;
 use crate::service::Service;
 use crate::{Error, Keys, check_ports, create_private_folder};
 
@@ -57,7 +58,8 @@ impl RekognitionServer {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LOCAL_STAGE_KEY", &config.keys.stage_key)
             .env("AWS_ACCESS_KEY_ID", &config.keys.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &config.keys.secret_access_key);
+            .env("AWS_SECRET_ACCESS_KEY", &config.keys.secret_access_key)
+            .envs(recording());
         let ready = format!("listening on http://127.0.0.1:{port}");
         let service = Service::start("the local Rekognition", command, log, &ready);
         service.await.map(Self)

@@ -26,6 +26,7 @@ pub mod labels;
 pub mod objects;
 pub mod picture;
 pub mod protocol;
+pub mod recording;
 pub mod server;
 pub mod sns;
 pub mod tflite;

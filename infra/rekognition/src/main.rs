@@ -16,6 +16,7 @@ use rekognition_local::{
     authorization::Authorizer,
     classifier, detector,
     labeller::Labeller,
+    recording::Recording,
     server::{self, Endpoint},
     sns::Publisher,
 };
@@ -64,6 +65,10 @@ struct Cli {
     /// Region that requests to S3, SNS and STS are signed for
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     region: String,
+
+    /// A folder to write requests and answers down in, a line of JSON each, without their signatures
+    #[arg(long, env = "XTASK_RECORD_CALLS", value_name = "PATH")]
+    record: Option<PathBuf>,
 
     /// End when standard input does, and so with the process that holds its other end
     #[arg(long)]
@@ -118,8 +123,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let authorizer = cli.authorizer.map(Authorizer::new);
     let publisher = Publisher::new(sts, sns);
     let stage_key = env::var("LOCAL_STAGE_KEY").ok();
+    let recording = cli.record.as_deref().map(|folder| {
+        Recording::open(folder)
+            .with_context(|| format!("could not write down requests in {}", folder.display()))
+    });
     let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key);
-    let endpoint = Arc::new(endpoint);
+    let endpoint = Arc::new(endpoint.recorded(recording.transpose()?));
     endpoint.warm_up();
     println!("listening on http://{}", listener.local_addr()?);
     server::serve(listener, endpoint, shutdown).await;

@@ -35,6 +35,7 @@ use crate::{
     objects::{self, ObjectLocation},
     picture::Encoded,
     protocol::{self, ApiError, ApiResponse, ErrorKind, MAX_BODY_BYTES, Operation},
+    recording::Recording,
     sns::Publisher,
 };
 
@@ -48,6 +49,7 @@ pub struct Endpoint {
     jobs: Arc<Jobs>,
     authorizer: Option<Authorizer>,
     stage_key: Option<String>,
+    recording: Option<Recording>,
     /// One for each picture at hand. A single one keeps all processors busy only while it is classified, not while it is
     /// fetched and decoded.
     pictures: Semaphore,
@@ -73,9 +75,16 @@ impl Endpoint {
             s3,
             authorizer,
             stage_key,
+            recording: None,
             pictures: Semaphore::new(pictures),
             memory: Arc::default(),
         }
+    }
+
+    /// Has requests and their answers written down.
+    #[must_use]
+    pub fn recorded(self, recording: Option<Recording>) -> Self {
+        Self { recording, ..self }
     }
 
     /// Labels an empty picture, so that the first request finds weights and buffers in memory. Returns at once.
@@ -128,13 +137,36 @@ impl Endpoint {
         let _body_memory = self.memory.for_body(&body).await?;
         let body = read_body(body).await?;
         let signed = Signed { parts, body };
-        self.authorize(&signed, operation.action(), "*", &[])
-            .await?;
+        let result = self.carry_out(operation, &signed).await;
+        self.record(&signed, &result).await;
+        result
+    }
+
+    async fn carry_out(&self, operation: Operation, signed: &Signed) -> Result<Answer, ApiError> {
+        self.authorize(signed, operation.action(), "*", &[]).await?;
         match operation {
-            Operation::DetectLabels => self.detect_labels(&signed).await,
-            Operation::StartLabelDetection => self.start_label_detection(&signed).await,
-            Operation::GetLabelDetection => self.get_label_detection(&signed),
+            Operation::DetectLabels => self.detect_labels(signed).await,
+            Operation::StartLabelDetection => self.start_label_detection(signed).await,
+            Operation::GetLabelDetection => self.get_label_detection(signed),
         }
+    }
+
+    async fn record(&self, signed: &Signed, result: &Result<Answer, ApiError>) {
+        let Some(recording) = &self.recording else {
+            return;
+        };
+        let response = match result {
+            Ok(answer) => answer.response.clone(),
+            Err(error) => protocol::respond::<()>(Err(error)),
+        };
+        let status = response.status().as_u16();
+        let Ok(body) = response.into_body().collect().await;
+        recording.add(
+            &signed.parts.headers,
+            &signed.body,
+            status,
+            &body.to_bytes(),
+        );
     }
 
     async fn detect_labels(&self, signed: &Signed) -> Result<Answer, ApiError> {
