@@ -1,8 +1,8 @@
 """Requests that were recorded on local stages, and answers of the local Rekognition, are valid by botocore's models.
 
 The emulator and the local Rekognition record what they are asked if XTASK_RECORD_CALLS names a folder. A request that
-was refused need not be valid: that a bad one is refused is what some tests are about. One that was answered must be,
-because AWS would have refused it.
+is not valid is a fault if it was answered, because AWS would have refused it. If it was refused, it is as it should
+be: that is what some tests are about.
 """
 import base64
 import collections
@@ -32,6 +32,7 @@ class Checked:
     def __init__(self):
         self.requests = collections.Counter()
         self.answers = collections.Counter()
+        # Those that are not valid, and were refused.
         self.refused = self.too_large = 0
         self.found = {}
 
@@ -46,9 +47,9 @@ class Checked:
     def summary(self):
         services = {name.partition(".")[0] for name in self.requests}
         return (
-            f"{sum(self.requests.values())} requests of {len(self.requests)} operations of {len(services)} services and "
-            f"{sum(self.answers.values())} answers of the local Rekognition with botocore's models; left out were "
-            f"{self.refused} refused requests and {self.too_large} too large to be recorded"
+            f"{sum(self.requests.values())} requests of {len(self.requests)} operations of {len(services)} services, "
+            f"and {sum(self.answers.values())} answers of the local Rekognition, with botocore's models; "
+            f"{self.refused} more were not valid and refused, {self.too_large} too large to be recorded"
         )
 
 
@@ -64,7 +65,9 @@ def check(folder):
     for file in sorted(pathlib.Path(folder).glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
-                seen[line] = seen.get(line, 0) + 1
+                # A stage may have been killed while it wrote.
+                if line.endswith("\n"):
+                    seen[line] = seen.get(line, 0) + 1
     for line, times in seen.items():
         call = json.loads(line)
         check_request(checked, call, times)
@@ -74,30 +77,31 @@ def check(folder):
 
 
 def check_request(checked, call, times=1):
-    if call["status"] >= 400:
-        checked.refused += times
-        return
     body = _bytes(call["body"])
+    name, found = call["service"], []
     try:
         operation, variables = models.find(call, body or b"")
-    except models.Unknown as unknown:
-        checked.fault(call["service"], str(unknown))
-        return
-    name = name_of(operation)
-    if body is None and not _has_blob_payload(operation):
-        checked.too_large += times
+        name = name_of(operation)
+        if body is None and not _has_blob_payload(operation):
+            checked.too_large += times
+            return
+        found = list(request_faults(operation, call, variables, body or b""))
+    except (models.Unknown, wire.Malformed) as error:
+        found = [str(error)]
+    if found and call["status"] >= 400:
+        checked.refused += times
         return
     checked.requests[name] += times
-    try:
-        decoded = wire.request(operation, call, variables, body or b"")
-    except wire.Malformed as malformed:
-        checked.fault(name, str(malformed))
-        return
+    for fault in found:
+        checked.fault(name, fault)
+
+
+def request_faults(operation, call, variables, body):
+    decoded = wire.request(operation, call, variables, body)
     for member in decoded.unknown:
-        checked.fault(name, f"the request has {member}, which the operation does not know")
+        yield f"the request has {member}, which the operation does not know"
     if operation.input_shape:
-        for fault in constraints.faults(operation.input_shape, decoded.members):
-            checked.fault(name, fault)
+        yield from constraints.faults(operation.input_shape, decoded.members)
 
 
 def check_answer(checked, call, times=1):

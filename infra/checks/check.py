@@ -1,8 +1,9 @@
 """Compares the app with AWS's own data, and prints what differs, a line each. `cargo xtask ci` runs it.
 
-    check.py templates TEMPLATE...       A template NAME.yaml has the deployer's policies of its stage beside it, in
+    check.py templates TEMPLATE...       A template NAME.yaml has its stage's deployer's policies beside it, in
                                          NAME.deployer.json.
-    check.py calls FOLDER                The folder is what XTASK_RECORD_CALLS named.
+    check.py calls FOLDER [--list]       The folder is what XTASK_RECORD_CALLS named. --list counts the requests of each
+                                         operation.
 """
 import pathlib
 import sys
@@ -42,12 +43,12 @@ def templates(paths):
 
 
 def recorded_calls(arguments):
-    (folder,) = arguments
+    folder, *options = arguments
     checked = calls.check(folder)
     faults = list(checked.faults())
     if not checked.requests:
         faults.append(f"no request was recorded in {folder}")
-    for name, count in sorted(checked.requests.items()):
+    for name, count in sorted(checked.requests.items()) if "--list" in options else ():
         print(f"{count:>8} {name}")
     return faults, checked.summary()
 

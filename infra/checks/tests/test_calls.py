@@ -207,12 +207,16 @@ class Recorded(unittest.TestCase):
     def test_a_folder_is_read_and_counted(self):
         with tempfile.TemporaryDirectory() as folder:
             self.assertIn("no request was recorded", check.recorded_calls([folder])[0][0])
-            lines = [detect_labels({"Labels": []})] * 3 + [detect_labels({"__type": "ThrottlingException"}, status=400)]
-            pathlib.Path(folder, "rekognition-1.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            refused = detect_labels({"__type": "InvalidParameterException"}, status=400)
+            refused["body"] = base64.b64encode(b"{}").decode()
+            unavailable = detect_labels({"__type": "ThrottlingException"}, status=400)
+            answered = detect_labels({"Labels": []})
+            text = "".join(json.dumps(line) + "\n" for line in (answered, answered, unavailable, refused))
+            pathlib.Path(folder, "rekognition-1.jsonl").write_text(text + "{", encoding="utf-8")
             found, summary = check.recorded_calls([folder])
             self.assertEqual(found, [])
-            self.assertIn("3 requests of 1 operations of 1 services and 4 answers", summary)
-            self.assertIn("1 refused", summary)
+            self.assertIn("3 requests of 1 operations of 1 services, and 4 answers", summary)
+            self.assertIn("1 more were not valid and refused", summary)
 
 
 if __name__ == "__main__":

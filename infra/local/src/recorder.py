@@ -31,6 +31,7 @@ LEFT_OUT_HEADERS = {
 }
 LEFT_OUT_PARAMETERS = {
     "awsaccesskeyid",
+    "expires",
     "signature",
     "x-amz-algorithm",
     "x-amz-credential",
@@ -46,6 +47,7 @@ MAX_BODY_BYTES = 1 << 20
 
 class Recorder:
     def __init__(self, folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         path = os.path.join(folder, f"emulator-{os.getpid()}.jsonl")
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
@@ -93,6 +95,9 @@ def service_of(request):
     for name, values in request.query.items():
         if name.lower() == "x-amz-credential":
             return values[0].split("/")[3]
+        if name.lower() == "awsaccesskeyid":
+            # Only S3 takes signatures of version 2.
+            return "s3"
     return None
 
 

@@ -1,9 +1,9 @@
 //! A record of requests and answers, to compare with AWS's model of the service.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     process,
 };
@@ -20,11 +20,16 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 pub struct Recording(File);
 
 impl Recording {
-    /// Adds to a file in `folder` that only this user can read. Each process has its own.
+    /// Adds to a file in `folder` that only this user can read. Each process has its own. The folder is made if it is
+    /// missing.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The folder cannot be made, or the file not be opened.
     pub fn open(folder: &Path) -> io::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
         OpenOptions::new()
             .append(true)
             .create(true)

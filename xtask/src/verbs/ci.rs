@@ -2,6 +2,9 @@
 
 mod templates;
 
+use std::io;
+use std::path::Path;
+
 use local::{CheckTools, ScanTools, StageTools};
 use manifest::Architecture;
 use xshell::{Shell, cmd};
@@ -9,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::cli;
 use crate::context::Workspace;
 use crate::environment::without_cargo_variables;
-use crate::error::Result;
+use crate::error::{AboutFile, Result};
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
 use crate::verbs::{gen_policy, grants};
@@ -43,10 +46,14 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     status("Testing", "the workspace");
     let tools =
         StageTools::prepare(&python.join("stage"), |line| status("Installing", line)).await?;
+    let calls = workspace.target().join("calls");
+    remove_folder(&calls)?;
     let tests = cmd!(shell, "{cargo} test --workspace")
+        .env("XTASK_RECORD_CALLS", &calls)
         .env("REKOGNITION_MODEL", tools.classifier_model()?)
         .env("REKOGNITION_DETECTOR", tools.detector_model()?);
     without_cargo_variables(tests).quiet().run()?;
+    check_calls(&workspace, &shell, &checks, &calls)?;
     test_arm64(&workspace, &shell)?;
     if args.long {
         test_long(&workspace, &shell)?;
@@ -68,6 +75,29 @@ fn test_long(workspace: &Workspace, shell: &Shell) -> Result<()> {
     );
     without_cargo_variables(test).quiet().run()?;
     Ok(())
+}
+
+/// What the tests' local stages were asked, and what the local Rekognition answered, against AWS's models.
+fn check_calls(
+    workspace: &Workspace,
+    shell: &Shell,
+    tools: &CheckTools,
+    calls: &Path,
+) -> Result<()> {
+    status("Checking", "the calls of the tests against AWS's models");
+    let program = workspace.root().join("infra/checks/check.py");
+    let python = tools.python();
+    cmd!(shell, "{python} -B {program} calls {calls}")
+        .quiet()
+        .run()?;
+    Ok(())
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).about("remove", folder),
+        _ => Ok(()),
+    }
 }
 
 /// A function that is built for arm64, run in an emulated processor.
