@@ -47,6 +47,7 @@ impl File {
         let put = probe.stage().target.s3().put_object();
         let put = put
             .bucket(bucket)
+            .expected_bucket_owner(&probe.stage().target.account)
             .key(&key)
             .body(ByteStream::from_static(content));
         let what = format!("upload {key}");
@@ -118,8 +119,9 @@ fn own_object(probe: &Probe, bucket: &str, key: &str) -> OwnedId {
 }
 
 pub(crate) async fn delete_object(probe: &Probe, bucket: &str, key: &str) -> Result<(), Error> {
-    let delete = probe.stage().target.s3().delete_object();
-    let deleted = delete.bucket(bucket).key(key).send().await;
+    let target = &probe.stage().target;
+    let delete = target.s3().delete_object().bucket(bucket).key(key);
+    let deleted = delete.expected_bucket_owner(&target.account).send().await;
     deleted.map_err(|error| Error::aws(&format!("delete s3://{bucket}/{key}"), &error))?;
     Ok(())
 }

@@ -236,8 +236,9 @@ async fn await_object(probe: &Probe, user: &User, there: bool) -> Result<(), Pro
     let bucket = probe.stage().variable("USER_BUCKET_NAME")?;
     let key = object_of(&user.id);
     let look = || async {
-        let head = probe.stage().target.s3().head_object();
-        let head = head.bucket(bucket).key(&key).send().await;
+        let target = &probe.stage().target;
+        let head = target.s3().head_object().bucket(bucket).key(&key);
+        let head = head.expected_bucket_owner(&target.account).send().await;
         let is_there = match head {
             Ok(_) => true,
             Err(error) => {
