@@ -66,22 +66,20 @@ pub(crate) async fn run(probe: Probe) -> Result<(), Stopped> {
         })
         .await?;
     let [personal, other] = &users;
-    // From here on, the checks but for the last do not build on each other.
-    let object = probe
-        .check("user-object", async {
-            for user in &users {
-                await_object(probe, user, true).await?;
-            }
-            Ok(((), "2 objects".to_owned()))
-        })
-        .await;
-    let _ = probe
-        .check("user-flag", async {
-            await_flag(probe, personal, true).await?;
-            await_flag(probe, other, false).await?;
-            Ok(((), "true and false".to_owned()))
-        })
-        .await;
+    // From here on, the checks but for the last do not build on each other. Two functions read the
+    // stream, so two effects follow at once.
+    let with_object = probe.check("user-object", async {
+        for user in &users {
+            await_object(probe, user, true).await?;
+        }
+        Ok(((), "2 objects".to_owned()))
+    });
+    let with_flag = probe.check("user-flag", async {
+        await_flag(probe, personal, true).await?;
+        await_flag(probe, other, false).await?;
+        Ok(((), "true and false".to_owned()))
+    });
+    let (object, _) = tokio::join!(with_object, with_flag);
     let _ = probe.check("users-scanned", scanned(probe, &users)).await;
     let _ = probe.check("users-paged", paged(probe)).await;
     let _ = probe
