@@ -124,7 +124,17 @@ async fn create(probe: &Probe, email: &str) -> Result<User, Problem> {
     probe
         .complete(async move {
             let body = json!({"email": email}).to_string();
-            let answer = maker.http(USERS, "POST", "create", &body).await?;
+            let answer = maker.http(USERS, "POST", "create", &body).await;
+            let made_none = match &answer {
+                Ok(answer) => (400..500).contains(&answer.status),
+                // It was not sent.
+                Err(Problem::NotChecked(_)) => true,
+                Err(Problem::Difference(_)) => false,
+            };
+            if made_none {
+                maker.gone(nameless);
+            }
+            let answer = answer?;
             let user: Value = serde_json::from_str(&answer.body).unwrap_or_default();
             let id = user["id"].as_str().map(str::to_owned);
             let told = user["email"] == email.as_str() && user["timestamp"].is_u64();
