@@ -342,6 +342,7 @@ fn every_verb_teaches_by_an_example() {
         "package",
         "deploy",
         "delete",
+        "verify",
         "invoke",
         "logs",
         "url",
