@@ -1,6 +1,7 @@
 """Each check of templates and policies finds a fault of its kind, and nothing in the app's own."""
 import copy
 import pathlib
+import re
 import sys
 import unittest
 
@@ -11,9 +12,10 @@ import aws_data
 import check
 import handlers
 import properties
-from template import Template
+from template import ATTRIBUTES, NAMES, REFERENCES, Template
 
-GOLDENS = pathlib.Path(__file__).parents[2] / "manifest/tests/golden"
+INFRA = pathlib.Path(__file__).parents[2]
+GOLDENS = INFRA / "manifest/tests/golden"
 
 
 def template(resources, name="example.yaml"):
@@ -213,6 +215,30 @@ class ActionFaults(unittest.TestCase):
         faults = "\n".join(actions.check([read], {}, actions.Exceptions([])))
         for action in ("sts:Assume", "sns:Publisch", "sns:Unsubscribe", "lambda:Invoke"):
             self.assertIn(f"{action} ", f"{faults} ".replace("\n", " \n"))
+
+
+class OwnKnowledge(unittest.TestCase):
+    """What the checks and the tool know by heart is in the schemas."""
+
+    def test_names_are_properties(self):
+        for kind, name in NAMES.items():
+            self.assertIn(name, aws_data.schema(kind)["properties"], kind)
+
+    def test_attributes_are_names_or_read_only_properties(self):
+        for kind, name in ATTRIBUTES:
+            self.assertIn(name, [NAMES.get(kind), *aws_data.property_paths(kind, "readOnlyProperties")], kind)
+
+    def test_a_reference_without_an_example_of_its_own_returns_the_name(self):
+        # CodeDeploy's deployment groups are identified by their application as well, and referred to by their name.
+        for kind in NAMES.keys() - REFERENCES.keys():
+            identifier = [path.removeprefix("/properties/") for path in aws_data.schema(kind)["primaryIdentifier"]]
+            self.assertIn(NAMES[kind], identifier, kind)
+
+    def test_the_tool_asks_before_it_replaces_the_same_types(self):
+        text = (INFRA / "deploy/src/change_set.rs").read_text(encoding="utf-8")
+        body = text[text.index("fn endangers_state") :]
+        kinds = set(re.findall(r'"(AWS::\w+::\w+)"', body[: body.index("\n    }\n")]))
+        self.assertEqual(kinds, set(properties.STATEFUL))
 
 
 class App(unittest.TestCase):

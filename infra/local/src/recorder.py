@@ -88,7 +88,9 @@ class Recorder:
 
 
 def service_of(request):
-    """What the request was signed for. Without a signature it is for no service: a page's preflight, for example."""
+    """What the request was signed for, if it is for a service. A browser's preflight is not, whatever URL it is of."""
+    if request.method == "OPTIONS":
+        return None
     signed = SIGNED_FOR.search(request.headers.get("authorization", ""))
     if signed:
         return signed[1]
