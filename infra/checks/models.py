@@ -72,7 +72,8 @@ def _by_path(service_name, call):
             continue
         if not (route.query_members <= query.keys() and route.header_members <= call["headers"].keys()):
             continue
-        score = len(route.query) + len(route.query_members) + len(route.header_members), len(route.pattern.pattern)
+        named = len(route.query) + len(route.query_members) + len(route.header_members)
+        score = named, len(route.pattern.pattern), not route.is_deprecated
         if best is None or score > best[0]:
             variables = dict(zip(route.variables, map(urllib.parse.unquote, match.groups()), strict=True))
             best = score, operation(service_name, route.name), variables
@@ -82,6 +83,8 @@ def _by_path(service_name, call):
 class Route:
     def __init__(self, model):
         self.name, self.method = model.name, model.http["method"]
+        # Some operations of S3 have a successor with the same path.
+        self.is_deprecated = model.deprecated
         path, _, query = model.http["requestUri"].partition("?")
         self.query = {}
         for item in filter(None, query.split("&")):

@@ -94,6 +94,14 @@ SENT = {
     "dynamodb.PutItem": dict(TableName="table", Item={"id": {"S": "1"}, "raw": {"B": b"\x00"}, "n": {"NULL": True}}),
     "lambda.CreateFunction": dict(FunctionName="f", Role="arn:aws:iam::123456789012:role/r", Code={"ZipFile": b"zip"}),
     "lambda.Invoke": dict(FunctionName="f", InvocationType="Event", Payload=b"{}"),
+    "s3.PutBucketNotificationConfiguration": dict(
+        Bucket="bucket",
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": [
+                {"LambdaFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f", "Events": ["s3:ObjectCreated:*"]}
+            ]
+        },
+    ),
     "s3.PutBucketTagging": dict(Bucket="bucket", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]}),
     "s3.DeleteObjects": dict(Bucket="bucket", Delete={"Objects": [{"Key": "a/ü.jpg"}], "Quiet": True}),
     "s3.GetObject": dict(Bucket="bucket", Key="a/b c.jpg", Range="bytes=0-1"),
