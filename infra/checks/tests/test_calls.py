@@ -97,8 +97,8 @@ SENT = {
     "s3.PutBucketNotificationConfiguration": dict(
         Bucket="bucket",
         NotificationConfiguration={
-            "LambdaFunctionConfigurations": [
-                {"LambdaFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f", "Events": ["s3:ObjectCreated:*"]}
+            "QueueConfigurations": [
+                {"QueueArn": "arn:aws:sqs:eu-west-1:123456789012:queue", "Events": ["s3:ObjectCreated:*"]}
             ]
         },
     ),
