@@ -26,7 +26,8 @@ pub fn bootstrap_template() -> String {
 }
 
 fn template(tls_only: bool) -> String {
-    let mut template = Template::new("Code of the functions, waiting to be deployed".to_owned());
+    let mut template =
+        Template::new("Code of the functions, waiting to be deployed".to_owned()).scanned();
     let bucket = Resource::new(
         "AWS::S3::Bucket",
         json!({

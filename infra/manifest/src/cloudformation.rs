@@ -11,6 +11,7 @@ use crate::scanner;
 #[derive(Debug, Default)]
 pub(crate) struct Template {
     description: String,
+    is_scanned: bool,
     parameters: BTreeMap<String, Value>,
     resources: BTreeMap<String, Value>,
     outputs: BTreeMap<String, Value>,
@@ -27,6 +28,12 @@ impl Template {
         }
     }
 
+    /// Resources that are added from here on tell a scanner which of its rules do not fit them.
+    pub(crate) fn scanned(mut self) -> Self {
+        self.is_scanned = true;
+        self
+    }
+
     pub(crate) fn parameter(&mut self, name: String, description: &str) {
         self.parameters
             .insert(name, json!({"Type": "String", "Description": description}));
@@ -34,9 +41,15 @@ impl Template {
 
     /// Adds a resource that is there because of what `origin` declares.
     pub(crate) fn resource(&mut self, logical_id: String, origin: Origin, resource: Resource) {
-        self.types.insert(resource.kind);
-        self.resources
-            .insert(logical_id.clone(), resource.into_value());
+        let kind = resource.kind;
+        self.types.insert(kind);
+        let mut resource = resource.into_value();
+        if self.is_scanned
+            && let Some(exceptions) = scanner::exceptions(kind, &resource["Properties"])
+        {
+            resource["Metadata"]["checkov"] = exceptions;
+        }
+        self.resources.insert(logical_id.clone(), resource);
         if self.origins.insert(logical_id.clone(), origin).is_some() {
             self.collisions.insert(logical_id, origin);
         }
@@ -175,9 +188,6 @@ impl Resource {
         }
         if let Some(metadata) = self.metadata {
             value["Metadata"] = metadata;
-        }
-        if let Some(exceptions) = scanner::exceptions(self.kind, &value["Properties"]) {
-            value["Metadata"]["checkov"] = exceptions;
         }
         if let Some(update_policy) = self.update_policy {
             value["UpdatePolicy"] = update_policy;

@@ -1,7 +1,8 @@
 //! Rules of [checkov](https://www.checkov.io/), a scanner of templates, that do not fit a resource.
 //!
-//! The reasons are in the template, in a resource's metadata, where checkov looks for them:
-//! `cargo xtask ci` lets it scan what a production stage deploys, and who runs it elsewhere finds them too.
+//! The reasons are in the templates of production stages, in a resource's metadata, where checkov
+//! looks for them: `cargo xtask ci` lets it scan those, and who runs it elsewhere finds the reasons
+//! too. Other stages lack on purpose what rules ask for, and their templates are shorter without.
 //! <https://www.checkov.io/2.Basics/Suppressing%20and%20Skipping%20Policies.html>
 
 use serde_json::{Value, json};

@@ -50,10 +50,15 @@ impl App {
 }
 
 pub(crate) fn template(app: &App) -> Template {
+    let template = Template::new(format!("{}, stage {}", app.name(), app.stage().name));
     let mut synthesis = Synthesis {
         app,
         tags: app.tags(),
-        template: Template::new(format!("{}, stage {}", app.name(), app.stage().name)),
+        template: if app.stage().production {
+            template.scanned()
+        } else {
+            template
+        },
     };
     synthesis.run();
     synthesis.template
