@@ -65,6 +65,55 @@ fn what_is_simulated_matches_what_the_policy_allows() {
     }
 }
 
+/// Whether a pattern of IAM matches a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|end| rest.get(end..).is_some_and(|text| matches(after, text)))
+        }),
+    }
+}
+
+/// Whoever has the policies that the tool recommends is not told that they may not deploy.
+#[test]
+fn the_recommended_policies_allow_what_is_simulated() {
+    // One of them is limited to a region and an account, the other is not.
+    let policies = [
+        include_str!("../../../manifest/tests/golden/dev.deployer.json"),
+        include_str!("../../../manifest/tests/golden/every-setting.deployer.json"),
+    ]
+    .map(|golden| serde_json::from_str::<Vec<Value>>(golden).unwrap())
+    .concat();
+    let mut simulated = 0;
+    for policy in policies {
+        let statements = policy["Statement"].as_array().unwrap();
+        let found = simulations(&policy.to_string(), "eu-west-1", "123456789012");
+        assert_eq!(found.len(), statements.len());
+        for (simulation, statement) in found.iter().zip(statements) {
+            simulated += simulation.actions.len();
+            assert_eq!(simulation.actions, texts(&statement["Action"]));
+            assert_eq!(
+                simulation.resources.len(),
+                texts(&statement["Resource"]).len()
+            );
+            for (pattern, sample) in &simulation.resources {
+                assert!(matches(pattern, sample), "{pattern} {sample}");
+                assert!(sample == "*" || !sample.contains('*'), "{sample}");
+            }
+            let operators = statement["Condition"].as_object().into_iter().flatten();
+            for (key, allowed) in operators.flat_map(|(_, keys)| keys.as_object().unwrap()) {
+                let given = simulation.context.iter().find(|(name, ..)| name == key);
+                let (.., values) = given.unwrap();
+                let allowed = texts(allowed);
+                let is_met = |value: &String| allowed.iter().any(|pattern| matches(pattern, value));
+                assert!(!values.is_empty() && values.iter().all(is_met), "{key}");
+            }
+        }
+    }
+    assert!(simulated > 100, "{simulated}");
+}
+
 #[tokio::test]
 async fn each_statement_is_simulated_with_its_resources_and_its_context() {
     let aws = Aws::new().on("SimulatePrincipalPolicy", [results(&[])]);
