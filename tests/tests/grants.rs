@@ -192,7 +192,6 @@ impl Copy {
 }
 
 #[test]
-#[ignore = "builds edited functions: minutes; `cargo xtask ci --long` runs it"]
 fn an_edit_that_adds_or_removes_a_call_is_found() {
     let copy = Copy::new(&[
         "check-email",

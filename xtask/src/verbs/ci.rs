@@ -62,17 +62,11 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     Ok(())
 }
 
-/// The acceptance tests that wait for effects which do not come, or build functions anew.
+/// The acceptance tests that wait for effects which do not come.
 fn test_long(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    status(
-        "Testing",
-        "each check of verify on its fault, and functions with edited calls",
-    );
+    status("Testing", "each check of verify on its fault");
     let cargo = workspace.cargo();
-    let test = cmd!(
-        shell,
-        "{cargo} test --workspace --test verify --test grants -- --ignored"
-    );
+    let test = cmd!(shell, "{cargo} test --workspace --test verify -- --ignored");
     without_cargo_variables(test).quiet().run()?;
     Ok(())
 }
