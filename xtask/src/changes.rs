@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 use deploy::{
-    Access, AccessChange, Action, Change, ChangeSet, Declared, Difference, Drifted, Effect,
+    Access, AccessChange, Action, Change, ChangeSet, Declared, Difference, Drift, Drifted, Effect,
     PropertyChange, Replacement, Review, RolesByHand, StackSpec, Target, review,
 };
 use manifest::App;
@@ -203,7 +203,7 @@ pub(crate) struct ByHand {
     /// The roles, compared by IAM.
     pub(crate) roles: RolesByHand,
     /// Everything that CloudFormation's drift detection found; `None` if it was not asked.
-    pub(crate) drift: Option<Vec<Drifted>>,
+    pub(crate) drift: Option<Drift>,
     /// The functions, by physical name, that run other code.
     pub(crate) code: Vec<String>,
 }
@@ -216,7 +216,13 @@ impl ByHand {
     /// Whether a deployment leaves some of it as it is, unless it is told to revert drift. Code is
     /// always put back.
     pub(crate) fn stays(&self) -> bool {
-        !self.roles.is_empty() || self.drift.as_ref().is_some_and(|drift| !drift.is_empty())
+        !self.roles.is_empty() || !self.drifted().is_empty()
+    }
+
+    fn drifted(&self) -> &[Drifted] {
+        self.drift
+            .as_ref()
+            .map_or(&[], |drift| drift.drifted.as_slice())
     }
 
     /// All of it, for a terminal of so many columns, or for whatever is no terminal.
@@ -231,7 +237,7 @@ impl ByHand {
         for role in &self.roles.gone {
             lines.push(format!("{RED}{:>15}{RED:#} {role}", "deleted"));
         }
-        for drifted in self.drift.iter().flatten() {
+        for drifted in self.drifted() {
             let (style, verb) = if drifted.deleted {
                 (RED, "deleted")
             } else {

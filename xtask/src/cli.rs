@@ -42,7 +42,7 @@ pub(crate) enum Verb {
     Deploy(Deploy),
     /// Show what a deployment would change.
     #[command(
-        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    0 no changes, 3 changes, 1 failed\n\nBuilds the functions, because their code can differ. Uploads no code, and changes nothing.\n\nAlso shows what somebody changed by hand since: the roles' policies always, everything else with --drift. `cargo xtask deploy --revert-drift` puts it back."
+        after_help = "Examples:\n  cargo xtask diff --stage prod\n  cargo xtask diff --json --exit-code    0 no changes, 3 changes, 1 failed\n\nBuilds the functions, because their code can differ. Uploads no code, and changes nothing.\n\nAlso shows what somebody changed by hand since: the roles' policies always, other resources with --drift, as far as CloudFormation compares their types. `cargo xtask deploy --revert-drift` puts it back."
     )]
     Diff(Diff),
     /// Return to what was deployed before: code and template.
@@ -217,7 +217,7 @@ pub(crate) struct Deploy {
 pub(crate) struct Diff {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// Let CloudFormation compare every resource with the template, and show what was changed by
+    /// Let CloudFormation compare the resources with the template, and show what was changed by
     /// hand. Takes a minute or two.
     #[arg(long)]
     pub(crate) drift: bool,

@@ -6,7 +6,7 @@
 //! takes a minute and so is asked for.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cloudformation::types::{
     PropertyDifference, StackDriftDetectionStatus, StackResourceDrift, StackResourceDriftStatus,
@@ -41,7 +41,16 @@ impl RolesByHand {
     }
 }
 
-/// A resource that is not as the template says, by CloudFormation's drift detection.
+/// What CloudFormation's drift detection found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The resources that are not as the template says, in order of logical ID.
+    pub drifted: Vec<Drifted>,
+    /// The types of resources that CloudFormation has not compared: it does not for every type.
+    pub not_compared: BTreeSet<String>,
+}
+
+/// A resource that is not as the template says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drifted {
     /// The resource's name in the template.
@@ -161,12 +170,11 @@ impl Target {
         Ok(Some(properties))
     }
 
-    /// Lets CloudFormation compare every resource of a stack with the template, and returns those
-    /// that differ.
+    /// Lets CloudFormation compare the resources of a stack with the template.
     ///
     /// # Errors
     /// When AWS cannot be reached or refuses, or the detection fails.
-    pub async fn drift(&self, stack: &str) -> Result<Vec<Drifted>> {
+    pub async fn drift(&self, stack: &str) -> Result<Drift> {
         let what = format!("detect the drift of stack {stack}");
         let request = self.cloudformation.detect_stack_drift().stack_name(stack);
         let answer = request.send().await;
@@ -191,20 +199,36 @@ impl Target {
                 _ => break,
             }
         }
+        use StackResourceDriftStatus::{Deleted, InSync, Modified};
         let mut drifted = Vec::new();
+        let mut compared = BTreeSet::new();
         let request = self.cloudformation.describe_stack_resource_drifts();
-        let mut pages = request
-            .stack_name(stack)
-            .stack_resource_drift_status_filters(StackResourceDriftStatus::Modified)
-            .stack_resource_drift_status_filters(StackResourceDriftStatus::Deleted)
-            .into_paginator()
-            .send();
+        let mut pages = request.stack_name(stack).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| Error::aws(&what, &error))?;
-            drifted.extend(page.stack_resource_drifts().iter().map(Drifted::from));
+            for drift in page.stack_resource_drifts() {
+                let status = drift.stack_resource_drift_status();
+                if matches!(status, Some(InSync | Modified | Deleted)) {
+                    compared.extend(drift.logical_resource_id().map(str::to_owned));
+                }
+                if matches!(status, Some(Modified | Deleted)) {
+                    drifted.push(Drifted::from(drift));
+                }
+            }
         }
         drifted.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
-        Ok(drifted)
+        let resources = self.stack_resources(stack).await?;
+        let not_compared = resources
+            .iter()
+            .filter(|resource| {
+                let logical_id = resource.logical_resource_id();
+                logical_id.is_some_and(|logical_id| !compared.contains(logical_id))
+            })
+            .filter_map(|resource| resource.resource_type().map(str::to_owned));
+        Ok(Drift {
+            drifted,
+            not_compared: not_compared.collect(),
+        })
     }
 }
 

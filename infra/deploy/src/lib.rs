@@ -56,7 +56,7 @@ pub use configuration::Endpoint;
 pub use connection::Connection;
 pub use delete::{DeleteSpec, Deleted};
 pub use deploy::Deployment;
-pub use drift::{Drifted, RolesByHand};
+pub use drift::{Drift, Drifted, RolesByHand};
 pub use error::{Error, Kind, Result};
 pub use explain::{Diagnosis, Finding};
 pub use functions::{FunctionError, Invocation};

@@ -114,7 +114,7 @@ async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<B
         roles => roles?,
     };
     let drift = if drift {
-        let bar = spinner("comparing every resource with the template");
+        let bar = spinner("comparing the resources with the template");
         let drift = target.drift(spec.name).await;
         bar.finish_and_clear();
         Some(drift?)
@@ -131,6 +131,15 @@ async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<B
 fn show_by_hand(by_hand: &ByHand, context: &Context) -> Result<()> {
     let lines = by_hand.lines(&context.app, terminal::stdout_columns());
     CliError::unless_not_read(lines.iter().try_for_each(terminal::line))?;
+    if let Some(drift) = &by_hand.drift
+        && !drift.not_compared.is_empty()
+    {
+        let types: Vec<&str> = drift.not_compared.iter().map(String::as_str).collect();
+        warn(format!(
+            "CloudFormation does not compare all types of resources; not compared: {}",
+            types.join(", ")
+        ));
+    }
     if !by_hand.code.is_empty() {
         warn("the next deployment puts the deployed code back");
     }

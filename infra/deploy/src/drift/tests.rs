@@ -149,12 +149,28 @@ async fn drift_is_waited_for_and_told_with_both_values() {
     </PropertyDifferences></member>
   <member><StackId>{STACK_ID}</StackId><LogicalResourceId>Api</LogicalResourceId><ResourceType>AWS::Lambda::Function</ResourceType>
     <StackResourceDriftStatus>DELETED</StackResourceDriftStatus><Timestamp>2026-11-20T08:00:00Z</Timestamp></member>
+  <member><StackId>{STACK_ID}</StackId><LogicalResourceId>Topic</LogicalResourceId><ResourceType>AWS::SNS::Topic</ResourceType>
+    <StackResourceDriftStatus>IN_SYNC</StackResourceDriftStatus><Timestamp>2026-11-20T08:00:00Z</Timestamp></member>
+  <member><StackId>{STACK_ID}</StackId><LogicalResourceId>Odd</LogicalResourceId><ResourceType>AWS::Odd::One</ResourceType>
+    <StackResourceDriftStatus>NOT_CHECKED</StackResourceDriftStatus><Timestamp>2026-11-20T08:00:00Z</Timestamp></member>
 </StackResourceDrifts>"
                 ),
             )],
+        )
+        .on(
+            "ListStackResources",
+            [resources(&[
+                ("Api", "api", "AWS::Lambda::Function", "CREATE_COMPLETE", ""),
+                ("Odd", "odd", "AWS::Odd::One", "CREATE_COMPLETE", ""),
+                ("Queue", "queue", "AWS::SQS::Queue", "CREATE_COMPLETE", ""),
+                ("Route", "route", "AWS::ApiGatewayV2::Route", "CREATE_COMPLETE", ""),
+                ("Topic", "topic", "AWS::SNS::Topic", "CREATE_COMPLETE", ""),
+            ])],
         );
     let drift = aws.target().drift(STACK).await.unwrap();
-    let [api, queue] = &drift[..] else {
+    let not_compared: Vec<&str> = drift.not_compared.iter().map(String::as_str).collect();
+    assert_eq!(not_compared, ["AWS::ApiGatewayV2::Route", "AWS::Odd::One"]);
+    let [api, queue] = &drift.drifted[..] else {
         panic!("{drift:?}");
     };
     assert_eq!((api.logical_id.as_str(), api.deleted), ("Api", true));
