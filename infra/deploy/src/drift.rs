@@ -86,15 +86,19 @@ impl Target {
             async move { Ok((logical_id, target.role(&name).await?)) }
         })
         .await?;
-        let (present, gone): (Vec<_>, Vec<_>) =
-            roles.into_iter().partition(|(_, role)| role.is_some());
-        let present: BTreeMap<String, Value> = present
-            .into_iter()
-            .filter_map(|(logical_id, role)| Some((logical_id, role?)))
-            .collect();
+        let mut present = BTreeMap::new();
+        let mut gone = Vec::new();
+        for (logical_id, role) in roles {
+            match role {
+                Some(role) => {
+                    present.insert(logical_id, role);
+                }
+                None => gone.push(logical_id),
+            }
+        }
         Ok(RolesByHand {
             access_changes: self.compare_roles(stack, &deployed, &resources, &present)?,
-            gone: gone.into_iter().map(|(logical_id, _)| logical_id).collect(),
+            gone,
         })
     }
 
@@ -105,11 +109,10 @@ impl Target {
         resources: &[StackResourceSummary],
         roles: &BTreeMap<String, Value>,
     ) -> Result<Vec<AccessChange>> {
-        let partition = self.caller_arn.split(':').nth(1).unwrap_or("aws");
         let mut values: BTreeMap<&str, &str> = resources.iter().filter_map(named).collect();
         values.extend([
             ("AWS::AccountId", self.account.as_str()),
-            ("AWS::Partition", partition),
+            ("AWS::Partition", self.partition()),
             ("AWS::Region", &self.region),
             ("AWS::StackName", stack),
         ]);

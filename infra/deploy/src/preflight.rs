@@ -9,6 +9,7 @@ use tokio::net::lookup_host;
 
 use crate::error::{Error, Result};
 use crate::parallel::at_once;
+use crate::review::texts;
 use crate::target::Target;
 
 /// Stands in a name for what a policy leaves open.
@@ -228,16 +229,6 @@ fn sample(pattern: &str, region: &str, account: &str) -> String {
         })
         .collect();
     parts.join(":")
-}
-
-/// A text, or a list of them.
-fn texts(value: &Value) -> Vec<String> {
-    let list = match value {
-        Value::Array(items) => items.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    let texts = list.iter().filter_map(Value::as_str);
-    texts.map(str::to_owned).collect()
 }
 
 #[cfg(test)]

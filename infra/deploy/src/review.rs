@@ -34,6 +34,7 @@ use serde::Serialize;
 
 pub(crate) use by_hand::roles_by_hand;
 use permissions::Permission;
+pub(crate) use permissions::texts;
 pub use permissions::{Condition, Effect};
 pub use properties::PropertyChange;
 pub(crate) use properties::{path_of_pointer, told_by};

@@ -137,6 +137,11 @@ impl Target {
         &self.s3
     }
 
+    /// `aws`, or the partition of China, a government or another cloud of AWS's.
+    pub fn partition(&self) -> &str {
+        self.caller_arn.split(':').nth(1).unwrap_or("aws")
+    }
+
     /// The clients of a target whose region, account and caller are still to be found.
     pub(crate) fn from_config(
         config: &SdkConfig,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
@@ -11,7 +11,7 @@ use http::Request;
 use tokio::time::sleep;
 
 use crate::check::{Check, Problem, Stopped};
-use crate::ownership::{Owned, OwnedId, Ownership};
+use crate::ownership::{Owned, OwnedId, Ownership, lock};
 use crate::report::{Outcome, Verdict};
 use crate::run::Event;
 use crate::stage::{Callers, Stage};
@@ -36,9 +36,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Notes what came out of a check, and tells it.
     pub(crate) fn note(&self, check: Check, outcome: Outcome) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        outcomes.insert(check.name, outcome.clone());
-        drop(outcomes);
+        lock(&self.outcomes).insert(check.name, outcome.clone());
         (self.tell)(&Event::Ended(Verdict { check, outcome }));
     }
 

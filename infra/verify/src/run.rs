@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::check::{Check, Difference, Flow, Problem, Suite};
-use crate::ownership::{Left, Ownership};
+use crate::ownership::{Left, Ownership, lock};
 use crate::probe::{Probe, Shared};
 use crate::queues::{Depths, FAILURE_QUEUES, compare, depths};
 use crate::report::{Outcome, Report, Verdict};
@@ -220,8 +220,4 @@ impl Run {
 fn random_name() -> String {
     let random = Uuid::new_v4().simple().to_string();
     random.chars().take(12).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -101,18 +101,12 @@ impl Stage {
         let Target {
             region, account, ..
         } = &self.target;
-        let partition = self.partition();
+        let partition = self.target.partition();
         format!("arn:{partition}:dynamodb:{region}:{account}:table/{table}")
     }
 
     /// The ARN of an object in a bucket.
     pub fn object_arn(&self, bucket: &str, key: &str) -> String {
-        format!("arn:{}:s3:::{bucket}/{key}", self.partition())
-    }
-
-    /// `aws`, or that of China or the government.
-    fn partition(&self) -> &str {
-        let caller_arn = &self.target.caller_arn;
-        caller_arn.split(':').nth(1).unwrap_or("aws")
+        format!("arn:{}:s3:::{bucket}/{key}", self.target.partition())
     }
 }

@@ -20,8 +20,11 @@ pub(crate) fn roles_by_hand(
     let mut texts = BTreeSet::new();
     let mut actual = Template::default();
     for (logical_id, properties) in roles {
-        let properties = as_in_template(properties);
-        collect_texts(&properties, &mut texts);
+        let properties = with_texts(properties, &mut |text| {
+            let text = literal(text);
+            texts.insert(text.clone());
+            text
+        });
         let role = Resource {
             kind: "AWS::IAM::Role".to_owned(),
             condition: None,
@@ -35,7 +38,9 @@ pub(crate) fn roles_by_hand(
         roles.contains_key(logical_id) || resource.kind == "AWS::IAM::Policy"
     });
     for resource in expected.resources.values_mut() {
-        let mut properties = filled(resource.properties(), values, &texts);
+        let mut properties = with_texts(resource.properties(), &mut |text| {
+            filled_text(text, values, &texts)
+        });
         // Whose a policy is stays a reference.
         if let Some(holders) = resource.properties().get("Roles") {
             properties["Roles"] = holders.clone();
@@ -45,52 +50,23 @@ pub(crate) fn roles_by_hand(
     Ok(access_changes(&expected, &actual))
 }
 
-/// A value in the form of [`Template`].
-fn as_in_template(value: &Value) -> Value {
+/// A value with all of its texts replaced. Numbers and booleans are text, as in [`Template`].
+fn with_texts(value: &Value, replace: &mut dyn FnMut(&str) -> String) -> Value {
     match value {
-        Value::String(text) => json!(literal(text)),
-        Value::Bool(_) | Value::Number(_) => json!(value.to_string()),
-        Value::Array(items) => items.iter().map(as_in_template).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(key, member)| (key.clone(), as_in_template(member)))
-            .collect::<Map<_, _>>()
-            .into(),
         Value::Null => Value::Null,
-    }
-}
-
-fn collect_texts(value: &Value, texts: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => {
-            texts.insert(text.clone());
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_texts(item, texts)),
-        Value::Object(members) => members
-            .values()
-            .for_each(|member| collect_texts(member, texts)),
-        _ => {}
-    }
-}
-
-/// The properties with the values that only AWS knows: those given, and for the attributes of
-/// resources what stands in their place in one of `texts`, if it can be theirs.
-fn filled(value: &Value, values: &BTreeMap<&str, &str>, texts: &BTreeSet<String>) -> Value {
-    match value {
-        Value::String(text) => json!(filled_text(text, values, texts)),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| filled(item, values, texts))
-            .collect(),
+        Value::String(text) => json!(replace(text)),
+        Value::Bool(_) | Value::Number(_) => json!(replace(&value.to_string())),
+        Value::Array(items) => items.iter().map(|item| with_texts(item, replace)).collect(),
         Value::Object(members) => members
             .iter()
-            .map(|(key, member)| (key.clone(), filled(member, values, texts)))
+            .map(|(key, member)| (key.clone(), with_texts(member, replace)))
             .collect::<Map<_, _>>()
             .into(),
-        other => other.clone(),
     }
 }
 
+/// A text with the values that only AWS knows: those given, and for the attributes of resources
+/// what stands in their place in one of `texts`, if it can be theirs.
 fn filled_text(text: &str, values: &BTreeMap<&str, &str>, texts: &BTreeSet<String>) -> String {
     let parts = parts(text, values);
     if parts.iter().all(|part| matches!(part, Part::Text(_))) {

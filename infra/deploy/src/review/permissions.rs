@@ -613,7 +613,8 @@ fn list(value: &Value) -> Vec<&Value> {
     }
 }
 
-fn texts(value: &Value) -> Vec<String> {
+/// A text, or a list of them.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     list(value).into_iter().map(text).collect()
 }
 
