@@ -252,7 +252,7 @@ fn request_token(bucket: &BucketName, key: &ObjectKey, sequencer: &Sequencer) ->
     hex::encode(Sha256::digest(format!("{bucket}/{sequencer}/{key}")))
 }
 
-/// Rekognition's codes for "not so many": calls a second, and jobs at a time.
+/// Rekognition's error codes for calls that come too fast, and for too many jobs at a time.
 /// <https://docs.aws.amazon.com/rekognition/latest/dg/error-handling.html>
 const THROTTLING: [&str; 3] = [
     "LimitExceededException",
@@ -276,10 +276,10 @@ where
 }
 
 impl Objects {
-    /// What `InvalidS3ObjectException` means: Rekognition answers it for an object that is not
-    /// there, and as well for one that it may not read with the caller's rights. For good is the
-    /// former only. The latter is a bucket's policy, a key's, or a new role that IAM does not
-    /// know everywhere yet.
+    /// What `InvalidS3ObjectException` means. Rekognition answers it for an object that is not
+    /// there, and also for one that it may not read with the caller's permissions. Only the first
+    /// is permanent. The second has a cause that somebody can mend, or that passes: a bucket
+    /// policy, a key policy, or a new role that IAM has not spread yet.
     /// <https://docs.aws.amazon.com/rekognition/latest/APIReference/API_InvalidS3ObjectException.html>
     async fn unreadable(
         &self,
@@ -318,7 +318,7 @@ fn image_failure(error: &DetectLabelsError) -> Option<Failure> {
     Some(to_failure(code, metadata))
 }
 
-/// The errors that say something of the video itself: of those of StartLabelDetection, one.
+/// The one error of StartLabelDetection that says something of the video itself. The others:
 ///
 /// - `InvalidS3ObjectException`: see [`Objects::unreadable`].
 /// - `InvalidParameterException` may be about the video, the topic or the role. AWS does not
@@ -483,7 +483,8 @@ mod tests {
         );
     }
 
-    /// Rekognition's answer is the same whether the object is gone or not to be read. S3's is not.
+    /// Rekognition answers alike for an object that is gone and for one that it may not read. S3
+    /// tells them apart.
     #[tokio::test]
     async fn only_an_object_that_is_gone_fails_for_good() {
         for video in [false, true] {

@@ -38,7 +38,7 @@ pub fn app() -> Manifest {
 
     // What it does. Rekognition reads an object with the rights of the function that
     // asks for its labels. If it cannot, the function looks whether the object is gone: S3
-    // tells that to those only who may list the bucket.
+    // tells that only to callers who may list the bucket.
     let detect_labels = Function::new("detect-labels")
         .grant(media.allow([GetObject, ListBucket]))
         .grant(image_labels())

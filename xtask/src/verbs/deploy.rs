@@ -331,7 +331,7 @@ fn warn_of(denied: &[Denied], target: &Target) {
         lines.push(format!("  and {more} more"));
     }
     warn(format!(
-        "by IAM's simulation, {} may not do all that this deployment may need:\n{}\n`cargo xtask gen-policy --deployer` prints policies that allow it",
+        "by IAM's simulation, {} lacks permissions that this deployment may need:\n{}\n`cargo xtask gen-policy --deployer` prints policies that have them",
         target.caller_arn,
         lines.join("\n")
     ));

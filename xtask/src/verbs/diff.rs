@@ -107,7 +107,7 @@ async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<B
     let roles = match target.roles_changed_by_hand(spec.name).await {
         Err(error) if error.kind() == Kind::AccessDenied => {
             warn(format!(
-                "whether roles were changed by hand is not known: {error}"
+                "could not check whether roles were changed by hand: {error}"
             ));
             RolesByHand::default()
         }
@@ -145,7 +145,7 @@ fn show_by_hand(by_hand: &ByHand, context: &Context) -> Result<()> {
     }
     if by_hand.stays() {
         warn(
-            "a deployment leaves the other changes by hand alone; `cargo xtask deploy --revert-drift` puts them back",
+            "a deployment does not undo changes by hand, except of code; `cargo xtask deploy --revert-drift` does",
         );
     }
     Ok(())

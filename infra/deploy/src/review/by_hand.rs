@@ -41,7 +41,7 @@ pub(crate) fn roles_by_hand(
         let mut properties = with_texts(resource.properties(), &mut |text| {
             filled_text(text, values, &texts)
         });
-        // Whose a policy is stays a reference.
+        // The roles that a policy is attached to stay references.
         if let Some(holders) = resource.properties().get("Roles") {
             properties["Roles"] = holders.clone();
         }
