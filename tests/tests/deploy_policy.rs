@@ -143,7 +143,7 @@ fn resolved(ground: &Ground) -> App {
         ground.endpoint()
     );
     let stage = Stages::parse(&stages).unwrap().get(STAGE).unwrap();
-    manifest::app().resolve(&stage).unwrap()
+    app::app().resolve(&stage).unwrap()
 }
 
 /// The policies less one action, wherever it is granted.

@@ -37,7 +37,7 @@ fn no_function_has_a_grant_too_few_or_too_many() {
     let (grants, _) = succeeded(command.output().unwrap());
     let grants: Value = serde_json::from_str(&grants).unwrap();
     assert_eq!(grants["local_stage_is_running"], false);
-    let names = manifest::app();
+    let names = app::app();
     let names = names.function_names();
     assert_eq!(grants["functions"].as_array().unwrap().len(), names.len());
     for name in names {
@@ -111,7 +111,7 @@ fn the_local_stage_tells_what_grants_are_used_on_and_which_is_missing() {
             "warning: the local stage denied detect-labels the action dynamodb:Scan on table `media`\n",
             " by .grant(catalogue.allow([PutItem, Scan]))\n",
             "warning: the local stage denied detect-labels the action s3:PutObject on bucket `users`\n",
-            "hint: add .grant(user_data.allow([PutObject])) to the function at infra/manifest/src/app.rs:",
+            "hint: add .grant(user_data.allow([PutObject])) to the function at infra/app/src/lib.rs:",
         ] {
             assert_eq!(told.matches(expected).count(), 1, "{expected}{told}");
         }
@@ -221,10 +221,10 @@ fn an_edit_that_adds_or_removes_a_call_is_found() {
     let output = copy.xtask(&["grants"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    let declared = "infra/manifest/src/app.rs:";
+    let declared = "infra/app/src/lib.rs:";
     for expected in [
         ": check-email can call Scan, and no grant allows dynamodb:Scan\n",
-        "hint: add .grant(TABLE.allow([Scan])) to the function at infra/manifest/src/app.rs:",
+        "hint: add .grant(TABLE.allow([Scan])) to the function at infra/app/src/lib.rs:",
         ": handle-user-stream can call HeadObject, and no grant allows s3:GetObject\n",
         ": handle-user-stream can call HeadObject, and no grant allows s3:ListBucket\n",
         "where BUCKET is one of: media, user_data\n",

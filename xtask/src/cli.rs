@@ -13,7 +13,7 @@ use crate::context::{Context, STAGE_VARIABLE};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     version,
-    after_help = "Start here:\n  cargo xtask local                   run the whole app on this machine, no AWS account needed\n  cargo xtask deploy --stage dev      deploy it to AWS\n\nStages are declared in infra/stages.yaml, the app in infra/manifest/src/app.rs."
+    after_help = "Start here:\n  cargo xtask local                   run the whole app on this machine, no AWS account needed\n  cargo xtask deploy --stage dev      deploy it to AWS\n\nStages are declared in infra/stages.yaml, the app in infra/app/src/lib.rs."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -100,7 +100,7 @@ pub(crate) enum Verb {
     Wait(Wait),
     /// Compare each function's grants with what its machine code can call.
     #[command(
-        after_help = "Examples:\n  cargo xtask grants\n  cargo xtask grants media-api --json\n\nBuilds the functions for this machine, without optimization, and finds the AWS SDK's operations in the symbols of the executables. An operation is in an executable only if the code can call it.\n\nFails if an operation needs an action that no grant allows, and if a grant allows an action that no operation needs. `Function::exception` in infra/manifest/src/app.rs declares a difference that is meant to be, with its reason.\n\nWhile the local stage runs, shows on which tables and buckets its functions have used each action."
+        after_help = "Examples:\n  cargo xtask grants\n  cargo xtask grants media-api --json\n\nBuilds the functions for this machine, without optimization, and finds the AWS SDK's operations in the symbols of the executables. An operation is in an executable only if the code can call it.\n\nFails if an operation needs an action that no grant allows, and if a grant allows an action that no operation needs. `Function::exception` in infra/app/src/lib.rs declares a difference that is meant to be, with its reason.\n\nWhile the local stage runs, shows on which tables and buckets its functions have used each action."
     )]
     Grants(Grants),
     /// Measure each function's start-up, latency and memory on this machine.

@@ -104,7 +104,7 @@ impl Workspace {
     }
 
     fn resolve(stage: &Stage) -> Result<App> {
-        manifest::app().resolve(stage).map_err(|violations| {
+        app::app().resolve(stage).map_err(|violations| {
             let list: Vec<String> = violations
                 .iter()
                 .map(|violation| format!("\n  - {violation}"))
@@ -114,9 +114,7 @@ impl Workspace {
                 stage.name,
                 list.concat()
             ))
-            .hint(
-                "the app is declared in infra/manifest/src/app.rs, its stages in infra/stages.yaml",
-            )
+            .hint("the app is declared in infra/app/src/lib.rs, its stages in infra/stages.yaml")
         })
     }
 }
@@ -340,7 +338,7 @@ mod tests {
     fn the_hint_for_the_local_stage_declares_it() {
         let yaml = LOCAL_STAGE.trim_matches('`');
         let local = Stages::parse(yaml).unwrap().get(LOCAL).unwrap();
-        manifest::app().resolve(&local).unwrap();
+        app::app().resolve(&local).unwrap();
         assert!(local.endpoint_url.is_some());
     }
 }

@@ -5,7 +5,7 @@ import unittest
 
 import scan
 
-PRODUCTION = pathlib.Path(__file__).parents[2] / "manifest/tests/golden/prod.yaml"
+PRODUCTION = pathlib.Path(__file__).parents[2] / "app/tests/golden/prod.yaml"
 
 
 class Scan(unittest.TestCase):

@@ -1,4 +1,4 @@
-//! The vocabulary of [`mod@crate::app`]: what an app can consist of.
+//! The vocabulary of a [`Manifest`]: what an app can consist of.
 //!
 //! A resource is a value. Triggers and grants are made from it, so what they refer
 //! to cannot be misspelt, and a trigger carries both the wiring of an event and the

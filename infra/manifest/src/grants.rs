@@ -128,7 +128,7 @@ impl Function {
         declared.collect()
     }
 
-    /// The line that declares it, like `infra/manifest/src/app.rs:63`.
+    /// The line that declares it, like `infra/app/src/lib.rs:63`.
     #[must_use]
     pub fn declared_at(&self) -> String {
         self.origin().to_string()

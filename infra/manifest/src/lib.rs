@@ -4,7 +4,7 @@
 //! Manifest --resolve(&Stage)--> App --synth--> Assembly { template, policies }
 //! ```
 //!
-//! [`app::app`] declares the app, [`stage::Stages`] holds what differs between its
+//! [`declare`] has the vocabulary of a [`Manifest`], [`stage::Stages`] holds what differs between its
 //! deployments, [`Manifest::resolve`] checks the two together and [`App::synth`]
 //! writes the CloudFormation template and one IAM policy document per function.
 //!
@@ -13,7 +13,6 @@
 //! `clippy.toml` and `tests/purity.rs` keep it that way. All that it knows of its
 //! surroundings is [`Architecture::HOST`], the processor it was compiled for.
 
-pub mod app;
 mod bootstrap;
 mod cloudformation;
 pub mod declare;
@@ -29,7 +28,6 @@ pub mod stage;
 mod synth;
 mod validate;
 
-pub use app::app;
 pub use bootstrap::bootstrap_template;
 pub use declare::{Direction, Manifest};
 pub use deployer::DeployerPolicies;

@@ -174,7 +174,7 @@ impl App {
     }
 
     /// The line that a resource of the template is there because of, like
-    /// `infra/manifest/src/app.rs:63`; `None` if the template has no such resource.
+    /// `infra/app/src/lib.rs:63`; `None` if the template has no such resource.
     #[must_use]
     pub fn declared_at(&self, logical_id: &str) -> Option<String> {
         let origins = self
@@ -431,22 +431,30 @@ impl Route<'_> {
 
 #[cfg(test)]
 mod tests {
+    use crate::declare::{Function, Manifest};
     use crate::stage::Stages;
 
     #[test]
     fn who_invokes_by_hand_gets_the_code_that_events_get() {
         for (settings, expected) in [
-            ("{}", "media-query-test-media-api"),
+            ("{}", "shop-test-resize"),
             (
                 "{alarms: true, canary: {percent: 10, minutes: 5}}",
-                "media-query-test-media-api:live",
+                "shop-test-resize:live",
             ),
         ] {
             let stages = Stages::parse(&format!("test: {settings}")).unwrap();
-            let app = crate::app().resolve(&stages.get("test").unwrap()).unwrap();
-            let function = app
-                .functions()
-                .find(|function| function.name() == "media-api");
+            let manifest = Manifest {
+                name: "shop",
+                buckets: vec![],
+                tables: vec![],
+                topics: vec![],
+                publishers: vec![],
+                http_apis: vec![],
+                functions: vec![Function::new("resize")],
+            };
+            let app = manifest.resolve(&stages.get("test").unwrap()).unwrap();
+            let function = app.functions().find(|function| function.name() == "resize");
             assert_eq!(function.unwrap().invocation_name(), expected);
         }
     }

@@ -240,7 +240,7 @@ impl Check<'_> {
             !manifest.functions.is_empty(),
             &app,
             "has no function",
-            "add one to `functions` in infra/manifest/src/app.rs",
+            "add one to `functions` in infra/app/src/lib.rs",
         );
 
         let mut seen = BTreeSet::new();

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use manifest::{App, Removal, Stages, app};
+use app::app;
+use manifest::{App, Removal, Stages};
 use serde_json::{Value, json};
 
 fn resolve(yaml: &str) -> Vec<App> {
@@ -16,7 +17,7 @@ fn resolve(yaml: &str) -> Vec<App> {
 
 fn apps() -> Vec<App> {
     let mut apps = resolve(include_str!("../../stages.yaml"));
-    apps.extend(resolve(include_str!("every-setting.yaml")));
+    apps.extend(resolve(include_str!("../../app/tests/every-setting.yaml")));
     apps
 }
 

@@ -4,14 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use manifest::{App, Removal, Stages, app};
+use app::app;
+use manifest::{App, Removal, Stages};
 use serde_json::{Value, json};
 
 /// The app on its stages, and on one with every setting.
 fn apps() -> Vec<App> {
     [
         include_str!("../../stages.yaml"),
-        include_str!("every-setting.yaml"),
+        include_str!("../../app/tests/every-setting.yaml"),
     ]
     .into_iter()
     .flat_map(|yaml| {
@@ -79,8 +80,10 @@ fn synthesis_is_deterministic() {
 
 #[test]
 fn every_resource_has_the_line_that_declares_it() {
-    let declaration: Vec<&str> = include_str!("../src/app.rs").lines().collect();
-    let every_setting: Vec<&str> = include_str!("every-setting.yaml").lines().collect();
+    let declaration: Vec<&str> = include_str!("../../app/src/lib.rs").lines().collect();
+    let every_setting: Vec<&str> = include_str!("../../app/tests/every-setting.yaml")
+        .lines()
+        .collect();
     for app in apps() {
         let template = template(&app);
         for (logical_id, resource) in template["Resources"].as_object().unwrap() {
@@ -103,7 +106,7 @@ fn every_resource_has_the_line_that_declares_it() {
                 assert!(every_setting[line].starts_with(setting), "{logical_id}");
                 continue;
             }
-            assert_eq!(file, "infra/manifest/src/app.rs", "{logical_id}");
+            assert_eq!(file, "infra/app/src/lib.rs", "{logical_id}");
             let line = declaration[line];
             let declares = match resource["Type"].as_str().unwrap() {
                 "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &["Bucket::new("][..],

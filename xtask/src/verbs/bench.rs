@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &cli::Bench) -> Result<()> {
     let mut stage = workspace.stage(LOCAL)?;
     // Any name but `local` builds as for AWS; this machine's processor, so that it runs here.
     "bench".clone_into(&mut stage.name);
-    let app = manifest::app().resolve(&stage).map_err(|_| {
+    let app = app::app().resolve(&stage).map_err(|_| {
         CliError::new("the manifest is not valid").hint("`cargo xtask synth` says why")
     })?;
     status("Building", "the functions as for AWS");

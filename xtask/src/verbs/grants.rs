@@ -396,7 +396,7 @@ mod tests {
                 Finding::Unused {
                     action: text("dynamodb:Query"),
                     resource: None,
-                    declared_at: text("infra/manifest/src/app.rs:7"),
+                    declared_at: text("infra/app/src/lib.rs:7"),
                 },
                 [
                     "granted dynamodb:Query on every resource",
@@ -406,7 +406,7 @@ mod tests {
             (
                 Finding::IdleException {
                     action: text("dynamodb:Query"),
-                    declared_at: text("infra/manifest/src/app.rs:7"),
+                    declared_at: text("infra/app/src/lib.rs:7"),
                 },
                 [
                     "has an exception for dynamodb:Query",
@@ -416,7 +416,7 @@ mod tests {
         ] {
             let error = explain(&workspace, &app, function, &finding);
             let error = format!("{error:?}");
-            for part in ["infra/manifest/src/app.rs:"].iter().chain(&parts) {
+            for part in ["infra/app/src/lib.rs:"].iter().chain(&parts) {
                 assert!(error.contains(part), "{part}: {error}");
             }
         }

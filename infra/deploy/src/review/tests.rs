@@ -723,7 +723,7 @@ mod app {
     use super::*;
 
     fn deployed() -> Value {
-        let golden = include_str!("../../../manifest/tests/golden/dev.yaml");
+        let golden = include_str!("../../../app/tests/golden/dev.yaml");
         serde_yaml::from_str(golden).unwrap()
     }
 
@@ -742,7 +742,7 @@ mod app {
         let mut after = deployed();
         change(&mut after);
         // What is deployed is YAML, and this is JSON.
-        let before = include_str!("../../../manifest/tests/golden/dev.yaml");
+        let before = include_str!("../../../app/tests/golden/dev.yaml");
         let review = compare(before, &after.to_string());
         (
             review.access,
@@ -826,7 +826,7 @@ mod app {
 
     #[test]
     fn production_without_its_bucket_policy_is_broadened() {
-        let prod = include_str!("../../../manifest/tests/golden/prod.yaml");
+        let prod = include_str!("../../../app/tests/golden/prod.yaml");
         let mut after: Value = serde_yaml::from_str(prod).unwrap();
         let resources = after["Resources"].as_object_mut().unwrap();
         resources.remove("MediaBucket");

@@ -6,9 +6,10 @@
 //! writes down what functions may do now, and `cargo xtask deploy` shows what changes
 //! in AWS before it does.
 
-use crate::declare::{
-    Bucket, BucketAction::*, Cors, Function, Grant, HttpApi, ItemChange::*, Manifest, Table,
-    TableAction::*, Topic,
+use manifest::Manifest;
+use manifest::declare::{
+    Bucket, BucketAction::*, Cors, Function, Grant, HttpApi, ItemChange::*, Table, TableAction::*,
+    Topic,
 };
 
 /// Declares the app.

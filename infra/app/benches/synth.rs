@@ -1,4 +1,4 @@
-//! How long the way from declaration to template takes: `cargo bench -p manifest`, or
+//! How long the way from declaration to template takes: `cargo bench -p app`, or
 //! with `--profile dev` as `cargo xtask` is built.
 #![allow(
     clippy::disallowed_methods,
@@ -9,7 +9,8 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
-use manifest::{Stages, app};
+use app::app;
+use manifest::Stages;
 
 const RUNS: u32 = 200;
 

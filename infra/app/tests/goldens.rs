@@ -1,6 +1,6 @@
 //! What the committed declaration becomes, stage by stage, as files to review.
 //!
-//! `UPDATE_GOLDENS=1 cargo test -p manifest --test goldens` writes them anew.
+//! `UPDATE_GOLDENS=1 cargo test -p app --test goldens` writes them anew.
 #![allow(
     clippy::disallowed_methods,
     reason = "the crate is pure; this test compares it with files"
@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use manifest::{App, Architecture, Stages, app, bootstrap_template};
+use app::app;
+use manifest::{App, Architecture, Stages, bootstrap_template};
 
 fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -49,7 +50,7 @@ fn assert_golden(relative: &str, actual: &str) {
     let expected = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         actual == expected,
-        "{relative} is stale; if the change is meant, run UPDATE_GOLDENS=1 cargo test -p manifest"
+        "{relative} is stale; if the change is meant, run UPDATE_GOLDENS=1 cargo test -p app"
     );
 }
 
