@@ -41,7 +41,7 @@ fn no_function_has_a_grant_too_few_or_too_many() {
     let names = names.function_names();
     assert_eq!(grants["functions"].as_array().unwrap().len(), names.len());
     for name in names {
-        let function = function(&grants, name);
+        let function = function(&grants, &name);
         assert_eq!(function["findings"], json!([]), "{name}");
         assert!(!operations(function).is_empty(), "{name}");
     }

@@ -6,55 +6,59 @@
 //! writes down what functions may do now, and `cargo xtask deploy` shows what changes
 //! in AWS before it does.
 
-use manifest::Manifest;
-use manifest::declare::{
-    Bucket, BucketAction::*, Cors, Function, Grant, HttpApi, ItemChange::*, Table, TableAction::*,
-    Topic,
-};
+use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
+use manifest::{Grant, Manifest};
 
 /// Declares the app.
 #[must_use]
 pub fn app() -> Manifest {
+    let app = Manifest::new("media-query");
+
     // What the app keeps.
-    let media = Bucket::new("media").variable("MEDIA_BUCKET_NAME");
-    let catalogue = Table::new("media", "name").variable("MEDIA_TABLE_NAME");
-    let state = Table::new("media-state", "name")
+    let media = app.bucket("media").variable("MEDIA_BUCKET_NAME");
+    let catalogue = app.table("media", "name").variable("MEDIA_TABLE_NAME");
+    let state = app
+        .table("media-state", "name")
         .time_to_live("expires_at")
         .variable("MEDIA_STATE_TABLE_NAME");
-    let users = Table::new("users", "id")
+    let users = app
+        .table("users", "id")
         .variable("USERS_TABLE_NAME")
         .key_variable("USERS_KEY_ATTRIBUTE")
         .attribute_variable("USERS_EMAIL_ATTRIBUTE", "email")
         .attribute_variable("USERS_TIMESTAMP_ATTRIBUTE", "timestamp")
         .attribute_variable("USERS_IS_PERSONAL_EMAIL_ATTRIBUTE", "IsPersonalEmail");
-    let user_data = Bucket::new("users").variable("USER_BUCKET_NAME");
+    let user_data = app.bucket("users").variable("USER_BUCKET_NAME");
 
     // How the world reaches it. Rekognition tells by the topic that it has looked at a video.
-    let video = Topic::new("video").variable("VIDEO_TOPIC_ARN");
-    let rekognition = video.publisher("rekognition").variable("VIDEO_ROLE_ARN");
-    let media_http = HttpApi::new("media").variable("API_URL");
-    let users_http = HttpApi::new("users")
+    let video = app.topic("video").variable("VIDEO_TOPIC_ARN");
+    let rekognition = app
+        .publisher(&video, "rekognition")
+        .variable("VIDEO_ROLE_ARN");
+    let media_http = app.http_api("media").variable("API_URL");
+    let users_http = app
+        .http_api("users")
         .variable("USERS_API_URL")
         .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
 
     // What it does. Rekognition reads an object with the rights of the function that
     // asks for its labels. If it cannot, the function looks whether the object is gone: S3
     // tells that only to callers who may list the bucket.
-    let detect_labels = Function::new("detect-labels")
+    app.function("detect-labels")
         .grant(media.allow([GetObject, ListBucket]))
         .grant(image_labels())
         .grant(state.allow([GetItem, ConditionCheckItem]))
         .grant(catalogue.allow([PutItem]));
 
-    let add_video_file = Function::new("add-video-file")
+    app.function("add-video-file")
         .timeout_seconds(120)
         .trigger(video.published())
-        .know(&media)
+        .variable_of(&media)
         .grant(video_labels("rekognition:GetLabelDetection"))
         .grant(state.allow([ConditionCheckItem, GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]));
 
-    let handle_object_created = Function::new("handle-object-created")
+    app.function("handle-object-created")
         .timeout_seconds(60)
         .trigger(media.object_created())
         .grant(media.allow([GetObject, ListBucket]))
@@ -64,25 +68,25 @@ pub fn app() -> Manifest {
         .grant(state.allow([GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]));
 
-    let handle_object_removed = Function::new("handle-object-removed")
+    app.function("handle-object-removed")
         .timeout_seconds(60)
         .trigger(media.object_removed())
         .grant(state.allow([PutItem]))
         .grant(catalogue.allow([DeleteItem]));
 
-    let media_api = Function::new("media-api")
+    app.function("media-api")
         .trigger(media_http.get("/"))
         .trigger(media_http.get("/{name+}"))
         .grant(catalogue.allow([GetItem, Scan]))
         .grant(state.allow([GetItem]));
 
-    let users_api = Function::new("users-api")
+    app.function("users-api")
         .trigger(users_http.post("/create"))
         .trigger(users_http.post("/delete"))
         .trigger(users_http.post("/scan"))
         .grant(users.allow([PutItem, DeleteItem, Scan]));
 
-    let handle_user_stream = Function::new("handle-user-stream")
+    app.function("handle-user-stream")
         .timeout_seconds(60)
         .trigger(
             users
@@ -92,7 +96,7 @@ pub fn app() -> Manifest {
         .grant(users.allow([GetItem]))
         .grant(user_data.allow([PutObject, DeleteObject]));
 
-    let check_email = Function::new("check-email")
+    app.function("check-email")
         .timeout_seconds(60)
         .trigger(
             users
@@ -105,24 +109,7 @@ pub fn app() -> Manifest {
             "gmail.com,outlook.com,hotmail.com",
         );
 
-    Manifest {
-        name: "media-query",
-        buckets: vec![media, user_data],
-        tables: vec![catalogue, state, users],
-        topics: vec![video],
-        publishers: vec![rekognition],
-        http_apis: vec![media_http, users_http],
-        functions: vec![
-            add_video_file,
-            check_email,
-            detect_labels,
-            handle_object_created,
-            handle_object_removed,
-            handle_user_stream,
-            media_api,
-            users_api,
-        ],
-    }
+    app
 }
 
 fn image_labels() -> Grant {

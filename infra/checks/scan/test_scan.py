@@ -5,12 +5,12 @@ import unittest
 
 import scan
 
-PRODUCTION = pathlib.Path(__file__).parents[2] / "app/tests/golden/prod.yaml"
+BOOTSTRAP = pathlib.Path(__file__).parents[2] / "manifest/tests/golden/bootstrap.yaml"
 
 
 class Scan(unittest.TestCase):
     def test_a_public_bucket_is_found(self):
-        template = PRODUCTION.read_text(encoding="utf-8")
+        template = BOOTSTRAP.read_text(encoding="utf-8")
         setting = "BlockPublicAcls: true"
         self.assertIn(setting, template)
         with tempfile.TemporaryDirectory() as folder:

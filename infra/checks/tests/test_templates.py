@@ -15,7 +15,7 @@ import properties
 from template import ATTRIBUTES, NAMES, REFERENCES, Template
 
 INFRA = pathlib.Path(__file__).parents[2]
-GOLDENS = INFRA / "app/tests/golden"
+GOLDENS = INFRA / "manifest/tests/golden"
 
 
 def template(resources, name="example.yaml"):

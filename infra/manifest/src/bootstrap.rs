@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::app::App;
 use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
 use crate::origin::Origin;
-use crate::resolve::App;
 use crate::{policy, render};
 
 impl App {

@@ -5,17 +5,19 @@
 
 use std::fmt;
 
-use crate::declare::{BucketAction, Direction, Exception, Grant, Handle, TableAction};
+use crate::app::App;
+use crate::exception::{Direction, Exception};
+use crate::function::Function;
+use crate::handle::Handle;
+use crate::kind::{self, Grants, KINDS, Kind};
 use crate::origin::{Declared, Origin};
-use crate::resolve::{App, Function};
-use crate::validate::SCOPED_SERVICES;
 
 /// An action that a function is granted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GrantedAction {
     /// IAM's name of the action, such as `s3:GetObject`.
     pub action: String,
-    /// The resource, such as ``bucket `media` ``; `None` if the grant is on every resource.
+    /// The resource, such as ``bucket `photos` ``; `None` if the grant is on every resource.
     pub resource: Option<String>,
     /// The line of the grant.
     pub declared_at: String,
@@ -41,7 +43,7 @@ pub struct GrantLine {
     pub at: String,
     /// Whether it takes the place of a line.
     pub replaces: bool,
-    /// The line, such as `.grant(media.allow([GetObject]))`.
+    /// The line, such as `.grant(photos.allow([GetObject]))`.
     pub rust: String,
     /// What a name in capitals stands for, if the resource is not known.
     pub stands_for: Option<String>,
@@ -82,7 +84,7 @@ impl fmt::Display for NoGrant {
             ),
             Self::NoWord(action) => write!(
                 f,
-                "add a grant of {action} to the vocabulary in infra/manifest/src/declare.rs"
+                "add a grant of {action} to the vocabulary in infra/manifest/src/kind"
             ),
             Self::NotDeclared(resource) => write!(
                 f,
@@ -97,11 +99,11 @@ impl Function {
     #[must_use]
     pub fn granted_actions(&self) -> Vec<GrantedAction> {
         let granted = self.declared_grants().flat_map(|grant| {
-            let resource = grant.what.resource().map(|handle| handle.to_string());
+            let resource = grant.what.resource().map(ToString::to_string);
             let declared_at = grant.origin.to_string();
-            let actions = grant.what.iam_actions().into_iter();
+            let actions = grant.what.iam_actions().iter();
             actions.map(move |action| GrantedAction {
-                action,
+                action: action.clone(),
                 resource: resource.clone(),
                 declared_at: declared_at.clone(),
             })
@@ -127,17 +129,11 @@ impl Function {
         });
         declared.collect()
     }
-
-    /// The line that declares it, like `infra/app/src/lib.rs:63`.
-    #[must_use]
-    pub fn declared_at(&self) -> String {
-        self.origin().to_string()
-    }
 }
 
 impl App {
     /// The resource of the manifest that has this ARN on the app's stage, or an object, an item
-    /// or an index in it; such as ``table `media` ``.
+    /// or an index in it; such as ``table `orders` ``.
     #[must_use]
     pub fn resource_at(&self, arn: &str) -> Option<String> {
         self.handle_at(arn).map(|handle| handle.to_string())
@@ -160,10 +156,8 @@ impl App {
             return unscoped_grant_line(function, action);
         };
         let of_kind: Vec<(Handle, Origin)> = self
-            .manifest()
             .resources()
-            .filter(|resource| word.is_on(&resource.handle))
-            .map(|resource| (resource.handle, resource.origin))
+            .filter(|(handle, _)| handle.is_of(word.kind.noun))
             .collect();
         let resource = match (arn, of_kind.as_slice()) {
             (None, [only]) => Some(only.clone()),
@@ -181,26 +175,27 @@ impl App {
                 .iter()
                 .map(|(handle, origin)| variable(handle, *origin, &source))
                 .collect();
+            let noun = word.kind.noun.noun;
             return match (arn, names.is_empty()) {
                 (Some(arn), _) => Err(NoGrant::NotDeclared(arn.to_owned())),
-                (None, true) => Err(NoGrant::NotDeclared(format!("a {}", word.kind()))),
+                (None, true) => Err(NoGrant::NotDeclared(format!("a {noun}"))),
                 (None, false) => {
-                    let kind = word.kind().to_uppercase();
+                    let placeholder = noun.to_uppercase();
                     Ok(GrantLine {
                         at: function.declared_at(),
                         replaces: false,
-                        rust: word.grant(&kind, &[]),
-                        stands_for: Some(format!("{kind} is one of: {}", names.join(", "))),
+                        rust: word.grant(&placeholder, &[]),
+                        stands_for: Some(format!("{placeholder} is one of: {}", names.join(", "))),
                     })
                 }
             };
         };
         let mut of_resource = function
             .declared_grants()
-            .filter(|grant| grant.what.resource().as_ref() == Some(&handle));
+            .filter(|grant| grant.what.resource() == Some(&handle));
         let present = of_resource.next();
-        let granted = present.map(|grant| grant.what.iam_actions());
-        if let (Some(grant), Some(granted)) = (present, &granted)
+        let granted = present.map_or(&[][..], |grant| grant.what.iam_actions());
+        if let Some(grant) = present
             && granted.iter().any(|granted| granted == action)
         {
             return Err(NoGrant::GrantedAlready(grant.origin.to_string()));
@@ -209,57 +204,65 @@ impl App {
         Ok(GrantLine {
             at,
             replaces: present.is_some(),
-            rust: word.grant(
-                &variable(&handle, origin, &source),
-                &granted.unwrap_or_default(),
-            ),
+            rust: word.grant(&variable(&handle, origin, &source), granted),
             stands_for: None,
         })
     }
 
-    /// A bucket's name is derived, and the other names are CloudFormation's: stack, logical ID
-    /// and something random.
     fn handle_at(&self, arn: &str) -> Option<Handle> {
         let mut parts = arn.splitn(6, ':');
         let service = parts.nth(2)?;
         let name = parts.nth(2)?;
         let stack = self.stack_name();
-        let named = |name: &str, handle: &Handle| {
-            let rest = name.strip_prefix(&format!("{stack}-{}", handle.logical_id()));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let mut handles = self.resources().map(|(handle, _)| handle);
+        handles.find(|handle| {
+            kind::of(handle).is_some_and(|kind| (kind.is_at)(handle, &stack, service, name))
+        })
+    }
+}
+
+/// An IAM action that the vocabulary has a word for.
+struct Word {
+    kind: &'static Kind,
+    grants: &'static Grants,
+    action: &'static str,
+}
+
+impl Word {
+    /// `None` if the action is one of those that are granted on every resource.
+    fn of(action: &str) -> Result<Option<Self>, NoGrant> {
+        let (service, verb) = action.split_once(':').unwrap_or((action, ""));
+        let mut kinds = KINDS
+            .iter()
+            .filter_map(|kind| Some((*kind, kind.grants.as_ref()?)));
+        let Some((kind, grants)) = kinds.find(|(_, grants)| grants.service == service) else {
+            return Ok(None);
         };
-        self.manifest()
-            .resources()
-            .map(|resource| resource.handle)
-            .find(|handle| match handle {
-                Handle::Bucket(bucket) => {
-                    let name = name.split('/').next().unwrap_or_default();
-                    let prefix = format!("{stack}-{bucket}-");
-                    let account = name.strip_prefix(&prefix).and_then(|rest| rest.get(..12));
-                    service == "s3"
-                        && account.is_some_and(|account| {
-                            account.bytes().all(|digit| digit.is_ascii_digit())
-                        })
-                }
-                Handle::Table(_) => {
-                    let name = name.strip_prefix("table/");
-                    let name = name.and_then(|name| name.split('/').next());
-                    service == "dynamodb" && name.is_some_and(|name| named(name, handle))
-                }
-                Handle::Topic(_) => service == "sns" && named(name, handle),
-                Handle::Publisher(_) => {
-                    let name = name.rsplit('/').next().unwrap_or_default();
-                    service == "iam" && named(name, handle)
-                }
-                Handle::HttpApi(_) => false,
-            })
+        let known = grants.actions.iter().find(|known| **known == verb);
+        match known {
+            Some(action) => Ok(Some(Self {
+                kind,
+                grants,
+                action,
+            })),
+            None => Err(NoGrant::NoWord(action.to_owned())),
+        }
+    }
+
+    /// The grant of the action on `variable`, and of what is granted on it already.
+    fn grant(&self, variable: &str, granted: &[String]) -> String {
+        let granted = granted.iter().filter_map(|action| action.split_once(':'));
+        let actions: Vec<&str> = granted
+            .map(|(_, action)| action)
+            .chain([self.action])
+            .collect();
+        format!(".grant({})", (self.grants.rust)(variable, &actions))
     }
 }
 
 fn unscoped_grant_line(function: &Function, action: &str) -> Result<GrantLine, NoGrant> {
     let mut granted = function.declared_grants();
-    let granted = granted
-        .find(|grant| matches!(&grant.what, Grant::Unscoped { action: of, .. } if of == action));
+    let granted = granted.find(|grant| grant.what.reason().is_some_and(|(of, _)| of == action));
     match granted {
         Some(grant) => Err(NoGrant::GrantedAlready(grant.origin.to_string())),
         None => Ok(GrantLine {
@@ -273,88 +276,7 @@ fn unscoped_grant_line(function: &Function, action: &str) -> Result<GrantLine, N
     }
 }
 
-impl Grant {
-    /// IAM's names of the actions that it allows.
-    pub(crate) fn iam_actions(&self) -> Vec<String> {
-        match self {
-            Self::Bucket { actions, .. } => actions.iter().map(|one| one.iam_action()).collect(),
-            Self::Table { actions, .. } => actions.iter().map(|one| one.iam_action()).collect(),
-            Self::PassRole { .. } => vec![PASS_ROLE.to_owned()],
-            Self::Unscoped { action, .. } => vec![action.clone()],
-        }
-    }
-
-    /// What the actions are on.
-    fn resource(&self) -> Option<Handle> {
-        match self {
-            Self::Bucket { bucket, .. } => Some(Handle::Bucket(bucket.clone())),
-            Self::Table { table, .. } => Some(Handle::Table(table.clone())),
-            Self::PassRole { topic, .. } => Some(Handle::Publisher(topic.clone())),
-            Self::Unscoped { .. } => None,
-        }
-    }
-}
-
-const PASS_ROLE: &str = "iam:PassRole";
-
-/// How the vocabulary says an IAM action.
-#[derive(Clone, Copy, Debug)]
-enum Word {
-    Bucket(BucketAction),
-    Table(TableAction),
-    PassRole,
-}
-
-impl Word {
-    /// `None` if the action is one of those that are granted on every resource.
-    fn of(action: &str) -> Result<Option<Self>, NoGrant> {
-        let on_buckets = BucketAction::ALL.map(|one| (one.iam_action(), Self::Bucket(one)));
-        let on_tables = TableAction::ALL.map(|one| (one.iam_action(), Self::Table(one)));
-        let pass_role = (PASS_ROLE.to_owned(), Self::PassRole);
-        let mut words = on_buckets.into_iter().chain(on_tables).chain([pass_role]);
-        if let Some((_, word)) = words.find(|(of, _)| of == action) {
-            return Ok(Some(word));
-        }
-        let service = action.split(':').next().unwrap_or_default();
-        if SCOPED_SERVICES.iter().any(|(scoped, _)| *scoped == service) {
-            return Err(NoGrant::NoWord(action.to_owned()));
-        }
-        Ok(None)
-    }
-
-    fn is_on(self, handle: &Handle) -> bool {
-        match self {
-            Self::Bucket(_) => matches!(handle, Handle::Bucket(_)),
-            Self::Table(_) => matches!(handle, Handle::Table(_)),
-            Self::PassRole => matches!(handle, Handle::Publisher(_)),
-        }
-    }
-
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Bucket(_) => "bucket",
-            Self::Table(_) => "table",
-            Self::PassRole => "publisher",
-        }
-    }
-
-    /// The grant of the action on `variable`, and of what is granted on it already.
-    fn grant(self, variable: &str, granted: &[String]) -> String {
-        let action = match self {
-            Self::Bucket(action) => format!("{action:?}"),
-            Self::Table(action) => format!("{action:?}"),
-            Self::PassRole => return format!(".grant({variable}.pass())"),
-        };
-        let granted = granted.iter().filter_map(|action| action.split_once(':'));
-        let actions: Vec<&str> = granted
-            .map(|(_, action)| action)
-            .chain([action.as_str()])
-            .collect();
-        format!(".grant({variable}.allow([{}]))", actions.join(", "))
-    }
-}
-
-/// The variable that `app.rs` keeps a resource in, read from the line that declares it.
+/// The variable that the declaration keeps a resource in, read from the line that declares it.
 fn variable(
     handle: &Handle,
     origin: Origin,
@@ -369,21 +291,14 @@ fn variable(
             .map(str::to_owned)
             .or_else(|| bound_variable(&above()?).map(str::to_owned))
     };
-    let named = || format!("{}_{}", handle.name().replace('-', "_"), kind_of(handle));
+    let named = || {
+        let name = handle.name().replace('-', "_");
+        format!("{name}_{}", handle.noun().identifier)
+    };
     bound().unwrap_or_else(named)
 }
 
-fn kind_of(handle: &Handle) -> &'static str {
-    match handle {
-        Handle::Bucket(_) => "bucket",
-        Handle::Table(_) => "table",
-        Handle::Topic(_) => "topic",
-        Handle::Publisher(_) => "publisher",
-        Handle::HttpApi(_) => "api",
-    }
-}
-
-/// `media`, of `let media = …`.
+/// `photos`, of `let photos = …`.
 fn bound_variable(line: &str) -> Option<&str> {
     let (name, _) = line.trim_start().strip_prefix("let ")?.split_once('=')?;
     let name = name.trim();
@@ -397,28 +312,22 @@ fn bound_variable(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declare::{Bucket, Function as Declaration, Manifest, Table, Topic};
-    use crate::stage::Stages;
+    use crate::kind::TableAction::{GetItem, PutItem};
+    use crate::manifest::Manifest;
+    use crate::testing::resolve;
 
+    #[rustfmt::skip]
     fn app() -> App {
-        let photos = Bucket::new("photos");
-        let (orders, users) = (Table::new("orders", "id"), Table::new("users", "id"));
-        let films = Topic::new("films");
-        let service = films.publisher("rekognition");
-        let sell = Declaration::new("sell")
-            .grant(orders.allow([TableAction::GetItem, TableAction::PutItem]))
+        let app = Manifest::new("shop");
+        let photos = app.bucket("photos");
+        let (orders, _) = (app.table("orders", "id"), app.table("carts", "id"));
+        let films = app.topic("films");
+        let service = app.publisher(&films, "rekognition");
+        app.function("sell")
+            .grant(orders.allow([GetItem, PutItem]))
             .exception(Exception::missing("sts:AssumeRole", "only profiles do"));
-        let manifest = Manifest {
-            name: "shop",
-            buckets: vec![photos],
-            tables: vec![orders, users],
-            topics: vec![films],
-            publishers: vec![service],
-            http_apis: vec![],
-            functions: vec![sell],
-        };
-        let stage = Stages::parse("test: {}").unwrap().get("test").unwrap();
-        manifest.resolve(&stage).unwrap()
+        drop((photos, service));
+        resolve(&app, "")
     }
 
     /// The line of a declaration in [`app`].
@@ -438,35 +347,35 @@ mod tests {
         let app = app();
         for (arn, expected) in [
             (
-                "arn:aws:s3:::shop-test-photos-123456789012-us-east-1",
+                "arn:aws:s3:::shop-dev-photos-123456789012-us-east-1",
                 Some("bucket `photos`"),
             ),
             (
-                "arn:aws:s3:::shop-test-photos-123456789012-us-east-1/a:b/c.jpg",
+                "arn:aws:s3:::shop-dev-photos-123456789012-us-east-1/a:b/c.jpg",
                 Some("bucket `photos`"),
             ),
             (
-                "arn:aws:s3:::shop-test-photos-old-123456789012-us-east-1",
+                "arn:aws:s3:::shop-dev-photos-old-123456789012-us-east-1",
                 None,
             ),
             (
-                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC",
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC",
                 Some("table `orders`"),
             ),
             (
-                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC/index/by-day",
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC/index/by-day",
                 Some("table `orders`"),
             ),
             (
-                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTableau-1ABC",
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTableau-1ABC",
                 None,
             ),
             (
-                "arn:aws:sns:us-east-1:123456789012:shop-test-FilmsTopic-1ABC",
+                "arn:aws:sns:us-east-1:123456789012:shop-dev-FilmsTopic-1ABC",
                 Some("topic `films`"),
             ),
             (
-                "arn:aws:iam::123456789012:role/shop-test-FilmsPublisherRole-1ABC",
+                "arn:aws:iam::123456789012:role/shop-dev-FilmsPublisherRole-1ABC",
                 Some("publisher `films`"),
             ),
             ("*", None),
@@ -496,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_grant_on_the_resource_is_extended() {
-        let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC";
+        let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC";
         let line = line("dynamodb:Scan", Some(arn)).unwrap();
         assert!(line.replaces);
         // Two variables in one pattern have no name of their own.
@@ -508,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_grant_on_another_resource_is_added() {
-        let bucket = "arn:aws:s3:::shop-test-photos-123456789012-us-east-1/a.jpg";
+        let bucket = "arn:aws:s3:::shop-dev-photos-123456789012-us-east-1/a.jpg";
         for arn in [Some(bucket), None] {
             let line = line("s3:GetObject", arn).unwrap();
             assert!(!line.replaces);
@@ -524,31 +433,33 @@ mod tests {
         assert_eq!(line.rust, ".grant(TABLE.allow([Query]))");
         assert_eq!(
             line.stands_for.as_deref(),
-            Some("TABLE is one of: orders_table, users_table")
+            Some("TABLE is one of: orders_table, carts_table")
         );
     }
 
     #[test]
     fn the_variable_of_a_resource_is_read_from_its_declaration() {
-        let handle = Handle::Table("media-state".to_owned());
-        let origin = Origin::of_caller();
+        let shop = Manifest::new("shop");
+        shop.table("order-items", "id");
+        shop.function("sell");
+        let (handle, origin) = resolve(&shop, "").resources().next().unwrap();
         for (above, line, expected) in [
             (
                 "",
-                r#"    let state = Table::new("media-state", "name")"#,
-                "state",
+                r#"    let items = app.table("order-items", "id")"#,
+                "items",
             ),
             (
-                "    let state =",
-                r#"        Table::new("media-state", "name")"#,
-                "state",
+                "    let items =",
+                r#"        app.table("order-items", "id")"#,
+                "items",
             ),
             (
                 "    let other = 1;",
-                r#"        Table::new("media-state", "name")"#,
-                "media_state_table",
+                r#"        app.table("order-items", "id")"#,
+                "order_items_table",
             ),
-            ("", "    let (a, b) = (", "media_state_table"),
+            ("", "    let (a, b) = (", "order_items_table"),
         ] {
             let (_, number) = origin.of_declaration().unwrap();
             let source =
@@ -559,7 +470,7 @@ mod tests {
 
     #[test]
     fn what_no_line_grants_is_told() {
-        let orders = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-test-OrdersTable-1ABC";
+        let orders = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC";
         assert!(matches!(
             line("dynamodb:GetItem", Some(orders)),
             Err(NoGrant::GrantedAlready(_))

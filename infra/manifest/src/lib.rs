@@ -4,8 +4,8 @@
 //! Manifest --resolve(&Stage)--> App --synth--> Assembly { template, policies }
 //! ```
 //!
-//! [`declare`] has the vocabulary of a [`Manifest`], [`stage::Stages`] holds what differs between its
-//! deployments, [`Manifest::resolve`] checks the two together and [`App::synth`]
+//! [`Manifest`] has the vocabulary of a declaration, [`stage::Stages`] holds what differs between
+//! its deployments, [`Manifest::resolve`] checks the two together and [`App::synth`]
 //! writes the CloudFormation template and one IAM policy document per function.
 //!
 //! The crate is pure: it reads no file, environment variable or clock and opens no
@@ -13,27 +13,48 @@
 //! `clippy.toml` and `tests/purity.rs` keep it that way. All that it knows of its
 //! surroundings is [`Architecture::HOST`], the processor it was compiled for.
 
+mod app;
 mod bootstrap;
+mod check;
 mod cloudformation;
-pub mod declare;
 mod deployer;
+mod deployer_policies;
+mod exception;
+mod function;
+mod grant;
 mod grants;
+mod handle;
+mod kind;
+mod manifest;
 mod name;
 mod origin;
 mod policy;
 mod render;
-mod resolve;
 mod scanner;
+mod settings;
 pub mod stage;
-mod synth;
-mod validate;
+mod synthesis;
+#[cfg(test)]
+mod testing;
+mod trigger;
 
+pub use app::{App, Assembly, HttpApi};
 pub use bootstrap::bootstrap_template;
-pub use declare::{Direction, Manifest};
-pub use deployer::DeployerPolicies;
+pub use check::Violation;
+pub use deployer_policies::DeployerPolicies;
+pub use exception::{Direction, Exception};
+pub use function::Function;
+pub use grant::Grant;
 pub use grants::{DeclaredException, GrantLine, GrantedAction, NoGrant};
+pub use manifest::Manifest;
 pub use name::nearest;
-pub use resolve::{App, Function, HttpApi};
 pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};
-pub use synth::Assembly;
-pub use validate::Violation;
+pub use trigger::Trigger;
+
+/// The kinds of resources, as a declaration speaks of them.
+pub mod kinds {
+    pub use crate::kind::{
+        Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, ItemChange,
+        ItemChanges, Publisher, Table, TableAction, Topic,
+    };
+}

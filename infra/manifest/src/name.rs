@@ -1,6 +1,6 @@
 //! Names: how they may look, what derives from them, which one was meant.
 
-/// `media-state` → `MediaState`, `MEDIA_BUCKET_NAME` → `MediaBucketName`: the form
+/// `order-items` → `OrderItems`, `PHOTOS_BUCKET_NAME` → `PhotosBucketName`: the form
 /// of CloudFormation's logical IDs, which may hold letters and digits only.
 pub(crate) fn pascal_case(name: &str) -> String {
     name.split(['-', '_'])
@@ -13,6 +13,9 @@ pub(crate) fn pascal_case(name: &str) -> String {
         })
         .collect()
 }
+
+/// The length of an account ID, in digits.
+pub(crate) const ACCOUNT_DIGITS: usize = 12;
 
 /// The name of the stage that is none: its stack holds the artifact bucket.
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
@@ -88,18 +91,18 @@ mod tests {
 
     #[test]
     fn derives_pascal_case_from_both_conventions() {
-        assert_eq!(pascal_case("handle-object-created"), "HandleObjectCreated");
-        assert_eq!(pascal_case("MEDIA_BUCKET_NAME"), "MediaBucketName");
+        assert_eq!(pascal_case("send-confirmation"), "SendConfirmation");
+        assert_eq!(pascal_case("PHOTOS_BUCKET_NAME"), "PhotosBucketName");
         assert_eq!(pascal_case("api2"), "Api2");
     }
 
     #[test]
     fn kebab_case_is_strict() {
-        for name in ["media", "media-state", "v2", "a-1"] {
+        for name in ["orders", "order-items", "v2", "a-1"] {
             assert!(is_kebab_case(name), "{name}");
         }
         for name in [
-            "", "Media", "2media", "-media", "media-", "a--b", "a_b", "é",
+            "", "Orders", "2orders", "-orders", "orders-", "a--b", "a_b", "é",
         ] {
             assert!(!is_kebab_case(name), "{name}");
         }
@@ -111,9 +114,9 @@ mod tests {
         assert_eq!(nearest("prd", ["dev", "prod"]), Some("prod"));
         assert_eq!(nearest("DEV", ["dev", "prod"]), Some("dev"));
         assert_eq!(nearest("banana", ["dev", "prod"]), None);
-        let functions = ["detect-labels", "handle-object-created", "media-api"];
-        assert_eq!(nearest("detect_labels", functions), Some("detect-labels"));
-        assert_eq!(nearest("detectlabel", functions), Some("detect-labels"));
+        let functions = ["place-order", "send-confirmation", "shop-api"];
+        assert_eq!(nearest("place_order", functions), Some("place-order"));
+        assert_eq!(nearest("placeorde", functions), Some("place-order"));
         assert_eq!(nearest("xyzzy", functions), None);
     }
 }

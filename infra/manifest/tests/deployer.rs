@@ -3,23 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::app;
-use manifest::{App, Removal, Stages};
+use manifest::{App, Removal};
 use serde_json::{Value, json};
 
-fn resolve(yaml: &str) -> Vec<App> {
-    let stages = Stages::parse(yaml).unwrap();
-    stages
-        .names()
-        .map(|name| app().resolve(&stages.get(name).unwrap()).unwrap())
-        .collect()
-}
+mod example;
 
-fn apps() -> Vec<App> {
-    let mut apps = resolve(include_str!("../../stages.yaml"));
-    apps.extend(resolve(include_str!("../../app/tests/every-setting.yaml")));
-    apps
-}
+use example::{apps, resolve};
 
 /// The statements of all policies.
 fn statements(app: &App) -> Vec<Value> {
@@ -206,29 +195,29 @@ fn resources_are_those_of_the_stack() {
         (
             "cloudformation:ExecuteChangeSet",
             vec![
-                "arn:aws:cloudformation:eu-central-1:123456789012:stack/media-query-beta/*",
-                "arn:aws:cloudformation:eu-central-1:123456789012:stack/media-query-bootstrap/*",
+                "arn:aws:cloudformation:eu-central-1:123456789012:stack/shop-beta/*",
+                "arn:aws:cloudformation:eu-central-1:123456789012:stack/shop-bootstrap/*",
             ],
         ),
         (
             "lambda:UpdateFunctionCode",
-            vec!["arn:aws:lambda:eu-central-1:123456789012:function:media-query-beta-*"],
+            vec!["arn:aws:lambda:eu-central-1:123456789012:function:shop-beta-*"],
         ),
         (
             "iam:CreateRole",
-            vec!["arn:aws:iam::123456789012:role/media-query-beta-*"],
+            vec!["arn:aws:iam::123456789012:role/shop-beta-*"],
         ),
         (
             "s3:PutObject",
-            vec!["arn:aws:s3:::media-query-bootstrap-*/media-query/beta/*"],
+            vec!["arn:aws:s3:::shop-bootstrap-*/shop/beta/*"],
         ),
         (
             "logs:FilterLogEvents",
-            vec!["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/media-query-beta-*"],
+            vec!["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-beta-*"],
         ),
         (
             "dynamodb:DeleteTable",
-            vec!["arn:aws:dynamodb:eu-central-1:123456789012:table/media-query-beta-*"],
+            vec!["arn:aws:dynamodb:eu-central-1:123456789012:table/shop-beta-*"],
         ),
         (
             "apigateway:PATCH",
@@ -248,7 +237,7 @@ fn resources_are_those_of_the_stack() {
     assert_eq!(
         grants["lambda:CreateEventSourceMapping"][0].1,
         json!({"ArnLike": {"lambda:FunctionArn":
-            "arn:aws:lambda:eu-central-1:123456789012:function:media-query-beta-*"
+            "arn:aws:lambda:eu-central-1:123456789012:function:shop-beta-*"
         }})
     );
 }
@@ -256,14 +245,14 @@ fn resources_are_those_of_the_stack() {
 #[test]
 fn what_a_stage_does_not_tell_is_open_and_partitions_are_known() {
     for (settings, function) in [
-        ("", "arn:aws:lambda:*:*:function:media-query-beta-*"),
+        ("", "arn:aws:lambda:*:*:function:shop-beta-*"),
         (
             "region: cn-north-1",
-            "arn:aws-cn:lambda:cn-north-1:*:function:media-query-beta-*",
+            "arn:aws-cn:lambda:cn-north-1:*:function:shop-beta-*",
         ),
         (
             "region: us-gov-west-1",
-            "arn:aws-us-gov:lambda:us-gov-west-1:*:function:media-query-beta-*",
+            "arn:aws-us-gov:lambda:us-gov-west-1:*:function:shop-beta-*",
         ),
     ] {
         let app = &resolve(&format!("beta: {{{settings}}}"))[0];
@@ -275,7 +264,7 @@ fn what_a_stage_does_not_tell_is_open_and_partitions_are_known() {
 fn where_data_stays_it_cannot_be_deleted() {
     let retained = &resolve("beta: {removal: retain}")[0];
     let deleted = &resolve("beta: {removal: delete, production: true}")[0];
-    let objects = "arn:aws:s3:::media-query-beta-*/*";
+    let objects = "arn:aws:s3:::shop-beta-*/*";
     let (retained, deleted) = (grants(retained), grants(deleted));
     assert!(!retained.contains_key("dynamodb:DeleteTable"));
     assert!(deleted.contains_key("dynamodb:DeleteTable"));
@@ -328,15 +317,15 @@ fn a_boundary_that_the_stage_no_longer_has_is_taken_off_the_roles() {
     ] {
         assert_eq!(
             resources(&unbounded, action),
-            ["arn:aws:iam::*:role/media-query-beta-*"]
+            ["arn:aws:iam::*:role/shop-beta-*"]
         );
         assert!(unbounded[action][0].1.is_null());
     }
 }
 
-/// A stage whose name makes the stack's name so long. 34 is the most that the buckets' names allow.
+/// A stage whose name makes the stack's name so long. 33 is the most that the buckets' names allow.
 fn of_stack_length(length: usize) -> App {
-    let stage = "s".repeat(length - "media-query-".len());
+    let stage = "s".repeat(length - "shop-".len());
     resolve(&format!(
         "{stage}: {{account: '123456789012', region: us-east-1}}"
     ))
@@ -355,7 +344,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[test]
 fn names_that_cloudformation_cuts_are_within_reach() {
-    for length in 13..=34 {
+    for length in 13..=33 {
         let app = of_stack_length(length);
         let grants = grants(&app);
         let template: Value = serde_yaml::from_str(&app.synth().template).unwrap();
@@ -413,7 +402,7 @@ fn only_names_that_are_cut_are_within_reach_by_less_than_the_stacks() {
         "{patterns:?}"
     );
     assert!(
-        patterns.contains(&&*format!("{role}/{stack}*-HandleObjectCreatedRole-*")),
+        patterns.contains(&&*format!("{role}/{stack}*-NotifyOrderShippersRole-*")),
         "{patterns:?}"
     );
     let alien = format!("{role}/{stack}-Administrator-aB3dE5fG7hI9");
@@ -426,7 +415,7 @@ fn each_fits_into_a_managed_policy_and_a_role_takes_them_all() {
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
     const MANAGED_POLICY_MAX: usize = 6_144;
     const MANAGED_POLICIES_OF_A_ROLE_MAX: usize = 10;
-    let long_names = (13..=34).map(of_stack_length);
+    let long_names = (13..=33).map(of_stack_length);
     for app in apps().into_iter().chain(long_names) {
         let stage = &app.stage().name;
         let policies = app.deployer_policies();

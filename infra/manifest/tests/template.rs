@@ -4,25 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::app;
-use manifest::{App, Removal, Stages};
+use manifest::{App, Removal};
 use serde_json::{Value, json};
 
-/// The app on its stages, and on one with every setting.
-fn apps() -> Vec<App> {
-    [
-        include_str!("../../stages.yaml"),
-        include_str!("../../app/tests/every-setting.yaml"),
-    ]
-    .into_iter()
-    .flat_map(|yaml| {
-        let stages = Stages::parse(yaml).unwrap();
-        let names: Vec<String> = stages.names().map(str::to_owned).collect();
-        let resolve = move |name: String| app().resolve(&stages.get(&name).unwrap()).unwrap();
-        names.into_iter().map(resolve)
-    })
-    .collect()
-}
+mod example;
+
+use example::{STAGES, apps};
 
 fn template(app: &App) -> Value {
     serde_yaml::from_str(&app.synth().template).unwrap()
@@ -80,10 +67,8 @@ fn synthesis_is_deterministic() {
 
 #[test]
 fn every_resource_has_the_line_that_declares_it() {
-    let declaration: Vec<&str> = include_str!("../../app/src/lib.rs").lines().collect();
-    let every_setting: Vec<&str> = include_str!("../../app/tests/every-setting.yaml")
-        .lines()
-        .collect();
+    let declaration: Vec<&str> = include_str!("example/mod.rs").lines().collect();
+    let every_setting: Vec<&str> = STAGES.lines().collect();
     for app in apps() {
         let template = template(&app);
         for (logical_id, resource) in template["Resources"].as_object().unwrap() {
@@ -99,28 +84,28 @@ fn every_resource_has_the_line_that_declares_it() {
                 | "AWS::Lambda::Alias"
                 | "AWS::Lambda::Version" => Some("  canary:"),
                 "AWS::IAM::Role" if logical_id == "CanaryRole" => Some("  canary:"),
-                "AWS::ApiGatewayV2::Authorizer" => Some("    users:"),
+                "AWS::ApiGatewayV2::Authorizer" => Some("    shop:"),
                 _ => None,
             } {
                 assert_eq!(file, "infra/stages.yaml", "{logical_id}");
                 assert!(every_setting[line].starts_with(setting), "{logical_id}");
                 continue;
             }
-            assert_eq!(file, "infra/app/src/lib.rs", "{logical_id}");
+            assert_eq!(file, "infra/manifest/tests/example/mod.rs", "{logical_id}");
             let line = declaration[line];
             let declares = match resource["Type"].as_str().unwrap() {
-                "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &["Bucket::new("][..],
-                "AWS::DynamoDB::Table" => &["Table::new("],
-                "AWS::SNS::Topic" | "AWS::SNS::TopicPolicy" => &["Topic::new("],
-                "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" => &["HttpApi::new("],
+                "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &[".bucket("][..],
+                "AWS::DynamoDB::Table" => &[".table("],
+                "AWS::SNS::Topic" | "AWS::SNS::TopicPolicy" => &[".topic("],
+                "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" => &[".http_api("],
                 "AWS::Lambda::Permission"
                 | "AWS::Lambda::EventSourceMapping"
                 | "AWS::SNS::Subscription"
                 | "AWS::ApiGatewayV2::Integration"
                 | "AWS::ApiGatewayV2::Route" => &[".trigger("],
-                "AWS::IAM::Role" => &["Function::new(", ".publisher("],
-                "AWS::Logs::LogGroup" => &["Function::new(", "HttpApi::new("],
-                _ => &["Function::new("],
+                "AWS::IAM::Role" => &[".function(", ".publisher("],
+                "AWS::Logs::LogGroup" => &[".function(", ".http_api("],
+                _ => &[".function("],
             };
             assert!(
                 declares.iter().any(|declares| line.contains(declares)),
@@ -131,10 +116,10 @@ fn every_resource_has_the_line_that_declares_it() {
     }
     let app = &apps()[0];
     let route = app
-        .declared_at("UsersHttpApiPostDeleteRoute")
+        .declared_at("ShopHttpApiPostOrdersRoute")
         .and_then(|at| at.rsplit(':').next()?.parse::<usize>().ok())
         .unwrap();
-    assert!(declaration[route - 1].contains(r#"users_http.post("/delete")"#));
+    assert!(declaration[route - 1].contains(r#"shop.post("/orders")"#));
 }
 
 #[test]
@@ -241,10 +226,10 @@ fn nothing_wants_tls_where_there_is_none() {
 }
 
 #[test]
-fn rekognition_publishes_to_the_video_topic_for_this_account_only() {
+fn a_service_publishes_to_its_topic_for_this_account_only() {
     for app in apps() {
         let template = template(&app);
-        let role = &template["Resources"]["VideoPublisherRole"];
+        let role = &template["Resources"]["FilmsPublisherRole"];
         assert!(is_for("rekognition", role));
         assert_eq!(
             role["Properties"]["AssumeRolePolicyDocument"]["Statement"][0]["Condition"],
@@ -258,80 +243,49 @@ fn rekognition_publishes_to_the_video_topic_for_this_account_only() {
         assert_eq!(
             role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"],
             json!([{
-                "Sid": "VideoTopic",
+                "Sid": "FilmsTopic",
                 "Effect": "Allow",
                 "Action": ["sns:Publish"],
-                "Resource": {"Ref": "VideoTopic"},
+                "Resource": {"Ref": "FilmsTopic"},
             }])
         );
-        let created = &template["Resources"]["HandleObjectCreatedFunction"]["Properties"];
-        let variables = &created["Environment"]["Variables"];
-        assert_eq!(variables["VIDEO_TOPIC_ARN"], json!({"Ref": "VideoTopic"}));
+        let passing = &template["Resources"]["WatchFilmFunction"]["Properties"];
+        let variables = &passing["Environment"]["Variables"];
+        assert_eq!(variables["FILMS_TOPIC_ARN"], json!({"Ref": "FilmsTopic"}));
         assert_eq!(
-            variables["VIDEO_ROLE_ARN"],
-            json!({"Fn::GetAtt": ["VideoPublisherRole", "Arn"]})
+            variables["FILMS_ROLE_ARN"],
+            json!({"Fn::GetAtt": ["FilmsPublisherRole", "Arn"]})
         );
     }
 }
 
 #[test]
-fn messages_of_the_video_topic_invoke_one_function() {
+fn messages_of_a_topic_invoke_the_function_that_handles_them() {
     for app in apps() {
         let template = template(&app);
         let function = if app.stage().canary.is_some() {
-            json!({"Ref": "AddVideoFileAlias"})
+            json!({"Ref": "FileFilmAlias"})
         } else {
-            json!({"Fn::GetAtt": ["AddVideoFileFunction", "Arn"]})
+            json!({"Fn::GetAtt": ["FileFilmFunction", "Arn"]})
         };
         let resource = |name: &str| &template["Resources"][name]["Properties"];
         assert_eq!(
-            *resource("VideoTopicAddVideoFileSubscription"),
-            json!({"Endpoint": function, "Protocol": "lambda", "TopicArn": {"Ref": "VideoTopic"}})
+            *resource("FilmsTopicFileFilmSubscription"),
+            json!({"Endpoint": function, "Protocol": "lambda", "TopicArn": {"Ref": "FilmsTopic"}})
         );
         assert_eq!(
-            *resource("VideoTopicAddVideoFilePermission"),
+            *resource("FilmsTopicFileFilmPermission"),
             json!({
                 "Action": "lambda:InvokeFunction",
                 "FunctionName": function,
                 "Principal": "sns.amazonaws.com",
-                "SourceArn": {"Ref": "VideoTopic"},
+                "SourceArn": {"Ref": "FilmsTopic"},
             })
         );
-        let variables = &resource("AddVideoFileFunction")["Environment"]["Variables"];
-        assert!(variables["MEDIA_BUCKET_NAME"].is_object(), "{variables}");
-        let queue = &template["Outputs"]["AddVideoFileFailureQueueUrl"]["Value"];
-        assert_eq!(*queue, json!({"Ref": "AddVideoFileFailureQueue"}));
-    }
-}
-
-#[test]
-fn changes_of_users_invoke_the_functions_that_handle_them() {
-    for app in apps() {
-        let template = template(&app);
-        let resource = |name: &str| &template["Resources"][name]["Properties"];
-        for (function, event_names) in [
-            ("CheckEmail", r#"["INSERT","MODIFY"]"#),
-            ("HandleUserStream", r#"["INSERT","REMOVE"]"#),
-        ] {
-            let mapping = resource(&format!("UsersTable{function}EventSourceMapping"));
-            assert_eq!(
-                mapping["FilterCriteria"]["Filters"],
-                json!([{"Pattern": format!(r#"{{"eventName":{event_names}}}"#)}])
-            );
-            assert_eq!(
-                mapping["DestinationConfig"]["OnFailure"]["Destination"],
-                json!({"Fn::GetAtt": [format!("{function}FailureQueue"), "Arn"]})
-            );
-            let function = resource(&format!("{function}Function"));
-            assert_eq!(function["Timeout"], 60);
-            let variables = &function["Environment"]["Variables"];
-            assert_eq!(variables["USERS_KEY_ATTRIBUTE"], "id");
-        }
-        assert_eq!(
-            resource("UsersTable")["StreamSpecification"],
-            json!({"StreamViewType": "NEW_AND_OLD_IMAGES"})
-        );
-        assert!(resource("MediaTable")["StreamSpecification"].is_null());
+        let variables = &resource("FileFilmFunction")["Environment"]["Variables"];
+        assert!(variables["PHOTOS_BUCKET_NAME"].is_object(), "{variables}");
+        let queue = &template["Outputs"]["FileFilmFailureQueueUrl"]["Value"];
+        assert_eq!(*queue, json!({"Ref": "FileFilmFailureQueue"}));
     }
 }
 
@@ -411,16 +365,13 @@ fn outputs_tell_what_the_environment_and_the_failure_queues_are() {
             .chain(app.rollback_alarm_output())
             .collect();
         assert_eq!(outputs, promised);
-        assert_eq!(variables["MediaBucketName"], "MEDIA_BUCKET_NAME");
+        assert_eq!(variables["PhotosBucketName"], "PHOTOS_BUCKET_NAME");
         let apis: Vec<_> = app.http_apis().collect();
         let urls: Vec<(&str, &str)> = apis
             .iter()
             .map(|api| (api.url_output.as_str(), api.variable.as_str()))
             .collect();
-        assert_eq!(
-            urls,
-            [("ApiUrl", "API_URL"), ("UsersApiUrl", "USERS_API_URL")]
-        );
+        assert_eq!(urls, [("ShopUrl", "SHOP_URL"), ("AdminUrl", "ADMIN_URL")]);
         for (output, variable) in urls {
             assert_eq!(variables[output], variable);
         }

@@ -80,8 +80,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 fn the_recommended_policies_allow_what_is_simulated() {
     // One of them is limited to a region and an account, the other is not.
     let policies = [
-        include_str!("../../../app/tests/golden/dev.deployer.json"),
-        include_str!("../../../app/tests/golden/every-setting.deployer.json"),
+        include_str!("../../../manifest/tests/golden/dev.deployer.json"),
+        include_str!("../../../manifest/tests/golden/every-setting.deployer.json"),
     ]
     .map(|golden| serde_json::from_str::<Vec<Value>>(golden).unwrap())
     .concat();

@@ -70,7 +70,7 @@ async fn the_previous_deployment_is_the_newest_that_differs() {
 }
 
 /// Of a stage with umlauts and a cat in its settings.
-const EVERY_SETTING: &str = include_str!("../../../app/tests/golden/every-setting.yaml");
+const EVERY_SETTING: &str = include_str!("../../../manifest/tests/golden/every-setting.yaml");
 
 #[tokio::test]
 async fn a_template_of_the_app_comes_back_as_it_was_sent() {

@@ -723,7 +723,7 @@ mod app {
     use super::*;
 
     fn deployed() -> Value {
-        let golden = include_str!("../../../app/tests/golden/dev.yaml");
+        let golden = include_str!("../../../app/tests/golden/prod.yaml");
         serde_yaml::from_str(golden).unwrap()
     }
 
@@ -742,7 +742,7 @@ mod app {
         let mut after = deployed();
         change(&mut after);
         // What is deployed is YAML, and this is JSON.
-        let before = include_str!("../../../app/tests/golden/dev.yaml");
+        let before = include_str!("../../../app/tests/golden/prod.yaml");
         let review = compare(before, &after.to_string());
         (
             review.access,

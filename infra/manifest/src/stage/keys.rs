@@ -204,13 +204,13 @@ mod tests {
     const YAML: &str = "
 # A comment.
 dev:
-  tags: {team: media, cost: '1'}
+  tags: {team: shop, cost: '1'}
 
 prod:
   region: eu-central-1
   tags:
     # Another.
-    team: media
+    team: shop
     \"12\": x
   list: [{a: 1}, {b: 2}]
 ";
@@ -263,12 +263,12 @@ prod:
                 "stages.yaml:4: `dev.tracing` is written twice, on lines 2 and 4; remove one",
             ),
             (
-                "dev:\n  authorization:\n    users: iam\n    media: none\n    users: none\n",
-                "stages.yaml:5: `dev.authorization.users` is written twice, on lines 3 and 5; remove one",
+                "dev:\n  authorization:\n    shop: iam\n    admin: none\n    shop: none\n",
+                "stages.yaml:5: `dev.authorization.shop` is written twice, on lines 3 and 5; remove one",
             ),
             (
-                "dev:\n  throttling:\n    users:\n      POST /a:\n        rate: 1\n        rate: 2\n",
-                "stages.yaml:6: `dev.throttling.users.POST /a.rate` is written twice, on lines 5 and 6; remove one",
+                "dev:\n  throttling:\n    shop:\n      POST /a:\n        rate: 1\n        rate: 2\n",
+                "stages.yaml:6: `dev.throttling.shop.POST /a.rate` is written twice, on lines 5 and 6; remove one",
             ),
             (
                 "dev: {memory_mb: {a: 1,\n  b: 2, a: 3}}\n",

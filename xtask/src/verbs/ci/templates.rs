@@ -10,7 +10,7 @@ use crate::error::{AboutFile, Result};
 use crate::terminal::status;
 
 /// What no stage of this app has set is to be right as well.
-const EVERY_SETTING: &str = "infra/app/tests/golden/every-setting.yaml";
+const EVERY_SETTING: &str = "infra/manifest/tests/golden/every-setting.yaml";
 
 pub(super) fn check(
     workspace: &Workspace,

@@ -1,0 +1,317 @@
+//! Manifest and stage → App → template and policies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::check::{Check, Subject, Violation};
+use crate::cloudformation::Template;
+use crate::function::{Declaration, Function};
+use crate::grant::Grant;
+use crate::handle::{Handle, Variable};
+use crate::kind;
+use crate::manifest::{Manifest, Resource};
+use crate::name;
+use crate::origin::Origin;
+use crate::render;
+use crate::stage::Stage;
+use crate::synthesis::{ARTIFACT_BUCKET, Synthesis};
+
+#[cfg(test)]
+mod tests;
+
+impl Manifest {
+    /// Checks the manifest for `stage` and settles what depends on it.
+    ///
+    /// # Errors
+    /// Every violation of AWS's rules and of ours, each saying what to change.
+    pub fn resolve(&self, stage: &Stage) -> Result<App, Vec<Violation>> {
+        let resources = self.resources();
+        let functions = self.functions();
+        let violations = violations(self.name(), stage, &resources, &functions);
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        let app = App::new(self.name(), stage, resources, &functions);
+        let template = app.template();
+        let collisions: Vec<Violation> = template
+            .collisions()
+            .iter()
+            .map(|(logical_id, origin)| Violation::collision(logical_id, *origin))
+            .collect();
+        if collisions.is_empty() {
+            Ok(app)
+        } else {
+            Err(collisions)
+        }
+    }
+}
+
+/// Everything wrong with an app or its stage that can be seen in them.
+fn violations(
+    app: &str,
+    stage: &Stage,
+    resources: &[Arc<dyn Resource>],
+    functions: &[Declaration],
+) -> Vec<Violation> {
+    let handles = resources.iter().map(|resource| resource.handle());
+    let mut check = Check::new(app, stage, functions, handles.collect());
+    check.settings();
+    for kind in kind::KINDS {
+        (kind.settings)(&mut check);
+    }
+    check.app();
+
+    let mut seen = BTreeSet::new();
+    for resource in resources {
+        let handle = resource.handle();
+        let subject = Subject::new(&handle).at(resource.origin());
+        check.kebab_case(&subject, handle.name());
+        check.declared_once(&subject, seen.insert(handle));
+        resource.check(&mut check);
+    }
+    let variables: Vec<Variable> = variables(resources).collect();
+    check.variables(&variables);
+
+    let mut seen = BTreeSet::new();
+    for function in functions {
+        check.declared_once(&Subject::of_function(function), seen.insert(&function.name));
+        kind::function::check(&mut check, function, &variables);
+    }
+    check.violations()
+}
+
+fn variables(resources: &[Arc<dyn Resource>]) -> impl Iterator<Item = Variable> {
+    resources.iter().flat_map(|resource| resource.variables())
+}
+
+/// Everything that AWS must be told, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assembly {
+    /// The CloudFormation template, in YAML.
+    pub template: String,
+    /// One IAM policy document per function, by its name: pretty JSON with a
+    /// trailing newline.
+    pub policies: BTreeMap<String, String>,
+}
+
+/// An app that can be deployed to one stage.
+#[derive(Clone)]
+pub struct App {
+    name: String,
+    stage: Stage,
+    resources: Vec<Arc<dyn Resource>>,
+    functions: Vec<Function>,
+    ignores_alarms: bool,
+    origins: OnceLock<BTreeMap<String, Origin>>,
+}
+
+impl App {
+    fn new(
+        name: &str,
+        stage: &Stage,
+        resources: Vec<Arc<dyn Resource>>,
+        functions: &[Declaration],
+    ) -> Self {
+        let variables: Vec<Variable> = variables(&resources).collect();
+        let mut functions: Vec<Function> = functions
+            .iter()
+            .map(|declared| Function::new(name, stage, &variables, declared))
+            .collect();
+        functions.sort_by(|left, right| left.name().cmp(right.name()));
+        Self {
+            name: name.to_owned(),
+            stage: stage.clone(),
+            resources,
+            functions,
+            ignores_alarms: false,
+            origins: OnceLock::new(),
+        }
+    }
+
+    /// Writes the template and the policies. The same app gives the same bytes.
+    #[must_use]
+    pub fn synth(&self) -> Assembly {
+        let policies = self
+            .functions()
+            .map(|function| {
+                let document = kind::function::policy(function);
+                (function.name().to_owned(), render::json(&document))
+            })
+            .collect();
+        Assembly {
+            template: render::yaml(&self.template().to_value()),
+            policies,
+        }
+    }
+
+    pub(crate) fn template(&self) -> Template {
+        let mut synthesis = Synthesis::new(
+            &self.name,
+            &self.stage,
+            &self.functions,
+            self.tags(),
+            self.ignores_alarms,
+        );
+        synthesis.parameter(
+            ARTIFACT_BUCKET.to_owned(),
+            "Bucket with the functions' code",
+        );
+        for resource in &self.resources {
+            resource.synth(&mut synthesis);
+        }
+        for function in &self.functions {
+            kind::function::synth(&mut synthesis, function);
+        }
+        kind::function::synth_common(&mut synthesis);
+        for variable in self.variables_of_resources() {
+            synthesis.variable_output(&variable.name, &variable.value);
+        }
+        synthesis.template()
+    }
+
+    /// The app, to be deployed although its alarms may be on: a canary goes ahead, and what
+    /// CloudFormation deploys is not taken back because of an alarm.
+    #[must_use]
+    pub fn ignoring_alarms(self) -> Self {
+        Self {
+            ignores_alarms: true,
+            ..self
+        }
+    }
+
+    /// Whether it is [deployed although its alarms may be on](Self::ignoring_alarms).
+    #[must_use]
+    pub fn ignores_alarms(&self) -> bool {
+        self.ignores_alarms
+    }
+
+    /// The app's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The stage that it was resolved for.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The name of its CloudFormation stack. Names in the template derive from it.
+    #[must_use]
+    pub fn stack_name(&self) -> String {
+        name::stack(&self.name, &self.stage.name)
+    }
+
+    /// The name of the stack with the artifact bucket: one for all stages in an
+    /// account and region.
+    #[must_use]
+    pub fn bootstrap_stack_name(&self) -> String {
+        name::stack(&self.name, name::BOOTSTRAP)
+    }
+
+    /// Its functions, sorted by name.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.functions.iter()
+    }
+
+    /// The services that its functions call beside the stack's own resources, as IAM's actions name
+    /// them, for example `rekognition`.
+    #[must_use]
+    pub fn called_services(&self) -> BTreeSet<&str> {
+        let grants = self.functions.iter().flat_map(Function::grants);
+        grants.filter_map(Grant::service).collect()
+    }
+
+    /// The tags of its stack and of every resource in it.
+    #[must_use]
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        let mut tags = self.stage.tags.clone();
+        tags.insert("app".to_owned(), self.name.clone());
+        tags.insert("stage".to_owned(), self.stage.name.clone());
+        tags
+    }
+
+    /// The stack outputs that a shell sees as environment variables, by the same
+    /// variables as functions see them: output key → variable.
+    #[must_use]
+    pub fn env_outputs(&self) -> BTreeMap<String, String> {
+        self.variables_of_resources()
+            .map(|variable| (name::pascal_case(&variable.name), variable.name))
+            .collect()
+    }
+
+    /// The environment variables that tell functions what attributes of tables are called, with
+    /// what they are called.
+    #[must_use]
+    pub fn attribute_variables(&self) -> BTreeMap<String, String> {
+        variables(&self.resources)
+            .filter_map(|variable| {
+                let text = variable.value.as_str()?.to_owned();
+                Some((variable.name, text))
+            })
+            .collect()
+    }
+
+    /// Its HTTP APIs, in the order of their declaration. One without a variable is not among
+    /// them, as nobody is told its URL.
+    pub fn http_apis(&self) -> impl Iterator<Item = HttpApi> {
+        self.variables_of_resources()
+            .filter(|variable| kind::of(&variable.of).is_some_and(|kind| kind.has_url))
+            .map(|variable| HttpApi {
+                name: variable.of.name().to_owned(),
+                url_output: name::pascal_case(&variable.name),
+                variable: variable.name,
+            })
+    }
+
+    /// The stack output with the ARN of the composite alarm that CloudFormation is to watch
+    /// for [`Stage::rollback_on_alarm_minutes`]; `None` if it is not to.
+    #[must_use]
+    pub fn rollback_alarm_output(&self) -> Option<&'static str> {
+        kind::function::rollback_output(&self.stage)
+    }
+
+    /// The line that a resource of the template is there because of, like
+    /// `infra/app/src/lib.rs:63`; `None` if the template has no such resource.
+    #[must_use]
+    pub fn declared_at(&self, logical_id: &str) -> Option<String> {
+        let origins = self
+            .origins
+            .get_or_init(|| self.template().origins().clone());
+        origins.get(logical_id).map(ToString::to_string)
+    }
+
+    /// Every resource that functions can refer to, and where it is declared.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (Handle, Origin)> {
+        let resources = self.resources.iter();
+        resources.map(|resource| (resource.handle(), resource.origin()))
+    }
+
+    /// The variables whose values only the stack knows.
+    fn variables_of_resources(&self) -> impl Iterator<Item = Variable> {
+        variables(&self.resources).filter(|variable| !variable.value.is_string())
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("name", &self.name)
+            .field("stage", &self.stage)
+            .field("functions", &self.functions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An HTTP API of a resolved app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpApi {
+    /// Its name in the manifest.
+    pub name: String,
+    /// The environment variable that tells its URL.
+    pub variable: String,
+    /// The stack output with its URL.
+    pub url_output: String,
+}

@@ -1,0 +1,272 @@
+//! A Lambda function, as it is declared and as a stage settles it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::cloudformation::attribute;
+use crate::exception::Exception;
+use crate::grant::Grant;
+use crate::handle::{Handle, Variable};
+use crate::name;
+use crate::origin::{Declared, Origin};
+use crate::stage::Stage;
+use crate::trigger::{Invocation, Trigger};
+
+/// What the manifest says of a function.
+#[derive(Clone, Debug)]
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    pub(crate) origin: Origin,
+    pub(crate) memory_mb: u32,
+    pub(crate) timeout_seconds: u32,
+    pub(crate) triggers: Vec<Declared<Trigger>>,
+    pub(crate) grants: Vec<Declared<Grant>>,
+    pub(crate) exceptions: Vec<Declared<Exception>>,
+    pub(crate) told: Vec<Declared<Handle>>,
+    pub(crate) environment: Vec<Declared<(String, String)>>,
+}
+
+impl Declaration {
+    /// The resources whose variables it gets: those that it has a grant on, those whose events
+    /// it handles, unless the event tells everything, and those that it is told of.
+    pub(crate) fn knows(&self) -> BTreeSet<Handle> {
+        let granted = self.grants.iter().flat_map(|grant| grant.what.tells());
+        let triggers = self.triggers.iter().map(|trigger| &trigger.what);
+        let handled = triggers
+            .filter(|trigger| trigger.tells_variables())
+            .map(Trigger::source);
+        let told = self.told.iter().map(|told| &told.what);
+        granted.chain(handled).chain(told).cloned().collect()
+    }
+
+    /// Its triggers of a kind by `source`, each with what the kind has to know of it.
+    pub(crate) fn triggers_of<'a, T: 'static>(
+        &'a self,
+        source: &Handle,
+    ) -> impl Iterator<Item = (Origin, &'a T)> {
+        triggers_of(&self.triggers, source)
+    }
+}
+
+fn triggers_of<'a, T: 'static>(
+    triggers: &'a [Declared<Trigger>],
+    source: &Handle,
+) -> impl Iterator<Item = (Origin, &'a T)> {
+    triggers
+        .iter()
+        .filter(move |trigger| trigger.what.source() == source)
+        .filter_map(|trigger| Some((trigger.origin, trigger.what.details()?)))
+}
+
+/// A Lambda function of a resolved app.
+#[derive(Clone, Debug)]
+pub struct Function {
+    name: String,
+    physical_name: String,
+    invoked_by_alias: bool,
+    memory_mb: u32,
+    timeout_seconds: u32,
+    reserved_concurrency: Option<u32>,
+    environment: BTreeMap<String, Value>,
+    triggers: Vec<Declared<Trigger>>,
+    grants: Vec<Declared<Grant>>,
+    exceptions: Vec<Declared<Exception>>,
+    origin: Origin,
+}
+
+impl Function {
+    pub(crate) fn new(
+        app: &str,
+        stage: &Stage,
+        variables: &[Variable],
+        declared: &Declaration,
+    ) -> Self {
+        let texts = declared.environment.iter().map(|variable| &variable.what);
+        let texts = texts
+            .map(|(variable, text)| (variable, text))
+            .chain(&stage.environment)
+            .map(|(variable, text)| (variable.clone(), Value::from(text.as_str())));
+        let knows = declared.knows();
+        let resources = variables
+            .iter()
+            .filter(|variable| knows.contains(&variable.of))
+            .map(|variable| (variable.name.clone(), variable.value.clone()));
+        Self {
+            name: declared.name.clone(),
+            physical_name: format!("{}-{}", name::stack(app, &stage.name), declared.name),
+            memory_mb: stage
+                .memory_mb
+                .of(&declared.name)
+                .unwrap_or(declared.memory_mb),
+            timeout_seconds: stage
+                .timeout_seconds
+                .of(&declared.name)
+                .unwrap_or(declared.timeout_seconds),
+            invoked_by_alias: stage.canary.is_some(),
+            reserved_concurrency: stage.reserved_concurrency.get(&declared.name).copied(),
+            environment: texts.chain(resources).collect(),
+            triggers: declared.triggers.clone(),
+            grants: declared.grants.clone(),
+            exceptions: declared.exceptions.clone(),
+            origin: declared.origin,
+        }
+    }
+
+    /// Its name in the manifest, which is also its package's and binary's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name in Lambda.
+    #[must_use]
+    pub fn physical_name(&self) -> String {
+        self.physical_name.clone()
+    }
+
+    /// What an invocation by hand names, so that the same code answers as for events: the
+    /// function, or its alias where the stage has canaries.
+    #[must_use]
+    pub fn invocation_name(&self) -> String {
+        if self.invoked_by_alias {
+            format!("{}:{}", self.physical_name, name::ALIAS)
+        } else {
+            self.physical_name.clone()
+        }
+    }
+
+    /// The CloudWatch log group that it writes to.
+    #[must_use]
+    pub fn log_group(&self) -> String {
+        name::log_group(&self.physical_name)
+    }
+
+    /// The template parameter that takes the S3 key of its code.
+    #[must_use]
+    pub fn code_parameter(&self) -> String {
+        self.logical_id("CodeKey")
+    }
+
+    /// The stack output with the URL of the queue of events that it failed on;
+    /// `None` unless it is invoked asynchronously or reads a stream.
+    #[must_use]
+    pub fn failure_queue_output(&self) -> Option<String> {
+        self.has_failure_queue()
+            .then(|| self.logical_id("FailureQueueUrl"))
+    }
+
+    /// Its memory, in MB.
+    #[must_use]
+    pub fn memory_mb(&self) -> u32 {
+        self.memory_mb
+    }
+
+    /// The longest an invocation of it may take, in seconds.
+    #[must_use]
+    pub fn timeout_seconds(&self) -> u32 {
+        self.timeout_seconds
+    }
+
+    /// How many invocations of it run at a time at most; `None` leaves it to what the
+    /// account has left.
+    #[must_use]
+    pub fn reserved_concurrency(&self) -> Option<u32> {
+        self.reserved_concurrency
+    }
+
+    /// Whether events invoke it and nobody waits for its answer: Lambda retries it,
+    /// and what it still fails on ends in its failure queue, as a message with the event.
+    #[must_use]
+    pub fn is_asynchronous(&self) -> bool {
+        self.invocations()
+            .any(|invocation| *invocation == Invocation::Asynchronous)
+    }
+
+    /// The event names of the stream records that invoke it, in batches; none if it reads no
+    /// stream. Lambda retries a batch, and what the function still fails on ends in its failure
+    /// queue, as a message that says where in the stream the records are.
+    #[must_use]
+    pub fn stream_event_names(&self) -> BTreeSet<&'static str> {
+        self.invocations()
+            .filter_map(|invocation| match invocation {
+                Invocation::Stream { event_names, .. } => Some(event_names),
+                Invocation::Asynchronous | Invocation::Synchronous => None,
+            })
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// The line that declares it, like `infra/app/src/lib.rs:63`.
+    #[must_use]
+    pub fn declared_at(&self) -> String {
+        self.origin.to_string()
+    }
+
+    /// The age at which Lambda gives the first record up to its failure queue, in seconds; `None`
+    /// if it reads no stream.
+    pub(crate) fn record_age_seconds(&self) -> Option<u32> {
+        self.invocations()
+            .filter_map(|invocation| match invocation {
+                Invocation::Stream {
+                    record_age_seconds, ..
+                } => Some(*record_age_seconds),
+                Invocation::Asynchronous | Invocation::Synchronous => None,
+            })
+            .min()
+    }
+
+    /// Whether what it fails on is kept.
+    pub(crate) fn has_failure_queue(&self) -> bool {
+        self.is_asynchronous() || self.record_age_seconds().is_some()
+    }
+
+    /// The destination of what it fails on.
+    pub(crate) fn on_failure(&self) -> Value {
+        let queue_arn = attribute(&self.logical_id("FailureQueue"), "Arn");
+        json!({"OnFailure": {"Destination": queue_arn}})
+    }
+
+    /// The logical ID of the `part` of the template that belongs to the function.
+    pub(crate) fn logical_id(&self, part: &str) -> String {
+        format!("{}{part}", name::pascal_case(&self.name))
+    }
+
+    pub(crate) fn environment(&self) -> &BTreeMap<String, Value> {
+        &self.environment
+    }
+
+    /// Where it is declared.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Its triggers of a kind by `source`, each with what the kind has to know of it.
+    pub(crate) fn triggers_of<'a, T: 'static>(
+        &'a self,
+        source: &Handle,
+    ) -> impl Iterator<Item = (Origin, &'a T)> {
+        triggers_of(&self.triggers, source)
+    }
+
+    pub(crate) fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        self.triggers.iter().map(|trigger| &trigger.what)
+    }
+
+    pub(crate) fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.declared_grants().map(|grant| &grant.what)
+    }
+
+    pub(crate) fn declared_grants(&self) -> impl Iterator<Item = &Declared<Grant>> {
+        self.grants.iter()
+    }
+
+    pub(crate) fn declared_exceptions(&self) -> impl Iterator<Item = &Declared<Exception>> {
+        self.exceptions.iter()
+    }
+
+    fn invocations(&self) -> impl Iterator<Item = &Invocation> {
+        self.triggers().map(Trigger::invocation)
+    }
+}

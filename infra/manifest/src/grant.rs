@@ -1,0 +1,114 @@
+//! What a function may do.
+
+use serde_json::{Value, json};
+
+use crate::handle::Handle;
+use crate::name;
+use crate::policy;
+
+/// Something that a function may do, made by the resource that it is done to, or by
+/// [`Grant::unscoped`].
+#[derive(Clone, Debug)]
+pub struct Grant {
+    resource: Option<Handle>,
+    tells: Vec<Handle>,
+    actions: Vec<String>,
+    statements: Vec<Value>,
+    reason: Option<String>,
+    service: Option<String>,
+}
+
+impl Grant {
+    /// Lets a function do `action` to anything: only for actions that AWS cannot
+    /// restrict to a resource, and `reason` says so.
+    #[must_use]
+    pub fn unscoped(action: &str, reason: &str) -> Self {
+        let (service, verb) = action.split_once(':').unwrap_or_default();
+        let sid = format!("{}{verb}", name::pascal_case(service));
+        Self {
+            resource: None,
+            tells: Vec::new(),
+            actions: vec![action.to_owned()],
+            statements: vec![policy::allow(&sid, &[action.to_owned()], &json!("*"))],
+            reason: Some(reason.to_owned()),
+            service: Some(service.to_owned()),
+        }
+    }
+
+    /// Lets a function do `actions`, IAM's names, to `resource`, by these statements of its role's
+    /// policy.
+    pub(crate) fn scoped(
+        resource: Handle,
+        actions: impl IntoIterator<Item = String>,
+        statements: Vec<Value>,
+    ) -> Self {
+        Self {
+            tells: vec![resource.clone()],
+            resource: Some(resource),
+            actions: actions.into_iter().collect(),
+            statements,
+            reason: None,
+            service: None,
+        }
+    }
+
+    /// Also gives the function the variables of another resource.
+    pub(crate) fn telling(mut self, resource: Handle) -> Self {
+        self.tells.push(resource);
+        self
+    }
+
+    /// Lets the function have an AWS service do something for the app.
+    pub(crate) fn calling(mut self, service: &str) -> Self {
+        self.service = Some(service.to_owned());
+        self
+    }
+
+    /// What the actions are on; `None` if they are on every resource.
+    pub(crate) fn resource(&self) -> Option<&Handle> {
+        self.resource.as_ref()
+    }
+
+    /// The resources whose variables the function gets.
+    pub(crate) fn tells(&self) -> &[Handle] {
+        &self.tells
+    }
+
+    /// IAM's names of the actions that it allows.
+    pub(crate) fn iam_actions(&self) -> &[String] {
+        &self.actions
+    }
+
+    pub(crate) fn statements(&self) -> &[Value] {
+        &self.statements
+    }
+
+    /// The action on every resource, and why no resource can be named.
+    pub(crate) fn reason(&self) -> Option<(&str, &str)> {
+        Some((self.actions.first()?, self.reason.as_deref()?))
+    }
+
+    /// The service that is called beside the stack's own resources, as IAM's actions name it.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_unscoped_grant_covers_every_resource() {
+        let grant = Grant::unscoped("rekognition:DetectLabels", "no ARN");
+        assert_eq!(
+            grant.statements(),
+            [json!({
+                "Sid": "RekognitionDetectLabels",
+                "Effect": "Allow",
+                "Action": ["rekognition:DetectLabels"],
+                "Resource": "*",
+            })]
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! A declared resource, as triggers, grants and messages refer to it.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::name;
+use crate::origin::Origin;
+
+/// How resources of a kind are called.
+pub(crate) struct Noun {
+    /// In messages, such as `bucket`.
+    pub(crate) noun: &'static str,
+    /// The end of a logical ID, such as `Bucket`.
+    pub(crate) logical_id: &'static str,
+    /// The end of a variable's name in Rust, such as `bucket`.
+    pub(crate) identifier: &'static str,
+    /// What a program must know to use the resource: a name, an ARN or a URL.
+    pub(crate) value: fn(&Handle) -> Value,
+}
+
+/// A resource, by kind and name.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    noun: &'static Noun,
+    name: String,
+}
+
+impl Handle {
+    pub(crate) fn new(noun: &'static Noun, name: &str) -> Self {
+        Self {
+            noun,
+            name: name.to_owned(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn noun(&self) -> &'static Noun {
+        self.noun
+    }
+
+    pub(crate) fn is_of(&self, noun: &Noun) -> bool {
+        self.noun.noun == noun.noun
+    }
+
+    pub(crate) fn logical_id(&self) -> String {
+        format!("{}{}", name::pascal_case(&self.name), self.noun.logical_id)
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        (self.noun.value)(self)
+    }
+
+    fn key(&self) -> (&str, &str) {
+        (self.noun.noun, &self.name)
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.noun.noun, self.name)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl PartialEq for Handle {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Handle {}
+
+impl PartialOrd for Handle {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Handle {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// An environment variable of every function that knows a resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Variable {
+    pub(crate) of: Handle,
+    pub(crate) name: String,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+impl Variable {
+    /// The variable that tells what a resource is called, if it has one.
+    pub(crate) fn of_resource(of: &Handle, name: Option<&str>, origin: Origin) -> Option<Self> {
+        name.map(|name| Self {
+            of: of.clone(),
+            name: name.to_owned(),
+            value: of.value(),
+            origin,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The kinds of resources that an app can consist of, a module for each.
+//!
+//! A module has all there is of its kind: the vocabulary of the declaration, the rules of AWS, the
+//! template, what grants allow, and what whoever deploys must be allowed to do. A new kind is a
+//! module and its lines below. Nothing outside knows a kind by name, but for functions: they are
+//! what the others serve.
+
+use crate::check::Check;
+use crate::deployer::{Deployer, Statement};
+use crate::handle::{Handle, Noun};
+
+/// Declares an enumeration of what may be done to resources of a kind, in IAM's words, and its
+/// names.
+macro_rules! iam_actions {
+    ($service:literal, $(#[$about:meta])* $name:ident { $($(#[$what:meta])* $action:ident,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$what])* $action,)*
+        }
+
+        impl $name {
+            /// IAM's names of all of them, without their service.
+            const NAMES: &[&str] = &[$(stringify!($action)),*];
+
+            fn iam_action(self) -> String {
+                format!(concat!($service, ":{:?}"), self)
+            }
+        }
+    };
+}
+
+mod bucket;
+pub(crate) mod function;
+mod http_api;
+mod publisher;
+mod table;
+mod topic;
+
+pub use bucket::{Bucket, BucketAction, BucketEvents};
+pub use function::DeclaredFunction;
+pub use http_api::{Cors, HttpApi};
+pub use publisher::Publisher;
+pub use table::{ItemChange, ItemChanges, Table, TableAction};
+pub use topic::Topic;
+
+/// Every kind of resource that functions can refer to.
+pub(crate) static KINDS: [&Kind; 5] = [
+    &bucket::KIND,
+    &table::KIND,
+    &topic::KIND,
+    &publisher::KIND,
+    &http_api::KIND,
+];
+
+/// What there is to a kind beside each resource of it.
+pub(crate) struct Kind {
+    pub(crate) noun: &'static Noun,
+    /// What can be granted on a resource.
+    pub(crate) grants: Option<Grants>,
+    /// Whether resources answer at a URL, which is their value.
+    pub(crate) has_url: bool,
+    /// Whether a resource in the stack of this name is, or holds, what has an ARN with this
+    /// service and this name.
+    pub(crate) is_at: fn(handle: &Handle, stack: &str, service: &str, name: &str) -> bool,
+    /// The rules of those settings of a stage that are about resources of the kind.
+    pub(crate) settings: fn(&mut Check<'_>),
+    /// What whoever deploys needs for resources of the kind.
+    pub(crate) deployer: fn(&Deployer<'_>) -> Vec<Statement>,
+}
+
+/// What can be granted on resources of a kind, in IAM's words and in Rust's.
+pub(crate) struct Grants {
+    /// The service whose actions these are, such as `s3`.
+    pub(crate) service: &'static str,
+    /// The call that grants them, such as `Bucket::allow`.
+    pub(crate) call: &'static str,
+    /// IAM's names of the actions, without their service.
+    pub(crate) actions: &'static [&'static str],
+    /// The call for a resource by its variable, and actions; such as `photos.allow([GetObject])`.
+    pub(crate) rust: fn(variable: &str, actions: &[&str]) -> String,
+}
+
+/// The kind of a resource.
+pub(crate) fn of(handle: &Handle) -> Option<&'static Kind> {
+    KINDS.into_iter().find(|kind| handle.is_of(kind.noun))
+}
+
+/// How most kinds that have actions are granted them.
+fn allow(variable: &str, actions: &[&str]) -> String {
+    format!("{variable}.allow([{}])", actions.join(", "))
+}
+
+/// Whether `name` is one that CloudFormation made up: stack, logical ID and something random.
+fn is_made_up(handle: &Handle, stack: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(&format!("{stack}-{}", handle.logical_id()));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// A kind without settings of its own in a stage.
+fn no_settings(_: &mut Check<'_>) {}
+
+/// What whoever deploys the app needs beside what any stack needs.
+pub(crate) fn deployer_statements(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let mut statements: Vec<Statement> = KINDS
+        .iter()
+        .flat_map(|kind| (kind.deployer)(deployer))
+        .collect();
+    statements.extend(function::deployer_statements(deployer));
+    statements
+}

@@ -1,0 +1,415 @@
+//! S3 buckets, and their notifications of functions.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Grants, Kind};
+use crate::check::{Check, Subject};
+use crate::cloudformation::{Removal, attribute, reference, sub};
+use crate::grant::Grant;
+use crate::handle::{Handle, Noun, Variable};
+use crate::manifest::{Entry, Manifest, Resource};
+use crate::name;
+use crate::origin::Origin;
+use crate::policy;
+use crate::synthesis::Synthesis;
+use crate::trigger::{Invocation, Trigger};
+
+mod deployer;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) static KIND: Kind = Kind {
+    noun: &NOUN,
+    grants: Some(Grants {
+        service: "s3",
+        call: "Bucket::allow",
+        actions: BucketAction::NAMES,
+        rust: super::allow,
+    }),
+    has_url: false,
+    is_at,
+    settings: super::no_settings,
+    deployer: deployer::statements,
+};
+
+static NOUN: Noun = Noun {
+    noun: "bucket",
+    logical_id: "Bucket",
+    identifier: "bucket",
+    value: |handle| sub(&name::bucket(handle.name())),
+};
+
+/// The longest name of a bucket, in characters.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+const NAME_MAX: usize = 63;
+/// The longest name of a region, in characters: `us-isof-south-1`.
+const REGION_NAME_MAX: usize = 15;
+/// The longest prefix or suffix of a notification, in bytes: that of a key.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+const FILTER_MAX: usize = 1024;
+
+/// An S3 bucket: encrypted, closed to the public, reachable over TLS only.
+#[derive(Clone, Debug)]
+pub struct Bucket(Entry<Declaration>);
+
+#[derive(Clone, Debug)]
+struct Declaration {
+    handle: Handle,
+    origin: Origin,
+    variable: Option<String>,
+}
+
+impl Manifest {
+    /// Declares a bucket; its name in AWS also carries app, stage, account and region.
+    #[track_caller]
+    pub fn bucket(&self, name: &str) -> Bucket {
+        Bucket(self.declare(Declaration {
+            handle: Handle::new(&NOUN, name),
+            origin: Origin::of_caller(),
+            variable: None,
+        }))
+    }
+}
+
+impl Bucket {
+    /// The environment variable that tells the bucket's name to every function with
+    /// a grant on it, and to the shell of `cargo xtask env`.
+    pub fn variable(self, name: &str) -> Self {
+        let name = name.to_owned();
+        self.0.change(|bucket| bucket.variable = Some(name));
+        self
+    }
+
+    /// Objects written, by whatever call wrote them.
+    #[must_use]
+    pub fn object_created(&self) -> BucketEvents {
+        self.events(&["s3:ObjectCreated:*"])
+    }
+
+    /// Objects gone, whether deleted by a call or expired by a lifecycle rule: S3
+    /// announces the two as different events.
+    #[must_use]
+    pub fn object_removed(&self) -> BucketEvents {
+        self.events(&["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"])
+    }
+
+    /// Lets a function do `actions` to the bucket and its objects.
+    #[must_use]
+    pub fn allow<const N: usize>(&self, actions: [BucketAction; N]) -> Grant {
+        let handle = self.handle();
+        let (on_bucket, on_objects): (Vec<_>, Vec<_>) = actions
+            .into_iter()
+            .partition(|action| matches!(action, BucketAction::ListBucket));
+        let iam = |actions: Vec<BucketAction>| {
+            policy::sorted(actions.into_iter().map(BucketAction::iam_action))
+        };
+        let arn = name::bucket_arn(handle.name());
+        let objects = format!("{}Objects", handle.logical_id());
+        let statements = [
+            (handle.logical_id(), on_bucket, sub(&arn)),
+            (objects, on_objects, sub(&format!("{arn}/*"))),
+        ]
+        .into_iter()
+        .filter(|(_, actions, _)| !actions.is_empty())
+        .map(|(sid, actions, resource)| policy::allow(&sid, &iam(actions), &resource))
+        .collect();
+        Grant::scoped(handle, actions.map(BucketAction::iam_action), statements)
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.0.get().handle
+    }
+
+    fn events(&self, event_types: &'static [&'static str]) -> BucketEvents {
+        BucketEvents {
+            bucket: self.handle(),
+            filter: Filter {
+                event_types,
+                prefix: None,
+                suffix: None,
+            },
+        }
+    }
+}
+
+iam_actions! {
+    "s3",
+    /// What a function may do to a bucket, in IAM's words.
+    BucketAction {
+        /// Read objects.
+        GetObject,
+        /// Write objects.
+        PutObject,
+        /// Delete objects.
+        DeleteObject,
+        /// List keys. Without it, S3 answers "access denied" for a key that does not exist.
+        ListBucket,
+    }
+}
+
+/// Events of a bucket, delivered asynchronously: a trigger.
+///
+/// S3 notifies one function of an event. Several functions share the events of a bucket by the
+/// keys of its objects: by prefixes, by suffixes or by both, as long as no key has both of two
+/// functions.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
+#[derive(Clone, Debug)]
+pub struct BucketEvents {
+    bucket: Handle,
+    filter: Filter,
+}
+
+/// The events that a function is notified of.
+#[derive(Clone, Debug)]
+struct Filter {
+    event_types: &'static [&'static str],
+    prefix: Option<String>,
+    suffix: Option<String>,
+}
+
+impl BucketEvents {
+    /// Only of objects whose keys begin so.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.filter.prefix = Some(prefix.to_owned());
+        self
+    }
+
+    /// Only of objects whose keys end so, such as `.jpg`. S3 tells capital letters from small
+    /// ones.
+    #[must_use]
+    pub fn suffix(mut self, suffix: &str) -> Self {
+        self.filter.suffix = Some(suffix.to_owned());
+        self
+    }
+}
+
+impl From<BucketEvents> for Trigger {
+    fn from(events: BucketEvents) -> Self {
+        let BucketEvents { bucket, filter } = events;
+        Self::new(bucket, Invocation::Asynchronous, filter).telling_variables()
+    }
+}
+
+impl Filter {
+    /// Whether there is a key that both let through.
+    fn overlaps(&self, other: &Self) -> bool {
+        let (prefix, suffix) = (text(&self.prefix), text(&self.suffix));
+        let (other_prefix, other_suffix) = (text(&other.prefix), text(&other.suffix));
+        (prefix.starts_with(other_prefix) || other_prefix.starts_with(prefix))
+            && (suffix.ends_with(other_suffix) || other_suffix.ends_with(suffix))
+    }
+
+    /// How messages tell which objects it is about.
+    fn of_objects(&self) -> String {
+        let parts = [("prefix", &self.prefix), ("suffix", &self.suffix)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter_map(|(part, text)| Some(format!("{part} `{}`", text.as_deref()?)))
+            .collect();
+        match parts.as_slice() {
+            [] => String::new(),
+            parts => format!(" with {}", parts.join(" and ")),
+        }
+    }
+}
+
+fn text(filter: &Option<String>) -> &str {
+    filter.as_deref().unwrap_or_default()
+}
+
+impl Resource for Declaration {
+    fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
+            .into_iter()
+            .collect()
+    }
+
+    fn check(&self, check: &mut Check<'_>) {
+        let region = check.stage().region.as_ref();
+        let region = region.map_or(REGION_NAME_MAX, String::len);
+        let rest = self.handle.name().len() + name::ACCOUNT_DIGITS + region + "---".len();
+        let subject = Subject::new(&self.handle).at(self.origin);
+        check.length_in_stack(&subject, rest, NAME_MAX);
+
+        let mut taken: BTreeMap<&str, Vec<(&str, &Filter)>> = BTreeMap::new();
+        for function in check.functions() {
+            for (origin, filter) in function.triggers_of::<Filter>(&self.handle) {
+                let subject = Subject::of_function(function).at(origin);
+                self.check_filter(check, &subject, filter);
+                for event_type in filter.event_types {
+                    let others = taken.entry(event_type).or_default();
+                    for (other, of_other) in others.iter() {
+                        check.require(
+                            !filter.overlaps(of_other),
+                            &subject,
+                            format!(
+                                "handles {event_type} of {}{}, as function `{other}` does{}; S3 notifies one of each event",
+                                self.handle,
+                                filter.of_objects(),
+                                of_other.of_objects(),
+                            ),
+                            "remove one of the triggers, let one function do both, or tell them apart by `prefix` or `suffix`",
+                        );
+                    }
+                    others.push((&function.name, filter));
+                }
+            }
+        }
+    }
+
+    fn synth(&self, synthesis: &mut Synthesis<'_>) {
+        let notifications = self.notifications(synthesis);
+        self.synth_bucket(synthesis, notifications);
+    }
+}
+
+impl Declaration {
+    /// S3 takes other characters in an encoded form only.
+    fn check_filter(&self, check: &mut Check<'_>, subject: &Subject, filter: &Filter) {
+        for (part, text) in [("prefix", &filter.prefix), ("suffix", &filter.suffix)] {
+            let Some(text) = text else { continue };
+            check.require(
+                (1..=FILTER_MAX).contains(&text.len()),
+                subject,
+                format!(
+                    "handles events of {} with a {part} of {} bytes",
+                    self.handle,
+                    text.len()
+                ),
+                format!("use 1 to {FILTER_MAX}, or remove it"),
+            );
+            check.require(
+                text.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"/!-_.'()".contains(&byte)),
+                subject,
+                format!(
+                    "handles events of {} with the {part} `{text}`, which S3 does not take as it is",
+                    self.handle
+                ),
+                "use letters, digits and / ! - _ . ' ( )",
+            );
+        }
+    }
+
+    /// The permissions to notify functions, and the notifications.
+    fn notifications(&self, synthesis: &mut Synthesis<'_>) -> Notifications {
+        let logical_id = self.handle.logical_id();
+        let mut found = Notifications::default();
+        for (function, triggers) in synthesis.invoked_by::<Filter>(&self.handle) {
+            let permission_id = format!("{logical_id}{}", function.logical_id("Permission"));
+            // `SourceAccount` as well as `SourceArn`: a bucket's ARN names no account, and a
+            // deleted bucket's name may be taken by another one.
+            synthesis.permission(
+                permission_id.clone(),
+                triggers[0].0,
+                function,
+                "s3.amazonaws.com",
+                json!({
+                    "SourceAccount": reference("AWS::AccountId"),
+                    "SourceArn": sub(&name::bucket_arn(self.handle.name())),
+                }),
+            );
+            found.permissions.push(permission_id);
+            for (_, filter) in triggers {
+                found
+                    .configurations
+                    .extend(filter.event_types.iter().map(|event_type| {
+                        filter.configuration(event_type, &synthesis.invoked(function))
+                    }));
+            }
+        }
+        found
+    }
+
+    /// Not versioned: S3 announces the removal of an old version of an object and the
+    /// removal of the object by the same event.
+    fn synth_bucket(&self, synthesis: &mut Synthesis<'_>, notifications: Notifications) {
+        let logical_id = self.handle.logical_id();
+        let mut properties = json!({
+            "BucketName": sub(&name::bucket(self.handle.name())),
+            "BucketEncryption": {"ServerSideEncryptionConfiguration": [
+                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+            ]},
+            "LifecycleConfiguration": {"Rules": [{
+                "Id": "AbortIncompleteMultipartUploads",
+                "Status": "Enabled",
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+            }]},
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": true,
+                "BlockPublicPolicy": true,
+                "IgnorePublicAcls": true,
+                "RestrictPublicBuckets": true,
+            },
+        });
+        if !notifications.configurations.is_empty() {
+            properties["NotificationConfiguration"] =
+                json!({"LambdaConfigurations": notifications.configurations});
+        }
+        let arn = attribute(&logical_id, "Arn");
+        let objects = sub(&format!("${{{logical_id}.Arn}}/*"));
+        synthesis.tls_only(
+            &logical_id,
+            self.origin,
+            "AWS::S3::BucketPolicy",
+            json!({
+                "Bucket": reference(&logical_id),
+                "PolicyDocument": policy::tls_only("s3:*", &json!([arn, objects])),
+            }),
+        );
+        let bucket = synthesis
+            .tagged("AWS::S3::Bucket", properties)
+            // S3 refuses a notification that it is not permitted to deliver.
+            .depends_on(notifications.permissions)
+            // Its name is fixed: left behind by a failed creation, it would be in the way of the
+            // next one.
+            .removal(synthesis.removal(Removal::RetainExceptOnCreate));
+        synthesis.add(logical_id, self.origin, bucket);
+    }
+}
+
+/// Of a bucket.
+#[derive(Default)]
+struct Notifications {
+    /// The logical IDs of the functions' permissions.
+    permissions: Vec<String>,
+    configurations: Vec<Value>,
+}
+
+impl Filter {
+    fn configuration(&self, event_type: &str, function: &Value) -> Value {
+        let mut configuration = json!({"Event": event_type, "Function": function});
+        let parts = [("prefix", &self.prefix), ("suffix", &self.suffix)];
+        let rules: Vec<Value> = parts
+            .into_iter()
+            .filter_map(|(name, value)| Some(json!({"Name": name, "Value": value.as_ref()?})))
+            .collect();
+        if !rules.is_empty() {
+            configuration["Filter"] = json!({"S3Key": {"Rules": rules}});
+        }
+        configuration
+    }
+}
+
+/// A bucket's name is derived: stack, name, account and region.
+fn is_at(handle: &Handle, stack: &str, service: &str, name: &str) -> bool {
+    let bucket = name.split('/').next().unwrap_or_default();
+    let prefix = format!("{stack}-{}-", handle.name());
+    let rest = bucket.strip_prefix(&prefix);
+    let account = rest.and_then(|rest| rest.get(..name::ACCOUNT_DIGITS));
+    let is_account = |account: &str| account.bytes().all(|digit| digit.is_ascii_digit());
+    service == "s3" && account.is_some_and(is_account)
+}

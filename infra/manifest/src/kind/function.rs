@@ -1,0 +1,111 @@
+//! Lambda functions: what every other kind serves.
+
+use std::fmt;
+
+use crate::exception::Exception;
+use crate::function::Declaration;
+use crate::grant::Grant;
+use crate::manifest::{Entry, Manifest};
+use crate::origin::{Declared, Origin};
+use crate::trigger::Trigger;
+
+use super::Bucket;
+
+mod alarms;
+mod canary;
+mod deployer;
+mod exceptions;
+mod rules;
+mod template;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use alarms::rollback_output;
+pub(crate) use deployer::statements as deployer_statements;
+pub(crate) use rules::check;
+pub(crate) use template::{policy, synth, synth_common};
+
+/// A Lambda function, built from the workspace package of the same name.
+#[derive(Clone)]
+pub struct DeclaredFunction(Entry<Declaration>);
+
+impl Manifest {
+    /// Declares a function with 256 MB of memory and a timeout of 30 seconds. Without a
+    /// trigger it is invoked by hand.
+    #[track_caller]
+    pub fn function(&self, name: &str) -> DeclaredFunction {
+        DeclaredFunction(self.declare_function(Declaration {
+            name: name.to_owned(),
+            origin: Origin::of_caller(),
+            memory_mb: 256,
+            timeout_seconds: 30,
+            triggers: Vec::new(),
+            grants: Vec::new(),
+            exceptions: Vec::new(),
+            told: Vec::new(),
+            environment: Vec::new(),
+        }))
+    }
+}
+
+impl DeclaredFunction {
+    /// Memory, in MB; Lambda's share of CPU grows with it.
+    pub fn memory_mb(&self, memory_mb: u32) -> Self {
+        self.with(|function| function.memory_mb = memory_mb)
+    }
+
+    /// The longest an invocation may take, in seconds.
+    pub fn timeout_seconds(&self, timeout_seconds: u32) -> Self {
+        self.with(|function| function.timeout_seconds = timeout_seconds)
+    }
+
+    /// What invokes the function. It also gets the variables of a bucket or a table whose
+    /// events it handles.
+    #[track_caller]
+    pub fn trigger(&self, trigger: impl Into<Trigger>) -> Self {
+        let trigger = Declared::by_caller(trigger.into());
+        self.with(|function| function.triggers.push(trigger))
+    }
+
+    /// What the function may do. It also gets the variables of the resource.
+    #[track_caller]
+    pub fn grant(&self, grant: Grant) -> Self {
+        let grant = Declared::by_caller(grant);
+        self.with(|function| function.grants.push(grant))
+    }
+
+    /// A difference between the function's grants and what its binary can call that is meant to
+    /// be. `cargo xtask grants` reports every other one.
+    #[track_caller]
+    pub fn exception(&self, exception: Exception) -> Self {
+        let exception = Declared::by_caller(exception);
+        self.with(|function| function.exceptions.push(exception))
+    }
+
+    /// A bucket whose variable the function gets although it has nothing to do with the
+    /// bucket itself: others tell it of objects in it.
+    #[track_caller]
+    pub fn variable_of(&self, bucket: &Bucket) -> Self {
+        let handle = Declared::by_caller(bucket.handle());
+        self.with(|function| function.told.push(handle))
+    }
+
+    /// An environment variable with a fixed value.
+    #[track_caller]
+    pub fn environment(&self, name: &str, value: &str) -> Self {
+        let variable = Declared::by_caller((name.to_owned(), value.to_owned()));
+        self.with(|function| function.environment.push(variable))
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Declaration)) -> Self {
+        self.0.change(change);
+        self.clone()
+    }
+}
+
+impl fmt::Debug for DeclaredFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,339 @@
+//! What whoever deploys functions must be allowed to do: for functions, and what each of them has.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::deployer::{Deployer, OfService, Statement, one_or_more};
+
+/// The longest name of a role and of a queue.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
+const ROLE_NAME_MAX: usize = 64;
+const QUEUE_NAME_MAX: usize = 80;
+
+/// Roles, but for what gives them permissions.
+const ROLE: &[&str] = &[
+    "DeleteRole",
+    "DeleteRolePolicy",
+    "GetRole",
+    "GetRolePolicy",
+    "ListAttachedRolePolicies",
+    "ListRolePolicies",
+    "TagRole",
+    "UntagRole",
+    "UpdateAssumeRolePolicy",
+];
+
+/// What gives roles permissions. A stage that had a permissions boundary takes it off its roles,
+/// and puts it back if the update is rolled back.
+const EMPOWER_ROLE: &[&str] = &[
+    "CreateRole",
+    "DeleteRolePermissionsBoundary",
+    "PutRolePermissionsBoundary",
+    "PutRolePolicy",
+];
+
+/// What gives roles permissions within a boundary. Whoever can take a boundary off a role gets
+/// whatever its policies allow beyond the boundary.
+const EMPOWER_BOUNDED_ROLE: &[&str] =
+    &["CreateRole", "PutRolePermissionsBoundary", "PutRolePolicy"];
+
+/// Without event source mappings, which are resources of their own in IAM, too. A stage that had
+/// reserved concurrency takes it off its functions, and puts it back if the update is rolled back.
+const LAMBDA: OfService = &[
+    (
+        "AWS::Lambda::Function",
+        &[
+            "CreateFunction",
+            "DeleteFunction",
+            "DeleteFunctionConcurrency",
+            "GetFunction",
+            "GetFunctionCodeSigningConfig",
+            "GetFunctionRecursionConfig",
+            "GetFunctionScalingConfig",
+            "GetRuntimeManagementConfig",
+            "ListTags",
+            "PutFunctionConcurrency",
+            "TagResource",
+            "UntagResource",
+            "UpdateFunctionCode",
+            "UpdateFunctionConfiguration",
+        ],
+    ),
+    (
+        "AWS::Lambda::Permission",
+        &["AddPermission", "GetPolicy", "RemovePermission"],
+    ),
+    (
+        "AWS::Lambda::EventInvokeConfig",
+        &[
+            "DeleteFunctionEventInvokeConfig",
+            "GetFunctionEventInvokeConfig",
+            "PutFunctionEventInvokeConfig",
+            "UpdateFunctionEventInvokeConfig",
+        ],
+    ),
+    (
+        "AWS::Lambda::Version",
+        &[
+            "GetProvisionedConcurrencyConfig",
+            "ListVersionsByFunction",
+            "PublishVersion",
+        ],
+    ),
+    (
+        "AWS::Lambda::Alias",
+        &["CreateAlias", "DeleteAlias", "GetAlias", "UpdateAlias"],
+    ),
+];
+
+/// Log groups.
+const LOG_GROUP: &[&str] = &[
+    "CreateLogGroup",
+    "DeleteLogGroup",
+    "GetDataProtectionPolicy",
+    "ListTagsForResource",
+    "PutRetentionPolicy",
+    "TagResource",
+    "UntagResource",
+];
+
+/// Likewise, but IAM knows no resource for them.
+const ALL_LOG_GROUPS: &[&str] = &[
+    "DescribeIndexPolicies",
+    "DescribeLogGroups",
+    "DescribeResourcePolicies",
+];
+
+/// A queue's policy is one of its attributes.
+const SQS: OfService = &[(
+    "AWS::SQS::Queue",
+    &[
+        "CreateQueue",
+        "DeleteQueue",
+        "GetQueueAttributes",
+        "GetQueueUrl",
+        "ListQueueTags",
+        "SetQueueAttributes",
+        "TagQueue",
+        "UntagQueue",
+    ],
+)];
+
+/// Without what describes them.
+const CLOUDWATCH: OfService = &[
+    (
+        "AWS::CloudWatch::Alarm",
+        &[
+            "DeleteAlarms",
+            "ListTagsForResource",
+            "PutMetricAlarm",
+            "TagResource",
+            "UntagResource",
+        ],
+    ),
+    ("AWS::CloudWatch::CompositeAlarm", &["PutCompositeAlarm"]),
+];
+
+const ALL_ALARMS: OfService = &[("AWS::CloudWatch::Alarm", &["DescribeAlarms"])];
+
+/// Among them what an alias is moved by.
+const CODE_DEPLOY: OfService = &[
+    (
+        "AWS::CodeDeploy::Application",
+        &[
+            "CreateApplication",
+            "DeleteApplication",
+            "GetApplication",
+            "GetApplicationRevision",
+            "ListTagsForResource",
+            "RegisterApplicationRevision",
+            "TagResource",
+            "UntagResource",
+        ],
+    ),
+    (
+        "AWS::CodeDeploy::DeploymentConfig",
+        &[
+            "CreateDeploymentConfig",
+            "DeleteDeploymentConfig",
+            "GetDeploymentConfig",
+        ],
+    ),
+    (
+        "AWS::CodeDeploy::DeploymentGroup",
+        &[
+            "CreateDeployment",
+            "CreateDeploymentGroup",
+            "DeleteDeploymentGroup",
+            "GetDeployment",
+            "GetDeploymentGroup",
+            "ListDeployments",
+            "UpdateDeploymentGroup",
+        ],
+    ),
+];
+
+/// Likewise, but IAM knows no resource for it.
+const STOP_DEPLOYMENT: OfService = &[("AWS::CodeDeploy::DeploymentGroup", &["StopDeployment"])];
+
+pub(crate) fn statements(deployer: &Deployer<'_>) -> Vec<Statement> {
+    [
+        roles(deployer),
+        functions(deployer),
+        event_source_mappings(deployer),
+        logs(deployer),
+        failure_queues(deployer),
+        alarms(deployer),
+        canaries(deployer),
+    ]
+    .concat()
+}
+
+fn roles(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let names = deployer.made_up_names("AWS::IAM::Role", ROLE_NAME_MAX);
+    let roles: Vec<String> = names
+        .iter()
+        .map(|name| deployer.global_arn("iam", &format!("role/{name}")))
+        .collect();
+    let roles = one_or_more(&roles);
+    let empower = match &deployer.stage().permissions_boundary {
+        None => Statement::allow("EmpowerRoles", "iam", EMPOWER_ROLE, &roles),
+        Some(boundary) => Statement::allow("EmpowerRoles", "iam", EMPOWER_BOUNDED_ROLE, &roles)
+            .when(json!({"StringEquals": {"iam:PermissionsBoundary": boundary}})),
+    };
+    let mut services = vec!["lambda.amazonaws.com"];
+    if deployer.has("AWS::CodeDeploy::DeploymentGroup") {
+        services.insert(0, "codedeploy.amazonaws.com");
+    }
+    vec![
+        Statement::allow("DeployRoles", "iam", ROLE, &roles),
+        empower,
+        Statement::allow("PassRoles", "iam", &["PassRole"], &roles)
+            .when(json!({"StringEquals": {"iam:PassedToService": services}})),
+    ]
+}
+
+fn functions_arn(deployer: &Deployer<'_>) -> String {
+    deployer.arn("lambda", &format!("function:{}-*", deployer.stack()))
+}
+
+fn functions(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let functions = json!(functions_arn(deployer));
+    let allow = |sid, actions: &[&str]| Statement::allow(sid, "lambda", actions, &functions);
+    vec![
+        allow("DeployFunctions", &deployer.needed_actions(LAMBDA)),
+        allow("CompareFunctions", &["GetFunctionConfiguration"]),
+        allow("InvokeFunctions", &["InvokeFunction"]).after_deployment(),
+    ]
+}
+
+/// A mapping has no name, so it is limited by its function. IAM cannot limit the actions on its
+/// tags by that.
+fn event_source_mappings(deployer: &Deployer<'_>) -> Vec<Statement> {
+    if !deployer.has("AWS::Lambda::EventSourceMapping") {
+        return Vec::new();
+    }
+    let mappings = json!(deployer.arn("lambda", "event-source-mapping:*"));
+    let of_functions = json!({"ArnLike": {"lambda:FunctionArn": functions_arn(deployer)}});
+    vec![
+        Statement::allow(
+            "CreateEventSourceMappings",
+            "lambda",
+            &["CreateEventSourceMapping"],
+            &json!("*"),
+        )
+        .when(of_functions.clone()),
+        Statement::allow(
+            "DeployEventSourceMappings",
+            "lambda",
+            &[
+                "DeleteEventSourceMapping",
+                "GetEventSourceMapping",
+                "UpdateEventSourceMapping",
+            ],
+            &mappings,
+        )
+        .when(of_functions),
+        Statement::allow(
+            "TagEventSourceMappings",
+            "lambda",
+            &["ListTags", "TagResource", "UntagResource"],
+            &mappings,
+        ),
+    ]
+}
+
+fn logs(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let log_groups = |prefix: &str| {
+        let stack = deployer.stack();
+        deployer.arn("logs", &format!("log-group:{prefix}{stack}-*"))
+    };
+    let of_functions = log_groups("/aws/lambda/");
+    let vended = log_groups("/aws/vendedlogs/apis/");
+    vec![
+        Statement::allow(
+            "DeployLogGroups",
+            "logs",
+            LOG_GROUP,
+            &json!([of_functions, vended]),
+        ),
+        Statement::allow("FindLogGroups", "logs", ALL_LOG_GROUPS, &json!("*")),
+        Statement::allow(
+            "ReadLogs",
+            "logs",
+            &["FilterLogEvents"],
+            &json!(of_functions),
+        )
+        .after_deployment(),
+    ]
+}
+
+fn failure_queues(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let names: BTreeSet<String> = deployer.made_up_names("AWS::SQS::Queue", QUEUE_NAME_MAX);
+    let queues: Vec<String> = names.iter().map(|name| deployer.arn("sqs", name)).collect();
+    let queues: Value = one_or_more(&queues);
+    let deploy = deployer.needed("DeployQueues", "sqs", SQS, &queues);
+    let redrive = deploy.is_some().then(|| {
+        let actions = ["ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage"];
+        Statement::allow("RedriveFailures", "sqs", &actions, &queues).after_deployment()
+    });
+    deploy.into_iter().chain(redrive).collect()
+}
+
+fn alarms(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let alarms = deployer.arn("cloudwatch", &format!("alarm:{}-*", deployer.stack()));
+    // Composite alarms are described to those only who may have all described.
+    // <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
+    let described = if deployer.has("AWS::CloudWatch::CompositeAlarm") {
+        "*"
+    } else {
+        &alarms
+    };
+    [
+        deployer.needed("DeployAlarms", "cloudwatch", CLOUDWATCH, &json!(alarms)),
+        deployer.needed("FindAlarms", "cloudwatch", ALL_ALARMS, &json!(described)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn canaries(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let stack = deployer.stack();
+    let resources = ["application:", "deploymentconfig:", "deploymentgroup:"]
+        .map(|prefix| deployer.arn("codedeploy", &format!("{prefix}{stack}-*")));
+    [
+        deployer.needed(
+            "DeployCanaries",
+            "codedeploy",
+            CODE_DEPLOY,
+            &json!(resources),
+        ),
+        deployer.needed("StopCanaries", "codedeploy", STOP_DEPLOYMENT, &json!("*")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

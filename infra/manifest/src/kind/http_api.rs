@@ -1,0 +1,222 @@
+//! API Gateway HTTP APIs, and the functions that serve their routes.
+
+use serde_json::json;
+
+use super::Kind;
+use crate::check::Check;
+use crate::cloudformation::sub;
+use crate::deployer::{Deployer, OfService, Statement};
+use crate::handle::{Handle, Noun, Variable};
+use crate::manifest::{Entry, Manifest, Resource};
+use crate::origin::Origin;
+use crate::synthesis::Synthesis;
+use crate::trigger::{Invocation, Trigger};
+
+mod path;
+mod rules;
+mod settings;
+mod template;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) static KIND: Kind = Kind {
+    noun: &NOUN,
+    grants: None,
+    has_url: true,
+    // What is granted on an API is granted to its callers.
+    is_at: |_, _, _, _| false,
+    settings: settings::check,
+    deployer: deployer_statements,
+};
+
+static NOUN: Noun = Noun {
+    noun: "HTTP API",
+    logical_id: "HttpApi",
+    identifier: "api",
+    value: |handle| sub(&format!("${{{}.ApiEndpoint}}/", handle.logical_id())),
+};
+
+/// An API Gateway HTTP API on its `$default` stage, so that paths carry no prefix.
+#[derive(Clone, Debug)]
+pub struct HttpApi(Entry<Declaration>);
+
+#[derive(Clone, Debug)]
+struct Declaration {
+    handle: Handle,
+    origin: Origin,
+    variable: Option<String>,
+    cors: Option<Cors>,
+}
+
+impl Manifest {
+    /// Declares an HTTP API.
+    #[track_caller]
+    pub fn http_api(&self, name: &str) -> HttpApi {
+        HttpApi(self.declare(Declaration {
+            handle: Handle::new(&NOUN, name),
+            origin: Origin::of_caller(),
+            variable: None,
+            cors: None,
+        }))
+    }
+}
+
+impl HttpApi {
+    /// The environment variable that tells the API's URL to the shell of `cargo
+    /// xtask env`.
+    pub fn variable(self, name: &str) -> Self {
+        let name = name.to_owned();
+        self.0.change(|http_api| http_api.variable = Some(name));
+        self
+    }
+
+    /// The web pages that may use the API: none of another origin unless told.
+    pub fn cors(self, cors: Cors) -> Self {
+        self.0.change(|http_api| http_api.cors = Some(cors));
+        self
+    }
+
+    /// `GET` requests for `path`; `/{name+}` takes the rest of a path, slashes
+    /// included.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Trigger {
+        self.route("GET", path)
+    }
+
+    /// `POST` requests for `path`.
+    #[must_use]
+    pub fn post(&self, path: &str) -> Trigger {
+        self.route("POST", path)
+    }
+
+    fn route(&self, method: &'static str, path: &str) -> Trigger {
+        let route = Route {
+            method,
+            path: path.to_owned(),
+        };
+        Trigger::new(self.0.get().handle, Invocation::Synchronous, route)
+    }
+}
+
+/// What web pages of other origins may do with an HTTP API: call its routes by their
+/// methods, with a body of any content type. API Gateway answers preflight requests itself
+/// and replaces headers of this kind that a function sends.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    pub(super) origins: Vec<String>,
+    pub(super) exposed_headers: Vec<String>,
+}
+
+impl Cors {
+    /// Lets in pages of these origins, each like `https://example.com`, or `*` for all.
+    #[must_use]
+    pub fn origins<const N: usize>(origins: [&str; N]) -> Self {
+        Self {
+            origins: origins.map(str::to_owned).to_vec(),
+            exposed_headers: Vec::new(),
+        }
+    }
+
+    /// The headers of an answer that pages may read, besides those that every page may.
+    #[must_use]
+    pub fn expose_headers<const N: usize>(mut self, headers: [&str; N]) -> Self {
+        self.exposed_headers = headers.map(str::to_owned).to_vec();
+        self
+    }
+}
+
+/// A route of an HTTP API.
+#[derive(Clone, Debug)]
+struct Route {
+    method: &'static str,
+    path: String,
+}
+
+impl Route {
+    /// API Gateway's name of the route, such as `GET /`.
+    fn key(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+impl Resource for Declaration {
+    fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
+            .into_iter()
+            .collect()
+    }
+
+    fn check(&self, check: &mut Check<'_>) {
+        self.check_routes(check);
+        self.check_cors(check);
+    }
+
+    fn synth(&self, synthesis: &mut Synthesis<'_>) {
+        self.synth_api(synthesis);
+        self.synth_routes(synthesis);
+    }
+}
+
+/// API Gateway's actions are the methods of its own HTTP API.
+const API_GATEWAY: OfService = &[
+    (
+        "AWS::ApiGatewayV2::Api",
+        &["DELETE", "GET", "PATCH", "POST", "PUT"],
+    ),
+    (
+        "AWS::ApiGatewayV2::Stage",
+        &["TagResource", "UntagResource"],
+    ),
+];
+
+/// What API Gateway does with the permissions of its caller to have access logs delivered.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html>
+const ACCESS_LOGS: &[&str] = &[
+    "CreateLogDelivery",
+    "DeleteLogDelivery",
+    "GetLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "UpdateLogDelivery",
+];
+
+/// API Gateway makes up the identifiers of APIs.
+fn deployer_statements(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let apis = ["/apis", "/apis/*", "/tags/*"].map(|path| {
+        let (partition, region) = (deployer.partition(), deployer.region());
+        format!("arn:{partition}:apigateway:{region}::{path}")
+    });
+    let deploy = deployer.needed("DeployHttpApis", "apigateway", API_GATEWAY, &json!(apis));
+    let Some(deploy) = deploy else {
+        return Vec::new();
+    };
+    vec![
+        deploy,
+        Statement::allow("DeliverAccessLogs", "logs", ACCESS_LOGS, &json!("*")),
+        service_linked_role(deployer),
+    ]
+}
+
+/// API Gateway makes its role for the first API of an account, if its caller may.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html>
+fn service_linked_role(deployer: &Deployer<'_>) -> Statement {
+    const SERVICE: &str = "ops.apigateway.amazonaws.com";
+    let role = format!("role/aws-service-role/{SERVICE}/AWSServiceRoleForAPIGateway");
+    Statement::allow(
+        "CreateServiceLinkedRoles",
+        "iam",
+        &["CreateServiceLinkedRole"],
+        &json!(deployer.global_arn("iam", &role)),
+    )
+    .when(json!({"StringEquals": {"iam:AWSServiceName": SERVICE}}))
+}

@@ -1,0 +1,322 @@
+//! DynamoDB tables, and the functions that read their streams.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Grants, Kind};
+use crate::check::{Check, Subject};
+use crate::cloudformation::{Removal, attribute, reference};
+use crate::deployer::{Deployer, OfService, Statement};
+use crate::grant::Grant;
+use crate::handle::{Handle, Noun, Variable};
+use crate::manifest::{Entry, Manifest, Resource};
+use crate::origin::Origin;
+use crate::policy;
+use crate::stage;
+use crate::synthesis::Synthesis;
+
+mod item_changes;
+
+#[cfg(test)]
+mod tests;
+
+pub use item_changes::{ItemChange, ItemChanges};
+
+pub(super) static KIND: Kind = Kind {
+    noun: &NOUN,
+    grants: Some(Grants {
+        service: "dynamodb",
+        call: "Table::allow",
+        actions: TableAction::NAMES,
+        rust: super::allow,
+    }),
+    has_url: false,
+    is_at: |handle, stack, service, name| {
+        let name = name.strip_prefix("table/");
+        let name = name.and_then(|name| name.split('/').next());
+        service == "dynamodb" && name.is_some_and(|name| super::is_made_up(handle, stack, name))
+    },
+    settings: super::no_settings,
+    deployer: deployer_statements,
+};
+
+static NOUN: Noun = Noun {
+    noun: "table",
+    logical_id: "Table",
+    identifier: "table",
+    value: |handle| reference(&handle.logical_id()),
+};
+
+/// Functions that read one table's stream: with more, reads of a shard are throttled.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
+const STREAM_READERS_MAX: usize = 2;
+
+/// A DynamoDB table: on demand, encrypted.
+#[derive(Clone, Debug)]
+pub struct Table(Entry<Declaration>);
+
+#[derive(Clone, Debug)]
+struct Declaration {
+    handle: Handle,
+    origin: Origin,
+    partition_key: String,
+    time_to_live: Option<String>,
+    variable: Option<String>,
+    attribute_variables: Vec<(String, String)>,
+}
+
+impl Manifest {
+    /// Declares a table and its partition key, a string attribute.
+    #[track_caller]
+    pub fn table(&self, name: &str, partition_key: &str) -> Table {
+        Table(self.declare(Declaration {
+            handle: Handle::new(&NOUN, name),
+            origin: Origin::of_caller(),
+            partition_key: partition_key.to_owned(),
+            time_to_live: None,
+            variable: None,
+            attribute_variables: Vec::new(),
+        }))
+    }
+}
+
+impl Table {
+    /// The attribute, in seconds since the epoch, after which DynamoDB drops an item.
+    pub fn time_to_live(self, attribute: &str) -> Self {
+        let attribute = attribute.to_owned();
+        self.0.change(|table| table.time_to_live = Some(attribute));
+        self
+    }
+
+    /// The environment variable that tells the table's name to every function that has a
+    /// grant on it or handles its changes, and to the shell of `cargo xtask env`.
+    pub fn variable(self, name: &str) -> Self {
+        let name = name.to_owned();
+        self.0.change(|table| table.variable = Some(name));
+        self
+    }
+
+    /// The environment variable that tells the partition key's name to the same functions.
+    pub fn key_variable(self, name: &str) -> Self {
+        let partition_key = self.0.get().partition_key;
+        self.attribute_variable(name, &partition_key)
+    }
+
+    /// An environment variable that tells an attribute's name to the same functions, for
+    /// code that serves tables which name their attributes differently.
+    pub fn attribute_variable(self, name: &str, attribute: &str) -> Self {
+        let variable = (name.to_owned(), attribute.to_owned());
+        self.0
+            .change(|table| table.attribute_variables.push(variable));
+        self
+    }
+
+    /// Changes of the table's items, of these kinds, read from its stream.
+    #[must_use]
+    pub fn item_changes<const N: usize>(&self, kinds: [ItemChange; N]) -> ItemChanges {
+        ItemChanges::new(self.handle(), kinds)
+    }
+
+    /// Lets a function do `actions` to the table's items.
+    #[must_use]
+    pub fn allow<const N: usize>(&self, actions: [TableAction; N]) -> Grant {
+        let handle = self.handle();
+        let logical_id = handle.logical_id();
+        let actions = actions.map(TableAction::iam_action);
+        let statement = policy::allow(
+            &logical_id,
+            &policy::sorted(actions.clone()),
+            &attribute(&logical_id, "Arn"),
+        );
+        Grant::scoped(handle, actions, vec![statement])
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.get().handle
+    }
+}
+
+iam_actions! {
+    "dynamodb",
+    /// What a function may do to a table, in IAM's words. A transaction needs the
+    /// actions of its parts.
+    TableAction {
+        /// Check a condition on an item within a transaction.
+        ConditionCheckItem,
+        /// Delete an item.
+        DeleteItem,
+        /// Read an item by its key.
+        GetItem,
+        /// Write a whole item.
+        PutItem,
+        /// Read the items of one partition.
+        Query,
+        /// Read the whole table.
+        Scan,
+        /// Change some of an item's attributes.
+        UpdateItem,
+    }
+}
+
+impl Resource for Declaration {
+    fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        let name = Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin);
+        let attributes = self.attribute_variables.iter();
+        let attributes = attributes.map(|(name, attribute)| Variable {
+            of: self.handle.clone(),
+            name: name.clone(),
+            value: Value::from(attribute.as_str()),
+            origin: self.origin,
+        });
+        name.into_iter().chain(attributes).collect()
+    }
+
+    fn check(&self, check: &mut Check<'_>) {
+        self.check_attributes(check);
+        let mut readers = Vec::new();
+        for function in check.functions() {
+            let triggers: Vec<_> = function.triggers_of::<ItemChanges>(&self.handle).collect();
+            for (origin, changes) in &triggers {
+                changes.check(check, function, *origin);
+            }
+            if let [(_, _), rest @ ..] = triggers.as_slice() {
+                readers.push(function.name.as_str());
+                if let Some((origin, _)) = rest.first() {
+                    check.require(
+                        false,
+                        &Subject::of_function(function).at(*origin),
+                        format!("has two triggers on the stream of {}", self.handle),
+                        "merge them into one",
+                    );
+                }
+            }
+        }
+        check.require(
+            readers.len() <= STREAM_READERS_MAX,
+            &Subject::new(&self.handle).at(self.origin),
+            format!(
+                "has a stream that {} functions read ({}), where DynamoDB serves {STREAM_READERS_MAX}",
+                readers.len(),
+                readers.join(", ")
+            ),
+            "let one function do the work of two",
+        );
+    }
+
+    fn synth(&self, synthesis: &mut Synthesis<'_>) {
+        let logical_id = self.handle.logical_id();
+        let stage = synthesis.stage();
+        let mut properties = json!({
+            "AttributeDefinitions": [
+                {"AttributeName": self.partition_key, "AttributeType": "S"},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+            "DeletionProtectionEnabled": stage.removal == stage::Removal::Retain,
+            "KeySchema": [{"AttributeName": self.partition_key, "KeyType": "HASH"}],
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": stage.production},
+            "SSESpecification": {"SSEEnabled": true},
+        });
+        if let Some(attribute) = &self.time_to_live {
+            properties["TimeToLiveSpecification"] =
+                json!({"AttributeName": attribute, "Enabled": true});
+        }
+        for (function, triggers) in synthesis.invoked_by::<ItemChanges>(&self.handle) {
+            properties["StreamSpecification"] = json!({"StreamViewType": "NEW_AND_OLD_IMAGES"});
+            for (origin, changes) in triggers {
+                changes.synth(synthesis, function, origin);
+            }
+        }
+        let table = synthesis
+            .tagged("AWS::DynamoDB::Table", properties)
+            // Not `RetainExceptOnCreate`: a protected table cannot be deleted, so the
+            // rollback of a failed creation would fail too.
+            .removal(synthesis.removal(Removal::Retain));
+        synthesis.add(logical_id, self.origin, table);
+    }
+}
+
+impl Declaration {
+    fn check_attributes(&self, check: &mut Check<'_>) {
+        let subject = Subject::new(&self.handle).at(self.origin);
+        let told = self.attribute_variables.iter();
+        let attributes: BTreeSet<&String> = std::iter::once(&self.partition_key)
+            .chain(&self.time_to_live)
+            .chain(told.map(|(_, attribute)| attribute))
+            .collect();
+        for attribute in attributes {
+            check.require(
+                (1..=255).contains(&attribute.len()),
+                &subject,
+                format!("has an attribute name of {} bytes", attribute.len()),
+                "use 1 to 255",
+            );
+        }
+        check.require(
+            self.time_to_live.as_ref() != Some(&self.partition_key),
+            &subject,
+            format!(
+                "has its partition key `{}` as time to live, which must be a number",
+                self.partition_key
+            ),
+            "name another attribute in `time_to_live`",
+        );
+    }
+}
+
+/// Without what deletes data.
+const TABLE: OfService = &[(
+    "AWS::DynamoDB::Table",
+    &[
+        "CreateTable",
+        "DescribeContinuousBackups",
+        "DescribeContributorInsights",
+        "DescribeKinesisStreamingDestination",
+        "DescribeTable",
+        "DescribeTimeToLive",
+        "GetResourcePolicy",
+        "ListTagsOfResource",
+        "TagResource",
+        "UntagResource",
+        "UpdateContinuousBackups",
+        "UpdateTable",
+        "UpdateTimeToLive",
+    ],
+)];
+
+fn deployer_statements(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let mut actions = deployer.needed_actions(TABLE);
+    if actions.is_empty() {
+        return Vec::new();
+    }
+    if deployer.deletes_data() {
+        actions.insert(0, "DeleteTable");
+        actions.sort_unstable();
+    }
+    let tables = json!(deployer.arn("dynamodb", &format!("table/{}-*", deployer.stack())));
+    let mut statements = vec![Statement::allow(
+        "DeployTables",
+        "dynamodb",
+        &actions,
+        &tables,
+    )];
+    if deployer.has("AWS::Lambda::EventSourceMapping") {
+        // Where a failure queue only tells where a record is, it is read from its stream.
+        let streams = deployer.arn(
+            "dynamodb",
+            &format!("table/{}-*/stream/*", deployer.stack()),
+        );
+        let read = ["GetRecords", "GetShardIterator"];
+        let redrive = Statement::allow("RedriveStreams", "dynamodb", &read, &json!(streams));
+        statements.push(redrive.after_deployment());
+    }
+    statements
+}

@@ -1,0 +1,258 @@
+//! Changes of a table's items, which functions handle from its stream.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use serde_json::{Value, json};
+
+use crate::check::{Check, Subject};
+use crate::cloudformation::{attribute, reference, sub};
+use crate::function::{Declaration, Function};
+use crate::handle::Handle;
+use crate::origin::Origin;
+use crate::policy;
+use crate::synthesis::Synthesis;
+use crate::trigger::{Invocation, Trigger};
+
+/// Records of one batch of a stream.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html>
+const BATCH_SIZE: RangeInclusive<u32> = 1..=10_000;
+/// How long Lambda may wait for a batch to fill, in seconds.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>
+const BATCHING_WINDOW_SECONDS: RangeInclusive<u32> = 0..=300;
+/// How often Lambda may try a batch again, by the same page.
+const RETRY_ATTEMPTS: RangeInclusive<u32> = 0..=10_000;
+/// The age at which a record may be given up, in seconds. The same page admits seven days,
+/// but DynamoDB drops a record after one.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html>
+const RECORD_AGE_SECONDS: RangeInclusive<u32> = 60..=24 * 60 * 60;
+/// Batches of one shard at a time, by the page of the mapping.
+const PARALLELIZATION_FACTOR: RangeInclusive<u32> = 1..=10;
+/// What happens to an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ItemChange {
+    /// A new item.
+    Insert,
+    /// Other attributes of an item that was there.
+    Modify,
+    /// An item gone, whether deleted by a call or expired by its time to live.
+    Remove,
+}
+
+impl ItemChange {
+    /// Its name in a stream's records.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>
+    fn event_name(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Modify => "MODIFY",
+            Self::Remove => "REMOVE",
+        }
+    }
+}
+
+/// Changes of a table's items, with the old and the new item, in the order in which they
+/// were made to an item. Lambda reads them from the table's stream and invokes the function
+/// with a batch at a time. A trigger.
+///
+/// What a batch may cost is bounded, unlike by AWS's defaults, with which one record that
+/// cannot be handled holds up its shard for a day: a failed batch is split in two until the
+/// failure is alone, tried again a few times, and then given up to the function's failure
+/// queue. The function says which record it failed on, so that those before it are not
+/// handled again.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>
+#[derive(Clone, Debug)]
+pub struct ItemChanges {
+    pub(super) table: Handle,
+    pub(super) kinds: BTreeSet<ItemChange>,
+    pub(super) batch_size: u32,
+    pub(super) batching_window_seconds: u32,
+    pub(super) retry_attempts: u32,
+    pub(super) record_age_seconds: u32,
+    pub(super) parallelization_factor: u32,
+}
+
+impl ItemChanges {
+    pub(super) fn new(table: Handle, kinds: impl IntoIterator<Item = ItemChange>) -> Self {
+        Self {
+            table,
+            kinds: kinds.into_iter().collect(),
+            batch_size: 100,
+            batching_window_seconds: 1,
+            retry_attempts: 5,
+            record_age_seconds: 3600,
+            parallelization_factor: 1,
+        }
+    }
+
+    /// The most records of a batch: 100 unless told.
+    #[must_use]
+    pub fn batch_size(mut self, batch_size: u32) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// How long Lambda waits for a batch to fill, in seconds: 1 unless told.
+    #[must_use]
+    pub fn batching_window_seconds(mut self, batching_window_seconds: u32) -> Self {
+        self.batching_window_seconds = batching_window_seconds;
+        self
+    }
+
+    /// How often a failed batch is tried again, not counting the times that it is split:
+    /// 5 unless told.
+    #[must_use]
+    pub fn retry_attempts(mut self, retry_attempts: u32) -> Self {
+        self.retry_attempts = retry_attempts;
+        self
+    }
+
+    /// The age, in seconds, at which a record is given up even if attempts are left: 3600
+    /// unless told. DynamoDB keeps records for 24 hours, and the failure queue only says
+    /// where in the stream a record is; so what is left of the day is the time to look at
+    /// the record and to have it handled after all.
+    #[must_use]
+    pub fn record_age_seconds(mut self, record_age_seconds: u32) -> Self {
+        self.record_age_seconds = record_age_seconds;
+        self
+    }
+
+    /// How many batches of a shard are handled at a time, the changes of one item still in
+    /// their order: 1 unless told.
+    #[must_use]
+    pub fn parallelization_factor(mut self, parallelization_factor: u32) -> Self {
+        self.parallelization_factor = parallelization_factor;
+        self
+    }
+}
+
+impl From<ItemChanges> for Trigger {
+    fn from(changes: ItemChanges) -> Self {
+        let invocation = Invocation::Stream {
+            event_names: changes.event_names(),
+            record_age_seconds: changes.record_age_seconds,
+        };
+        let statements = stream_statements(&changes.table);
+        Self::new(changes.table.clone(), invocation, changes)
+            .telling_variables()
+            .with_statements(statements)
+    }
+}
+
+impl ItemChanges {
+    fn event_names(&self) -> BTreeSet<&'static str> {
+        let kinds = self.kinds.iter().copied();
+        kinds.map(ItemChange::event_name).collect()
+    }
+
+    /// What is wrong with the trigger of `function`, which stands at `origin`.
+    pub(super) fn check(&self, check: &mut Check<'_>, function: &Declaration, origin: Origin) {
+        let subject = Subject::new(format!(
+            "function `{}` on the stream of {}",
+            function.name, self.table
+        ))
+        .at(origin);
+        check.require(
+            !self.kinds.is_empty(),
+            &subject,
+            "handles no change",
+            "list what it handles in `item_changes`",
+        );
+        for (setting, value, range) in [
+            ("batch_size", self.batch_size, BATCH_SIZE),
+            (
+                "batching_window_seconds",
+                self.batching_window_seconds,
+                BATCHING_WINDOW_SECONDS,
+            ),
+            ("retry_attempts", self.retry_attempts, RETRY_ATTEMPTS),
+            (
+                "record_age_seconds",
+                self.record_age_seconds,
+                RECORD_AGE_SECONDS,
+            ),
+            (
+                "parallelization_factor",
+                self.parallelization_factor,
+                PARALLELIZATION_FACTOR,
+            ),
+        ] {
+            check.require(
+                range.contains(&value),
+                &subject,
+                format!("has a `{setting}` of {value}"),
+                format!("set it to {} to {}", range.start(), range.end()),
+            );
+        }
+        self.check_attempts(check, subject, function);
+    }
+
+    /// All attempts at a record must fit into the age at which it is given up.
+    fn check_attempts(&self, check: &mut Check<'_>, subject: Subject, function: &Declaration) {
+        let (timeout_seconds, subject) = check.effective_timeout(subject, function);
+        let attempts = u64::from(self.retry_attempts) + 1;
+        let needed_seconds = attempts * u64::from(timeout_seconds);
+        check.require(
+            needed_seconds <= u64::from(self.record_age_seconds),
+            &subject,
+            format!(
+                "may take {needed_seconds} s for {attempts} attempts, but gives records up when they are {} s old",
+                self.record_age_seconds
+            ),
+            "raise `record_age_seconds`, or lower `retry_attempts` or `timeout_seconds`",
+        );
+    }
+
+    /// Lambda refuses a mapping until the function's role may read the stream and send to
+    /// the queue. It may once the function exists: its policy is part of the role.
+    pub(super) fn synth(&self, synthesis: &mut Synthesis<'_>, function: &Function, origin: Origin) {
+        let table_id = self.table.logical_id();
+        let pattern = json!({"eventName": self.event_names()});
+        let function_name = if synthesis.has_canary() {
+            synthesis.invoked(function)
+        } else {
+            reference(&function.logical_id("Function"))
+        };
+        let mapping = synthesis.tagged(
+            "AWS::Lambda::EventSourceMapping",
+            json!({
+                "EventSourceArn": attribute(&table_id, "StreamArn"),
+                "FunctionName": function_name,
+                // Changes that were made before the mapping are handled, too.
+                "StartingPosition": "TRIM_HORIZON",
+                "BatchSize": self.batch_size,
+                "MaximumBatchingWindowInSeconds": self.batching_window_seconds,
+                "BisectBatchOnFunctionError": true,
+                "MaximumRetryAttempts": self.retry_attempts,
+                "MaximumRecordAgeInSeconds": self.record_age_seconds,
+                "ParallelizationFactor": self.parallelization_factor,
+                "DestinationConfig": function.on_failure(),
+                "FilterCriteria": {"Filters": [{"Pattern": pattern.to_string()}]},
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            }),
+        );
+        let logical_id = format!("{table_id}{}", function.logical_id("EventSourceMapping"));
+        synthesis.add(logical_id, origin, mapping);
+    }
+}
+
+/// What Lambda does by the function's role to read a table's stream, and not its items.
+/// Streams are listed by table.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/iam-policy-example-lamda-process-dynamodb-streams.html>
+fn stream_statements(table: &Handle) -> Vec<Value> {
+    let table = table.logical_id();
+    let read = ["DescribeStream", "GetRecords", "GetShardIterator"]
+        .map(|action| format!("dynamodb:{action}"));
+    vec![
+        policy::allow(
+            &format!("Read{table}Stream"),
+            &read,
+            &attribute(&table, "StreamArn"),
+        ),
+        policy::allow(
+            &format!("List{table}Streams"),
+            &["dynamodb:ListStreams".to_owned()],
+            &sub(&format!("${{{table}.Arn}}/stream/*")),
+        ),
+    ]
+}

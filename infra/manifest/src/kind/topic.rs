@@ -1,0 +1,208 @@
+//! SNS topics, and the functions that handle their messages.
+
+use serde_json::json;
+
+use super::Kind;
+use crate::check::{Check, Subject};
+use crate::cloudformation::{Resource as Template, reference};
+use crate::deployer::{Deployer, OfService, Statement};
+use crate::handle::{Handle, Noun, Variable};
+use crate::manifest::{Entry, Manifest, Resource};
+use crate::origin::Origin;
+use crate::policy;
+use crate::synthesis::Synthesis;
+use crate::trigger::{Invocation, Trigger};
+
+pub(super) static KIND: Kind = Kind {
+    noun: &NOUN,
+    grants: None,
+    has_url: false,
+    is_at: |handle, stack, service, name| {
+        service == "sns" && super::is_made_up(handle, stack, name)
+    },
+    settings: super::no_settings,
+    deployer: deployer_statements,
+};
+
+pub(super) static NOUN: Noun = Noun {
+    noun: "topic",
+    logical_id: "Topic",
+    identifier: "topic",
+    value: |handle| reference(&handle.logical_id()),
+};
+
+/// An SNS topic: encrypted, reachable over TLS only.
+#[derive(Clone, Debug)]
+pub struct Topic(Entry<Declaration>);
+
+#[derive(Clone, Debug)]
+struct Declaration {
+    handle: Handle,
+    origin: Origin,
+    variable: Option<String>,
+}
+
+/// The messages of a topic.
+struct Messages;
+
+impl Manifest {
+    /// Declares a topic.
+    #[track_caller]
+    pub fn topic(&self, name: &str) -> Topic {
+        Topic(self.declare(Declaration {
+            handle: Handle::new(&NOUN, name),
+            origin: Origin::of_caller(),
+            variable: None,
+        }))
+    }
+}
+
+impl Topic {
+    /// The environment variable that tells the topic's ARN to every function that may
+    /// pass one of its publishers, and to the shell of `cargo xtask env`.
+    pub fn variable(self, name: &str) -> Self {
+        let name = name.to_owned();
+        self.0.change(|topic| topic.variable = Some(name));
+        self
+    }
+
+    /// Messages published to the topic.
+    #[must_use]
+    pub fn published(&self) -> Trigger {
+        Trigger::new(self.handle(), Invocation::Asynchronous, Messages)
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.0.get().handle
+    }
+}
+
+impl Resource for Declaration {
+    fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
+            .into_iter()
+            .collect()
+    }
+
+    /// SNS keeps one subscription of a function to a topic.
+    fn check(&self, check: &mut Check<'_>) {
+        for function in check.functions() {
+            let triggers = function.triggers_of::<Messages>(&self.handle);
+            for (origin, _) in triggers.skip(1) {
+                check.require(
+                    false,
+                    &Subject::of_function(function).at(origin),
+                    format!("handles the messages of {} twice", self.handle),
+                    "remove one of the triggers",
+                );
+            }
+        }
+    }
+
+    fn synth(&self, synthesis: &mut Synthesis<'_>) {
+        let logical_id = self.handle.logical_id();
+        let topic = reference(&logical_id);
+        synthesis.tls_only(
+            &logical_id,
+            self.origin,
+            "AWS::SNS::TopicPolicy",
+            json!({
+                "Topics": [topic],
+                // SNS takes no `sns:*` here.
+                "PolicyDocument": policy::tls_only("sns:Publish", &topic),
+            }),
+        );
+        // The key that AWS manages for SNS serves every principal of the account that
+        // publishes through SNS, without a permission of its own. That a role which a service
+        // assumes is one of them follows from that; AWS does not document it for this case. A
+        // service that publishes in its own name (S3, EventBridge) would need a key of ours.
+        // <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
+        let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
+        let resource = synthesis.tagged("AWS::SNS::Topic", properties);
+        synthesis.add(logical_id.clone(), self.origin, resource);
+
+        for (function, triggers) in synthesis.invoked_by::<Messages>(&self.handle) {
+            let origin = triggers[0].0;
+            let permission_id = format!("{logical_id}{}", function.logical_id("Permission"));
+            synthesis.permission(
+                permission_id.clone(),
+                origin,
+                function,
+                "sns.amazonaws.com",
+                json!({"SourceArn": topic}),
+            );
+            let subscription = json!({
+                "Endpoint": synthesis.invoked(function),
+                "Protocol": "lambda",
+                "TopicArn": topic,
+            });
+            synthesis.add(
+                format!("{logical_id}{}", function.logical_id("Subscription")),
+                origin,
+                // SNS drops a message that it is not permitted to deliver.
+                Template::new("AWS::SNS::Subscription", subscription)
+                    .depends_on(vec![permission_id]),
+            );
+        }
+    }
+}
+
+const TOPIC: OfService = &[
+    (
+        "AWS::SNS::Topic",
+        &[
+            "CreateTopic",
+            "DeleteTopic",
+            "GetDataProtectionPolicy",
+            "GetTopicAttributes",
+            "ListSubscriptionsByTopic",
+            "ListTagsForResource",
+            "SetTopicAttributes",
+            "TagResource",
+            "UntagResource",
+        ],
+    ),
+    ("AWS::SNS::Subscription", &["Subscribe"]),
+];
+
+/// Likewise, but IAM knows no resource for them.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html>
+const ALL_SUBSCRIPTIONS: OfService = &[(
+    "AWS::SNS::Subscription",
+    &["GetSubscriptionAttributes", "Unsubscribe"],
+)];
+
+fn deployer_statements(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let topics = json!(deployer.arn("sns", &format!("{}-*", deployer.stack())));
+    [
+        deployer.needed("DeployTopics", "sns", TOPIC, &topics),
+        deployer.needed("EndSubscriptions", "sns", ALL_SUBSCRIPTIONS, &json!("*")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{complaints, shop};
+
+    #[test]
+    fn a_function_subscribes_to_a_topic_once() {
+        let shop = shop();
+        shop.sell.trigger(shop.topic.published());
+        let also = shop.app.function("also").trigger(shop.topic.published());
+        complaints(&shop.app, "").are(&[]);
+        also.trigger(shop.topic.published());
+        complaints(&shop.app, "")
+            .are(&["function `also` handles the messages of topic `orders` twice"]);
+    }
+}

@@ -1,0 +1,147 @@
+//! An app as it is declared: what is declared is part of the app at once.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::check::Check;
+use crate::function::Declaration;
+use crate::handle::{Handle, Variable};
+use crate::origin::Origin;
+use crate::synthesis::Synthesis;
+
+/// An app: its resources and the functions that work on them.
+///
+/// A method for each kind, such as [`bucket`](Self::bucket), declares a resource and returns a
+/// handle: to say more of the resource, and to make triggers and grants of it.
+///
+/// ```
+/// use manifest::{Manifest, kinds::BucketAction::GetObject};
+///
+/// let app = Manifest::new("shop");
+/// let photos = app.bucket("photos").variable("PHOTOS_BUCKET_NAME");
+/// app.function("resize")
+///     .trigger(photos.object_created().suffix(".jpg"))
+///     .grant(photos.allow([GetObject]));
+/// assert_eq!(app.function_names(), ["resize"]);
+/// ```
+pub struct Manifest {
+    name: String,
+    resources: RefCell<Vec<Box<dyn Fn() -> Arc<dyn Resource>>>>,
+    functions: RefCell<Vec<Entry<Declaration>>>,
+}
+
+impl Manifest {
+    /// An app with nothing in it. `name`, in kebab-case, is the prefix of every name in an AWS
+    /// account.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            resources: RefCell::default(),
+            functions: RefCell::default(),
+        }
+    }
+
+    /// The functions' names, which are also their packages' and binaries' names, sorted.
+    #[must_use]
+    pub fn function_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .functions()
+            .into_iter()
+            .map(|function| function.name)
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its resources, as they are declared by now.
+    pub(crate) fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        let resources = self.resources.borrow();
+        resources.iter().map(|resource| resource()).collect()
+    }
+
+    /// Its functions, as they are declared by now.
+    pub(crate) fn functions(&self) -> Vec<Declaration> {
+        let functions = self.functions.borrow();
+        functions.iter().map(Entry::get).collect()
+    }
+
+    /// Makes a resource part of the app.
+    pub(crate) fn declare<T: Resource + Clone + 'static>(&self, resource: T) -> Entry<T> {
+        let entry = Entry::new(resource);
+        let declared = entry.clone();
+        let settle = move || -> Arc<dyn Resource> { Arc::new(declared.get()) };
+        self.resources.borrow_mut().push(Box::new(settle));
+        entry
+    }
+
+    /// Makes a function part of the app.
+    pub(crate) fn declare_function(&self, function: Declaration) -> Entry<Declaration> {
+        let entry = Entry::new(function);
+        self.functions.borrow_mut().push(entry.clone());
+        entry
+    }
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an app and a handle share while the app is declared.
+pub(crate) struct Entry<T>(Rc<RefCell<T>>);
+
+impl<T> Entry<T> {
+    fn new(declared: T) -> Self {
+        Self(Rc::new(RefCell::new(declared)))
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut T)) {
+        change(&mut self.0.borrow_mut());
+    }
+}
+
+impl<T: Clone> Entry<T> {
+    /// What is declared by now.
+    pub(crate) fn get(&self) -> T {
+        self.0.borrow().clone()
+    }
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.borrow().fmt(f)
+    }
+}
+
+/// A declared resource, as all else of the crate knows it.
+pub(crate) trait Resource: Send + Sync {
+    fn handle(&self) -> Handle;
+
+    /// Where it is declared.
+    fn origin(&self) -> Origin;
+
+    /// The variables of every function that knows it.
+    fn variables(&self) -> Vec<Variable>;
+
+    /// What is wrong with it, and with the triggers made of it.
+    fn check(&self, check: &mut Check<'_>);
+
+    /// Its part of the template, and that of the triggers made of it.
+    fn synth(&self, synthesis: &mut Synthesis<'_>);
+}

@@ -1,0 +1,97 @@
+//! What invokes a function.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::handle::Handle;
+
+/// An event and the function's permission to be invoked by it, made by the resource
+/// that the event comes from.
+#[derive(Clone)]
+pub struct Trigger {
+    source: Handle,
+    invocation: Invocation,
+    details: Arc<dyn Any + Send + Sync>,
+    statements: Vec<Value>,
+    tells_variables: bool,
+}
+
+/// How Lambda invokes the function, and who learns that it failed.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-invocation.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Invocation {
+    /// Lambda queues the event, retries it, and finally gives it up.
+    Asynchronous,
+    /// Somebody waits for the answer.
+    Synchronous,
+    /// Lambda reads a stream, and invokes the function with batches of records.
+    Stream {
+        /// The event names of the records that invoke it.
+        event_names: BTreeSet<&'static str>,
+        /// The age at which a record is given up, in seconds.
+        record_age_seconds: u32,
+    },
+}
+
+impl Trigger {
+    /// `details` is what the source's kind has to know of the trigger.
+    pub(crate) fn new(
+        source: Handle,
+        invocation: Invocation,
+        details: impl Any + Send + Sync,
+    ) -> Self {
+        Self {
+            source,
+            invocation,
+            details: Arc::new(details),
+            statements: Vec::new(),
+            tells_variables: false,
+        }
+    }
+
+    /// Also gives the function the source's variables.
+    pub(crate) fn telling_variables(mut self) -> Self {
+        self.tells_variables = true;
+        self
+    }
+
+    /// Also gives the function what it needs to be invoked: statements of its role's policy.
+    pub(crate) fn with_statements(mut self, statements: Vec<Value>) -> Self {
+        self.statements = statements;
+        self
+    }
+
+    pub(crate) fn source(&self) -> &Handle {
+        &self.source
+    }
+
+    pub(crate) fn invocation(&self) -> &Invocation {
+        &self.invocation
+    }
+
+    pub(crate) fn statements(&self) -> &[Value] {
+        &self.statements
+    }
+
+    pub(crate) fn tells_variables(&self) -> bool {
+        self.tells_variables
+    }
+
+    /// What a kind has to know of the trigger; `None` if it is one of another kind.
+    pub(crate) fn details<T: Any>(&self) -> Option<&T> {
+        self.details.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trigger")
+            .field("source", &self.source)
+            .field("invocation", &self.invocation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! An app with every kind of resource, for tests of what holds for any app.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
+use manifest::{App, Grant, Manifest, Stages};
+
+/// A shop whose photos are labelled, whose orders are shipped, and whose films are watched.
+pub(crate) fn shop() -> Manifest {
+    let app = Manifest::new("shop");
+    let photos = app.bucket("photos").variable("PHOTOS_BUCKET_NAME");
+    let orders = app
+        .table("orders", "id")
+        .variable("ORDERS_TABLE_NAME")
+        .key_variable("ORDERS_KEY_ATTRIBUTE");
+    let sessions = app
+        .table("sessions", "token")
+        .time_to_live("expires_at")
+        .variable("SESSIONS_TABLE_NAME");
+    let films = app.topic("films").variable("FILMS_TOPIC_ARN");
+    let rekognition = app
+        .publisher(&films, "rekognition")
+        .variable("FILMS_ROLE_ARN");
+    let shop = app
+        .http_api("shop")
+        .variable("SHOP_URL")
+        .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
+    let admin = app.http_api("admin").variable("ADMIN_URL");
+
+    app.function("watch-film")
+        .timeout_seconds(60)
+        .trigger(photos.object_created().prefix("films/"))
+        .grant(rekognition.pass())
+        .grant(Grant::unscoped(
+            "rekognition:StartLabelDetection",
+            "a job has no ARN to restrict the action to",
+        ));
+    app.function("resize-photo")
+        .trigger(photos.object_created().prefix("photos/").suffix(".jpg"))
+        .trigger(photos.object_removed())
+        .grant(photos.allow([GetObject, PutObject, ListBucket]));
+    app.function("file-film")
+        .trigger(films.published())
+        .variable_of(&photos)
+        .grant(orders.allow([PutItem]));
+    app.function("notify-order-shippers")
+        .timeout_seconds(60)
+        .trigger(orders.item_changes([Insert, Remove]))
+        .grant(orders.allow([GetItem]))
+        .environment("CARRIERS", "pigeon,snail");
+    app.function("serve-shop")
+        .trigger(shop.get("/"))
+        .trigger(shop.get("/orders/{id}"))
+        .trigger(shop.post("/orders"))
+        .trigger(admin.get("/{path+}"))
+        .grant(sessions.allow([GetItem]))
+        .grant(orders.allow([PutItem, Scan]));
+    app
+}
+
+/// Stages of the shop: development, production, this machine, and one with every setting.
+pub(crate) const STAGES: &str = include_str!("stages.yaml");
+
+/// The shop on the stages of `yaml`.
+pub(crate) fn resolve(yaml: &str) -> Vec<App> {
+    let stages = Stages::parse(yaml).unwrap();
+    stages
+        .names()
+        .map(|name| shop().resolve(&stages.get(name).unwrap()).unwrap())
+        .collect()
+}
+
+/// The shop on all of its stages.
+pub(crate) fn apps() -> Vec<App> {
+    resolve(STAGES)
+}
