@@ -285,8 +285,8 @@ fn variable(
     let bound = || {
         let (file, line) = origin.of_declaration()?;
         let text = source(file, line)?;
-        // A long declaration begins on the line after its variable.
-        let above = || source(file, line.checked_sub(1)?).filter(|text| text.ends_with('='));
+        // A long declaration goes on below its variable.
+        let above = || source(file, line.checked_sub(1)?).filter(|text| !text.ends_with(';'));
         bound_variable(&text)
             .map(str::to_owned)
             .or_else(|| bound_variable(&above()?).map(str::to_owned))
@@ -452,6 +452,11 @@ mod tests {
             (
                 "    let items =",
                 r#"        app.table("order-items", "id")"#,
+                "items",
+            ),
+            (
+                "    let items = app",
+                r#"        .table("order-items", "id")"#,
                 "items",
             ),
             (
