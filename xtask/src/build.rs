@@ -7,10 +7,10 @@ use manifest::Architecture;
 use serde::Deserialize;
 use xshell::{Shell, cmd};
 
-use crate::context::Workspace;
 use crate::environment::without_cargo_variables;
 use crate::error::{CliError, Result};
 use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
 
 /// How functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn messages(
     architecture: Architecture,
 ) -> Result<Vec<Message>> {
     let shell = Shell::new()?;
-    let _directory = shell.push_dir(workspace.root());
+    let _directory = shell.push_dir(workspace.cargo_root());
     let _target =
         Workspace::named_target().map(|target| shell.push_env("CARGO_TARGET_DIR", target));
     // Paths of this machine would make the bytes depend on where the source lies.
@@ -101,7 +101,7 @@ fn messages(
             "CARGO_ENCODED_RUSTFLAGS",
             format!(
                 "--remap-path-prefix={}=/src\x1f--remap-path-prefix={}=/cargo",
-                workspace.root().display(),
+                workspace.cargo_root().display(),
                 workspace.cargo_home().display()
             ),
         )
@@ -153,53 +153,7 @@ fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<Str
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::process::Command;
-
     use super::*;
-    use crate::context::LOCAL;
-
-    /// The features of every dependency when cargo builds these packages together.
-    fn features(workspace: &Workspace, packages: &[&str]) -> BTreeMap<String, String> {
-        let output = Command::new(workspace.cargo())
-            .current_dir(workspace.root())
-            .args([
-                "tree",
-                "--edges",
-                "normal,build",
-                "--prefix",
-                "none",
-                "--format",
-                "{p}|{f}",
-            ])
-            .args(packages.iter().flat_map(|package| ["--package", package]))
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let mut features: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for line in String::from_utf8(output.stdout).unwrap().lines() {
-            let (package, enabled) = line
-                .trim_end_matches(" (*)")
-                .split_once('|')
-                .unwrap_or((line, ""));
-            features
-                .entry(package.to_owned())
-                .or_default()
-                .push(enabled.to_owned());
-        }
-        features
-            .into_iter()
-            .map(|(package, mut enabled)| {
-                enabled.sort();
-                enabled.dedup();
-                (package, enabled.join(" and "))
-            })
-            .collect()
-    }
 
     #[test]
     fn an_optimized_crate_of_the_sdk_is_noticed() {
@@ -221,28 +175,5 @@ mod tests {
             let optimized = messages(level);
             assert_eq!(optimized_sdk_crate(&optimized), Some("aws_sdk_dynamodb"));
         }
-    }
-
-    #[test]
-    fn dependencies_are_compiled_once_for_this_program_and_the_functions() {
-        let workspace = Workspace::new();
-        let app = workspace.app(LOCAL).unwrap();
-        let ours = features(&workspace, &["xtask"]);
-        let functions: Vec<&str> = crate::package::local_packages(&app);
-        let theirs = features(&workspace, &functions);
-        assert!(ours.len() > 200, "{ours:?}");
-        let different: Vec<String> = ours
-            .iter()
-            .filter_map(|(package, enabled)| Some((package, enabled, theirs.get(package)?)))
-            .filter(|(_, enabled, other)| enabled != other)
-            .map(|(package, enabled, other)| {
-                format!("{package}: xtask has [{enabled}], the local stage [{other}]")
-            })
-            .collect();
-        assert!(
-            different.is_empty(),
-            "these are compiled twice:\n{}",
-            different.join("\n")
-        );
     }
 }

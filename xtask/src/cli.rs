@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::context::{Context, STAGE_VARIABLE};
+use crate::context::Context;
+use crate::environment::STAGE_VARIABLE;
 
 /// Build, deploy, run and delete the serverless app of this workspace.
 #[derive(Debug, Parser)]

@@ -1,132 +1,15 @@
-//! From the command line to what a command works with: the workspace, the resolved app,
-//! and where its stage lives.
+//! What a command works with: the app, resolved for a stage, and where the stage lives.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf, absolute};
 
 use deploy::{Connection, Endpoint, Kind, Outputs, Settings, Target};
-use manifest::{App, Function, Removal, Stage, Stages};
+use manifest::{App, Function, Removal};
 
-use crate::cli::StageArgs;
-use crate::error::{AboutFile, CliError, Result};
+use crate::environment::STAGE_VARIABLE;
+use crate::error::{CliError, Result};
 use crate::stage_state::StageState;
 use crate::terminal::{status, status_aside};
-
-/// The stage that runs on this machine.
-pub(crate) const LOCAL: &str = "local";
-
-/// The variable that names the stage where `--stage` does not.
-pub(crate) const STAGE_VARIABLE: &str = "XTASK_STAGE";
-
-/// How `infra/stages.yaml` declares it, on one line.
-const LOCAL_STAGE: &str = r#"`local: {endpoint_url: "http://127.0.0.1:4566", region: us-east-1, account: "000000000000", architecture: host}`"#;
-
-/// This cargo workspace.
-#[derive(Debug, Clone)]
-pub(crate) struct Workspace {
-    root: PathBuf,
-}
-
-impl Workspace {
-    /// The workspace that this program was built from.
-    pub(crate) fn new() -> Self {
-        // Cargo sets the variable for `cargo run`; a binary started by hand knows where it
-        // was built.
-        let manifest_dir = std::env::var("CARGO_MANIFEST_DIR")
-            .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
-        let root = Path::new(&manifest_dir)
-            .ancestors()
-            .nth(1)
-            .unwrap_or(Path::new("."))
-            .to_owned();
-        Self { root }
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Where everything that is built or downloaded goes.
-    pub(crate) fn target(&self) -> PathBuf {
-        Self::named_target().unwrap_or_else(|| self.root.join("target"))
-    }
-
-    /// The target directory that the environment names, as an absolute path. A cargo that is
-    /// started in another folder needs it in this form, or takes a relative one for another.
-    pub(crate) fn named_target() -> Option<PathBuf> {
-        target_named_by(|name| std::env::var_os(name)).and_then(|path| absolute(path).ok())
-    }
-
-    /// The cargo that runs this program.
-    pub(crate) fn cargo(&self) -> String {
-        std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
-    }
-
-    /// Where cargo keeps the sources of dependencies.
-    pub(crate) fn cargo_home(&self) -> PathBuf {
-        std::env::var_os("CARGO_HOME").map_or_else(
-            || std::env::home_dir().unwrap_or_default().join(".cargo"),
-            PathBuf::from,
-        )
-    }
-
-    /// The stages of `infra/stages.yaml`.
-    pub(crate) fn stages(&self) -> Result<Stages> {
-        let path = self.root.join("infra/stages.yaml");
-        let text = std::fs::read_to_string(&path).about("read", &path)?;
-        Stages::parse(&text).map_err(|error| CliError::new(format!("infra/{error}")))
-    }
-
-    /// A stage of `infra/stages.yaml`.
-    pub(crate) fn stage(&self, name: &str) -> Result<Stage> {
-        self.stages()?.get(name).map_err(|error| {
-            let is_misspelt = error.meant().is_some();
-            let error = CliError::misuse(error);
-            match name {
-                _ if is_misspelt => error,
-                LOCAL => error.hint(format_args!("add to infra/stages.yaml: {LOCAL_STAGE}")),
-                _ => error.hint(format_args!(
-                    "add to infra/stages.yaml a line `{name}:`, or `{name}:` with settings below it"
-                )),
-            }
-        })
-    }
-
-    /// The app, resolved for a stage.
-    pub(crate) fn app(&self, stage: &str) -> Result<App> {
-        Self::resolve(&self.stage(stage)?)
-    }
-
-    /// The app as it is declared, for what no stage decides.
-    pub(crate) fn declared_app() -> Result<App> {
-        Self::resolve(&Stage::with_defaults(LOCAL))
-    }
-
-    fn resolve(stage: &Stage) -> Result<App> {
-        app::app().resolve(stage).map_err(|violations| {
-            let list: Vec<String> = violations
-                .iter()
-                .map(|violation| format!("\n  - {violation}"))
-                .collect();
-            CliError::new(format!(
-                "the manifest cannot be deployed to stage {}:{}",
-                stage.name,
-                list.concat()
-            ))
-            .hint("the app is declared in infra/app/src/lib.rs, its stages in infra/stages.yaml")
-        })
-    }
-}
-
-/// The target directory by the first variable that cargo heeds. Cargo takes no empty one.
-fn target_named_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
-        .into_iter()
-        .filter_map(variable)
-        .find(|directory| !directory.is_empty())
-        .map(PathBuf::from)
-}
+use crate::workspace::{LOCAL, Workspace};
 
 /// A stage, and where it lives.
 #[derive(Debug)]
@@ -138,15 +21,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Resolves the stage that the command line names. The local stage must be running.
-    pub(crate) fn load(stage: &StageArgs) -> Result<Self> {
-        let workspace = Workspace::new();
-        let app = workspace.app(&stage.stage)?;
-        let local = (stage.stage == LOCAL)
-            .then(|| StageState::of_running(&workspace))
+    /// Resolves a stage. The local stage must be running.
+    pub(crate) fn load(workspace: &Workspace, stage: &str) -> Result<Self> {
+        let app = workspace.app(stage)?;
+        let local = (stage == LOCAL)
+            .then(|| StageState::of_running(workspace))
             .transpose()?;
         Ok(Self {
-            workspace,
+            workspace: workspace.clone(),
             app,
             local,
         })
@@ -314,31 +196,4 @@ fn is_on_this_machine(url: &str) -> bool {
 
 fn port(url: &str) -> Option<u16> {
     url.parse::<hyper::Uri>().ok()?.port_u16()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_target_directory_is_the_one_that_cargo_takes() {
-        let named = |cargo: Option<&str>, config: Option<&str>| {
-            target_named_by(|name| match name {
-                "CARGO_TARGET_DIR" => cargo.map(OsString::from),
-                _ => config.map(OsString::from),
-            })
-        };
-        assert_eq!(named(None, None), None);
-        assert_eq!(named(Some("a"), Some("b")), Some("a".into()));
-        assert_eq!(named(None, Some("b")), Some("b".into()));
-        assert_eq!(named(Some(""), None), None);
-    }
-
-    #[test]
-    fn the_hint_for_the_local_stage_declares_it() {
-        let yaml = LOCAL_STAGE.trim_matches('`');
-        let local = Stages::parse(yaml).unwrap().get(LOCAL).unwrap();
-        app::app().resolve(&local).unwrap();
-        assert!(local.endpoint_url.is_some());
-    }
 }

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use local::Decision;
 use manifest::{App, Function};
 
-use crate::context::{Context, Workspace};
+use crate::context::Context;
 use crate::error::Result;
 use crate::stage_client::StageClient;
 use crate::stage_state::StageState;
 use crate::terminal::{hint, inert, warn};
+use crate::workspace::Workspace;
 
 /// What to write into the manifest so that `function` may do `action`, on the resource with this
 /// ARN if one is known.
@@ -22,7 +23,7 @@ pub(crate) fn grant_hint(
     arn: Option<&str>,
 ) -> String {
     let source = |file: &str, line: u32| {
-        let text = std::fs::read_to_string(workspace.root().join(file)).ok()?;
+        let text = std::fs::read_to_string(workspace.cargo_root().join(file)).ok()?;
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
         text.lines().nth(index).map(str::to_owned)
     };

@@ -11,8 +11,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::context::Workspace;
 use crate::error::CliError;
+use crate::workspace::Workspace;
+
+/// The variable that names the stage where `--stage` does not.
+pub(crate) const STAGE_VARIABLE: &str = "XTASK_STAGE";
 
 /// Settings of AWS's tools that overrule, or contradict, an endpoint and a key in the environment
 /// ("Settings reference" in the AWS SDKs and Tools Reference Guide). Those of single services,

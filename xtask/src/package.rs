@@ -13,9 +13,9 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::build::{self, Profile};
-use crate::context::{LOCAL, Workspace};
 use crate::elf::Requirements;
 use crate::error::{AboutFile, CliError, Result};
+use crate::workspace::{LOCAL, Workspace};
 
 /// The file that Lambda's `provided` runtimes start.
 const ENTRY: &str = "bootstrap";

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf, absolute};
 use local::{create_private_file, create_private_folder};
 use serde::{Deserialize, Serialize};
 
-use crate::context::Workspace;
 use crate::error::{AboutFile, CliError, Result};
+use crate::workspace::Workspace;
 
 /// The folder of the local stage's files, when not `target/local`: several stages can run
 /// from one checkout, for example one of a developer and one of the tests.

@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use xshell::{Shell, cmd};
 
-use crate::context::Workspace;
 use crate::elf::{GlibcVersion, RUNTIME_GLIBC};
 use crate::error::{CliError, Result};
 use crate::terminal::status;
+use crate::workspace::Workspace;
 
 /// The command that builds, without what is to be built.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Toolchain {
     /// Cargo, for Lambda. Installs what is missing. To be called in a tokio runtime.
     pub(crate) fn lambda(workspace: &Workspace, architecture: Architecture) -> Result<Self> {
         let shell = Shell::new()?;
-        let _directory = shell.push_dir(workspace.root());
+        let _directory = shell.push_dir(workspace.cargo_root());
         let linker = Linker::choose(Host::this(&shell), architecture);
         if linker == Linker::Host {
             return Ok(Self::host(workspace));

@@ -93,12 +93,13 @@ mod tests {
     use manifest::Stages;
 
     use super::*;
+    use crate::testing;
 
     #[test]
     fn an_update_is_watched_unless_alarms_are_ignored() {
         let stages = "dev: {alarms: true, rollback_on_alarm_minutes: 5}";
         let stage = Stages::parse(stages).unwrap().get("dev").unwrap();
-        let app = app::app().resolve(&stage).unwrap();
+        let app = testing::app().resolve(&stage).unwrap();
         assert_eq!(rollback_alarm(&app).map(|alarm| alarm.minutes), Some(5));
         assert_eq!(rollback_alarm(&app.ignoring_alarms()), None);
     }

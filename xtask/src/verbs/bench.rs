@@ -16,16 +16,19 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use manifest::Architecture;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::build::{self, Profile};
 use crate::cli;
-use crate::context::{LOCAL, Workspace};
+use crate::elf::Requirements;
 use crate::error::{AboutFile, CliError, Result};
 use crate::package;
 use crate::terminal::{human_bytes, json, spinner, status, table};
+use crate::workspace::{LOCAL, Workspace};
 
 /// How long a function may take for anything before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,26 +44,20 @@ struct Figures {
     peak_memory_bytes: Option<u64>,
 }
 
-pub(crate) async fn run(args: &cli::Bench) -> Result<()> {
-    let workspace = Workspace::new();
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> {
     let mut stage = workspace.stage(LOCAL)?;
     // Any name but `local` builds as for AWS; this machine's processor, so that it runs here.
     "bench".clone_into(&mut stage.name);
-    let app = app::app().resolve(&stage).map_err(|_| {
-        CliError::new("the manifest is not valid").hint("`cargo xtask synth` says why")
-    })?;
+    let app = workspace.resolve(&stage)?;
     status("Building", "the functions as for AWS");
-    let packages = package::package(&workspace, &app)?.functions;
+    let packages = package::package(workspace, &app)?.functions;
 
     let aws_port = serve_aws().await?;
     let working = spinner("measuring");
     let mut figures = Vec::new();
     for package in packages {
         let function = package.artifact.function;
-        let file = workspace
-            .root()
-            .join(format!("assets/events/{function}.json"));
-        let event = std::fs::read(&file).about("read", &file)?;
+        let event = sample_event(workspace, &function)?;
         working.set_message(format!("measuring {function}"));
         let process = || Command::new(&package.binary);
         let mut inits = Vec::new();
@@ -121,6 +118,37 @@ pub(crate) async fn run(args: &cli::Bench) -> Result<()> {
         ),
     );
     Ok(())
+}
+
+/// Where Debian and Ubuntu put arm64's C library (`libc6-arm64-cross`). What is not there is
+/// looked up as on arm64 itself.
+const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
+/// Builds the app's first function for arm64, as for Lambda, and lets it answer its sample event
+/// twice, in an emulated processor. To be called in a tokio runtime.
+pub(crate) async fn answer_on_arm64(workspace: &Workspace, emulator: &str) -> Result<()> {
+    let app = workspace.declared_app()?;
+    let Some(function) = app.functions().map(manifest::Function::name).next() else {
+        return Ok(());
+    };
+    let arm64 = Architecture::Arm64;
+    let built = build::build(workspace, &[function], Profile::Lambda, arm64)?;
+    let executable = &built[function];
+    let bytes = std::fs::read(executable).about("read", executable)?;
+    Requirements::read(&bytes)?.check(arm64)?;
+    let event = sample_event(workspace, function)?;
+    let mut process = Command::new(emulator);
+    process.args(["-L", ARM64_LIBRARIES]).arg(executable);
+    measure(process, &event, 2, serve_aws().await?).await?;
+    Ok(())
+}
+
+/// The event of `assets/events/<function>.json`.
+fn sample_event(workspace: &Workspace, function: &str) -> Result<Vec<u8>> {
+    let file = workspace
+        .root()
+        .join(format!("assets/events/{function}.json"));
+    std::fs::read(&file).about("read", &file)
 }
 
 fn quantile_ms(durations: &mut [Duration], quantile: f64) -> f64 {
@@ -363,43 +391,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use manifest::Architecture;
-    use xshell::Shell;
-
     use super::*;
-    use crate::build::{self, Profile};
-    use crate::elf::Requirements;
-    use crate::toolchain::emulator;
-
-    /// Where Debian and Ubuntu put arm64's C library (`libc6-arm64-cross`). What is not there
-    /// is looked up as on arm64 itself.
-    const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "builds for arm64, which takes minutes, and needs qemu: `cargo xtask ci` runs it where that is installed"]
-    async fn a_function_built_for_arm64_answers_its_sample_event() {
-        const FUNCTION: &str = "check-email";
-        let workspace = Workspace::new();
-        let built = build::build(
-            &workspace,
-            &[FUNCTION],
-            Profile::Lambda,
-            Architecture::Arm64,
-        );
-        let executable = &built.unwrap()[FUNCTION];
-        let requirements = Requirements::read(&std::fs::read(executable).unwrap()).unwrap();
-        requirements.check(Architecture::Arm64).unwrap();
-
-        let event = workspace
-            .root()
-            .join(format!("assets/events/{FUNCTION}.json"));
-        let event = std::fs::read(event).unwrap();
-        let mut process = Command::new(emulator(&Shell::new().unwrap()).unwrap());
-        process.args(["-L", ARM64_LIBRARIES]).arg(executable);
-        let aws_port = serve_aws().await.unwrap();
-        let run = measure(process, &event, 2, aws_port).await.unwrap();
-        assert_eq!(run.events.len(), 2);
-    }
 
     #[test]
     fn quantiles_are_of_the_sorted_durations() {

@@ -10,17 +10,16 @@ use manifest::Architecture;
 use xshell::{Shell, cmd};
 
 use crate::cli;
-use crate::context::Workspace;
 use crate::environment::without_cargo_variables;
 use crate::error::{AboutFile, Result};
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
-use crate::verbs::{gen_policy, grants};
+use crate::verbs::{bench, gen_policy, grants};
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
-    let workspace = Workspace::new();
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     let shell = Shell::new()?;
-    let _directory = shell.push_dir(workspace.root());
+    let _directory = shell.push_dir(workspace.cargo_root());
     let _target =
         Workspace::named_target().map(|target| shell.push_env("CARGO_TARGET_DIR", target));
     let cargo = workspace.cargo();
@@ -28,13 +27,13 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     status("Checking", "format");
     cmd!(shell, "{cargo} fmt --all --check").quiet().run()?;
     status("Checking", "policies");
-    gen_policy::check(&workspace)?;
+    gen_policy::check(workspace)?;
     let python = workspace.target().join("python");
     let checks =
         CheckTools::prepare(&python.join("checks"), |line| status("Installing", line)).await?;
     let scanner =
         ScanTools::prepare(&python.join("scan"), |line| status("Installing", line)).await?;
-    templates::check(&workspace, &shell, &checks, &scanner)?;
+    templates::check(workspace, &shell, &checks, &scanner)?;
     status("Checking", "lints");
     let lints = cmd!(
         shell,
@@ -42,7 +41,7 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
     );
     without_cargo_variables(lints).quiet().run()?;
     status("Checking", "grants");
-    grants::check(&workspace)?;
+    grants::check(workspace)?;
     status("Testing", "the workspace");
     let tools =
         StageTools::prepare(&python.join("stage"), |line| status("Installing", line)).await?;
@@ -53,10 +52,10 @@ pub(crate) async fn run(args: &cli::Ci) -> Result<()> {
         .env("REKOGNITION_MODEL", tools.classifier_model()?)
         .env("REKOGNITION_DETECTOR", tools.detector_model()?);
     without_cargo_variables(tests).quiet().run()?;
-    check_calls(&workspace, &shell, &checks, &calls)?;
-    test_arm64(&workspace, &shell)?;
+    check_calls(workspace, &shell, &checks, &calls)?;
+    test_arm64(workspace, &shell).await?;
     if args.long {
-        test_long(&workspace, &shell)?;
+        test_long(workspace, &shell)?;
     }
     status("Passed", "every check");
     Ok(())
@@ -79,7 +78,7 @@ fn check_calls(
     calls: &Path,
 ) -> Result<()> {
     status("Checking", "the calls of the tests against AWS's models");
-    let program = workspace.root().join("infra/checks/check.py");
+    let program = workspace.cargo_root().join("infra/checks/check.py");
     let python = tools.python();
     cmd!(shell, "{python} -B {program} calls {calls}")
         .quiet()
@@ -95,23 +94,17 @@ fn remove_folder(folder: &Path) -> Result<()> {
 }
 
 /// A function that is built for arm64, run in an emulated processor.
-fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    if emulator(shell).is_none() {
+async fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    let Some(emulator) = emulator(shell) else {
         warn(
             "arm64 is not tested, for want of qemu (Debian, Ubuntu: `apt install qemu-user-static libc6-arm64-cross`)",
         );
         return Ok(());
-    }
+    };
     if let Err(error) = add_standard_library(shell, Architecture::Arm64) {
         error.about("arm64 is not tested").report();
         return Ok(());
     }
     status("Testing", "a function for arm64");
-    let cargo = workspace.cargo();
-    let test = cmd!(
-        shell,
-        "{cargo} test --package xtask arm64 -- --ignored --nocapture"
-    );
-    without_cargo_variables(test).quiet().run()?;
-    Ok(())
+    bench::answer_on_arm64(workspace, emulator).await
 }

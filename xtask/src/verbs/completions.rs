@@ -4,16 +4,15 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 
 use crate::cli::{self, Cli};
-use crate::context::Workspace;
 use crate::error::Result;
 use crate::terminal::print;
+use crate::workspace::Workspace;
 
 /// `cargo` has completions of its own, which leave no room for those of an alias.
 const COMMAND: &str = "xtask";
 
-pub(crate) fn run(args: &cli::Completions) -> Result<()> {
-    let workspace = Workspace::new();
-    let app = Workspace::declared_app()?;
+pub(crate) fn run(workspace: &Workspace, args: &cli::Completions) -> Result<()> {
+    let app = workspace.declared_app()?;
     let names = Names {
         stages: workspace.stages()?.names().map(str::to_owned).collect(),
         functions: app.functions().map(|f| f.name().to_owned()).collect(),

@@ -8,9 +8,10 @@ use crate::error::{CliError, Result};
 use crate::progress::{Show, print_timings};
 use crate::terminal::{confirm, json, status, table, tell, type_name, warn};
 use crate::wanted::artifact_prefix;
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Delete) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Delete) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     check(args, &context)?;
     let target = context.connect().await?;
     let app = &context.app;

@@ -12,15 +12,17 @@ use serde::Serialize;
 
 use crate::changes::{Changes, heading};
 use crate::cli::{self, Approval};
-use crate::context::{Context, STAGE_VARIABLE};
+use crate::context::Context;
+use crate::environment::STAGE_VARIABLE;
 use crate::error::{CliError, Result};
 use crate::package::{self, Packaged};
 use crate::progress::{Show, print_timings};
 use crate::terminal::{json, pairs, status, stderr_columns, tell, warn};
 use crate::wanted::{Wanted, artifact_prefix};
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Deploy) -> Result<()> {
-    let mut context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()> {
+    let mut context = Context::load(workspace, &args.stage.stage)?;
     if args.ignore_alarms {
         context.app = context.app.ignoring_alarms();
     }

@@ -14,12 +14,13 @@ use crate::package;
 use crate::progress::Show;
 use crate::terminal::{self, spinner, status, warn};
 use crate::wanted::{ARTIFACT_BUCKET_PARAMETER, Wanted, artifact_prefix};
+use crate::workspace::Workspace;
 
 /// The exit code of `--exit-code` when there are changes: not that of a failure or a misuse.
 const CHANGES: u8 = 3;
 
-pub(crate) async fn run(args: &cli::Diff) -> Result<ExitCode> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitCode> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let target = context.connect().await?;
     let packaged = package::package(&context.workspace, &context.app)?;
     let prefix = artifact_prefix(&context);

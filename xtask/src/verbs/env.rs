@@ -8,14 +8,16 @@ use local::StageTools;
 use serde_json::Value;
 
 use crate::cli;
-use crate::context::{Context, STAGE_VARIABLE};
+use crate::context::Context;
+use crate::environment::STAGE_VARIABLE;
 use crate::environment::{away_from_the_stage, towards_the_stage};
 use crate::error::Result;
 use crate::stage_state::{LOCAL_DIR_VARIABLE, StageState};
 use crate::terminal::{json, line, status};
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Env) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Env) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let target = context.connect().await?;
     let environment = StageEnvironment::of(&context, &target).await?;
     if args.json {

@@ -8,23 +8,22 @@ use std::{fs, io};
 use manifest::DeployerPolicies;
 
 use crate::cli;
-use crate::context::Workspace;
 use crate::error::{AboutFile, CliError, Result};
 use crate::terminal::{print, status};
+use crate::workspace::Workspace;
 
-pub(crate) fn run(args: &cli::GenPolicy) -> Result<()> {
-    let workspace = Workspace::new();
+pub(crate) fn run(workspace: &Workspace, args: &cli::GenPolicy) -> Result<()> {
     if args.deployer {
         let policies = workspace.app(&args.stage.stage)?.deployer_policies();
         return match &args.out {
-            Some(directory) => write_deployers(&workspace, directory, &policies),
+            Some(directory) => write_deployers(workspace, directory, &policies),
             None => print(policies.array()),
         };
     }
     if args.check {
-        return check(&workspace);
+        return check(workspace);
     }
-    let files = Files::of(&workspace)?;
+    let files = Files::of(workspace)?;
     fs::create_dir_all(&files.directory).about("create", &files.directory)?;
     for name in files.changed() {
         let file = files.directory.join(name);
@@ -100,7 +99,7 @@ impl Files {
     fn of(workspace: &Workspace) -> Result<Self> {
         let directory = workspace.root().join("policies");
         Ok(Self {
-            wanted: wanted()?,
+            wanted: wanted(workspace)?,
             present: present(&directory)?,
             directory,
         })
@@ -115,8 +114,8 @@ impl Files {
 }
 
 /// What the app declares. A stage with tracing permits its functions to send traces as well.
-fn wanted() -> Result<BTreeMap<String, String>> {
-    let policies = Workspace::declared_app()?.synth().policies;
+fn wanted(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
+    let policies = workspace.declared_app()?.synth().policies;
     Ok(policies
         .into_iter()
         .map(|(function, policy)| (format!("{function}.json"), policy))

@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use crate::build;
 use crate::cli;
-use crate::context::{Context, LOCAL, Workspace};
+use crate::context::Context;
 use crate::denials::grant_hint;
 use crate::error::{AboutFile, CliError, Result};
 use crate::package::local_packages;
 use crate::stage_client::StageClient;
 use crate::stage_state::StageState;
 use crate::terminal::{self, BOLD, line, status, table, tell};
+use crate::workspace::{LOCAL, Workspace};
 
-pub(crate) async fn run(args: &cli::Grants) -> Result<()> {
-    let workspace = Workspace::new();
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Grants) -> Result<()> {
     let context = Context {
         app: workspace.app(LOCAL)?,
-        workspace,
+        workspace: workspace.clone(),
         local: None,
     };
     let functions: Vec<&Function> = match &args.function {
@@ -364,11 +364,12 @@ fn explain(workspace: &Workspace, app: &App, function: &Function, finding: &Find
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     #[test]
     fn every_finding_names_a_line_and_what_to_do() {
-        let workspace = Workspace::new();
-        let app = workspace.app(LOCAL).unwrap();
+        let workspace = testing::workspace();
+        let app = workspace.declared_app().unwrap();
         let function = app.functions().next().unwrap();
         let text = |text: &str| text.to_owned();
         for (finding, parts) in [
@@ -390,13 +391,13 @@ mod tests {
                     action: text("dynamodb:Query"),
                     operations: vec![text("Query"), text("Other")],
                 },
-                ["can call Query and Other", ".grant(TABLE.allow([Query]))"],
+                ["can call Query and Other", ".grant(orders.allow([Query]))"],
             ),
             (
                 Finding::Unused {
                     action: text("dynamodb:Query"),
                     resource: None,
-                    declared_at: text("infra/app/src/lib.rs:7"),
+                    declared_at: text("xtask/src/testing.rs:7"),
                 },
                 [
                     "granted dynamodb:Query on every resource",
@@ -406,7 +407,7 @@ mod tests {
             (
                 Finding::IdleException {
                     action: text("dynamodb:Query"),
-                    declared_at: text("infra/app/src/lib.rs:7"),
+                    declared_at: text("xtask/src/testing.rs:7"),
                 },
                 [
                     "has an exception for dynamodb:Query",
@@ -416,10 +417,10 @@ mod tests {
         ] {
             let error = explain(&workspace, &app, function, &finding);
             let error = format!("{error:?}");
-            for part in ["infra/app/src/lib.rs:"].iter().chain(&parts) {
+            for part in ["src/testing.rs:"].iter().chain(&parts) {
                 assert!(error.contains(part), "{part}: {error}");
             }
         }
-        assert!(workspace.root().join(TABLE_FILE).exists());
+        assert!(workspace.cargo_root().join(TABLE_FILE).exists());
     }
 }

@@ -9,9 +9,10 @@ use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
 use crate::terminal::{human_bytes, json, line, pairs, table, warn};
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Info) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let target = context.connect().await?;
     let names: Vec<String> = context
         .app

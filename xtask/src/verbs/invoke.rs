@@ -11,6 +11,7 @@ use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::terminal::{DIM, RED, exact, inert, line, one_line, tell};
+use crate::workspace::Workspace;
 
 /// The most that Lambda takes as the event of an invocation that waits for the answer:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
@@ -19,8 +20,8 @@ const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// What editors on Windows put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-pub(crate) async fn run(args: &cli::Invoke) -> Result<ExitCode> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Invoke) -> Result<ExitCode> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let function = context.function(&args.function)?;
     let event = Source::of(args.payload.as_deref()).read()?;
     check(&event)?;

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{self, Approval};
-use crate::context::{Context, LOCAL, Workspace};
+use crate::context::Context;
 use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
@@ -29,6 +29,7 @@ use crate::verbs::{
     env::StageEnvironment,
     logs::Logs,
 };
+use crate::workspace::{LOCAL, Workspace};
 
 /// The emulator's account.
 const ACCOUNT_ID: &str = "000000000000";
@@ -42,19 +43,18 @@ const API_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the functions' logs are read.
 const LOG_INTERVAL: Duration = Duration::from_millis(250);
 
-pub(crate) async fn run(args: cli::Local) -> Result<ExitCode> {
-    let workspace = Workspace::new();
+pub(crate) async fn run(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let asked_to_stop = stop_signal()?;
     let serving = args.command.is_empty();
     // Dropping the stage, by whatever way this function ends, ends all it has started.
     let ended = tokio::select! {
-        ended = stage(&workspace, args) => ended,
+        ended = stage(workspace, args) => ended,
         () = asked_to_stop => {
             status("Stopped", "the local stage");
             Ok(ExitCode::from(if serving { 0 } else { 130 }))
         }
     };
-    StageState::remove(&workspace);
+    StageState::remove(workspace);
     ended
 }
 
@@ -423,13 +423,14 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Verb};
+    use crate::testing;
 
     fn ports(arguments: &[&str]) -> Result<Ports> {
         let cli = Cli::parse_from([&["cargo xtask", "local"], arguments].concat());
         let Verb::Local(args) = cli.verb else {
             unreachable!("it was asked for");
         };
-        let app = Workspace::new().app(LOCAL).unwrap();
+        let app = testing::workspace().declared_app().unwrap();
         Ports::of(&args, app.http_apis())
     }
 
@@ -443,12 +444,12 @@ mod tests {
     #[test]
     fn ports_that_cannot_be_are_refused_by_name() {
         for (port, aws_port, expected) in [
-            ("65535", "4566", "there is no port for the users API"),
+            ("65535", "4566", "there is no port for the stock API"),
             ("8000", "65535", "there is no port for Rekognition"),
             (
                 "4566",
                 "4566",
-                "port 4566 is asked for twice: for the AWS endpoint, --aws-port, and for the media API",
+                "port 4566 is asked for twice: for the AWS endpoint, --aws-port, and for the shop API",
             ),
             (
                 "4567",
@@ -458,7 +459,7 @@ mod tests {
             (
                 "4565",
                 "4566",
-                "port 4566 is asked for twice: for the AWS endpoint, --aws-port, and for the users API",
+                "port 4566 is asked for twice: for the AWS endpoint, --aws-port, and for the stock API",
             ),
         ] {
             let error = ports(&["--port", port, "--aws-port", aws_port]).unwrap_err();

@@ -13,14 +13,15 @@ use crate::denials::Denials;
 use crate::error::{CliError, Result};
 use crate::interrupt;
 use crate::terminal::{DIM, inert, json_line, line, reader_is_gone};
+use crate::workspace::Workspace;
 
 /// How often followed logs are read, for each of them. CloudWatch Logs allows an account a few
 /// such calls a second.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 const FOLLOW_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(args: &cli::Logs) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let functions = functions(&context, &args.functions)?;
     let pattern = args
         .filter

@@ -1,13 +1,12 @@
 //! `package`: builds the functions and zips them.
 
 use crate::cli;
-use crate::context::Workspace;
 use crate::error::Result;
 use crate::package;
 use crate::terminal::{human_bytes, json, status, table};
+use crate::workspace::Workspace;
 
-pub(crate) fn run(args: &cli::Package) -> Result<()> {
-    let workspace = Workspace::new();
+pub(crate) fn run(workspace: &Workspace, args: &cli::Package) -> Result<()> {
     let app = workspace.app(&args.stage.stage)?;
     status(
         "Building",
@@ -17,7 +16,7 @@ pub(crate) fn run(args: &cli::Package) -> Result<()> {
             app.stage().architecture.as_str()
         ),
     );
-    let packages = package::package(&workspace, &app)?.functions;
+    let packages = package::package(workspace, &app)?.functions;
     if args.json {
         return json(&packages);
     }

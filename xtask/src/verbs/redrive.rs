@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use crate::workspace::Workspace;
 use deploy::{
     FailedEvent, FailureQueueReader, FunctionError, HIDDEN_AT_MOST, Redriven, Subject, Target,
 };
@@ -60,8 +61,8 @@ enum Content {
     Unknown(String),
 }
 
-pub(crate) async fn run(args: &cli::Redrive) -> Result<ExitCode> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<ExitCode> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let function = context.function(&args.function)?;
     let Some(output) = function.failure_queue_output() else {
         return Err(CliError::misuse(format!(

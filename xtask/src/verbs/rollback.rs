@@ -9,9 +9,10 @@ use crate::progress::{Show, print_timings};
 use crate::terminal::status;
 use crate::verbs::deploy::{execute, summarize};
 use crate::wanted::{ARTIFACT_BUCKET_PARAMETER, Wanted};
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Rollback) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Rollback) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let target = context.connect().await?;
     let stack = context.app.stack_name();
     let deployed = target

@@ -3,12 +3,11 @@
 use std::fs;
 
 use crate::cli;
-use crate::context::Workspace;
 use crate::error::{AboutFile, CliError, Result};
 use crate::terminal::{print, status};
+use crate::workspace::Workspace;
 
-pub(crate) fn run(args: &cli::Synth) -> Result<()> {
-    let workspace = Workspace::new();
+pub(crate) fn run(workspace: &Workspace, args: &cli::Synth) -> Result<()> {
     let assembly = workspace.app(&args.stage.stage)?.synth();
     let Some(directory) = &args.out else {
         return print(assembly.template);

@@ -4,9 +4,10 @@ use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::terminal::line;
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Url) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Url) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let variable = variable(&context, args.api.as_deref())?;
     let target = context.connect().await?;
     let outputs = context.outputs(&target).await?;

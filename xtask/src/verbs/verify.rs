@@ -16,11 +16,12 @@ use crate::interrupt::Endings;
 use crate::terminal::{
     GREEN, RED, YELLOW, end_line, json, spinner, status, status_aside, table, tell, warn,
 };
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Verify) -> Result<ExitCode> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Verify) -> Result<ExitCode> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     refuse_production(args, &context)?;
-    let suite = app_checks::suite();
+    let suite = workspace.checks().ok_or_else(no_checks)?;
     check_flows(&args.flows, &suite)?;
     let target = context.connect().await?;
     let outputs = context.outputs(&target).await?;
@@ -104,6 +105,12 @@ fn refuse_production(args: &cli::Verify, context: &Context) -> Result<()> {
         .hint("the checks upload files and create users, and delete them: pass --force if that may be"));
     }
     Ok(())
+}
+
+fn no_checks() -> CliError {
+    CliError::misuse("the app has no checks to make on a stage").hint(
+        "declare some with the crate infra/verify, and pass them to `Program::checks` in the app's main.rs",
+    )
 }
 
 fn check_flows(flows: &[String], suite: &verify::Suite) -> Result<()> {

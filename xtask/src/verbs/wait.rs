@@ -9,9 +9,10 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::stage_client::StageClient;
 use crate::terminal::{spinner, status};
+use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &cli::Wait) -> Result<()> {
-    let context = Context::load(&args.stage)?;
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Wait) -> Result<()> {
+    let context = Context::load(workspace, &args.stage.stage)?;
     let Some(local) = &context.local else {
         return Err(CliError::misuse(format!(
             "only the local stage can tell what is under way, and {} is another",

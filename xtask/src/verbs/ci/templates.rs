@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use local::{CheckTools, ScanTools};
 use xshell::{Shell, cmd};
 
-use crate::context::Workspace;
 use crate::error::{AboutFile, Result};
 use crate::terminal::status;
+use crate::workspace::Workspace;
 
 /// What no stage of this app has set is to be right as well.
 const EVERY_SETTING: &str = "infra/manifest/tests/golden/every-setting.yaml";
@@ -46,7 +46,7 @@ fn write(workspace: &Workspace) -> Result<Vec<PathBuf>> {
         "bootstrap.yaml".to_owned(),
         manifest::bootstrap_template(),
     )?);
-    templates.push(workspace.root().join(EVERY_SETTING));
+    templates.push(workspace.cargo_root().join(EVERY_SETTING));
     Ok(templates)
 }
 
@@ -74,7 +74,7 @@ fn compare(
     templates: &[PathBuf],
 ) -> Result<()> {
     status("Checking", "templates and policies against AWS's own data");
-    let checks = workspace.root().join("infra/checks");
+    let checks = workspace.cargo_root().join("infra/checks");
     let (python, program, tests) = (
         tools.python(),
         checks.join("check.py"),
@@ -105,7 +105,7 @@ fn scan(workspace: &Workspace, shell: &Shell, tools: &ScanTools) -> Result<()> {
         "Checking",
         format!("{} templates with checkov", templates.len()),
     );
-    let folder = workspace.root().join("infra/checks/scan");
+    let folder = workspace.cargo_root().join("infra/checks/scan");
     let (python, program) = (tools.python(), folder.join("scan.py"));
     cmd!(
         shell,

@@ -1,0 +1,189 @@
+//! The cargo workspace, and the app in it that a program is of.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf, absolute};
+
+use manifest::{App, Manifest, Stage, Stages};
+use verify::Suite;
+
+use crate::error::{AboutFile, CliError, Result};
+
+/// The stage that runs on this machine.
+pub(crate) const LOCAL: &str = "local";
+
+/// How `infra/stages.yaml` declares it, on one line.
+const LOCAL_STAGE: &str = r#"`local: {endpoint_url: "http://127.0.0.1:4566", region: us-east-1, account: "000000000000", architecture: host}`"#;
+
+/// An app, and the cargo workspace that builds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Workspace {
+    manifest: fn() -> Manifest,
+    checks: Option<fn() -> Suite>,
+    root: PathBuf,
+    cargo_root: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this program was built from. Without a folder of its own, the app's
+    /// files are in the workspace's.
+    pub(crate) fn new(
+        manifest: fn() -> Manifest,
+        checks: Option<fn() -> Suite>,
+        root: Option<PathBuf>,
+    ) -> Self {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (root, cargo_root) = match root {
+            Some(root) => (root, folder_above(package)),
+            // Cargo sets the variable for `cargo run`; a binary started by hand knows where it
+            // was built.
+            None => {
+                let package = std::env::var_os("CARGO_MANIFEST_DIR")
+                    .map_or_else(|| package.to_owned(), PathBuf::from);
+                (folder_above(&package), folder_above(&package))
+            }
+        };
+        Self {
+            manifest,
+            checks,
+            root,
+            cargo_root,
+        }
+    }
+
+    /// The folder of the app's files: `infra/stages.yaml`, `policies`, `assets`.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the cargo workspace, of whose packages the functions are.
+    pub(crate) fn cargo_root(&self) -> &Path {
+        &self.cargo_root
+    }
+
+    /// The app's checks of a deployed stage, if it has any.
+    pub(crate) fn checks(&self) -> Option<Suite> {
+        self.checks.map(|suite| suite())
+    }
+
+    /// Where everything that is built or downloaded goes.
+    pub(crate) fn target(&self) -> PathBuf {
+        Self::named_target().unwrap_or_else(|| self.cargo_root.join("target"))
+    }
+
+    /// The target directory that the environment names, as an absolute path. A cargo that is
+    /// started in another folder needs it in this form, or takes a relative one for another.
+    pub(crate) fn named_target() -> Option<PathBuf> {
+        target_named_by(|name| std::env::var_os(name)).and_then(|path| absolute(path).ok())
+    }
+
+    /// The cargo that runs this program.
+    pub(crate) fn cargo(&self) -> String {
+        std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+    }
+
+    /// Where cargo keeps the sources of dependencies.
+    pub(crate) fn cargo_home(&self) -> PathBuf {
+        std::env::var_os("CARGO_HOME").map_or_else(
+            || std::env::home_dir().unwrap_or_default().join(".cargo"),
+            PathBuf::from,
+        )
+    }
+
+    /// The stages of `infra/stages.yaml`.
+    pub(crate) fn stages(&self) -> Result<Stages> {
+        let path = self.root.join("infra/stages.yaml");
+        let text = std::fs::read_to_string(&path).about("read", &path)?;
+        Stages::parse(&text).map_err(|error| CliError::new(format!("infra/{error}")))
+    }
+
+    /// A stage of `infra/stages.yaml`.
+    pub(crate) fn stage(&self, name: &str) -> Result<Stage> {
+        self.stages()?.get(name).map_err(|error| {
+            let is_misspelt = error.meant().is_some();
+            let error = CliError::misuse(error);
+            match name {
+                _ if is_misspelt => error,
+                LOCAL => error.hint(format_args!("add to infra/stages.yaml: {LOCAL_STAGE}")),
+                _ => error.hint(format_args!(
+                    "add to infra/stages.yaml a line `{name}:`, or `{name}:` with settings below it"
+                )),
+            }
+        })
+    }
+
+    /// The app, resolved for a stage.
+    pub(crate) fn app(&self, stage: &str) -> Result<App> {
+        self.resolve(&self.stage(stage)?)
+    }
+
+    /// The app as it is declared, for what no stage decides.
+    pub(crate) fn declared_app(&self) -> Result<App> {
+        self.resolve(&Stage::with_defaults(LOCAL))
+    }
+
+    /// The app, resolved for a stage with these settings.
+    pub(crate) fn resolve(&self, stage: &Stage) -> Result<App> {
+        (self.manifest)().resolve(stage).map_err(|violations| {
+            let list: Vec<String> = violations
+                .iter()
+                .map(|violation| format!("\n  - {violation}"))
+                .collect();
+            CliError::new(format!(
+                "the manifest cannot be deployed to stage {}:{}",
+                stage.name,
+                list.concat()
+            ))
+            .hint("the app is declared in infra/app/src/lib.rs, its stages in infra/stages.yaml")
+        })
+    }
+}
+
+fn folder_above(package: &Path) -> PathBuf {
+    package.parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The target directory by the first variable that cargo heeds. Cargo takes no empty one.
+fn target_named_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|directory| !directory.is_empty())
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_target_directory_is_the_one_that_cargo_takes() {
+        let named = |cargo: Option<&str>, config: Option<&str>| {
+            target_named_by(|name| match name {
+                "CARGO_TARGET_DIR" => cargo.map(OsString::from),
+                _ => config.map(OsString::from),
+            })
+        };
+        assert_eq!(named(None, None), None);
+        assert_eq!(named(Some("a"), Some("b")), Some("a".into()));
+        assert_eq!(named(None, Some("b")), Some("b".into()));
+        assert_eq!(named(Some(""), None), None);
+    }
+
+    #[test]
+    fn the_hint_for_the_local_stage_declares_it() {
+        let yaml = LOCAL_STAGE.trim_matches('`');
+        let local = Stages::parse(yaml).unwrap().get(LOCAL).unwrap();
+        testing::workspace().resolve(&local).unwrap();
+        assert!(local.endpoint_url.is_some());
+    }
+
+    #[test]
+    fn an_app_may_have_its_files_elsewhere() {
+        let root = PathBuf::from("/somewhere/else");
+        let elsewhere = Workspace::new(testing::app, None, Some(root.clone()));
+        assert_eq!(elsewhere.root(), root);
+        assert!(elsewhere.cargo_root().join("Cargo.lock").exists());
+        assert!(!elsewhere.target().starts_with(root));
+    }
+}
