@@ -15,7 +15,6 @@ use structure::cycles;
 const WITH_CYCLES: &[&str] = &[
     "deploy",
     "local",
-    "manifest",
     "rekognition-local",
     "verify",
     "xtask",
