@@ -8,12 +8,12 @@ use crate::check::{Check, Subject, Violation};
 use crate::cloudformation::Template;
 use crate::function::{Declaration, Function};
 use crate::grant::Grant;
-use crate::handle::{Handle, Variable};
 use crate::kind;
-use crate::manifest::{Manifest, Resource};
+use crate::manifest::{DeclaredResource, Manifest, Named};
 use crate::name;
 use crate::origin::Origin;
 use crate::render;
+use crate::resource_id::{ResourceId, Variable};
 use crate::stage::Stage;
 use crate::synthesis::{ARTIFACT_BUCKET, Synthesis};
 
@@ -51,11 +51,11 @@ impl Manifest {
 fn violations(
     app: &str,
     stage: &Stage,
-    resources: &[Arc<dyn Resource>],
+    resources: &[Arc<dyn DeclaredResource>],
     functions: &[Declaration],
 ) -> Vec<Violation> {
-    let handles = resources.iter().map(|resource| resource.handle());
-    let mut check = Check::new(app, stage, functions, handles.collect());
+    let ids = resources.iter().map(|resource| resource.named().id.clone());
+    let mut check = Check::new(app, stage, functions, ids.collect());
     check.settings();
     for kind in kind::KINDS {
         (kind.settings)(&mut check);
@@ -64,10 +64,10 @@ fn violations(
 
     let mut seen = BTreeSet::new();
     for resource in resources {
-        let handle = resource.handle();
-        let subject = Subject::new(&handle).at(resource.origin());
-        check.kebab_case(&subject, handle.name());
-        check.declared_once(&subject, seen.insert(handle));
+        let Named { id, origin, .. } = resource.named();
+        let subject = Subject::new(id).at(*origin);
+        check.kebab_case(&subject, id.name());
+        check.declared_once(&subject, seen.insert(id));
         resource.check(&mut check);
     }
     let variables: Vec<Variable> = variables(resources).collect();
@@ -81,7 +81,7 @@ fn violations(
     check.violations()
 }
 
-fn variables(resources: &[Arc<dyn Resource>]) -> impl Iterator<Item = Variable> {
+fn variables(resources: &[Arc<dyn DeclaredResource>]) -> impl Iterator<Item = Variable> {
     resources.iter().flat_map(|resource| resource.variables())
 }
 
@@ -100,7 +100,7 @@ pub struct Assembly {
 pub struct App {
     name: String,
     stage: Stage,
-    resources: Vec<Arc<dyn Resource>>,
+    resources: Vec<Arc<dyn DeclaredResource>>,
     functions: Vec<Function>,
     ignores_alarms: bool,
     origins: OnceLock<BTreeMap<String, Origin>>,
@@ -110,7 +110,7 @@ impl App {
     fn new(
         name: &str,
         stage: &Stage,
-        resources: Vec<Arc<dyn Resource>>,
+        resources: Vec<Arc<dyn DeclaredResource>>,
         functions: &[Declaration],
     ) -> Self {
         let variables: Vec<Variable> = variables(&resources).collect();
@@ -284,9 +284,9 @@ impl App {
     }
 
     /// Every resource that functions can refer to, and where it is declared.
-    pub(crate) fn resources(&self) -> impl Iterator<Item = (Handle, Origin)> {
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (ResourceId, Origin)> {
         let resources = self.resources.iter();
-        resources.map(|resource| (resource.handle(), resource.origin()))
+        resources.map(|resource| (resource.named().id.clone(), resource.named().origin))
     }
 
     /// The variables whose values only the stack knows.

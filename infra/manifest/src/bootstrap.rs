@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::app::App;
-use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
+use crate::cloudformation::{DeletionPolicy, Resource, Template, attribute, reference, sub};
 use crate::origin::Origin;
 use crate::{policy, render};
 
@@ -57,7 +57,7 @@ fn template(tls_only: bool) -> String {
             "VersioningConfiguration": {"Status": "Enabled"},
         }),
     )
-    .removal(Removal::Delete);
+    .deletion_policy(DeletionPolicy::Delete);
     let origin = Origin::of_caller();
     template.resource("ArtifactBucket".to_owned(), origin, bucket);
     if tls_only {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::function::Declaration;
-use crate::handle::{Handle, Noun, Variable};
 use crate::name;
 use crate::origin::Origin;
+use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::stage::{PerFunction, Stage};
 
 /// Something in the manifest or the stage that cannot be deployed.
@@ -115,7 +115,7 @@ pub(crate) struct Check<'a> {
     app: &'a str,
     stage: &'a Stage,
     functions: &'a [Declaration],
-    resources: BTreeSet<Handle>,
+    resources: BTreeSet<ResourceId>,
     violations: Vec<Violation>,
 }
 
@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
         app: &'a str,
         stage: &'a Stage,
         functions: &'a [Declaration],
-        resources: BTreeSet<Handle>,
+        resources: BTreeSet<ResourceId>,
     ) -> Self {
         Self {
             app,
@@ -149,8 +149,8 @@ impl<'a> Check<'a> {
 
     /// The names of the declared resources of a kind.
     pub(crate) fn names_of(&self, noun: &Noun) -> Vec<String> {
-        let of_kind = self.resources.iter().filter(|handle| handle.is_of(noun));
-        of_kind.map(|handle| handle.name().to_owned()).collect()
+        let of_kind = self.resources.iter().filter(|id| id.is_of(noun));
+        of_kind.map(|id| id.name().to_owned()).collect()
     }
 
     /// The setting of the stage that `keys` lead to; the stage itself without keys.
@@ -203,7 +203,7 @@ impl<'a> Check<'a> {
 
     /// Variables of resources have names of their own.
     pub(crate) fn variables(&mut self, variables: &[Variable]) {
-        let mut seen: BTreeMap<&str, &Handle> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, &ResourceId> = BTreeMap::new();
         for Variable {
             of, name, origin, ..
         } in variables
@@ -353,22 +353,22 @@ impl<'a> Check<'a> {
     pub(crate) fn references<'r>(
         &mut self,
         subject: &Subject,
-        referred: impl IntoIterator<Item = &'r Handle>,
+        referred: impl IntoIterator<Item = &'r ResourceId>,
     ) {
-        let unknown: BTreeSet<&Handle> = referred
+        let unknown: BTreeSet<&ResourceId> = referred
             .into_iter()
-            .filter(|handle| !self.resources.contains(handle))
+            .filter(|id| !self.resources.contains(id))
             .collect();
-        for handle in unknown {
-            let names = self.names_of(handle.noun());
-            let remedy = match name::nearest(handle.name(), names.iter().map(String::as_str)) {
+        for id in unknown {
+            let names = self.names_of(id.noun());
+            let remedy = match name::nearest(id.name(), names.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "declare it with this app".to_owned(),
             };
             self.require(
                 false,
                 subject,
-                format!("refers to {handle}, which the manifest does not declare"),
+                format!("refers to {id}, which the manifest does not declare"),
                 remedy,
             );
         }

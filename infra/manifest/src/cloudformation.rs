@@ -108,14 +108,14 @@ pub(crate) struct Resource {
     kind: &'static str,
     properties: Value,
     depends_on: Vec<String>,
-    removal: Option<Removal>,
+    deletion_policy: Option<DeletionPolicy>,
     metadata: Option<Value>,
     update_policy: Option<Value>,
 }
 
 /// What becomes of a resource with data when it leaves the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
+pub(crate) enum DeletionPolicy {
     /// It is deleted.
     Delete,
     /// It stays.
@@ -130,7 +130,7 @@ impl Resource {
             kind,
             properties,
             depends_on: Vec::new(),
-            removal: None,
+            deletion_policy: None,
             metadata: None,
             update_policy: None,
         }
@@ -157,8 +157,8 @@ impl Resource {
         self
     }
 
-    pub(crate) fn removal(mut self, removal: Removal) -> Self {
-        self.removal = Some(removal);
+    pub(crate) fn deletion_policy(mut self, policy: DeletionPolicy) -> Self {
+        self.deletion_policy = Some(policy);
         self
     }
 
@@ -177,11 +177,11 @@ impl Resource {
         if !self.depends_on.is_empty() {
             value["DependsOn"] = json!(self.depends_on);
         }
-        if let Some(removal) = self.removal {
-            let (deletion, replacement) = match removal {
-                Removal::Delete => ("Delete", "Delete"),
-                Removal::Retain => ("Retain", "Retain"),
-                Removal::RetainExceptOnCreate => ("RetainExceptOnCreate", "Retain"),
+        if let Some(policy) = self.deletion_policy {
+            let (deletion, replacement) = match policy {
+                DeletionPolicy::Delete => ("Delete", "Delete"),
+                DeletionPolicy::Retain => ("Retain", "Retain"),
+                DeletionPolicy::RetainExceptOnCreate => ("RetainExceptOnCreate", "Retain"),
             };
             value["DeletionPolicy"] = json!(deletion);
             value["UpdateReplacePolicy"] = json!(replacement);

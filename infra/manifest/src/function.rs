@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::cloudformation::attribute;
 use crate::exception::Exception;
 use crate::grant::Grant;
-use crate::handle::{Handle, Variable};
 use crate::name;
 use crate::origin::{Declared, Origin};
+use crate::resource_id::{ResourceId, Variable};
 use crate::stage::Stage;
 use crate::trigger::{Invocation, Trigger};
 
@@ -23,14 +23,14 @@ pub(crate) struct Declaration {
     pub(crate) triggers: Vec<Declared<Trigger>>,
     pub(crate) grants: Vec<Declared<Grant>>,
     pub(crate) exceptions: Vec<Declared<Exception>>,
-    pub(crate) told: Vec<Declared<Handle>>,
+    pub(crate) told: Vec<Declared<ResourceId>>,
     pub(crate) environment: Vec<Declared<(String, String)>>,
 }
 
 impl Declaration {
     /// The resources whose variables it gets: those that it has a grant on, those whose events
     /// it handles, unless the event tells everything, and those that it is told of.
-    pub(crate) fn knows(&self) -> BTreeSet<Handle> {
+    pub(crate) fn knows(&self) -> BTreeSet<ResourceId> {
         let granted = self.grants.iter().flat_map(|grant| grant.what.tells());
         let triggers = self.triggers.iter().map(|trigger| &trigger.what);
         let handled = triggers
@@ -43,7 +43,7 @@ impl Declaration {
     /// Its triggers of a kind by `source`, each with what the kind has to know of it.
     pub(crate) fn triggers_of<'a, T: 'static>(
         &'a self,
-        source: &Handle,
+        source: &ResourceId,
     ) -> impl Iterator<Item = (Origin, &'a T)> {
         triggers_of(&self.triggers, source)
     }
@@ -51,7 +51,7 @@ impl Declaration {
 
 fn triggers_of<'a, T: 'static>(
     triggers: &'a [Declared<Trigger>],
-    source: &Handle,
+    source: &ResourceId,
 ) -> impl Iterator<Item = (Origin, &'a T)> {
     triggers
         .iter()
@@ -245,7 +245,7 @@ impl Function {
     /// Its triggers of a kind by `source`, each with what the kind has to know of it.
     pub(crate) fn triggers_of<'a, T: 'static>(
         &'a self,
-        source: &Handle,
+        source: &ResourceId,
     ) -> impl Iterator<Item = (Origin, &'a T)> {
         triggers_of(&self.triggers, source)
     }

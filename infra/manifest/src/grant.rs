@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::handle::Handle;
 use crate::name;
 use crate::policy;
+use crate::resource_id::ResourceId;
 
 /// Something that a function may do, made by the resource that it is done to, or by
 /// [`Grant::unscoped`].
 #[derive(Clone, Debug)]
 pub struct Grant {
-    resource: Option<Handle>,
-    tells: Vec<Handle>,
+    resource: Option<ResourceId>,
+    tells: Vec<ResourceId>,
     actions: Vec<String>,
     statements: Vec<Value>,
     reason: Option<String>,
@@ -38,7 +38,7 @@ impl Grant {
     /// Lets a function do `actions`, IAM's names, to `resource`, by these statements of its role's
     /// policy.
     pub(crate) fn scoped(
-        resource: Handle,
+        resource: ResourceId,
         actions: impl IntoIterator<Item = String>,
         statements: Vec<Value>,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Grant {
     }
 
     /// Also gives the function the variables of another resource.
-    pub(crate) fn telling(mut self, resource: Handle) -> Self {
+    pub(crate) fn telling(mut self, resource: ResourceId) -> Self {
         self.tells.push(resource);
         self
     }
@@ -65,12 +65,12 @@ impl Grant {
     }
 
     /// What the actions are on; `None` if they are on every resource.
-    pub(crate) fn resource(&self) -> Option<&Handle> {
+    pub(crate) fn resource(&self) -> Option<&ResourceId> {
         self.resource.as_ref()
     }
 
     /// The resources whose variables the function gets.
-    pub(crate) fn tells(&self) -> &[Handle] {
+    pub(crate) fn tells(&self) -> &[ResourceId] {
         &self.tells
     }
 

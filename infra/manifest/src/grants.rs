@@ -8,9 +8,9 @@ use std::fmt;
 use crate::app::App;
 use crate::exception::{Direction, Exception};
 use crate::function::Function;
-use crate::handle::Handle;
 use crate::kind::{self, Grants, KINDS, Kind};
 use crate::origin::{Declared, Origin};
+use crate::resource_id::ResourceId;
 
 /// An action that a function is granted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,7 +136,7 @@ impl App {
     /// or an index in it; such as ``table `orders` ``.
     #[must_use]
     pub fn resource_at(&self, arn: &str) -> Option<String> {
-        self.handle_at(arn).map(|handle| handle.to_string())
+        self.id_at(arn).map(|id| id.to_string())
     }
 
     /// The line of Rust that grants `action` to `function`. `arn` is what the action was denied
@@ -155,25 +155,25 @@ impl App {
         let Some(word) = Word::of(action)? else {
             return unscoped_grant_line(function, action);
         };
-        let of_kind: Vec<(Handle, Origin)> = self
+        let of_kind: Vec<(ResourceId, Origin)> = self
             .resources()
-            .filter(|(handle, _)| handle.is_of(word.kind.noun))
+            .filter(|(id, _)| id.is_of(word.kind.noun))
             .collect();
         let resource = match (arn, of_kind.as_slice()) {
             (None, [only]) => Some(only.clone()),
             (None, _) => None,
             (Some(arn), _) => {
-                let handle = self.handle_at(arn);
+                let id = self.id_at(arn);
                 let mut of_kind = of_kind.iter();
                 of_kind
-                    .find(|(of_kind, _)| Some(of_kind) == handle.as_ref())
+                    .find(|(of_kind, _)| Some(of_kind) == id.as_ref())
                     .cloned()
             }
         };
-        let Some((handle, origin)) = resource else {
+        let Some((id, origin)) = resource else {
             let names: Vec<String> = of_kind
                 .iter()
-                .map(|(handle, origin)| variable(handle, *origin, &source))
+                .map(|(id, origin)| variable(id, *origin, &source))
                 .collect();
             let noun = word.kind.noun.noun;
             return match (arn, names.is_empty()) {
@@ -192,7 +192,7 @@ impl App {
         };
         let mut of_resource = function
             .declared_grants()
-            .filter(|grant| grant.what.resource() == Some(&handle));
+            .filter(|grant| grant.what.resource() == Some(&id));
         let present = of_resource.next();
         let granted = present.map_or(&[][..], |grant| grant.what.iam_actions());
         if let Some(grant) = present
@@ -204,20 +204,18 @@ impl App {
         Ok(GrantLine {
             at,
             replaces: present.is_some(),
-            rust: word.grant(&variable(&handle, origin, &source), granted),
+            rust: word.grant(&variable(&id, origin, &source), granted),
             stands_for: None,
         })
     }
 
-    fn handle_at(&self, arn: &str) -> Option<Handle> {
+    fn id_at(&self, arn: &str) -> Option<ResourceId> {
         let mut parts = arn.splitn(6, ':');
         let service = parts.nth(2)?;
         let name = parts.nth(2)?;
         let stack = self.stack_name();
-        let mut handles = self.resources().map(|(handle, _)| handle);
-        handles.find(|handle| {
-            kind::of(handle).is_some_and(|kind| (kind.is_at)(handle, &stack, service, name))
-        })
+        let mut ids = self.resources().map(|(id, _)| id);
+        ids.find(|id| kind::of(id).is_some_and(|kind| (kind.is_at)(id, &stack, service, name)))
     }
 }
 
@@ -278,7 +276,7 @@ fn unscoped_grant_line(function: &Function, action: &str) -> Result<GrantLine, N
 
 /// The variable that the declaration keeps a resource in, read from the line that declares it.
 fn variable(
-    handle: &Handle,
+    id: &ResourceId,
     origin: Origin,
     source: impl Fn(&str, u32) -> Option<String>,
 ) -> String {
@@ -292,8 +290,8 @@ fn variable(
             .or_else(|| bound_variable(&above()?).map(str::to_owned))
     };
     let named = || {
-        let name = handle.name().replace('-', "_");
-        format!("{name}_{}", handle.noun().identifier)
+        let name = id.name().replace('-', "_");
+        format!("{name}_{}", id.noun().identifier)
     };
     bound().unwrap_or_else(named)
 }
@@ -442,7 +440,7 @@ mod tests {
         let shop = Manifest::new("shop");
         shop.table("order-items", "id");
         shop.function("sell");
-        let (handle, origin) = resolve(&shop, "").resources().next().unwrap();
+        let (id, origin) = resolve(&shop, "").resources().next().unwrap();
         for (above, line, expected) in [
             (
                 "",
@@ -469,7 +467,7 @@ mod tests {
             let (_, number) = origin.of_declaration().unwrap();
             let source =
                 |_: &str, asked: u32| Some(if asked == number { line } else { above }.to_owned());
-            assert_eq!(variable(&handle, origin, source), expected, "{line}");
+            assert_eq!(variable(&id, origin, source), expected, "{line}");
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::check::Check;
 use crate::deployer::{Deployer, Statement};
-use crate::handle::{Handle, Noun};
+use crate::resource_id::{Noun, ResourceId};
 
 /// Declares an enumeration of what may be done to resources of a kind, in IAM's words, and its
 /// names.
@@ -62,7 +62,7 @@ pub(crate) struct Kind {
     pub(crate) has_url: bool,
     /// Whether a resource in the stack of this name is, or holds, what has an ARN with this
     /// service and this name.
-    pub(crate) is_at: fn(handle: &Handle, stack: &str, service: &str, name: &str) -> bool,
+    pub(crate) is_at: fn(id: &ResourceId, stack: &str, service: &str, name: &str) -> bool,
     /// The rules of those settings of a stage that are about resources of the kind.
     pub(crate) settings: fn(&mut Check<'_>),
     /// What whoever deploys needs for resources of the kind.
@@ -82,8 +82,8 @@ pub(crate) struct Grants {
 }
 
 /// The kind of a resource.
-pub(crate) fn of(handle: &Handle) -> Option<&'static Kind> {
-    KINDS.into_iter().find(|kind| handle.is_of(kind.noun))
+pub(crate) fn of(id: &ResourceId) -> Option<&'static Kind> {
+    KINDS.into_iter().find(|kind| id.is_of(kind.noun))
 }
 
 /// How most kinds that have actions are granted them.
@@ -92,8 +92,8 @@ fn allow(variable: &str, actions: &[&str]) -> String {
 }
 
 /// Whether `name` is one that CloudFormation made up: stack, logical ID and something random.
-fn is_made_up(handle: &Handle, stack: &str, name: &str) -> bool {
-    let rest = name.strip_prefix(&format!("{stack}-{}", handle.logical_id()));
+fn is_made_up(id: &ResourceId, stack: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(&format!("{stack}-{}", id.logical_id()));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 

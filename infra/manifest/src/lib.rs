@@ -23,13 +23,14 @@ mod exception;
 mod function;
 mod grant;
 mod grants;
-mod handle;
+
 mod kind;
 mod manifest;
 mod name;
 mod origin;
 mod policy;
 mod render;
+mod resource_id;
 mod scanner;
 mod settings;
 pub mod stage;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::check::Check;
 use crate::function::Declaration;
-use crate::handle::{Handle, Variable};
 use crate::origin::Origin;
+use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::synthesis::Synthesis;
 
 /// An app: its resources and the functions that work on them.
@@ -28,9 +28,12 @@ use crate::synthesis::Synthesis;
 /// ```
 pub struct Manifest {
     name: String,
-    resources: RefCell<Vec<Box<dyn Fn() -> Arc<dyn Resource>>>>,
+    resources: RefCell<Vec<Settle>>,
     functions: RefCell<Vec<Entry<Declaration>>>,
 }
+
+/// Returns a resource as it is declared by now.
+type Settle = Box<dyn Fn() -> Arc<dyn DeclaredResource>>;
 
 impl Manifest {
     /// An app with nothing in it. `name`, in kebab-case, is the prefix of every name in an AWS
@@ -61,7 +64,7 @@ impl Manifest {
     }
 
     /// Its resources, as they are declared by now.
-    pub(crate) fn resources(&self) -> Vec<Arc<dyn Resource>> {
+    pub(crate) fn resources(&self) -> Vec<Arc<dyn DeclaredResource>> {
         let resources = self.resources.borrow();
         resources.iter().map(|resource| resource()).collect()
     }
@@ -73,10 +76,10 @@ impl Manifest {
     }
 
     /// Makes a resource part of the app.
-    pub(crate) fn declare<T: Resource + Clone + 'static>(&self, resource: T) -> Entry<T> {
+    pub(crate) fn declare<T: DeclaredResource + Clone + 'static>(&self, resource: T) -> Entry<T> {
         let entry = Entry::new(resource);
         let declared = entry.clone();
-        let settle = move || -> Arc<dyn Resource> { Arc::new(declared.get()) };
+        let settle = move || -> Arc<dyn DeclaredResource> { Arc::new(declared.get()) };
         self.resources.borrow_mut().push(Box::new(settle));
         entry
     }
@@ -129,15 +132,47 @@ impl<T: fmt::Debug> fmt::Debug for Entry<T> {
     }
 }
 
-/// A declared resource, as all else of the crate knows it.
-pub(crate) trait Resource: Send + Sync {
-    fn handle(&self) -> Handle;
-
+/// What every resource has.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) id: ResourceId,
     /// Where it is declared.
-    fn origin(&self) -> Origin;
+    pub(crate) origin: Origin,
+    /// The variable that tells what it is called.
+    pub(crate) variable: Option<String>,
+}
+
+impl Named {
+    /// A resource that the caller of the function that calls this one declares.
+    #[track_caller]
+    pub(crate) fn by_caller(noun: &'static Noun, name: &str) -> Self {
+        Self {
+            id: ResourceId::new(noun, name),
+            origin: Origin::of_caller(),
+            variable: None,
+        }
+    }
+}
+
+/// A declared resource, as all else of the crate knows it.
+pub(crate) trait DeclaredResource: Send + Sync {
+    fn named(&self) -> &Named;
 
     /// The variables of every function that knows it.
-    fn variables(&self) -> Vec<Variable>;
+    fn variables(&self) -> Vec<Variable> {
+        let Named {
+            id,
+            origin,
+            variable,
+        } = self.named();
+        let name = variable.as_ref().map(|name| Variable {
+            of: id.clone(),
+            name: name.clone(),
+            value: id.value(),
+            origin: *origin,
+        });
+        name.into_iter().collect()
+    }
 
     /// What is wrong with it, and with the triggers made of it.
     fn check(&self, check: &mut Check<'_>);

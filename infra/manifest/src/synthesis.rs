@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::cloudformation::{Removal, Resource, Template, attribute, reference, sub};
+use crate::cloudformation::{DeletionPolicy, Resource, Template, attribute, reference, sub};
 use crate::function::Function;
-use crate::handle::Handle;
 use crate::name;
 use crate::origin::Origin;
-use crate::stage::{self, Stage};
+use crate::resource_id::ResourceId;
+use crate::stage::{Removal, Stage};
 
 /// The template parameter that takes the name of the bucket with the functions' code.
 pub(crate) const ARTIFACT_BUCKET: &str = "ArtifactBucket";
@@ -75,7 +75,7 @@ impl<'a> Synthesis<'a> {
     /// What `source` invokes: each function with its triggers of a kind.
     pub(crate) fn invoked_by<T: 'static>(
         &self,
-        source: &Handle,
+        source: &ResourceId,
     ) -> Vec<(&'a Function, Vec<(Origin, &'a T)>)> {
         let functions = self.functions.iter();
         functions
@@ -188,15 +188,15 @@ impl<'a> Synthesis<'a> {
                 }),
             )
             .tagged(&self.tags)
-            .removal(Removal::Delete),
+            .deletion_policy(DeletionPolicy::Delete),
         );
     }
 
     /// What becomes of data: `retained` where the stage keeps it.
-    pub(crate) fn removal(&self, retained: Removal) -> Removal {
+    pub(crate) fn deletion_policy(&self, retained: DeletionPolicy) -> DeletionPolicy {
         match self.stage.removal {
-            stage::Removal::Retain => retained,
-            stage::Removal::Delete => Removal::Delete,
+            Removal::Retain => retained,
+            Removal::Delete => DeletionPolicy::Delete,
         }
     }
 

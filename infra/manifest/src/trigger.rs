@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::handle::Handle;
+use crate::resource_id::ResourceId;
 
 /// An event and the function's permission to be invoked by it, made by the resource
 /// that the event comes from.
 #[derive(Clone)]
 pub struct Trigger {
-    source: Handle,
+    source: ResourceId,
     invocation: Invocation,
     details: Arc<dyn Any + Send + Sync>,
     statements: Vec<Value>,
@@ -40,7 +40,7 @@ pub(crate) enum Invocation {
 impl Trigger {
     /// `details` is what the source's kind has to know of the trigger.
     pub(crate) fn new(
-        source: Handle,
+        source: ResourceId,
         invocation: Invocation,
         details: impl Any + Send + Sync,
     ) -> Self {
@@ -65,7 +65,7 @@ impl Trigger {
         self
     }
 
-    pub(crate) fn source(&self) -> &Handle {
+    pub(crate) fn source(&self) -> &ResourceId {
         &self.source
     }
 

@@ -6,13 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Grants, Kind};
 use crate::check::{Check, Subject};
-use crate::cloudformation::{Removal, attribute, reference, sub};
+use crate::cloudformation::{DeletionPolicy, attribute, reference, sub};
 use crate::grant::Grant;
-use crate::handle::{Handle, Noun, Variable};
-use crate::manifest::{Entry, Manifest, Resource};
+use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::name;
-use crate::origin::Origin;
 use crate::policy;
+use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
 
@@ -39,7 +38,7 @@ static NOUN: Noun = Noun {
     noun: "bucket",
     logical_id: "Bucket",
     identifier: "bucket",
-    value: |handle| sub(&name::bucket(handle.name())),
+    value: |id| sub(&name::bucket(id.name())),
 };
 
 /// The longest name of a bucket, in characters.
@@ -57,9 +56,7 @@ pub struct Bucket(Entry<Declaration>);
 
 #[derive(Clone, Debug)]
 struct Declaration {
-    handle: Handle,
-    origin: Origin,
-    variable: Option<String>,
+    named: Named,
 }
 
 impl Manifest {
@@ -67,9 +64,7 @@ impl Manifest {
     #[track_caller]
     pub fn bucket(&self, name: &str) -> Bucket {
         Bucket(self.declare(Declaration {
-            handle: Handle::new(&NOUN, name),
-            origin: Origin::of_caller(),
-            variable: None,
+            named: Named::by_caller(&NOUN, name),
         }))
     }
 }
@@ -79,7 +74,7 @@ impl Bucket {
     /// a grant on it, and to the shell of `cargo xtask env`.
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
-        self.0.change(|bucket| bucket.variable = Some(name));
+        self.0.change(|bucket| bucket.named.variable = Some(name));
         self
     }
 
@@ -99,33 +94,33 @@ impl Bucket {
     /// Lets a function do `actions` to the bucket and its objects.
     #[must_use]
     pub fn allow<const N: usize>(&self, actions: [BucketAction; N]) -> Grant {
-        let handle = self.handle();
+        let id = self.id();
         let (on_bucket, on_objects): (Vec<_>, Vec<_>) = actions
             .into_iter()
             .partition(|action| matches!(action, BucketAction::ListBucket));
         let iam = |actions: Vec<BucketAction>| {
             policy::sorted(actions.into_iter().map(BucketAction::iam_action))
         };
-        let arn = name::bucket_arn(handle.name());
-        let objects = format!("{}Objects", handle.logical_id());
+        let arn = name::bucket_arn(id.name());
+        let objects = format!("{}Objects", id.logical_id());
         let statements = [
-            (handle.logical_id(), on_bucket, sub(&arn)),
+            (id.logical_id(), on_bucket, sub(&arn)),
             (objects, on_objects, sub(&format!("{arn}/*"))),
         ]
         .into_iter()
         .filter(|(_, actions, _)| !actions.is_empty())
         .map(|(sid, actions, resource)| policy::allow(&sid, &iam(actions), &resource))
         .collect();
-        Grant::scoped(handle, actions.map(BucketAction::iam_action), statements)
+        Grant::scoped(id, actions.map(BucketAction::iam_action), statements)
     }
 
-    pub(crate) fn handle(&self) -> Handle {
-        self.0.get().handle
+    pub(crate) fn id(&self) -> ResourceId {
+        self.0.get().named.id
     }
 
     fn events(&self, event_types: &'static [&'static str]) -> BucketEvents {
         BucketEvents {
-            bucket: self.handle(),
+            bucket: self.id(),
             filter: Filter {
                 event_types,
                 prefix: None,
@@ -158,7 +153,7 @@ iam_actions! {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
 #[derive(Clone, Debug)]
 pub struct BucketEvents {
-    bucket: Handle,
+    bucket: ResourceId,
     filter: Filter,
 }
 
@@ -221,31 +216,21 @@ fn text(filter: &Option<String>) -> &str {
     filter.as_deref().unwrap_or_default()
 }
 
-impl Resource for Declaration {
-    fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    fn variables(&self) -> Vec<Variable> {
-        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
-            .into_iter()
-            .collect()
+impl DeclaredResource for Declaration {
+    fn named(&self) -> &Named {
+        &self.named
     }
 
     fn check(&self, check: &mut Check<'_>) {
         let region = check.stage().region.as_ref();
         let region = region.map_or(REGION_NAME_MAX, String::len);
-        let rest = self.handle.name().len() + name::ACCOUNT_DIGITS + region + "---".len();
-        let subject = Subject::new(&self.handle).at(self.origin);
+        let rest = self.named.id.name().len() + name::ACCOUNT_DIGITS + region + "---".len();
+        let subject = Subject::new(&self.named.id).at(self.named.origin);
         check.length_in_stack(&subject, rest, NAME_MAX);
 
         let mut taken: BTreeMap<&str, Vec<(&str, &Filter)>> = BTreeMap::new();
         for function in check.functions() {
-            for (origin, filter) in function.triggers_of::<Filter>(&self.handle) {
+            for (origin, filter) in function.triggers_of::<Filter>(&self.named.id) {
                 let subject = Subject::of_function(function).at(origin);
                 self.check_filter(check, &subject, filter);
                 for event_type in filter.event_types {
@@ -256,7 +241,7 @@ impl Resource for Declaration {
                             &subject,
                             format!(
                                 "handles {event_type} of {}{}, as function `{other}` does{}; S3 notifies one of each event",
-                                self.handle,
+                                self.named.id,
                                 filter.of_objects(),
                                 of_other.of_objects(),
                             ),
@@ -285,7 +270,7 @@ impl Declaration {
                 subject,
                 format!(
                     "handles events of {} with a {part} of {} bytes",
-                    self.handle,
+                    self.named.id,
                     text.len()
                 ),
                 format!("use 1 to {FILTER_MAX}, or remove it"),
@@ -296,7 +281,7 @@ impl Declaration {
                 subject,
                 format!(
                     "handles events of {} with the {part} `{text}`, which S3 does not take as it is",
-                    self.handle
+                    self.named.id
                 ),
                 "use letters, digits and / ! - _ . ' ( )",
             );
@@ -305,9 +290,9 @@ impl Declaration {
 
     /// The permissions to notify functions, and the notifications.
     fn notifications(&self, synthesis: &mut Synthesis<'_>) -> Notifications {
-        let logical_id = self.handle.logical_id();
+        let logical_id = self.named.id.logical_id();
         let mut found = Notifications::default();
-        for (function, triggers) in synthesis.invoked_by::<Filter>(&self.handle) {
+        for (function, triggers) in synthesis.invoked_by::<Filter>(&self.named.id) {
             let permission_id = format!("{logical_id}{}", function.logical_id("Permission"));
             // `SourceAccount` as well as `SourceArn`: a bucket's ARN names no account, and a
             // deleted bucket's name may be taken by another one.
@@ -318,7 +303,7 @@ impl Declaration {
                 "s3.amazonaws.com",
                 json!({
                     "SourceAccount": reference("AWS::AccountId"),
-                    "SourceArn": sub(&name::bucket_arn(self.handle.name())),
+                    "SourceArn": sub(&name::bucket_arn(self.named.id.name())),
                 }),
             );
             found.permissions.push(permission_id);
@@ -336,9 +321,9 @@ impl Declaration {
     /// Not versioned: S3 announces the removal of an old version of an object and the
     /// removal of the object by the same event.
     fn synth_bucket(&self, synthesis: &mut Synthesis<'_>, notifications: Notifications) {
-        let logical_id = self.handle.logical_id();
+        let logical_id = self.named.id.logical_id();
         let mut properties = json!({
-            "BucketName": sub(&name::bucket(self.handle.name())),
+            "BucketName": sub(&name::bucket(self.named.id.name())),
             "BucketEncryption": {"ServerSideEncryptionConfiguration": [
                 {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
             ]},
@@ -363,7 +348,7 @@ impl Declaration {
         let objects = sub(&format!("${{{logical_id}.Arn}}/*"));
         synthesis.tls_only(
             &logical_id,
-            self.origin,
+            self.named.origin,
             "AWS::S3::BucketPolicy",
             json!({
                 "Bucket": reference(&logical_id),
@@ -376,8 +361,8 @@ impl Declaration {
             .depends_on(notifications.permissions)
             // Its name is fixed: left behind by a failed creation, it would be in the way of the
             // next one.
-            .removal(synthesis.removal(Removal::RetainExceptOnCreate));
-        synthesis.add(logical_id, self.origin, bucket);
+            .deletion_policy(synthesis.deletion_policy(DeletionPolicy::RetainExceptOnCreate));
+        synthesis.add(logical_id, self.named.origin, bucket);
     }
 }
 
@@ -405,9 +390,9 @@ impl Filter {
 }
 
 /// A bucket's name is derived: stack, name, account and region.
-fn is_at(handle: &Handle, stack: &str, service: &str, name: &str) -> bool {
+fn is_at(id: &ResourceId, stack: &str, service: &str, name: &str) -> bool {
     let bucket = name.split('/').next().unwrap_or_default();
-    let prefix = format!("{stack}-{}-", handle.name());
+    let prefix = format!("{stack}-{}-", id.name());
     let rest = bucket.strip_prefix(&prefix);
     let account = rest.and_then(|rest| rest.get(..name::ACCOUNT_DIGITS));
     let is_account = |account: &str| account.bytes().all(|digit| digit.is_ascii_digit());

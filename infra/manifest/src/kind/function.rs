@@ -87,8 +87,8 @@ impl DeclaredFunction {
     /// bucket itself: others tell it of objects in it.
     #[track_caller]
     pub fn variable_of(&self, bucket: &Bucket) -> Self {
-        let handle = Declared::by_caller(bucket.handle());
-        self.with(|function| function.told.push(handle))
+        let id = Declared::by_caller(bucket.id());
+        self.with(|function| function.told.push(id))
     }
 
     /// An environment variable with a fixed value.

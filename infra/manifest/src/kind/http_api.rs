@@ -6,9 +6,8 @@ use super::Kind;
 use crate::check::Check;
 use crate::cloudformation::sub;
 use crate::deployer::{Deployer, OfService, Statement};
-use crate::handle::{Handle, Noun, Variable};
-use crate::manifest::{Entry, Manifest, Resource};
-use crate::origin::Origin;
+use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
+use crate::resource_id::Noun;
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
 
@@ -34,7 +33,7 @@ static NOUN: Noun = Noun {
     noun: "HTTP API",
     logical_id: "HttpApi",
     identifier: "api",
-    value: |handle| sub(&format!("${{{}.ApiEndpoint}}/", handle.logical_id())),
+    value: |id| sub(&format!("${{{}.ApiEndpoint}}/", id.logical_id())),
 };
 
 /// An API Gateway HTTP API on its `$default` stage, so that paths carry no prefix.
@@ -43,9 +42,7 @@ pub struct HttpApi(Entry<Declaration>);
 
 #[derive(Clone, Debug)]
 struct Declaration {
-    handle: Handle,
-    origin: Origin,
-    variable: Option<String>,
+    named: Named,
     cors: Option<Cors>,
 }
 
@@ -54,9 +51,7 @@ impl Manifest {
     #[track_caller]
     pub fn http_api(&self, name: &str) -> HttpApi {
         HttpApi(self.declare(Declaration {
-            handle: Handle::new(&NOUN, name),
-            origin: Origin::of_caller(),
-            variable: None,
+            named: Named::by_caller(&NOUN, name),
             cors: None,
         }))
     }
@@ -67,7 +62,8 @@ impl HttpApi {
     /// xtask env`.
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
-        self.0.change(|http_api| http_api.variable = Some(name));
+        self.0
+            .change(|http_api| http_api.named.variable = Some(name));
         self
     }
 
@@ -95,7 +91,7 @@ impl HttpApi {
             method,
             path: path.to_owned(),
         };
-        Trigger::new(self.0.get().handle, Invocation::Synchronous, route)
+        Trigger::new(self.0.get().named.id, Invocation::Synchronous, route)
     }
 }
 
@@ -141,19 +137,9 @@ impl Route {
     }
 }
 
-impl Resource for Declaration {
-    fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    fn variables(&self) -> Vec<Variable> {
-        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
-            .into_iter()
-            .collect()
+impl DeclaredResource for Declaration {
+    fn named(&self) -> &Named {
+        &self.named
     }
 
     fn check(&self, check: &mut Check<'_>) {

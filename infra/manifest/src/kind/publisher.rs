@@ -7,11 +7,10 @@ use super::{Grants, Kind};
 use crate::check::{Check, Subject};
 use crate::cloudformation::{attribute, reference, sub};
 use crate::grant::Grant;
-use crate::handle::{Handle, Noun, Variable};
-use crate::manifest::{Entry, Manifest, Resource};
+use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::name;
-use crate::origin::Origin;
 use crate::policy;
+use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 
 pub(super) static KIND: Kind = Kind {
@@ -23,9 +22,9 @@ pub(super) static KIND: Kind = Kind {
         rust: |variable, _| format!("{variable}.pass()"),
     }),
     has_url: false,
-    is_at: |handle, stack, service, name| {
+    is_at: |id, stack, service, name| {
         let name = name.rsplit('/').next().unwrap_or_default();
-        service == "iam" && super::is_made_up(handle, stack, name)
+        service == "iam" && super::is_made_up(id, stack, name)
     },
     settings: super::no_settings,
     // Roles are deployed with the functions'.
@@ -36,7 +35,7 @@ static NOUN: Noun = Noun {
     noun: "publisher",
     logical_id: "PublisherRole",
     identifier: "publisher",
-    value: |handle| attribute(&handle.logical_id(), "Arn"),
+    value: |id| attribute(&id.logical_id(), "Arn"),
 };
 
 /// A role by which an AWS service publishes to one topic, for this app's account only.
@@ -45,11 +44,9 @@ pub struct Publisher(Entry<Declaration>);
 
 #[derive(Clone, Debug)]
 struct Declaration {
-    handle: Handle,
-    topic: Handle,
-    origin: Origin,
+    named: Named,
+    topic: ResourceId,
     service: String,
-    variable: Option<String>,
 }
 
 impl Manifest {
@@ -57,13 +54,11 @@ impl Manifest {
     /// when a function that may pass the role tells it to.
     #[track_caller]
     pub fn publisher(&self, topic: &Topic, service: &str) -> Publisher {
-        let topic = topic.handle();
+        let topic = topic.id();
         Publisher(self.declare(Declaration {
-            handle: Handle::new(&NOUN, topic.name()),
+            named: Named::by_caller(&NOUN, topic.name()),
             topic,
-            origin: Origin::of_caller(),
             service: service.to_owned(),
-            variable: None,
         }))
     }
 }
@@ -73,7 +68,8 @@ impl Publisher {
     /// pass it, and to the shell of `cargo xtask env`.
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
-        self.0.change(|publisher| publisher.variable = Some(name));
+        self.0
+            .change(|publisher| publisher.named.variable = Some(name));
         self
     }
 
@@ -82,13 +78,12 @@ impl Publisher {
     #[must_use]
     pub fn pass(&self) -> Grant {
         let Declaration {
-            handle,
+            named: Named { id, .. },
             topic,
             service,
-            ..
         } = self.0.get();
         let action = "iam:PassRole".to_owned();
-        let logical_id = handle.logical_id();
+        let logical_id = id.logical_id();
         let mut statement = policy::allow(
             &format!("Pass{logical_id}"),
             std::slice::from_ref(&action),
@@ -96,29 +91,19 @@ impl Publisher {
         );
         statement["Condition"] =
             json!({"StringEquals": {"iam:PassedToService": policy::principal(&service)}});
-        Grant::scoped(handle, [action], vec![statement])
+        Grant::scoped(id, [action], vec![statement])
             .telling(topic)
             .calling(&service)
     }
 }
 
-impl Resource for Declaration {
-    fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    fn variables(&self) -> Vec<Variable> {
-        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
-            .into_iter()
-            .collect()
+impl DeclaredResource for Declaration {
+    fn named(&self) -> &Named {
+        &self.named
     }
 
     fn check(&self, check: &mut Check<'_>) {
-        let subject = Subject::new(&self.handle).at(self.origin);
+        let subject = Subject::new(&self.named.id).at(self.named.origin);
         check.references(&subject, [&self.topic]);
         check.require(
             name::is_kebab_case(&self.service),
@@ -130,7 +115,7 @@ impl Resource for Declaration {
 
     fn synth(&self, synthesis: &mut Synthesis<'_>) {
         let role = synthesis.role(&self.trust(), vec![("publish", self.document())]);
-        synthesis.add(self.handle.logical_id(), self.origin, role);
+        synthesis.add(self.named.id.logical_id(), self.named.origin, role);
     }
 }
 

@@ -6,14 +6,13 @@ use serde_json::{Value, json};
 
 use super::{Grants, Kind};
 use crate::check::{Check, Subject};
-use crate::cloudformation::{Removal, attribute, reference};
+use crate::cloudformation::{DeletionPolicy, attribute, reference};
 use crate::deployer::{Deployer, OfService, Statement};
 use crate::grant::Grant;
-use crate::handle::{Handle, Noun, Variable};
-use crate::manifest::{Entry, Manifest, Resource};
-use crate::origin::Origin;
+use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::policy;
-use crate::stage;
+use crate::resource_id::{Noun, ResourceId, Variable};
+use crate::stage::Removal;
 use crate::synthesis::Synthesis;
 
 mod item_changes;
@@ -32,10 +31,10 @@ pub(super) static KIND: Kind = Kind {
         rust: super::allow,
     }),
     has_url: false,
-    is_at: |handle, stack, service, name| {
+    is_at: |id, stack, service, name| {
         let name = name.strip_prefix("table/");
         let name = name.and_then(|name| name.split('/').next());
-        service == "dynamodb" && name.is_some_and(|name| super::is_made_up(handle, stack, name))
+        service == "dynamodb" && name.is_some_and(|name| super::is_made_up(id, stack, name))
     },
     settings: super::no_settings,
     deployer: deployer_statements,
@@ -45,7 +44,7 @@ static NOUN: Noun = Noun {
     noun: "table",
     logical_id: "Table",
     identifier: "table",
-    value: |handle| reference(&handle.logical_id()),
+    value: |id| reference(&id.logical_id()),
 };
 
 /// Functions that read one table's stream: with more, reads of a shard are throttled.
@@ -58,11 +57,9 @@ pub struct Table(Entry<Declaration>);
 
 #[derive(Clone, Debug)]
 struct Declaration {
-    handle: Handle,
-    origin: Origin,
+    named: Named,
     partition_key: String,
     time_to_live: Option<String>,
-    variable: Option<String>,
     attribute_variables: Vec<(String, String)>,
 }
 
@@ -71,11 +68,9 @@ impl Manifest {
     #[track_caller]
     pub fn table(&self, name: &str, partition_key: &str) -> Table {
         Table(self.declare(Declaration {
-            handle: Handle::new(&NOUN, name),
-            origin: Origin::of_caller(),
+            named: Named::by_caller(&NOUN, name),
             partition_key: partition_key.to_owned(),
             time_to_live: None,
-            variable: None,
             attribute_variables: Vec::new(),
         }))
     }
@@ -93,7 +88,7 @@ impl Table {
     /// grant on it or handles its changes, and to the shell of `cargo xtask env`.
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
-        self.0.change(|table| table.variable = Some(name));
+        self.0.change(|table| table.named.variable = Some(name));
         self
     }
 
@@ -115,25 +110,25 @@ impl Table {
     /// Changes of the table's items, of these kinds, read from its stream.
     #[must_use]
     pub fn item_changes<const N: usize>(&self, kinds: [ItemChange; N]) -> ItemChanges {
-        ItemChanges::new(self.handle(), kinds)
+        ItemChanges::new(self.id(), kinds)
     }
 
     /// Lets a function do `actions` to the table's items.
     #[must_use]
     pub fn allow<const N: usize>(&self, actions: [TableAction; N]) -> Grant {
-        let handle = self.handle();
-        let logical_id = handle.logical_id();
+        let id = self.id();
+        let logical_id = id.logical_id();
         let actions = actions.map(TableAction::iam_action);
         let statement = policy::allow(
             &logical_id,
             &policy::sorted(actions.clone()),
             &attribute(&logical_id, "Arn"),
         );
-        Grant::scoped(handle, actions, vec![statement])
+        Grant::scoped(id, actions, vec![statement])
     }
 
-    fn handle(&self) -> Handle {
-        self.0.get().handle
+    fn id(&self) -> ResourceId {
+        self.0.get().named.id
     }
 }
 
@@ -159,32 +154,37 @@ iam_actions! {
     }
 }
 
-impl Resource for Declaration {
-    fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    fn origin(&self) -> Origin {
-        self.origin
+impl DeclaredResource for Declaration {
+    fn named(&self) -> &Named {
+        &self.named
     }
 
     fn variables(&self) -> Vec<Variable> {
-        let name = Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin);
-        let attributes = self.attribute_variables.iter();
-        let attributes = attributes.map(|(name, attribute)| Variable {
-            of: self.handle.clone(),
-            name: name.clone(),
-            value: Value::from(attribute.as_str()),
-            origin: self.origin,
-        });
-        name.into_iter().chain(attributes).collect()
+        let Named {
+            id,
+            origin,
+            variable,
+        } = &self.named;
+        let attributes = self.attribute_variables.iter().cloned();
+        let attributes = attributes.map(|(name, attribute)| (name, Value::from(attribute)));
+        let name = variable.iter().map(|name| (name.clone(), id.value()));
+        name.chain(attributes)
+            .map(|(name, value)| Variable {
+                of: id.clone(),
+                name,
+                value,
+                origin: *origin,
+            })
+            .collect()
     }
 
     fn check(&self, check: &mut Check<'_>) {
         self.check_attributes(check);
         let mut readers = Vec::new();
         for function in check.functions() {
-            let triggers: Vec<_> = function.triggers_of::<ItemChanges>(&self.handle).collect();
+            let triggers: Vec<_> = function
+                .triggers_of::<ItemChanges>(&self.named.id)
+                .collect();
             for (origin, changes) in &triggers {
                 changes.check(check, function, *origin);
             }
@@ -194,7 +194,7 @@ impl Resource for Declaration {
                     check.require(
                         false,
                         &Subject::of_function(function).at(*origin),
-                        format!("has two triggers on the stream of {}", self.handle),
+                        format!("has two triggers on the stream of {}", self.named.id),
                         "merge them into one",
                     );
                 }
@@ -202,7 +202,7 @@ impl Resource for Declaration {
         }
         check.require(
             readers.len() <= STREAM_READERS_MAX,
-            &Subject::new(&self.handle).at(self.origin),
+            &Subject::new(&self.named.id).at(self.named.origin),
             format!(
                 "has a stream that {} functions read ({}), where DynamoDB serves {STREAM_READERS_MAX}",
                 readers.len(),
@@ -213,14 +213,14 @@ impl Resource for Declaration {
     }
 
     fn synth(&self, synthesis: &mut Synthesis<'_>) {
-        let logical_id = self.handle.logical_id();
+        let logical_id = self.named.id.logical_id();
         let stage = synthesis.stage();
         let mut properties = json!({
             "AttributeDefinitions": [
                 {"AttributeName": self.partition_key, "AttributeType": "S"},
             ],
             "BillingMode": "PAY_PER_REQUEST",
-            "DeletionProtectionEnabled": stage.removal == stage::Removal::Retain,
+            "DeletionProtectionEnabled": stage.removal == Removal::Retain,
             "KeySchema": [{"AttributeName": self.partition_key, "KeyType": "HASH"}],
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": stage.production},
             "SSESpecification": {"SSEEnabled": true},
@@ -229,7 +229,7 @@ impl Resource for Declaration {
             properties["TimeToLiveSpecification"] =
                 json!({"AttributeName": attribute, "Enabled": true});
         }
-        for (function, triggers) in synthesis.invoked_by::<ItemChanges>(&self.handle) {
+        for (function, triggers) in synthesis.invoked_by::<ItemChanges>(&self.named.id) {
             properties["StreamSpecification"] = json!({"StreamViewType": "NEW_AND_OLD_IMAGES"});
             for (origin, changes) in triggers {
                 changes.synth(synthesis, function, origin);
@@ -239,14 +239,14 @@ impl Resource for Declaration {
             .tagged("AWS::DynamoDB::Table", properties)
             // Not `RetainExceptOnCreate`: a protected table cannot be deleted, so the
             // rollback of a failed creation would fail too.
-            .removal(synthesis.removal(Removal::Retain));
-        synthesis.add(logical_id, self.origin, table);
+            .deletion_policy(synthesis.deletion_policy(DeletionPolicy::Retain));
+        synthesis.add(logical_id, self.named.origin, table);
     }
 }
 
 impl Declaration {
     fn check_attributes(&self, check: &mut Check<'_>) {
-        let subject = Subject::new(&self.handle).at(self.origin);
+        let subject = Subject::new(&self.named.id).at(self.named.origin);
         let told = self.attribute_variables.iter();
         let attributes: BTreeSet<&String> = std::iter::once(&self.partition_key)
             .chain(&self.time_to_live)

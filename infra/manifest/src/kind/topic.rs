@@ -4,12 +4,11 @@ use serde_json::json;
 
 use super::Kind;
 use crate::check::{Check, Subject};
-use crate::cloudformation::{Resource as Template, reference};
+use crate::cloudformation::{Resource, reference};
 use crate::deployer::{Deployer, OfService, Statement};
-use crate::handle::{Handle, Noun, Variable};
-use crate::manifest::{Entry, Manifest, Resource};
-use crate::origin::Origin;
+use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::policy;
+use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
 
@@ -17,9 +16,7 @@ pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
     grants: None,
     has_url: false,
-    is_at: |handle, stack, service, name| {
-        service == "sns" && super::is_made_up(handle, stack, name)
-    },
+    is_at: |id, stack, service, name| service == "sns" && super::is_made_up(id, stack, name),
     settings: super::no_settings,
     deployer: deployer_statements,
 };
@@ -28,7 +25,7 @@ pub(super) static NOUN: Noun = Noun {
     noun: "topic",
     logical_id: "Topic",
     identifier: "topic",
-    value: |handle| reference(&handle.logical_id()),
+    value: |id| reference(&id.logical_id()),
 };
 
 /// An SNS topic: encrypted, reachable over TLS only.
@@ -37,9 +34,7 @@ pub struct Topic(Entry<Declaration>);
 
 #[derive(Clone, Debug)]
 struct Declaration {
-    handle: Handle,
-    origin: Origin,
-    variable: Option<String>,
+    named: Named,
 }
 
 /// The messages of a topic.
@@ -50,9 +45,7 @@ impl Manifest {
     #[track_caller]
     pub fn topic(&self, name: &str) -> Topic {
         Topic(self.declare(Declaration {
-            handle: Handle::new(&NOUN, name),
-            origin: Origin::of_caller(),
-            variable: None,
+            named: Named::by_caller(&NOUN, name),
         }))
     }
 }
@@ -62,45 +55,35 @@ impl Topic {
     /// pass one of its publishers, and to the shell of `cargo xtask env`.
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
-        self.0.change(|topic| topic.variable = Some(name));
+        self.0.change(|topic| topic.named.variable = Some(name));
         self
     }
 
     /// Messages published to the topic.
     #[must_use]
     pub fn published(&self) -> Trigger {
-        Trigger::new(self.handle(), Invocation::Asynchronous, Messages)
+        Trigger::new(self.id(), Invocation::Asynchronous, Messages)
     }
 
-    pub(crate) fn handle(&self) -> Handle {
-        self.0.get().handle
+    pub(crate) fn id(&self) -> ResourceId {
+        self.0.get().named.id
     }
 }
 
-impl Resource for Declaration {
-    fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    fn variables(&self) -> Vec<Variable> {
-        Variable::of_resource(&self.handle, self.variable.as_deref(), self.origin)
-            .into_iter()
-            .collect()
+impl DeclaredResource for Declaration {
+    fn named(&self) -> &Named {
+        &self.named
     }
 
     /// SNS keeps one subscription of a function to a topic.
     fn check(&self, check: &mut Check<'_>) {
         for function in check.functions() {
-            let triggers = function.triggers_of::<Messages>(&self.handle);
+            let triggers = function.triggers_of::<Messages>(&self.named.id);
             for (origin, _) in triggers.skip(1) {
                 check.require(
                     false,
                     &Subject::of_function(function).at(origin),
-                    format!("handles the messages of {} twice", self.handle),
+                    format!("handles the messages of {} twice", self.named.id),
                     "remove one of the triggers",
                 );
             }
@@ -108,11 +91,11 @@ impl Resource for Declaration {
     }
 
     fn synth(&self, synthesis: &mut Synthesis<'_>) {
-        let logical_id = self.handle.logical_id();
+        let logical_id = self.named.id.logical_id();
         let topic = reference(&logical_id);
         synthesis.tls_only(
             &logical_id,
-            self.origin,
+            self.named.origin,
             "AWS::SNS::TopicPolicy",
             json!({
                 "Topics": [topic],
@@ -127,9 +110,9 @@ impl Resource for Declaration {
         // <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
         let properties = json!({"KmsMasterKeyId": "alias/aws/sns"});
         let resource = synthesis.tagged("AWS::SNS::Topic", properties);
-        synthesis.add(logical_id.clone(), self.origin, resource);
+        synthesis.add(logical_id.clone(), self.named.origin, resource);
 
-        for (function, triggers) in synthesis.invoked_by::<Messages>(&self.handle) {
+        for (function, triggers) in synthesis.invoked_by::<Messages>(&self.named.id) {
             let origin = triggers[0].0;
             let permission_id = format!("{logical_id}{}", function.logical_id("Permission"));
             synthesis.permission(
@@ -148,7 +131,7 @@ impl Resource for Declaration {
                 format!("{logical_id}{}", function.logical_id("Subscription")),
                 origin,
                 // SNS drops a message that it is not permitted to deliver.
-                Template::new("AWS::SNS::Subscription", subscription)
+                Resource::new("AWS::SNS::Subscription", subscription)
                     .depends_on(vec![permission_id]),
             );
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::{Check, Subject};
 use crate::function::Declaration;
 use crate::grant::Grant;
-use crate::handle::Variable;
 use crate::kind::KINDS;
+use crate::resource_id::Variable;
 
 /// The longest name of a function, in characters.
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>

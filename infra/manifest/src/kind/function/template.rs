@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{alarms, canary};
-use crate::cloudformation::{Removal, Resource, attribute, reference, sub};
+use crate::cloudformation::{DeletionPolicy, Resource, attribute, reference, sub};
 use crate::function::Function;
+use crate::grant::Grant;
 use crate::name;
 use crate::policy;
 use crate::synthesis::{ARTIFACT_BUCKET, Synthesis};
+use crate::trigger::Trigger;
 
 /// What Lambda does by a function's role to trace it.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html>
@@ -33,18 +35,8 @@ pub(crate) fn policy(function: &Function) -> Value {
             &attribute(&function.logical_id("FailureQueue"), "Arn"),
         ));
     }
-    statements.extend(
-        function
-            .triggers()
-            .flat_map(|trigger| trigger.statements())
-            .cloned(),
-    );
-    statements.extend(
-        function
-            .grants()
-            .flat_map(|grant| grant.statements())
-            .cloned(),
-    );
+    statements.extend(function.triggers().flat_map(Trigger::statements).cloned());
+    statements.extend(function.grants().flat_map(Grant::statements).cloned());
     policy::document(&statements)
 }
 
@@ -146,7 +138,7 @@ fn failure_queue(synthesis: &mut Synthesis<'_>, function: &Function) {
                 "SqsManagedSseEnabled": true,
             }),
         )
-        .removal(Removal::Delete);
+        .deletion_policy(DeletionPolicy::Delete);
     synthesis.add(queue_id.clone(), function.origin(), queue);
     synthesis.tls_only(
         &queue_id,

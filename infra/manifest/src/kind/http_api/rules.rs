@@ -17,7 +17,7 @@ impl Declaration {
         let mut count = 0;
         for function in check.functions() {
             let mut serves = false;
-            for (origin, Route { method, path }) in function.triggers_of::<Route>(&self.handle) {
+            for (origin, Route { method, path }) in function.triggers_of::<Route>(&self.named.id) {
                 let subject = Subject::of_function(function).at(origin);
                 serves = true;
                 count += 1;
@@ -33,7 +33,7 @@ impl Declaration {
                         &subject,
                         format!(
                             "serves `{method} {path}` of {}, as function `{other}` does",
-                            self.handle
+                            self.named.id
                         ),
                         "remove one of the routes",
                     );
@@ -94,7 +94,7 @@ impl Declaration {
     }
 
     fn subject(&self) -> Subject {
-        Subject::new(&self.handle).at(self.origin)
+        Subject::new(&self.named.id).at(self.named.origin)
     }
 }
 

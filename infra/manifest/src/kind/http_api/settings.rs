@@ -2,7 +2,7 @@
 
 use super::{NOUN, Route};
 use crate::check::Check;
-use crate::handle::Handle;
+use crate::resource_id::ResourceId;
 use crate::settings::is_graphic;
 use crate::stage::{Authorization, DEFAULT_ROUTE, Jwt, Throttle};
 
@@ -58,10 +58,10 @@ fn authorization(check: &mut Check<'_>) {
 fn throttling(check: &mut Check<'_>) {
     for (http_api, throttles) in &check.stage().throttling {
         declared(check, "throttling", http_api);
-        let handle = Handle::new(&NOUN, http_api);
+        let id = ResourceId::new(&NOUN, http_api);
         let functions = check.functions().iter();
         let routes: Vec<String> = functions
-            .flat_map(|function| function.triggers_of::<Route>(&handle))
+            .flat_map(|function| function.triggers_of::<Route>(&id))
             .map(|(_, route)| route.key())
             .collect();
         let names: Vec<&str> = std::iter::once(DEFAULT_ROUTE)

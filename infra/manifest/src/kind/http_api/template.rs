@@ -14,13 +14,13 @@ use crate::synthesis::Synthesis;
 
 impl Declaration {
     pub(super) fn synth_api(&self, synthesis: &mut Synthesis<'_>) {
-        let logical_id = self.handle.logical_id();
-        let name = format!("${{AWS::StackName}}-{}", self.handle.name());
+        let logical_id = self.named.id.logical_id();
+        let name = format!("${{AWS::StackName}}-{}", self.named.id.name());
         let log_group_id = format!("{logical_id}AccessLogGroup");
         // API Gateway extends a resource policy of limited size for every log group
         // without this prefix.
         let log_group_name = format!("/aws/vendedlogs/apis/{name}");
-        synthesis.log_group(&log_group_id, self.origin, &log_group_name);
+        synthesis.log_group(&log_group_id, self.named.origin, &log_group_name);
         let access_log = json!({
             "requestId": "$context.requestId",
             "requestTime": "$context.requestTime",
@@ -39,7 +39,7 @@ impl Declaration {
         }
         synthesis.add(
             logical_id.clone(),
-            self.origin,
+            self.named.origin,
             synthesis.tagged_as_map("AWS::ApiGatewayV2::Api", properties),
         );
         let mut stage = json!({
@@ -56,7 +56,7 @@ impl Declaration {
         let throttled = self.throttle(synthesis, &mut stage);
         synthesis.add(
             format!("{logical_id}Stage"),
-            self.origin,
+            self.named.origin,
             synthesis
                 .tagged_as_map("AWS::ApiGatewayV2::Stage", stage)
                 .depends_on(throttled),
@@ -64,9 +64,9 @@ impl Declaration {
     }
 
     pub(super) fn synth_routes(&self, synthesis: &mut Synthesis<'_>) {
-        let logical_id = self.handle.logical_id();
+        let logical_id = self.named.id.logical_id();
         let authorization = self.authorization(synthesis);
-        for (function, routes) in synthesis.invoked_by::<Route>(&self.handle) {
+        for (function, routes) in synthesis.invoked_by::<Route>(&self.named.id) {
             let integration_id = format!("{logical_id}{}", function.logical_id("Integration"));
             let integration = json!({
                 "ApiId": reference(&logical_id),
@@ -105,7 +105,7 @@ impl Declaration {
         let source_arn = format!(
             "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:\
              ${{{}}}/*/{}{}",
-            self.handle.logical_id(),
+            self.named.id.logical_id(),
             route.method,
             path::pattern(&route.path)
         );
@@ -122,13 +122,13 @@ impl Declaration {
 
     /// The logical ID of a route.
     fn route_id(&self, route: &Route) -> String {
-        let api_id = self.handle.logical_id();
+        let api_id = self.named.id.logical_id();
         let method = name::pascal_case(route.method);
         format!("{api_id}{method}{}Route", path::logical_id(&route.path))
     }
 
     fn routes<'a>(&self, synthesis: &Synthesis<'a>) -> Vec<&'a Route> {
-        let functions = synthesis.invoked_by::<Route>(&self.handle);
+        let functions = synthesis.invoked_by::<Route>(&self.named.id);
         let routes = functions.into_iter().flat_map(|(_, routes)| routes);
         routes.map(|(_, route)| route).collect()
     }
@@ -137,7 +137,7 @@ impl Declaration {
     /// their own: the stage cannot name them before they are there.
     fn throttle(&self, synthesis: &Synthesis<'_>, stage: &mut Value) -> Vec<String> {
         let mut limited = Vec::new();
-        let Some(throttling) = synthesis.stage().throttling.get(self.handle.name()) else {
+        let Some(throttling) = synthesis.stage().throttling.get(self.named.id.name()) else {
             return limited;
         };
         for (key, throttle) in throttling {
@@ -161,13 +161,13 @@ impl Declaration {
     /// that takes one.
     fn authorization(&self, synthesis: &mut Synthesis<'_>) -> Vec<(&'static str, Value)> {
         let stage = synthesis.stage();
-        match stage.authorization_of(self.handle.name()) {
+        match stage.authorization_of(self.named.id.name()) {
             Authorization::None => Vec::new(),
             Authorization::Iam => vec![("AuthorizationType", json!("AWS_IAM"))],
             Authorization::Jwt(jwt) => {
-                let api_id = self.handle.logical_id();
+                let api_id = self.named.id.logical_id();
                 let authorizer_id = format!("{api_id}Authorizer");
-                let setting = ["authorization".to_owned(), self.handle.name().to_owned()];
+                let setting = ["authorization".to_owned(), self.named.id.name().to_owned()];
                 let authorizer = Resource::new(
                     "AWS::ApiGatewayV2::Authorizer",
                     json!({
@@ -209,7 +209,7 @@ impl Declaration {
     /// a form's.
     fn request_headers(&self, synthesis: &Synthesis<'_>) -> Vec<&'static str> {
         let mut headers = vec!["content-type"];
-        match synthesis.stage().authorization_of(self.handle.name()) {
+        match synthesis.stage().authorization_of(self.named.id.name()) {
             Authorization::None => {}
             Authorization::Jwt(_) => headers.push("authorization"),
             // Those of a signature.

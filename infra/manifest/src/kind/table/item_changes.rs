@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::check::{Check, Subject};
 use crate::cloudformation::{attribute, reference, sub};
 use crate::function::{Declaration, Function};
-use crate::handle::Handle;
 use crate::origin::Origin;
 use crate::policy;
+use crate::resource_id::ResourceId;
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
 
@@ -63,7 +63,7 @@ impl ItemChange {
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>
 #[derive(Clone, Debug)]
 pub struct ItemChanges {
-    pub(super) table: Handle,
+    pub(super) table: ResourceId,
     pub(super) kinds: BTreeSet<ItemChange>,
     pub(super) batch_size: u32,
     pub(super) batching_window_seconds: u32,
@@ -73,7 +73,7 @@ pub struct ItemChanges {
 }
 
 impl ItemChanges {
-    pub(super) fn new(table: Handle, kinds: impl IntoIterator<Item = ItemChange>) -> Self {
+    pub(super) fn new(table: ResourceId, kinds: impl IntoIterator<Item = ItemChange>) -> Self {
         Self {
             table,
             kinds: kinds.into_iter().collect(),
@@ -239,7 +239,7 @@ impl ItemChanges {
 /// What Lambda does by the function's role to read a table's stream, and not its items.
 /// Streams are listed by table.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/iam-policy-example-lamda-process-dynamodb-streams.html>
-fn stream_statements(table: &Handle) -> Vec<Value> {
+fn stream_statements(table: &ResourceId) -> Vec<Value> {
     let table = table.logical_id();
     let read = ["DescribeStream", "GetRecords", "GetShardIterator"]
         .map(|action| format!("dynamodb:{action}"));

@@ -17,17 +17,17 @@ pub(crate) struct Noun {
     /// The end of a variable's name in Rust, such as `bucket`.
     pub(crate) identifier: &'static str,
     /// What a program must know to use the resource: a name, an ARN or a URL.
-    pub(crate) value: fn(&Handle) -> Value,
+    pub(crate) value: fn(&ResourceId) -> Value,
 }
 
 /// A resource, by kind and name.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub(crate) struct ResourceId {
     noun: &'static Noun,
     name: String,
 }
 
-impl Handle {
+impl ResourceId {
     pub(crate) fn new(noun: &'static Noun, name: &str) -> Self {
         Self {
             noun,
@@ -60,33 +60,33 @@ impl Handle {
     }
 }
 
-impl fmt::Display for Handle {
+impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} `{}`", self.noun.noun, self.name)
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl PartialEq for Handle {
+impl PartialEq for ResourceId {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Handle {}
+impl Eq for ResourceId {}
 
-impl PartialOrd for Handle {
+impl PartialOrd for ResourceId {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Handle {
+impl Ord for ResourceId {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())
     }
@@ -95,20 +95,8 @@ impl Ord for Handle {
 /// An environment variable of every function that knows a resource.
 #[derive(Clone, Debug)]
 pub(crate) struct Variable {
-    pub(crate) of: Handle,
+    pub(crate) of: ResourceId,
     pub(crate) name: String,
     pub(crate) value: Value,
     pub(crate) origin: Origin,
-}
-
-impl Variable {
-    /// The variable that tells what a resource is called, if it has one.
-    pub(crate) fn of_resource(of: &Handle, name: Option<&str>, origin: Origin) -> Option<Self> {
-        name.map(|name| Self {
-            of: of.clone(),
-            name: name.to_owned(),
-            value: of.value(),
-            origin,
-        })
-    }
 }
