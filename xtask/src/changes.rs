@@ -2,10 +2,10 @@
 
 use anstyle::Style;
 use deploy::{
-    Access, AccessChange, Action, Change, ChangeSet, Declared, Difference, Drift, Drifted, Effect,
-    PropertyChange, Replacement, Review, RolesByHand, StackSpec, Target, review,
+    Action, Change, ChangeSet, Drift, Drifted, Replacement, RolesByHand, StackSpec, Target,
 };
 use manifest::App;
+use review::{Access, AccessChange, Declared, Difference, Effect, PropertyChange, Review, review};
 use serde::Serialize;
 
 use crate::cli::Approval;
@@ -40,7 +40,7 @@ impl<'a> Changes<'a> {
         spec: &StackSpec<'_>,
         target: &Target,
     ) -> Result<Self> {
-        let deployed = target.deployed(spec.name).await?;
+        let deployed = deploy::deployed(target, spec.name).await?;
         let deployed = deployed.as_ref().map(|record| Declared {
             template: &record.template,
             parameters: &record.parameters,
@@ -50,7 +50,7 @@ impl<'a> Changes<'a> {
             parameters: &spec.parameters,
         };
         Ok(Self {
-            review: review(deployed, wanted)?,
+            review: review(deployed, wanted).map_err(deploy::Error::from)?,
             change_set,
         })
     }
@@ -123,7 +123,7 @@ impl<'a> Changes<'a> {
         if change.action != Action::Modify || change.resource_type.starts_with("AWS::IAM::") {
             return Vec::new();
         }
-        property_lines(self.review.properties_of(change), columns)
+        property_lines(change.property_changes_with(&self.review), columns)
     }
 }
 

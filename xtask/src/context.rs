@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deploy::{Connection, Endpoint, Kind, Outputs, Settings, Target};
+use deploy::{Connection, Endpoint, ErrorKind, Outputs, Settings, Target};
 use manifest::{App, Function, Removal};
 
 use crate::environment::STAGE_VARIABLE;
@@ -145,8 +145,7 @@ impl Context {
     /// The outputs of the deployed stack.
     pub(crate) async fn outputs(&self, target: &Target) -> Result<Outputs> {
         let stack = self.app.stack_name();
-        target
-            .outputs(&stack)
+        deploy::outputs(target, &stack)
             .await?
             .ok_or_else(|| self.not_deployed(target))
     }
@@ -177,7 +176,7 @@ impl Context {
 /// Something that answers where the local stage was, or nothing, is the end of the stage.
 fn not_the_local_stage(error: deploy::Error) -> deploy::Error {
     match error.kind() {
-        Kind::NotAws | Kind::Unreachable => {
+        ErrorKind::NotAws | ErrorKind::Unreachable => {
             error.hint("the local stage is not running there: start it with `cargo xtask local`")
         }
         _ => error,

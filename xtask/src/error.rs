@@ -110,7 +110,7 @@ impl CliError {
 
 impl From<deploy::Error> for CliError {
     fn from(error: deploy::Error) -> Self {
-        let refused = error.kind() == deploy::Kind::NotApproved;
+        let refused = error.kind() == deploy::ErrorKind::NotApproved;
         let cli_error = if refused {
             Self::misuse(&error)
         } else {

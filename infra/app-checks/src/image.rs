@@ -223,10 +223,7 @@ async fn invoked(probe: &Probe, key: &str) -> Result<Result<Value, String>, Prob
     let event = json!({"Bucket": stage.variable("MEDIA_BUCKET_NAME")?, "Key": key, "Save": false});
     let function = stage.function("detect-labels")?;
     let name = &function.invocation_name;
-    let invocation = stage
-        .target
-        .invoke(name, event.to_string().into_bytes())
-        .await?;
+    let invocation = deploy::invoke(&stage.target, name, event.to_string().into_bytes()).await?;
     Ok(match invocation.result {
         Ok(answer) => {
             let labels: Value = serde_json::from_str(&answer).unwrap_or_default();

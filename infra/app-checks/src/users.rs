@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use deploy::{Error, HttpAnswer, Kind};
+use deploy::{Error, ErrorKind, HttpAnswer};
 use serde_json::{Value, json};
 use verify::{Check, Owned, OwnedId, PREFIX, Probe, Problem, Stopped};
 
@@ -251,7 +251,7 @@ async fn await_object(probe: &Probe, user: &User, there: bool) -> Result<(), Pro
             Ok(_) => true,
             Err(error) => {
                 let error = Error::aws(&format!("look at s3://{bucket}/{key}"), &error);
-                if error.kind() != Kind::NotFound {
+                if error.kind() != ErrorKind::NotFound {
                     return Err(error.into());
                 }
                 false

@@ -3,7 +3,7 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use http::StatusCode;
 
-use crate::error::{Error, Kind, PROXY_PASSWORD};
+use crate::error::{Error, ErrorKind, PROXY_PASSWORD};
 
 /// How much of a page is shown.
 const SHOWN_CHARACTERS: usize = 80;
@@ -69,7 +69,7 @@ pub(crate) fn not_of_aws(what: String, response: &HttpResponse) -> Error {
         .because(format!(
             "the answer is not from AWS: {by} answered {status}{reason}, {said}"
         ))
-        .of_kind(Kind::NotAws)
+        .of_kind(ErrorKind::NotAws)
         .hint(match status {
             407 => PROXY_PASSWORD,
             502..=504 => "a gateway or proxy could not pass the request on: try again, and check the proxy and the endpoint",

@@ -10,7 +10,8 @@ use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Kind, Result};
+use crate::buckets;
+use crate::error::{Error, Result};
 use crate::parallel::{Tell, at_once};
 use crate::progress::{Phase, Progress, Report};
 use crate::stack::Store;
@@ -55,156 +56,121 @@ pub(crate) fn sha256_of_key(key: &str) -> Option<Vec<u8>> {
     hex::decode(hash).ok().filter(|hash| hash.len() == 32)
 }
 
-impl Target {
-    /// Uploads what the bucket does not have yet, all at once.
-    ///
-    /// # Errors
-    /// When an upload fails.
-    pub async fn publish(
-        &self,
-        bucket: &str,
-        prefix: &str,
-        artifacts: Vec<Artifact>,
-        report: Report<'_>,
-    ) -> Result<Published> {
-        report(Progress::Phase(Phase::Publish));
-        let keys = at_once(artifacts, report, |artifact, tell| {
-            let (target, bucket, key) = (self.clone(), bucket.to_owned(), artifact.key(prefix));
-            async move {
-                if target.object_exists(&bucket, &key).await? {
-                    let _ = tell.send(Progress::AlreadyUploaded {
-                        function: artifact.function.clone(),
-                    });
-                } else {
-                    target.upload(&bucket, &key, &artifact, tell).await?;
-                }
-                Ok((artifact.function, key))
+/// Uploads what the bucket does not have yet, all at once.
+///
+/// # Errors
+/// When an upload fails.
+pub async fn publish(
+    target: &Target,
+    bucket: &str,
+    prefix: &str,
+    artifacts: Vec<Artifact>,
+    report: Report<'_>,
+) -> Result<Published> {
+    report(Progress::Phase(Phase::Publish));
+    let keys = at_once(artifacts, report, |artifact, tell| {
+        let (target, bucket, key) = (target.clone(), bucket.to_owned(), artifact.key(prefix));
+        async move {
+            if buckets::has_object(&target, &bucket, &key).await? {
+                let _ = tell.send(Progress::AlreadyUploaded {
+                    function: artifact.function.clone(),
+                });
+            } else {
+                upload(&target, &bucket, &key, &artifact, tell).await?;
             }
-        })
-        .await?;
-        Ok(Published {
-            bucket: bucket.to_owned(),
-            keys: keys.into_iter().collect(),
-        })
-    }
-
-    async fn upload(&self, bucket: &str, key: &str, artifact: &Artifact, tell: Tell) -> Result<()> {
-        let _ = tell.send(Progress::Uploading {
-            function: artifact.function.clone(),
-            bytes: artifact.zip_bytes,
-        });
-        let zip = ByteStream::read_from()
-            .path(&artifact.zip)
-            .buffer_size(UPLOAD_BUFFER_BYTES)
-            .build()
-            .await
-            .map_err(|error| {
-                Error::new(format!("could not read {}", artifact.zip.display()))
-                    .because(error.to_string())
-            })?;
-        let counted = {
-            let (function, bytes) = (artifact.function.clone(), artifact.zip_bytes);
-            zip.into_inner().map(move |body| {
-                let (function, tell) = (function.clone(), tell.clone());
-                SdkBody::from_body_1_x(Counted::new(body, move |sent_bytes| {
-                    let function = function.clone();
-                    // Nobody listens any more only when the deployment is being given up.
-                    let _ = tell.send(Progress::Uploaded {
-                        function,
-                        sent_bytes,
-                        bytes,
-                    });
-                }))
-            })
-        };
-        self.s3
-            .put_object()
-            .bucket(bucket)
-            .expected_bucket_owner(&self.account)
-            .key(key)
-            .body(ByteStream::new(counted))
-            .send()
-            .await
-            .map_err(|error| {
-                Error::aws(&format!("upload the code of {}", artifact.function), &error)
-            })?;
-        Ok(())
-    }
-
-    pub(crate) async fn object_exists(&self, bucket: &str, key: &str) -> Result<bool> {
-        let request = self.s3.head_object().bucket(bucket).key(key);
-        let answer = request.expected_bucket_owner(&self.account).send().await;
-        match answer {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let error = Error::aws(&format!("look for s3://{bucket}/{key}"), &error);
-                match error.kind() {
-                    Kind::NotFound => Ok(false),
-                    // The answer has no body, and so says nothing of what is missing.
-                    Kind::AccessDenied => Err(error.hint(format!(
-                        "the caller needs s3:GetObject on arn:aws:s3:::{bucket}/{key}, and s3:ListBucket on the bucket"
-                    ))),
-                    _ => Err(error),
-                }
-            }
+            Ok((artifact.function, key))
         }
-    }
+    })
+    .await?;
+    Ok(Published {
+        bucket: bucket.to_owned(),
+        keys: keys.into_iter().collect(),
+    })
+}
 
-    /// Whether the account has this bucket.
-    ///
-    /// # Errors
-    /// When another account has it: the name of a bucket that was deleted is free for everybody,
-    /// and whoever took it would be given the code.
-    pub(crate) async fn bucket_exists(&self, bucket: &str) -> Result<bool> {
-        let request = self.s3.head_bucket().bucket(bucket);
-        let ours = request.clone().expected_bucket_owner(&self.account);
-        let Err(error) = ours.send().await else {
-            return Ok(true);
-        };
-        let error = Error::aws(&format!("look for bucket {bucket}"), &error);
-        match error.kind() {
-            Kind::NotFound => Ok(false),
-            Kind::AccessDenied if request.send().await.is_ok() => Err(Error::new(format!(
-                "bucket {bucket} does not belong to account {}",
-                self.account
-            ))
-            .because("somebody deleted it, and another account has made a bucket of this name")
-            .hint("delete the stack that the bucket was in, and deploy again: that makes another")),
-            // Whoever may not list a bucket may still write to it.
-            Kind::AccessDenied => Ok(true),
-            _ => Err(error),
-        }
-    }
-
-    /// Puts a template where CloudFormation can read it; returns its URL.
-    pub(crate) async fn upload_template(&self, store: Store<'_>, template: &str) -> Result<String> {
-        let Store { bucket, prefix } = store;
-        let hash = hex::encode(Sha256::digest(template));
-        let key = format!("{prefix}templates/{hash}.yaml");
-        self.s3
-            .put_object()
-            .bucket(bucket)
-            .expected_bucket_owner(&self.account)
-            .key(&key)
-            .body(ByteStream::from(template.as_bytes().to_vec()))
-            .send()
-            .await
-            .map_err(|error| Error::aws("upload the template", &error))?;
-        Ok(match &self.s3_endpoint_url {
-            Some(endpoint) => format!("{}/{bucket}/{key}", endpoint.trim_end_matches('/')),
-            None => {
-                let suffix = if self.region.starts_with("cn-") {
-                    ".cn"
-                } else {
-                    ""
-                };
-                format!(
-                    "https://{bucket}.s3.{}.amazonaws.com{suffix}/{key}",
-                    self.region
-                )
-            }
+async fn upload(
+    target: &Target,
+    bucket: &str,
+    key: &str,
+    artifact: &Artifact,
+    tell: Tell,
+) -> Result<()> {
+    let _ = tell.send(Progress::Uploading {
+        function: artifact.function.clone(),
+        bytes: artifact.zip_bytes,
+    });
+    let zip = ByteStream::read_from()
+        .path(&artifact.zip)
+        .buffer_size(UPLOAD_BUFFER_BYTES)
+        .build()
+        .await
+        .map_err(|error| {
+            Error::new(format!("could not read {}", artifact.zip.display()))
+                .because(error.to_string())
+        })?;
+    let counted = {
+        let (function, bytes) = (artifact.function.clone(), artifact.zip_bytes);
+        zip.into_inner().map(move |body| {
+            let (function, tell) = (function.clone(), tell.clone());
+            SdkBody::from_body_1_x(Counted::new(body, move |sent_bytes| {
+                let function = function.clone();
+                // Nobody listens any more only when the deployment is being given up.
+                let _ = tell.send(Progress::Uploaded {
+                    function,
+                    sent_bytes,
+                    bytes,
+                });
+            }))
         })
-    }
+    };
+    target
+        .s3
+        .put_object()
+        .bucket(bucket)
+        .expected_bucket_owner(&target.account)
+        .key(key)
+        .body(ByteStream::new(counted))
+        .send()
+        .await
+        .map_err(|error| {
+            Error::aws(&format!("upload the code of {}", artifact.function), &error)
+        })?;
+    Ok(())
+}
+
+/// Puts a template where CloudFormation can read it; returns its URL.
+pub(crate) async fn upload_template(
+    target: &Target,
+    store: Store<'_>,
+    template: &str,
+) -> Result<String> {
+    let Store { bucket, prefix } = store;
+    let hash = hex::encode(Sha256::digest(template));
+    let key = format!("{prefix}templates/{hash}.yaml");
+    target
+        .s3
+        .put_object()
+        .bucket(bucket)
+        .expected_bucket_owner(&target.account)
+        .key(&key)
+        .body(ByteStream::from(template.as_bytes().to_vec()))
+        .send()
+        .await
+        .map_err(|error| Error::aws("upload the template", &error))?;
+    Ok(match &target.s3_endpoint_url {
+        Some(endpoint) => format!("{}/{bucket}/{key}", endpoint.trim_end_matches('/')),
+        None => {
+            let suffix = if target.region.starts_with("cn-") {
+                ".cn"
+            } else {
+                ""
+            };
+            format!(
+                "https://{bucket}.s3.{}.amazonaws.com{suffix}/{key}",
+                target.region
+            )
+        }
+    })
 }
 
 /// A body that tells how much of it has been read.

@@ -4,8 +4,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::configuration::Setting;
-use crate::error::{Error, Kind, Result};
+use crate::environment::Setting;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The authorities of the system, and those of a file of the user's.
 ///
@@ -41,7 +41,7 @@ fn read(bundle: &Setting) -> Result<Vec<u8>> {
             "could not read the certificates in {}, which {} names",
             bundle.value, bundle.source
         ))
-        .of_kind(Kind::Configuration)
+        .of_kind(ErrorKind::Configuration)
     };
     let pem = std::fs::read(&bundle.value).map_err(|why| error().because(why.to_string()))?;
     let certificates: std::result::Result<Vec<_>, _> =

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::ErrorKind;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_config::profile::{self, ProfileSet};
@@ -18,9 +18,10 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use crate::answer::printable;
-use crate::error::{Error, Kind, Result, root_cause};
+use crate::environment::{Environment, Setting};
+use crate::error::{Error, ErrorKind, Result, root_cause};
 use crate::proxy::Proxies;
-use crate::target::{ATTEMPTS_MAX, BACKOFF_MAX, Settings};
+use crate::settings::{ATTEMPTS_MAX, BACKOFF_MAX, Settings};
 
 /// The variable that names an endpoint for every service. With `_` and a service's name
 /// behind it, it names one for that service.
@@ -40,47 +41,6 @@ const SERVICES: [&str; 8] = [
 
 /// How many profiles an error lists.
 const PROFILES_MAX: usize = 8;
-
-/// Variables of the environment. One that is set and empty counts as not set.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Environment(BTreeMap<String, String>);
-
-impl Environment {
-    pub(crate) fn of_process() -> Self {
-        let variables = std::env::vars_os();
-        variables
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// The first of these variables that is set, with its name.
-    pub(crate) fn first(&self, names: &[&str]) -> Option<Setting> {
-        names.iter().find_map(|name| {
-            Some(Setting {
-                value: self.get(name)?.to_owned(),
-                source: (*name).to_owned(),
-            })
-        })
-    }
-}
-
-impl FromIterator<(String, String)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let set = variables.into_iter();
-        Self(set.filter(|(_, value)| !value.trim().is_empty()).collect())
-    }
-}
-
-/// A value, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Setting {
-    pub(crate) value: String,
-    pub(crate) source: String,
-}
 
 /// An endpoint that is used instead of AWS's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,10 +101,10 @@ impl File {
         match std::fs::read_to_string(&path) {
             Ok(contents) => Ok(file(Ok(contents))),
             // Whether a file that is missing was needed is decided by what is looked for in it.
-            Err(error) if error.kind() == ErrorKind::NotFound || named.is_none() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound || named.is_none() => {
                 let why = match error.kind() {
-                    ErrorKind::NotFound => "it does not exist".to_owned(),
-                    ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
+                    io::ErrorKind::NotFound => "it does not exist".to_owned(),
+                    io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
                     _ => error.to_string(),
                 };
                 Ok(file(Err(why)))
@@ -154,10 +114,10 @@ impl File {
                 path.display()
             ))
             .because(match error.kind() {
-                ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
+                io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
                 _ => error.to_string(),
             })
-            .of_kind(Kind::Configuration)),
+            .of_kind(ErrorKind::Configuration)),
         }
     }
 
@@ -224,7 +184,7 @@ impl Configuration {
                 .map_err(|why| {
                     Error::new(format!("could not read {}", file.described()))
                         .because(why)
-                        .of_kind(Kind::Configuration)
+                        .of_kind(ErrorKind::Configuration)
                         .hint("correct the file: the AWS CLI and all SDKs read it")
                 })?;
         }
@@ -271,7 +231,7 @@ impl Configuration {
             "there is no AWS profile `{name}`, which {variable} names"
         ))
         .because(format!("it is in neither of {}", self.described_files()))
-        .of_kind(Kind::Configuration)
+        .of_kind(ErrorKind::Configuration)
         .hint(hint))
     }
 
@@ -359,7 +319,7 @@ impl Configuration {
                         endpoint.source
                     ))
                     .because("AWS has FIPS and dual-stack endpoints, an endpoint of your own has neither")
-                    .of_kind(Kind::Configuration)
+                    .of_kind(ErrorKind::Configuration)
                     .hint("unset one of them"));
                 }
             }
@@ -494,7 +454,10 @@ impl Configuration {
 
     /// Says of an error about credentials what it means for this configuration.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        if !matches!(error.kind(), Kind::NoCredentials | Kind::ExpiredCredentials) {
+        if !matches!(
+            error.kind(),
+            ErrorKind::NoCredentials | ErrorKind::ExpiredCredentials
+        ) {
             return error;
         }
         let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
@@ -612,7 +575,7 @@ fn unusable(setting: &Setting, wanted: &str) -> Error {
         setting.source,
         printable(&setting.value)
     ))
-    .of_kind(Kind::Configuration)
+    .of_kind(ErrorKind::Configuration)
 }
 
 /// Whether this can be a region's name: it becomes a part of host names.

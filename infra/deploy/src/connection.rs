@@ -18,11 +18,13 @@ use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::certificates::Authorities;
-use crate::configuration::{Configuration, Endpoint, Environment, Setting};
-use crate::error::{CHECK_NETWORK, Error, Kind, Result};
+use crate::configuration::{Configuration, Endpoint};
+use crate::environment::{Environment, Setting};
+use crate::error::{CHECK_NETWORK, Error, ErrorKind, Result};
 use crate::http_client::{Client, Limits, Tell};
 use crate::proxy::Proxies;
-use crate::target::{ATTEMPTS_MAX, BACKOFF_MAX, Settings, Target};
+use crate::settings::{ATTEMPTS_MAX, BACKOFF_MAX, Settings};
+use crate::target::Target;
 
 /// How long a provider of credentials may take. A credential process may ask the user for a code
 /// or a fingerprint.
@@ -143,7 +145,7 @@ impl Connection {
             Some(region) => Region::new(region),
             None => region_of_instance(&client).await.ok_or_else(|| {
                 Error::new("no AWS region is set")
-                    .of_kind(Kind::Configuration)
+                    .of_kind(ErrorKind::Configuration)
                     .hint("set `region` for the stage in infra/stages.yaml, or AWS_REGION, or a region in the AWS profile")
             })?,
         };
@@ -191,14 +193,14 @@ impl Connection {
         if account.is_empty() {
             return Err(Error::new("could not find out which AWS account this is")
                 .because("the answer names no account")
-                .of_kind(Kind::NotAws)
+                .of_kind(ErrorKind::NotAws)
                 .hint("check AWS_ENDPOINT_URL: something else than AWS answers there"));
         }
         if let Some(allowed) = &self.account
             && *allowed != account
         {
             return Err(Error::new(format!("the credentials belong to account {account}, but this stage is for account {allowed}"))
-                .of_kind(Kind::AccessDenied)
+                .of_kind(ErrorKind::AccessDenied)
                 .hint("use the right AWS_PROFILE, or change `account` in infra/stages.yaml"));
         }
         let region = self.config.region().map(ToString::to_string);
@@ -256,6 +258,14 @@ impl Connection {
         }
         std::future::pending().await
     }
+}
+
+/// Finds the region and credentials, and asks STS who the caller is.
+///
+/// # Errors
+/// As those of [`Connection::find`] and [`Connection::connect`].
+pub async fn connect(settings: &Settings) -> Result<Target> {
+    Connection::find(settings, |_| {}).await?.connect().await
 }
 
 fn behavior() -> BehaviorVersion {

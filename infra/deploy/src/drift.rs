@@ -20,8 +20,9 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::parallel::at_once;
 use crate::record::Record;
-use crate::review::{self, AccessChange, Declared, PropertyChange};
 use crate::target::Target;
+use crate::{record, resources};
+use review::{AccessChange, Declared, PropertyChange};
 
 const ROLE: &str = "AWS::IAM::Role";
 
@@ -65,174 +66,172 @@ pub struct Drifted {
     pub property_changes: Vec<PropertyChange>,
 }
 
-impl Target {
-    /// Compares the roles of a stack with what was deployed. Nothing when there is no stack, or
-    /// none that is whole.
-    ///
-    /// # Errors
-    /// When AWS cannot be reached or refuses, or the deployed template cannot be read.
-    pub async fn roles_changed_by_hand(&self, stack: &str) -> Result<RolesByHand> {
-        let Some(deployed) = self.deployed(stack).await? else {
-            return Ok(RolesByHand::default());
-        };
-        let resources = self.stack_resources(stack).await?;
-        let roles = resources
-            .iter()
-            .filter(|resource| resource.resource_type() == Some(ROLE))
-            .filter_map(named)
-            .map(|(logical_id, name)| (logical_id.to_owned(), name.to_owned()));
-        let roles = at_once(roles, &|_| {}, |(logical_id, name), _| {
-            let target = self.clone();
-            async move { Ok((logical_id, target.role(&name).await?)) }
-        })
-        .await?;
-        let mut present = BTreeMap::new();
-        let mut gone = Vec::new();
-        for (logical_id, role) in roles {
-            match role {
-                Some(role) => {
-                    present.insert(logical_id, role);
-                }
-                None => gone.push(logical_id),
+/// Compares the roles of a stack with what was deployed. Nothing when there is no stack, or
+/// none that is whole.
+///
+/// # Errors
+/// When AWS cannot be reached or refuses, or the deployed template cannot be read.
+pub async fn roles_changed_by_hand(target: &Target, stack: &str) -> Result<RolesByHand> {
+    let Some(deployed) = record::deployed(target, stack).await? else {
+        return Ok(RolesByHand::default());
+    };
+    let resources = resources::of(target, stack).await?;
+    let roles = resources
+        .iter()
+        .filter(|resource| resource.resource_type() == Some(ROLE))
+        .filter_map(named)
+        .map(|(logical_id, name)| (logical_id.to_owned(), name.to_owned()));
+    let roles = at_once(roles, &|_| {}, |(logical_id, name), _| {
+        let target = target.clone();
+        async move { Ok((logical_id, role(&target, &name).await?)) }
+    })
+    .await?;
+    let mut present = BTreeMap::new();
+    let mut gone = Vec::new();
+    for (logical_id, role) in roles {
+        match role {
+            Some(role) => {
+                present.insert(logical_id, role);
             }
+            None => gone.push(logical_id),
         }
-        Ok(RolesByHand {
-            access_changes: self.compare_roles(stack, &deployed, &resources, &present)?,
-            gone,
-        })
     }
+    Ok(RolesByHand {
+        access_changes: compare_roles(target, stack, &deployed, &resources, &present)?,
+        gone,
+    })
+}
 
-    fn compare_roles(
-        &self,
-        stack: &str,
-        deployed: &Record,
-        resources: &[StackResourceSummary],
-        roles: &BTreeMap<String, Value>,
-    ) -> Result<Vec<AccessChange>> {
-        let mut values: BTreeMap<&str, &str> = resources.iter().filter_map(named).collect();
-        values.extend([
-            ("AWS::AccountId", self.account.as_str()),
-            ("AWS::Partition", self.partition()),
-            ("AWS::Region", &self.region),
-            ("AWS::StackName", stack),
-        ]);
-        let deployed = Declared {
-            template: &deployed.template,
-            parameters: &deployed.parameters,
-        };
-        review::roles_by_hand(deployed, &values, roles)
-    }
+fn compare_roles(
+    target: &Target,
+    stack: &str,
+    deployed: &Record,
+    resources: &[StackResourceSummary],
+    roles: &BTreeMap<String, Value>,
+) -> Result<Vec<AccessChange>> {
+    let mut values: BTreeMap<&str, &str> = resources.iter().filter_map(named).collect();
+    values.extend([
+        ("AWS::AccountId", target.account.as_str()),
+        ("AWS::Partition", target.partition()),
+        ("AWS::Region", &target.region),
+        ("AWS::StackName", stack),
+    ]);
+    let deployed = Declared {
+        template: &deployed.template,
+        parameters: &deployed.parameters,
+    };
+    Ok(review::roles_by_hand(deployed, &values, roles)?)
+}
 
-    /// A role in the form of a template's properties; `None` when it is gone.
-    async fn role(&self, name: &str) -> Result<Option<Value>> {
-        let what = format!("read role {name}");
-        let role = match self.iam.get_role().role_name(name).send().await {
-            Ok(answer) => answer.role,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(GetRoleError::is_no_such_entity_exception) =>
-            {
-                None
-            }
-            Err(error) => return Err(Error::aws(&what, &error)),
-        };
-        let Some(role) = role else {
-            return Ok(None);
-        };
-        let mut policies = Vec::new();
-        let request = self.iam.list_role_policies().role_name(name);
-        let mut names = request.into_paginator().items().send();
-        while let Some(policy) = names.next().await {
-            let policy = policy.map_err(|error| Error::aws(&what, &error))?;
-            let request = self.iam.get_role_policy().role_name(name);
-            let answer = request.policy_name(&policy).send().await;
-            let answer = answer.map_err(|error| Error::aws(&what, &error))?;
-            policies.push(json!({
-                "PolicyName": policy,
-                "PolicyDocument": document(answer.policy_document())?,
-            }));
+/// A role in the form of a template's properties; `None` when it is gone.
+async fn role(target: &Target, name: &str) -> Result<Option<Value>> {
+    let what = format!("read role {name}");
+    let role = match target.iam.get_role().role_name(name).send().await {
+        Ok(answer) => answer.role,
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(GetRoleError::is_no_such_entity_exception) =>
+        {
+            None
         }
-        let mut attached = Vec::new();
-        let request = self.iam.list_attached_role_policies().role_name(name);
-        let mut pages = request.into_paginator().items().send();
-        while let Some(policy) = pages.next().await {
-            let policy = policy.map_err(|error| Error::aws(&what, &error))?;
-            attached.extend(policy.policy_arn);
-        }
-        let mut properties = json!({
-            "AssumeRolePolicyDocument":
-                document(role.assume_role_policy_document().unwrap_or_default())?,
-            "Policies": policies,
-            "ManagedPolicyArns": attached,
-        });
-        let boundary = role.permissions_boundary();
-        if let Some(boundary) = boundary.and_then(|boundary| boundary.permissions_boundary_arn()) {
-            properties["PermissionsBoundary"] = json!(boundary);
-        }
-        Ok(Some(properties))
-    }
-
-    /// Lets CloudFormation compare the resources of a stack with the template.
-    ///
-    /// # Errors
-    /// When AWS cannot be reached or refuses, or the detection fails.
-    pub async fn drift(&self, stack: &str) -> Result<Drift> {
-        let what = format!("detect the drift of stack {stack}");
-        let request = self.cloudformation.detect_stack_drift().stack_name(stack);
-        let answer = request.send().await;
+        Err(error) => return Err(Error::aws(&what, &error)),
+    };
+    let Some(role) = role else {
+        return Ok(None);
+    };
+    let mut policies = Vec::new();
+    let request = target.iam.list_role_policies().role_name(name);
+    let mut names = request.into_paginator().items().send();
+    while let Some(policy) = names.next().await {
+        let policy = policy.map_err(|error| Error::aws(&what, &error))?;
+        let request = target.iam.get_role_policy().role_name(name);
+        let answer = request.policy_name(&policy).send().await;
         let answer = answer.map_err(|error| Error::aws(&what, &error))?;
-        let detection = answer.stack_drift_detection_id().unwrap_or_default();
-        let mut waits = self.poll.waits();
-        loop {
-            let answer = self
-                .cloudformation
-                .describe_stack_drift_detection_status()
-                .stack_drift_detection_id(detection)
-                .send()
-                .await
-                .map_err(|error| Error::aws(&what, &error))?;
-            match answer.detection_status() {
-                Some(StackDriftDetectionStatus::DetectionInProgress) => waits.pause().await,
-                Some(StackDriftDetectionStatus::DetectionFailed) => {
-                    let reason = answer.detection_status_reason();
-                    return Err(Error::new(format!("could not {what}"))
-                        .because(reason.unwrap_or("CloudFormation gave no reason")));
-                }
-                _ => break,
-            }
-        }
-        use StackResourceDriftStatus::{Deleted, InSync, Modified};
-        let mut drifted = Vec::new();
-        let mut compared = BTreeSet::new();
-        let request = self.cloudformation.describe_stack_resource_drifts();
-        let mut pages = request.stack_name(stack).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Error::aws(&what, &error))?;
-            for drift in page.stack_resource_drifts() {
-                let status = drift.stack_resource_drift_status();
-                if matches!(status, Some(InSync | Modified | Deleted)) {
-                    compared.extend(drift.logical_resource_id().map(str::to_owned));
-                }
-                if matches!(status, Some(Modified | Deleted)) {
-                    drifted.push(Drifted::from(drift));
-                }
-            }
-        }
-        drifted.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
-        let resources = self.stack_resources(stack).await?;
-        let not_compared = resources
-            .iter()
-            .filter(|resource| {
-                let logical_id = resource.logical_resource_id();
-                logical_id.is_some_and(|logical_id| !compared.contains(logical_id))
-            })
-            .filter_map(|resource| resource.resource_type().map(str::to_owned));
-        Ok(Drift {
-            drifted,
-            not_compared: not_compared.collect(),
-        })
+        policies.push(json!({
+            "PolicyName": policy,
+            "PolicyDocument": document(answer.policy_document())?,
+        }));
     }
+    let mut attached = Vec::new();
+    let request = target.iam.list_attached_role_policies().role_name(name);
+    let mut pages = request.into_paginator().items().send();
+    while let Some(policy) = pages.next().await {
+        let policy = policy.map_err(|error| Error::aws(&what, &error))?;
+        attached.extend(policy.policy_arn);
+    }
+    let mut properties = json!({
+        "AssumeRolePolicyDocument":
+            document(role.assume_role_policy_document().unwrap_or_default())?,
+        "Policies": policies,
+        "ManagedPolicyArns": attached,
+    });
+    let boundary = role.permissions_boundary();
+    if let Some(boundary) = boundary.and_then(|boundary| boundary.permissions_boundary_arn()) {
+        properties["PermissionsBoundary"] = json!(boundary);
+    }
+    Ok(Some(properties))
+}
+
+/// Lets CloudFormation compare the resources of a stack with the template.
+///
+/// # Errors
+/// When AWS cannot be reached or refuses, or the detection fails.
+pub async fn detect_drift(target: &Target, stack: &str) -> Result<Drift> {
+    let what = format!("detect the drift of stack {stack}");
+    let request = target.cloudformation.detect_stack_drift().stack_name(stack);
+    let answer = request.send().await;
+    let answer = answer.map_err(|error| Error::aws(&what, &error))?;
+    let detection = answer.stack_drift_detection_id().unwrap_or_default();
+    let mut waits = target.poll.waits();
+    loop {
+        let answer = target
+            .cloudformation
+            .describe_stack_drift_detection_status()
+            .stack_drift_detection_id(detection)
+            .send()
+            .await
+            .map_err(|error| Error::aws(&what, &error))?;
+        match answer.detection_status() {
+            Some(StackDriftDetectionStatus::DetectionInProgress) => waits.pause().await,
+            Some(StackDriftDetectionStatus::DetectionFailed) => {
+                let reason = answer.detection_status_reason();
+                return Err(Error::new(format!("could not {what}"))
+                    .because(reason.unwrap_or("CloudFormation gave no reason")));
+            }
+            _ => break,
+        }
+    }
+    use StackResourceDriftStatus::{Deleted, InSync, Modified};
+    let mut drifted = Vec::new();
+    let mut compared = BTreeSet::new();
+    let request = target.cloudformation.describe_stack_resource_drifts();
+    let mut pages = request.stack_name(stack).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Error::aws(&what, &error))?;
+        for drift in page.stack_resource_drifts() {
+            let status = drift.stack_resource_drift_status();
+            if matches!(status, Some(InSync | Modified | Deleted)) {
+                compared.extend(drift.logical_resource_id().map(str::to_owned));
+            }
+            if matches!(status, Some(Modified | Deleted)) {
+                drifted.push(Drifted::from(drift));
+            }
+        }
+    }
+    drifted.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
+    let resources = resources::of(target, stack).await?;
+    let not_compared = resources
+        .iter()
+        .filter(|resource| {
+            let logical_id = resource.logical_resource_id();
+            logical_id.is_some_and(|logical_id| !compared.contains(logical_id))
+        })
+        .filter_map(|resource| resource.resource_type().map(str::to_owned));
+    Ok(Drift {
+        drifted,
+        not_compared: not_compared.collect(),
+    })
 }
 
 /// A resource's name in the template and its own.

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use aws_sdk_cloudformation::types::{StackEvent, StackStatus};
 
-use crate::error::{Error, Kind, Result};
-use crate::progress::{Progress, Report, ResourceEvent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::{Progress, Report};
+use crate::resource_event::{ResourceEvent, is_consequence};
+use crate::stack;
 use crate::stack::Described;
 use crate::target::Target;
 
@@ -100,7 +102,7 @@ impl EventFollower {
                 Err(error) => {
                     let error = Error::aws("read the stack's events", &error);
                     // A stack that is being deleted may be gone between two calls.
-                    if error.kind() == Kind::NotFound {
+                    if error.kind() == ErrorKind::NotFound {
                         break;
                     }
                     return Err(error);
@@ -134,54 +136,49 @@ impl EventFollower {
     }
 }
 
-impl From<&StackEvent> for ResourceEvent {
-    fn from(event: &StackEvent) -> Self {
-        Self {
-            logical_id: event.logical_resource_id().unwrap_or_default().to_owned(),
-            physical_id: event.physical_resource_id().unwrap_or_default().to_owned(),
-            resource_type: event.resource_type().unwrap_or_default().to_owned(),
-            status: event
-                .resource_status()
-                .map_or("", |status| status.as_str())
-                .to_owned(),
-            reason: event
-                .resource_status_reason()
-                .filter(|reason| !reason.is_empty())
-                .map(str::to_owned),
-        }
-    }
-}
-
-impl Target {
-    /// Reports events until the stack is in a final state; `None` when it is deleted.
-    pub(crate) async fn wait_for_stack(
-        &self,
-        events: &mut EventFollower,
-        report: Report<'_>,
-    ) -> Result<Option<Described>> {
-        let mut waits = self.poll.waits();
-        loop {
-            // The state is read before the events: no event of a final state is missed.
-            let described = self.describe(&events.stack_id).await?;
-            events.report_new(self, report).await?;
-            match described {
-                None => return Ok(None),
-                Some(stack) if *stack.status() == StackStatus::DeleteComplete => return Ok(None),
-                Some(stack) if !stack.status().as_str().ends_with("_IN_PROGRESS") => {
-                    return Ok(Some(stack));
-                }
-                Some(_) => waits.pause().await,
+/// Reports events until the stack is in a final state; `None` when it is deleted.
+pub(crate) async fn wait_for_stack(
+    target: &Target,
+    events: &mut EventFollower,
+    report: Report<'_>,
+) -> Result<Option<Described>> {
+    let mut waits = target.poll.waits();
+    loop {
+        // The state is read before the events: no event of a final state is missed.
+        let described = stack::describe(target, &events.stack_id).await?;
+        events.report_new(target, report).await?;
+        match described {
+            None => return Ok(None),
+            Some(stack) if *stack.status() == StackStatus::DeleteComplete => return Ok(None),
+            Some(stack) if !stack.status().as_str().ends_with("_IN_PROGRESS") => {
+                return Ok(Some(stack));
             }
+            Some(_) => waits.pause().await,
         }
     }
 }
 
-/// Whether a failure only says that something else failed first.
-pub(crate) fn is_consequence(event: &ResourceEvent) -> bool {
-    event.is_of_stack()
-        || event.reason.as_deref().is_some_and(|reason| {
-            reason.contains("cancelled") || reason.contains("The following resource(s) failed")
-        })
+/// Follows someone else's operation to its end.
+pub(crate) async fn wait_for_others(
+    target: &Target,
+    stack: &Described,
+    report: Report<'_>,
+) -> Result<()> {
+    report(Progress::Waiting {
+        stack: stack.name().to_owned(),
+        status: stack.status().as_str().to_owned(),
+    });
+    let mut events = EventFollower::from_now(target, stack.id(), None).await?;
+    wait_for_stack(target, &mut events, report).await?;
+    Ok(())
+}
+
+/// An operation that cannot begin because one has begun already will be waited for.
+pub(crate) fn already_begun(error: Error) -> Result<()> {
+    match error.kind() {
+        ErrorKind::Stale => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Whether the stack itself is said to go back, with a reason.

@@ -1,10 +1,12 @@
 //! Why a deployment failed, and what to do about it.
 
-use aws_sdk_cloudformation::types::{EventFilter, EventType, HookFailureMode, OperationEvent};
+use aws_sdk_cloudformation::types::EventFilter;
 use serde::Serialize;
 
-use crate::error::{Denial, Error};
-use crate::progress::ResourceEvent;
+use crate::denial::Denial;
+use crate::error::Error;
+use crate::finding::{self, Finding};
+use crate::resource_event::ResourceEvent;
 use crate::target::Target;
 
 /// Why a stack operation failed.
@@ -30,7 +32,7 @@ impl Diagnosis {
                     .to_owned()
             }
         }));
-        if let Some(because) = describe_findings(&self.findings) {
+        if let Some(because) = finding::described(&self.findings) {
             return error.because(because).concerning(&self.findings);
         }
         let Some(cause) = &self.cause else {
@@ -52,69 +54,6 @@ impl Diagnosis {
     }
 }
 
-/// Something that CloudFormation's pre-deployment validation, or a hook, found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The resource's name in the template.
-    pub logical_id: String,
-    /// For example `AWS::S3::Bucket`.
-    pub resource_type: String,
-    /// Where in the template, for example `/Resources/MediaBucket/Properties/BucketName`.
-    pub path: Option<String>,
-    /// The validation or the hook.
-    pub check: String,
-    /// What it says.
-    pub message: String,
-    /// Whether it forbids the deployment. Otherwise it only warns.
-    pub fails: bool,
-}
-
-impl Finding {
-    fn parse(event: &OperationEvent) -> Option<Self> {
-        let own = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let (check, message, mode) = match event.event_type()? {
-            EventType::ValidationError => (
-                event.validation_name(),
-                event.validation_status_reason(),
-                event.validation_failure_mode(),
-            ),
-            EventType::HookInvocationError => (
-                event.hook_type(),
-                event.hook_status_reason(),
-                event.hook_failure_mode(),
-            ),
-            _ => return None,
-        };
-        Some(Self {
-            logical_id: own(event.logical_resource_id()),
-            resource_type: own(event.resource_type()),
-            path: event.validation_path().map(str::to_owned),
-            check: own(check),
-            message: own(message.or(event.resource_status_reason())),
-            fails: mode != Some(&HookFailureMode::Warn),
-        })
-    }
-}
-
-/// The findings that forbid a deployment, as one sentence.
-pub(crate) fn describe_findings(findings: &[Finding]) -> Option<String> {
-    let described: Vec<String> = findings
-        .iter()
-        .filter(|finding| finding.fails)
-        .map(|finding| {
-            let place = finding.path.as_ref().map(|path| format!(" at {path}"));
-            format!(
-                "{} ({}){}: {}",
-                finding.logical_id,
-                finding.resource_type,
-                place.unwrap_or_default(),
-                finding.message
-            )
-        })
-        .collect();
-    (!described.is_empty()).then(|| described.join("; "))
-}
-
 /// Whose findings are asked for.
 pub(crate) enum Checked<'a> {
     /// Those of the creation of a change set, by its ARN.
@@ -123,33 +62,31 @@ pub(crate) enum Checked<'a> {
     Operation { stack_id: &'a str, token: &'a str },
 }
 
-impl Target {
-    /// What CloudFormation found. Nothing when it does not tell: an explanation that fails
-    /// must not hide what it was to explain.
-    pub(crate) async fn findings(&self, checked: Checked<'_>) -> Vec<Finding> {
-        let request = self
-            .cloudformation
-            .describe_events()
-            .filters(EventFilter::builder().failed_events(true).build());
-        let (request, wanted) = match checked {
-            Checked::ChangeSet(id) => (request.change_set_name(id), None),
-            Checked::Operation { stack_id, token } => (request.stack_name(stack_id), Some(token)),
-        };
-        let mut findings = Vec::new();
-        let mut pages = request.into_paginator().send();
-        while let Some(Ok(page)) = pages.next().await {
-            findings.extend(
-                page.operation_events()
-                    .iter()
-                    .filter(|event| match (wanted, event.client_request_token()) {
-                        (Some(ours), Some(theirs)) => ours == theirs,
-                        _ => true,
-                    })
-                    .filter_map(Finding::parse),
-            );
-        }
-        findings
+/// What CloudFormation found. Nothing when it does not tell: an explanation that fails
+/// must not hide what it was to explain.
+pub(crate) async fn findings(target: &Target, checked: Checked<'_>) -> Vec<Finding> {
+    let request = target
+        .cloudformation
+        .describe_events()
+        .filters(EventFilter::builder().failed_events(true).build());
+    let (request, wanted) = match checked {
+        Checked::ChangeSet(id) => (request.change_set_name(id), None),
+        Checked::Operation { stack_id, token } => (request.stack_name(stack_id), Some(token)),
+    };
+    let mut findings = Vec::new();
+    let mut pages = request.into_paginator().send();
+    while let Some(Ok(page)) = pages.next().await {
+        findings.extend(
+            page.operation_events()
+                .iter()
+                .filter(|event| match (wanted, event.client_request_token()) {
+                    (Some(ours), Some(theirs)) => ours == theirs,
+                    _ => true,
+                })
+                .filter_map(Finding::parse),
+        );
     }
+    findings
 }
 
 /// What to do about a resource that failed, where one of the common causes is known by its

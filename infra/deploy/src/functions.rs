@@ -5,7 +5,7 @@ use aws_sdk_lambda::types::LogType;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::target::Target;
 
 /// What an invocation gave back.
@@ -29,45 +29,43 @@ pub struct FunctionError {
     pub error_message: String,
 }
 
-impl Target {
-    /// Invokes a function by its physical name and waits for its answer.
-    ///
-    /// # Errors
-    /// When the function does not exist or Lambda refuses. An error of the function itself
-    /// is part of the [`Invocation`].
-    pub async fn invoke(&self, physical_name: &str, payload: Vec<u8>) -> Result<Invocation> {
-        let answer = self
-            .invocations
-            .invoke()
-            .function_name(physical_name)
-            .log_type(LogType::Tail)
-            .payload(Blob::new(payload))
-            .send()
-            .await
-            .map_err(|error| {
-                let error = Error::aws(&format!("invoke {physical_name}"), &error);
-                match error.kind() {
-                    Kind::NotFound => error.hint("deploy the stage first"),
-                    _ => error,
-                }
-            })?;
-        let body = answer
-            .payload()
-            .map(|payload| String::from_utf8_lossy(payload.as_ref()).into_owned())
-            .unwrap_or_default();
-        let log_tail = answer
-            .log_result()
-            .and_then(|log| base64::engine::general_purpose::STANDARD.decode(log).ok())
-            .map(|log| String::from_utf8_lossy(&log).into_owned())
-            .unwrap_or_default();
-        let result = if answer.function_error().is_some() {
-            Err(serde_json::from_str(&body).unwrap_or(FunctionError {
-                error_type: "Unknown".to_owned(),
-                error_message: body,
-            }))
-        } else {
-            Ok(body)
-        };
-        Ok(Invocation { result, log_tail })
-    }
+/// Invokes a function by its physical name and waits for its answer.
+///
+/// # Errors
+/// When the function does not exist or Lambda refuses. An error of the function itself
+/// is part of the [`Invocation`].
+pub async fn invoke(target: &Target, physical_name: &str, payload: Vec<u8>) -> Result<Invocation> {
+    let answer = target
+        .invocations
+        .invoke()
+        .function_name(physical_name)
+        .log_type(LogType::Tail)
+        .payload(Blob::new(payload))
+        .send()
+        .await
+        .map_err(|error| {
+            let error = Error::aws(&format!("invoke {physical_name}"), &error);
+            match error.kind() {
+                ErrorKind::NotFound => error.hint("deploy the stage first"),
+                _ => error,
+            }
+        })?;
+    let body = answer
+        .payload()
+        .map(|payload| String::from_utf8_lossy(payload.as_ref()).into_owned())
+        .unwrap_or_default();
+    let log_tail = answer
+        .log_result()
+        .and_then(|log| base64::engine::general_purpose::STANDARD.decode(log).ok())
+        .map(|log| String::from_utf8_lossy(&log).into_owned())
+        .unwrap_or_default();
+    let result = if answer.function_error().is_some() {
+        Err(serde_json::from_str(&body).unwrap_or(FunctionError {
+            error_type: "Unknown".to_owned(),
+            error_message: body,
+        }))
+    } else {
+        Ok(body)
+    };
+    Ok(Invocation { result, log_tail })
 }

@@ -25,62 +25,64 @@ pub struct HttpAnswer {
     pub body: String,
 }
 
-impl Target {
-    /// Sends one request to an HTTP API, and does not repeat it. `signed` requests carry the
-    /// caller's signature, which an API with the authorization `iam` asks for.
-    ///
-    /// # Errors
-    /// When the API cannot be reached, or does not answer in time.
-    pub async fn http(&self, mut request: Request<String>, signed: bool) -> Result<HttpAnswer> {
-        let what = format!("could not ask {} {}", request.method(), request.uri());
-        let failed = |error: &dyn Display| Error::new(&what).because(error.to_string());
-        if signed {
-            self.sign(&mut request).await?;
-        }
-        let request = HttpRequest::try_from(request.map(SdkBody::from));
-        let request = request.map_err(|error| failed(&error))?;
-        let answer = self.http_client.send(request).await;
-        let answer = answer.map_err(|error| Error::no_answer(&what, &error))?;
-        let answer = answer.try_into_http1x().map_err(|error| failed(&error))?;
-        let (head, body) = answer.into_parts();
-        // The client has read it to its end.
-        let body = body.bytes().unwrap_or_default();
-        Ok(HttpAnswer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: String::from_utf8_lossy(body).into_owned(),
-        })
+/// Sends one request to an HTTP API, and does not repeat it. `signed` requests carry the
+/// caller's signature, which an API with the authorization `iam` asks for.
+///
+/// # Errors
+/// When the API cannot be reached, or does not answer in time.
+pub async fn ask(
+    target: &Target,
+    mut request: Request<String>,
+    signed: bool,
+) -> Result<HttpAnswer> {
+    let what = format!("could not ask {} {}", request.method(), request.uri());
+    let failed = |error: &dyn Display| Error::new(&what).because(error.to_string());
+    if signed {
+        add_signature(target, &mut request).await?;
     }
+    let request = HttpRequest::try_from(request.map(SdkBody::from));
+    let request = request.map_err(|error| failed(&error))?;
+    let answer = target.http_client.send(request).await;
+    let answer = answer.map_err(|error| Error::no_answer(&what, &error))?;
+    let answer = answer.try_into_http1x().map_err(|error| failed(&error))?;
+    let (head, body) = answer.into_parts();
+    // The client has read it to its end.
+    let body = body.bytes().unwrap_or_default();
+    Ok(HttpAnswer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: String::from_utf8_lossy(body).into_owned(),
+    })
+}
 
-    async fn sign(&self, request: &mut Request<String>) -> Result<()> {
-        let failed = |error: &dyn Display| {
-            Error::new(format!("could not sign a request to {}", request.uri()))
-                .because(error.to_string())
-        };
-        let provider = self.config.credentials_provider();
-        let provider = provider.ok_or_else(|| failed(&"there are no credentials"))?;
-        let credentials = provider.provide_credentials().await;
-        let identity = credentials.map_err(|error| failed(&error))?.into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("execute-api")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| failed(&error))?;
-        let headers = request.headers().iter();
-        let signable = SignableRequest::new(
-            request.method().as_str(),
-            request.uri().to_string(),
-            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))),
-            SignableBody::Bytes(request.body().as_bytes()),
-        )
+async fn add_signature(target: &Target, request: &mut Request<String>) -> Result<()> {
+    let failed = |error: &dyn Display| {
+        Error::new(format!("could not sign a request to {}", request.uri()))
+            .because(error.to_string())
+    };
+    let provider = target.config.credentials_provider();
+    let provider = provider.ok_or_else(|| failed(&"there are no credentials"))?;
+    let credentials = provider.provide_credentials().await;
+    let identity = credentials.map_err(|error| failed(&error))?.into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(&target.region)
+        .name("execute-api")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
         .map_err(|error| failed(&error))?;
-        let signed = sign(signable, &params.into()).map_err(|error| failed(&error))?;
-        signed.into_parts().0.apply_to_request_http1x(request);
-        Ok(())
-    }
+    let headers = request.headers().iter();
+    let signable = SignableRequest::new(
+        request.method().as_str(),
+        request.uri().to_string(),
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))),
+        SignableBody::Bytes(request.body().as_bytes()),
+    )
+    .map_err(|error| failed(&error))?;
+    let signed = sign(signable, &params.into()).map_err(|error| failed(&error))?;
+    signed.into_parts().0.apply_to_request_http1x(request);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The pipeline is a straight line, with a new type at each step:
 //!
 //! ```text
-//! Target::connect -> Target::ensure_bootstrap -> Target::publish -> Target::deploy
+//! connect -> Target -> ensure_bootstrap -> publish -> deploy
 //!
 //! deploy: plan -> Plan::NoChanges -> code compared with what was deployed
 //!              -> Plan::Changes(ChangeSet) -> approve -> record -> execute -> Outcome
@@ -18,60 +18,77 @@
 
 mod answer;
 mod artifact;
+mod aws_error;
 mod bootstrap;
+mod buckets;
 mod certificates;
+mod change;
 mod change_set;
 mod code;
 mod configuration;
 mod connection;
 mod delete;
+mod denial;
 mod deploy;
 mod drift;
+mod environment;
 mod error;
 mod events;
+mod execute;
 mod explain;
+mod finding;
 mod functions;
 mod http_api;
 mod http_client;
 mod leftovers;
 mod logs;
 mod parallel;
+mod plan;
+mod poll;
 mod preflight;
 mod progress;
 mod proxy;
 mod record;
 mod recovery;
 mod redrive;
-mod review;
+mod removal;
+mod resource_event;
+mod resources;
+mod settings;
 mod stack;
 mod status;
 mod target;
 #[cfg(test)]
 mod testing;
 
-pub use artifact::{Artifact, Published};
-pub use change_set::{Action, Change, ChangeSet, Outcome, Plan, Replacement};
-pub use code::Hotswap;
+pub use artifact::{Artifact, Published, publish};
+pub use bootstrap::ensure_bootstrap;
+pub use change::{Action, Change, Replacement};
+pub use change_set::{ChangeSet, discard};
+pub use code::{Hotswap, code_drift, hotswap};
 pub use configuration::Endpoint;
-pub use connection::Connection;
-pub use delete::{DeleteSpec, Deleted};
-pub use deploy::Deployment;
-pub use drift::{Drift, Drifted, RolesByHand};
-pub use error::{Error, Kind, Result};
-pub use explain::{Diagnosis, Finding};
-pub use functions::{FunctionError, Invocation};
-pub use http_api::HttpAnswer;
+pub use connection::{Connection, connect};
+pub use delete::{DeleteSpec, Deleted, delete};
+pub use deploy::{Deployment, deploy};
+pub use drift::{Drift, Drifted, RolesByHand, detect_drift, roles_changed_by_hand};
+pub use error::{Error, ErrorKind, Result};
+pub use execute::Outcome;
+pub use explain::Diagnosis;
+pub use finding::Finding;
+pub use functions::{FunctionError, Invocation, invoke};
+pub use http_api::{HttpAnswer, ask};
 pub use leftovers::Leftover;
 pub use logs::{LogLine, LogQuery, LogTail};
-pub use preflight::Denied;
-pub use progress::{Decide, Phase, Progress, Question, Report, ResourceEvent, Timeline, Timing};
-pub use record::Record;
+pub use plan::{Plan, plan};
+pub use preflight::{Denied, absent_services, denied};
+pub use progress::{Decide, Phase, Progress, Question, Report, Timeline, Timing};
+pub use record::{Record, deployed, previous_deployment};
 pub use redrive::{
-    FailedEvent, FailureQueueReader, HIDDEN_AT_MOST, Redriven, StreamBatch, Subject,
+    FailedEvent, FailureQueueReader, HIDDEN_AT_MOST, Redriven, StreamBatch, Subject, records_of,
+    redrive_event, redrive_records,
 };
-pub use review::{
-    Access, AccessChange, Condition, Declared, Difference, Effect, PropertyChange, Review, review,
-};
-pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store};
-pub use status::{DeployedFunction, FailureQueue, QueueDepth, Status};
-pub use target::{Settings, Target};
+pub use resource_event::ResourceEvent;
+pub use settings::Settings;
+pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store, outputs};
+pub use status::{DeployedFunction, FailureQueue, QueueDepth, Status, queue_depth, status};
+pub use target::Target;

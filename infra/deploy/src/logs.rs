@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde::Serialize;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::target::Target;
 
 /// CloudWatch Logs may make an event visible some seconds after a later one: so much is
@@ -75,7 +75,7 @@ impl LogTail {
             let page = page.map_err(|error| {
                 let error = Error::aws(&format!("read log group {}", self.query.group), &error);
                 match error.kind() {
-                    Kind::NotFound => error.hint("deploy the stage first"),
+                    ErrorKind::NotFound => error.hint("deploy the stage first"),
                     _ => error,
                 }
             })?;

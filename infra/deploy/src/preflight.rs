@@ -9,7 +9,6 @@ use tokio::net::lookup_host;
 
 use crate::error::{Error, Result};
 use crate::parallel::at_once;
-use crate::review::texts;
 use crate::target::Target;
 
 /// Stands in a name for what a policy leaves open.
@@ -34,107 +33,104 @@ struct Simulation {
     context: Vec<(String, ContextKeyTypeEnum, Vec<String>)>,
 }
 
-impl Target {
-    /// What of `policy` the caller may not do, by IAM's own simulation. `policy` is one that
-    /// allows what a deployment needs. Empty when all of it is allowed, or when the caller may not
-    /// simulate or is the account's root user: then CloudFormation will tell.
-    ///
-    /// A simulation does not see service control policies that depend on the request's context.
-    /// Nor does it know what else a caller's own policies ask of a request, such as an address or
-    /// a second factor: what depends on that is left out. So its answer is advice, not a verdict.
-    pub async fn denied(&self, policy: &str) -> Vec<Denied> {
-        let Some(principal) = self.principal_arn().await else {
-            return Vec::new();
-        };
-        let simulations = simulations(policy, &self.region, &self.account);
-        let denied = at_once(simulations, &|_| {}, |simulation, _| {
-            let (target, principal) = (self.clone(), principal.clone());
-            async move { target.simulate(&principal, simulation).await }
-        })
-        .await;
-        let mut denied = denied.unwrap_or_default().concat();
-        denied.sort();
-        denied.dedup();
-        denied
-    }
+/// What of `policy` the caller may not do, by IAM's own simulation. `policy` is one that
+/// allows what a deployment needs. Empty when all of it is allowed, or when the caller may not
+/// simulate or is the account's root user: then CloudFormation will tell.
+///
+/// A simulation does not see service control policies that depend on the request's context.
+/// Nor does it know what else a caller's own policies ask of a request, such as an address or
+/// a second factor: what depends on that is left out. So its answer is advice, not a verdict.
+pub async fn denied(target: &Target, policy: &str) -> Vec<Denied> {
+    let Some(principal) = principal_arn(target).await else {
+        return Vec::new();
+    };
+    let simulations = simulations(policy, &target.region, &target.account);
+    let denied = at_once(simulations, &|_| {}, |simulation, _| {
+        let (target, principal) = (target.clone(), principal.clone());
+        async move { simulate(&target, &principal, simulation).await }
+    })
+    .await;
+    let mut denied = denied.unwrap_or_default().concat();
+    denied.sort();
+    denied.dedup();
+    denied
+}
 
-    async fn simulate(&self, principal: &str, simulation: Simulation) -> Result<Vec<Denied>> {
-        let context = simulation.context.into_iter().map(|(key, kind, values)| {
-            ContextEntry::builder()
-                .context_key_name(key)
-                .context_key_type(kind)
-                .set_context_key_values(Some(values))
-                .build()
-        });
-        let samples: Vec<String> = simulation.resources.values().cloned().collect();
-        let mut pages = self
-            .iam
-            .simulate_principal_policy()
-            .policy_source_arn(principal)
-            .set_action_names(Some(simulation.actions))
-            .set_resource_arns(Some(samples))
-            .set_context_entries(Some(context.collect()))
-            .into_paginator()
-            .send();
-        let mut denied = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page =
-                page.map_err(|error| Error::aws("simulate the caller's policies", &error))?;
-            for result in page.evaluation_results() {
-                let refused = *result.eval_decision() != PolicyEvaluationDecisionType::Allowed;
-                if !refused || !result.missing_context_values().is_empty() {
-                    continue;
-                }
-                let sample = result.eval_resource_name().unwrap_or("*");
-                let resources = simulation.resources.iter();
-                let resource = resources
-                    .filter(|(_, of_policy)| *of_policy == sample)
-                    .map(|(resource, _)| resource.as_str())
-                    .next()
-                    .unwrap_or(sample);
-                denied.push(Denied {
-                    action: result.eval_action_name().to_owned(),
-                    resource: resource.to_owned(),
-                });
+async fn simulate(target: &Target, principal: &str, simulation: Simulation) -> Result<Vec<Denied>> {
+    let context = simulation.context.into_iter().map(|(key, kind, values)| {
+        ContextEntry::builder()
+            .context_key_name(key)
+            .context_key_type(kind)
+            .set_context_key_values(Some(values))
+            .build()
+    });
+    let samples: Vec<String> = simulation.resources.values().cloned().collect();
+    let mut pages = target
+        .iam
+        .simulate_principal_policy()
+        .policy_source_arn(principal)
+        .set_action_names(Some(simulation.actions))
+        .set_resource_arns(Some(samples))
+        .set_context_entries(Some(context.collect()))
+        .into_paginator()
+        .send();
+    let mut denied = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Error::aws("simulate the caller's policies", &error))?;
+        for result in page.evaluation_results() {
+            let refused = *result.eval_decision() != PolicyEvaluationDecisionType::Allowed;
+            if !refused || !result.missing_context_values().is_empty() {
+                continue;
             }
-        }
-        Ok(denied)
-    }
-
-    /// Which of these services the region does not have. They are named as in IAM's actions and in
-    /// the hosts of endpoints, for example `rekognition`. Without an endpoint there is no address.
-    /// Where addresses are not looked up as usual (a proxy does it, endpoints are the user's own),
-    /// nothing is known, and none is named.
-    pub async fn absent_services<'a>(&self, services: &[&'a str]) -> Vec<&'a str> {
-        let control = if self.detours.is_empty() {
-            cloudformation_host(&self.region).await
-        } else {
-            None
-        };
-        let has_address = async |host: String| match lookup_host((host, 443)).await {
-            Ok(_) => Some(true),
-            // The resolver had no answer, which is not the answer that there is nothing.
-            Err(error) if error.to_string().contains("emporary") => None,
-            Err(_) => Some(false),
-        };
-        match control {
-            Some(control) => without_address(services, &control, has_address).await,
-            None => Vec::new(),
+            let sample = result.eval_resource_name().unwrap_or("*");
+            let resources = simulation.resources.iter();
+            let resource = resources
+                .filter(|(_, of_policy)| *of_policy == sample)
+                .map(|(resource, _)| resource.as_str())
+                .next()
+                .unwrap_or(sample);
+            denied.push(Denied {
+                action: result.eval_action_name().to_owned(),
+                resource: resource.to_owned(),
+            });
         }
     }
+    Ok(denied)
+}
 
-    /// The user or role whose policies decide; `None` for the root user.
-    async fn principal_arn(&self) -> Option<String> {
-        let Some(role) = assumed_role(&self.caller_arn) else {
-            return self
-                .caller_arn
-                .contains(":user/")
-                .then(|| self.caller_arn.clone());
-        };
-        // The session's ARN lacks the role's path.
-        let answer = self.iam.get_role().role_name(role).send().await.ok()?;
-        Some(answer.role()?.arn().to_owned())
+/// Which of these services the region does not have. They are named as in IAM's actions and in
+/// the hosts of endpoints, for example `rekognition`. Without an endpoint there is no address.
+/// Where addresses are not looked up as usual (a proxy does it, endpoints are the user's own),
+/// nothing is known, and none is named.
+pub async fn absent_services<'a>(target: &Target, services: &[&'a str]) -> Vec<&'a str> {
+    let control = if target.detours.is_empty() {
+        cloudformation_host(&target.region).await
+    } else {
+        None
+    };
+    let has_address = async |host: String| match lookup_host((host, 443)).await {
+        Ok(_) => Some(true),
+        // The resolver had no answer, which is not the answer that there is nothing.
+        Err(error) if error.to_string().contains("emporary") => None,
+        Err(_) => Some(false),
+    };
+    match control {
+        Some(control) => without_address(services, &control, has_address).await,
+        None => Vec::new(),
     }
+}
+
+/// The user or role whose policies decide; `None` for the root user.
+async fn principal_arn(target: &Target) -> Option<String> {
+    let Some(role) = assumed_role(&target.caller_arn) else {
+        return target
+            .caller_arn
+            .contains(":user/")
+            .then(|| target.caller_arn.clone());
+    };
+    // The session's ARN lacks the role's path.
+    let answer = target.iam.get_role().role_name(role).send().await.ok()?;
+    Some(answer.role()?.arn().to_owned())
 }
 
 async fn cloudformation_host(region: &str) -> Option<String> {
@@ -160,6 +156,15 @@ async fn without_address<'a>(
         }
     }
     absent
+}
+
+/// A text, or a list of them.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        _ => Vec::new(),
+    }
 }
 
 /// The role's name in `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`.

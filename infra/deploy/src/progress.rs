@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::resource_event::{ResourceEvent, list};
 
 /// Receives [`Progress`] events, in order.
 pub type Report<'a> = &'a (dyn Fn(Progress) + Sync);
@@ -114,7 +114,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    pub(crate) fn planning_again(stack: &str, error: &Error) -> Self {
+    pub(crate) fn planning_again(stack: &str, error: &dyn fmt::Display) -> Self {
         Self::PlanningAgain {
             stack: stack.to_owned(),
             reason: error.to_string(),
@@ -211,7 +211,7 @@ impl Timeline {
 }
 
 /// What only the user may decide. Without a yes the operation ends with an error of kind
-/// [`NotApproved`](crate::Kind::NotApproved), and nothing is lost.
+/// [`NotApproved`](crate::ErrorKind::NotApproved), and nothing is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// The rollback of an update cannot undo these: go on without them? They will differ
@@ -258,58 +258,6 @@ impl fmt::Display for Question {
                 list(resources)
             ),
         }
-    }
-}
-
-/// The resources with their reasons, for a sentence.
-pub(crate) fn list(resources: &[ResourceEvent]) -> String {
-    let described: Vec<String> = resources
-        .iter()
-        .map(|resource| {
-            format!(
-                "{} ({}): {}",
-                resource.logical_id,
-                resource.resource_type,
-                resource
-                    .reason
-                    .as_deref()
-                    .unwrap_or("no reason was given")
-                    .trim_end_matches('.')
-            )
-        })
-        .collect();
-    described.join("; ")
-}
-
-/// A line of CloudFormation's event log, or a resource as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ResourceEvent {
-    /// The resource's name in the template.
-    pub logical_id: String,
-    /// Its name or ARN in the account, once it has one.
-    pub physical_id: String,
-    /// For example `AWS::S3::Bucket`.
-    pub resource_type: String,
-    /// For example `CREATE_IN_PROGRESS`.
-    pub status: String,
-    /// Why, mostly on failure.
-    pub reason: Option<String>,
-}
-
-impl ResourceEvent {
-    /// Whether this says that an operation on the resource failed.
-    pub fn failed(&self) -> bool {
-        self.status.ends_with("_FAILED")
-    }
-
-    /// Whether an operation on the resource ended well.
-    pub fn complete(&self) -> bool {
-        self.status.ends_with("_COMPLETE")
-    }
-
-    /// Whether this is about the stack itself.
-    pub(crate) fn is_of_stack(&self) -> bool {
-        self.resource_type == "AWS::CloudFormation::Stack"
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use http::Uri;
 
-use crate::configuration::{Environment, Setting};
-use crate::error::{Error, Kind, Result};
+use crate::environment::{Environment, Setting};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Where instances and containers get their credentials and region. They are on the machine
 /// itself, where no proxy leads.
@@ -130,7 +130,7 @@ impl Proxy {
                     "{} is not the URL of an HTTP proxy",
                     setting.source
                 ))
-                .of_kind(Kind::Configuration)
+                .of_kind(ErrorKind::Configuration)
                 .hint("write it like http://proxy.example.com:8080; other kinds of proxies, such as SOCKS, are not supported")
             })
     }

@@ -17,10 +17,11 @@ use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::functions::FunctionError;
 use crate::status::QueueDepth;
 use crate::target::Target;
+use crate::{functions, status};
 
 /// How long SQS hides the messages of a reader that has died.
 pub const HIDDEN_AT_MOST: Duration = Duration::from_secs(30);
@@ -165,6 +166,18 @@ struct Shared {
 }
 
 impl FailureQueueReader {
+    /// A reader of the queue with this URL.
+    pub fn new(target: &Target, queue_url: &str) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                target: target.clone(),
+                queue_url: queue_url.to_owned(),
+                held: Mutex::default(),
+                hiding: Arc::default(),
+            }),
+        }
+    }
+
     /// Reads the next messages; none when no other is in sight.
     ///
     /// # Errors
@@ -268,7 +281,7 @@ impl FailureQueueReader {
     /// # Errors
     /// When SQS refuses.
     pub async fn depth(&self) -> Result<QueueDepth> {
-        self.shared.target.queue_depth(&self.shared.queue_url).await
+        status::queue_depth(&self.shared.target, &self.shared.queue_url).await
     }
 }
 
@@ -360,112 +373,100 @@ fn seconds(time: Duration) -> i32 {
     i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
 }
 
-impl Target {
-    /// Reads a failure queue.
-    pub fn failure_queue(&self, queue_url: &str) -> FailureQueueReader {
-        FailureQueueReader {
-            shared: Arc::new(Shared {
-                target: self.clone(),
-                queue_url: queue_url.to_owned(),
-                held: Mutex::default(),
-                hiding: Arc::default(),
-            }),
-        }
-    }
+/// The records of a batch, as Lambda shows them to a function, with those between them
+/// that the function was not to see; `None` when they are there no more. A stream keeps
+/// its records for 24 hours, and goes with its table.
+///
+/// # Errors
+/// When the stream cannot be read.
+pub async fn records_of(target: &Target, batch: &StreamBatch) -> Result<Option<Vec<Value>>> {
+    // A stream may answer without records while there are more to come.
+    const EMPTY_PAGES_MAX: usize = 50;
 
-    /// The records of a batch, as Lambda shows them to a function, with those between them
-    /// that the function was not to see; `None` when they are there no more. A stream keeps
-    /// its records for 24 hours, and goes with its table.
-    ///
-    /// # Errors
-    /// When the stream cannot be read.
-    pub async fn records_of(&self, batch: &StreamBatch) -> Result<Option<Vec<Value>>> {
-        // A stream may answer without records while there are more to come.
-        const EMPTY_PAGES_MAX: usize = 50;
-
-        let what = format!("read stream {}", batch.stream_arn);
-        let first = self
-            .streams
-            .get_shard_iterator()
-            .stream_arn(&batch.stream_arn)
-            .shard_id(&batch.shard_id)
-            .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
-            .sequence_number(&batch.start_sequence_number)
-            .send()
-            .await;
-        let mut iterator = match first {
-            Ok(answer) => answer.shard_iterator,
+    let what = format!("read stream {}", batch.stream_arn);
+    let first = target
+        .streams
+        .get_shard_iterator()
+        .stream_arn(&batch.stream_arn)
+        .shard_id(&batch.shard_id)
+        .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+        .sequence_number(&batch.start_sequence_number)
+        .send()
+        .await;
+    let mut iterator = match first {
+        Ok(answer) => answer.shard_iterator,
+        Err(error) => return none_if_gone(Error::aws(&what, &error)),
+    };
+    let mut records = Vec::new();
+    let mut empty_pages = 0;
+    while let Some(current) = iterator {
+        let page = target.streams.get_records().shard_iterator(current);
+        let page = match page.send().await {
+            Ok(page) => page,
             Err(error) => return none_if_gone(Error::aws(&what, &error)),
         };
-        let mut records = Vec::new();
-        let mut empty_pages = 0;
-        while let Some(current) = iterator {
-            let page = self.streams.get_records().shard_iterator(current);
-            let page = match page.send().await {
-                Ok(page) => page,
-                Err(error) => return none_if_gone(Error::aws(&what, &error)),
-            };
-            for record in page.records() {
-                let number = streams::sequence_number(record);
-                let order = streams::compare_sequence_numbers(number, &batch.end_sequence_number);
-                if order == Ordering::Greater {
-                    return Ok(None);
-                }
-                records.push(streams::lambda_record(record, &batch.stream_arn));
-                if order == Ordering::Equal {
-                    return Ok(Some(records));
-                }
+        for record in page.records() {
+            let number = streams::sequence_number(record);
+            let order = streams::compare_sequence_numbers(number, &batch.end_sequence_number);
+            if order == Ordering::Greater {
+                return Ok(None);
             }
-            if page.records().is_empty() {
-                empty_pages += 1;
+            records.push(streams::lambda_record(record, &batch.stream_arn));
+            if order == Ordering::Equal {
+                return Ok(Some(records));
             }
-            if empty_pages > EMPTY_PAGES_MAX {
-                return Err(Error::new(format!("could not {what}"))
-                    .because(format!("shard {} showed no records", batch.shard_id))
-                    .hint("try again in a minute"));
-            }
-            iterator = page.next_shard_iterator;
         }
-        Ok(None)
+        if page.records().is_empty() {
+            empty_pages += 1;
+        }
+        if empty_pages > EMPTY_PAGES_MAX {
+            return Err(Error::new(format!("could not {what}"))
+                .because(format!("shard {} showed no records", batch.shard_id))
+                .hint("try again in a minute"));
+        }
+        iterator = page.next_shard_iterator;
     }
+    Ok(None)
+}
 
-    /// Invokes a function with an event that it failed on, and waits for its answer.
-    ///
-    /// # Errors
-    /// When Lambda refuses.
-    pub async fn redrive_event(&self, physical_name: &str, event: &Value) -> Result<Redriven> {
-        let invocation = self
-            .invoke(physical_name, event.to_string().into_bytes())
-            .await?;
-        Ok(match invocation.result {
-            Ok(_) => Redriven::Handled,
-            Err(error) => Redriven::FailedAgain(error),
-        })
-    }
+/// Invokes a function with an event that it failed on, and waits for its answer.
+///
+/// # Errors
+/// When Lambda refuses.
+pub async fn redrive_event(
+    target: &Target,
+    physical_name: &str,
+    event: &Value,
+) -> Result<Redriven> {
+    let invocation =
+        functions::invoke(target, physical_name, event.to_string().into_bytes()).await?;
+    Ok(match invocation.result {
+        Ok(_) => Redriven::Handled,
+        Err(error) => Redriven::FailedAgain(error),
+    })
+}
 
-    /// Invokes a function with records that it failed on, and waits for its answer.
-    ///
-    /// # Errors
-    /// When Lambda refuses.
-    pub async fn redrive_records(
-        &self,
-        physical_name: &str,
-        records: &[Value],
-    ) -> Result<Redriven> {
-        let event = json!({"Records": records});
-        let invocation = self
-            .invoke(physical_name, event.to_string().into_bytes())
-            .await?;
-        Ok(match invocation.result {
-            Ok(answer) => outcome_of_records(&answer),
-            Err(error) => Redriven::FailedAgain(error),
-        })
-    }
+/// Invokes a function with records that it failed on, and waits for its answer.
+///
+/// # Errors
+/// When Lambda refuses.
+pub async fn redrive_records(
+    target: &Target,
+    physical_name: &str,
+    records: &[Value],
+) -> Result<Redriven> {
+    let event = json!({"Records": records});
+    let invocation =
+        functions::invoke(target, physical_name, event.to_string().into_bytes()).await?;
+    Ok(match invocation.result {
+        Ok(answer) => outcome_of_records(&answer),
+        Err(error) => Redriven::FailedAgain(error),
+    })
 }
 
 fn none_if_gone(error: Error) -> Result<Option<Vec<Value>>> {
     match error.kind() {
-        Kind::NotFound => Ok(None),
+        ErrorKind::NotFound => Ok(None),
         _ => Err(error),
     }
 }

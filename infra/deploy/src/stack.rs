@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cloudformation::types::{Stack, StackStatus, TemplateStage};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::target::Target;
 
 /// Begins the names of our change sets and requests, so that ours are known from others'.
@@ -196,69 +196,67 @@ impl Mismatch {
     }
 }
 
-impl Target {
-    /// The stack, if it exists.
-    pub(crate) async fn describe(&self, stack: &str) -> Result<Option<Described>> {
-        let answer = self
-            .cloudformation
-            .describe_stacks()
-            .stack_name(stack)
-            .send()
-            .await;
-        match answer {
-            Ok(found) => Ok(found
-                .stacks
-                .unwrap_or_default()
-                .into_iter()
-                .next()
-                .map(Described)),
-            Err(error) => {
-                let error = Error::aws(&format!("describe stack {stack}"), &error);
-                if error.kind() == Kind::NotFound {
-                    Ok(None)
-                } else {
-                    Err(error)
-                }
+/// The stack, if it exists.
+pub(crate) async fn describe(target: &Target, stack: &str) -> Result<Option<Described>> {
+    let answer = target
+        .cloudformation
+        .describe_stacks()
+        .stack_name(stack)
+        .send()
+        .await;
+    match answer {
+        Ok(found) => Ok(found
+            .stacks
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .map(Described)),
+        Err(error) => {
+            let error = Error::aws(&format!("describe stack {stack}"), &error);
+            if error.kind() == ErrorKind::NotFound {
+                Ok(None)
+            } else {
+                Err(error)
             }
         }
     }
+}
 
-    /// The outputs of a deployed stack, or nothing when it does not exist or is not complete.
-    ///
-    /// # Errors
-    /// When AWS cannot be asked.
-    pub async fn outputs(&self, stack: &str) -> Result<Option<Outputs>> {
-        let described = self.describe(stack).await?;
-        Ok(described
-            .filter(|stack| *stack.status() != StackStatus::ReviewInProgress)
-            .map(|stack| stack.outputs()))
-    }
+/// The outputs of a deployed stack, or nothing when it does not exist or is not complete.
+///
+/// # Errors
+/// When AWS cannot be asked.
+pub async fn outputs(target: &Target, stack: &str) -> Result<Option<Outputs>> {
+    let described = describe(target, stack).await?;
+    Ok(described
+        .filter(|stack| *stack.status() != StackStatus::ReviewInProgress)
+        .map(|stack| stack.outputs()))
+}
 
-    /// The template that a stack was deployed with, as it was given.
-    pub(crate) async fn template(&self, stack: &str) -> Result<String> {
-        let answer = self
-            .cloudformation
-            .get_template()
-            .stack_name(stack)
-            .template_stage(TemplateStage::Original)
-            .send()
-            .await
-            .map_err(|error| Error::aws("read the deployed template", &error))?;
-        Ok(answer.template_body.unwrap_or_default())
-    }
+/// The template that a stack was deployed with, as it was given.
+pub(crate) async fn template(target: &Target, stack: &str) -> Result<String> {
+    let answer = target
+        .cloudformation
+        .get_template()
+        .stack_name(stack)
+        .template_stage(TemplateStage::Original)
+        .send()
+        .await
+        .map_err(|error| Error::aws("read the deployed template", &error))?;
+    Ok(answer.template_body.unwrap_or_default())
+}
 
-    /// What the stack has otherwise than `spec` says.
-    pub(crate) async fn mismatch(
-        &self,
-        current: &Described,
-        spec: &StackSpec<'_>,
-    ) -> Result<Mismatch> {
-        Ok(Mismatch::between(
-            current,
-            &self.template(spec.name).await?,
-            spec,
-        ))
-    }
+/// What the stack has otherwise than `spec` says.
+pub(crate) async fn mismatch(
+    target: &Target,
+    current: &Described,
+    spec: &StackSpec<'_>,
+) -> Result<Mismatch> {
+    Ok(Mismatch::between(
+        current,
+        &template(target, spec.name).await?,
+        spec,
+    ))
 }
 
 /// A name for a change set or a request: distinct for every one of this process and,

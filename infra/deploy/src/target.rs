@@ -6,34 +6,11 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 
 use crate::configuration::Endpoint;
-use crate::connection::Connection;
-use crate::error::Result;
 use crate::http_client::{Client, Limits};
-
-/// How often a call is tried that AWS throttles or fails. Where one of five calls fails, one
-/// of 400 000 fails so often.
-pub(crate) const ATTEMPTS_MAX: u32 = 8;
-
-/// The longest pause between two attempts. Eight of them end within a minute.
-pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(10);
+use crate::poll::PollInterval;
 
 /// How long an invocation is waited for: a function runs for 15 minutes at most.
 const INVOCATION_MAX: Duration = Duration::from_secs(16 * 60);
-
-/// What a [`Target`] is resolved from. Unset fields come from the AWS
-/// configuration: environment, profile, SSO, container or instance role.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// The stage's region.
-    pub region: Option<String>,
-    /// An AWS-compatible endpoint for every service.
-    pub endpoint_url: Option<String>,
-    /// The only account that the stage may be deployed to.
-    pub account: Option<String>,
-    /// Fixed credentials (access key id, secret access key), for a local endpoint. With them,
-    /// nothing of the caller's AWS configuration is used, and no proxy.
-    pub static_credentials: Option<(String, String)>,
-}
 
 /// A resolved place to deploy to.
 #[derive(Debug, Clone)]
@@ -64,69 +41,7 @@ pub struct Target {
     pub(crate) poll: PollInterval,
 }
 
-/// How often a state is asked for while waiting.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PollInterval {
-    pub(crate) first: Duration,
-    pub(crate) longest: Duration,
-}
-
-impl PollInterval {
-    /// AWS throttles polling; an endpoint on this machine does not.
-    fn for_endpoint(endpoint_url: Option<&str>) -> Self {
-        let local = endpoint_url
-            .is_some_and(|url| url.contains("//127.0.0.1") || url.contains("//localhost"));
-        if local {
-            Self {
-                first: Duration::from_millis(10),
-                longest: Duration::from_millis(100),
-            }
-        } else {
-            Self {
-                first: Duration::from_millis(500),
-                longest: Duration::from_secs(3),
-            }
-        }
-    }
-
-    /// Waits that grow by half each time, up to the longest.
-    pub(crate) fn waits(self) -> Waits {
-        Waits {
-            next: self.first,
-            longest: self.longest,
-        }
-    }
-}
-
-/// The waits between asking and asking again.
-#[derive(Debug)]
-pub(crate) struct Waits {
-    next: Duration,
-    longest: Duration,
-}
-
-impl Waits {
-    /// Waits, each time longer.
-    pub(crate) async fn pause(&mut self) {
-        tokio::time::sleep(self.advance()).await;
-    }
-
-    fn advance(&mut self) -> Duration {
-        let wait = self.next;
-        self.next = (wait * 3 / 2).min(self.longest);
-        wait
-    }
-}
-
 impl Target {
-    /// Finds the region and credentials, and asks STS who the caller is.
-    ///
-    /// # Errors
-    /// As those of [`Connection::find`] and [`Connection::connect`].
-    pub async fn connect(settings: &Settings) -> Result<Self> {
-        Connection::find(settings, |_| {}).await?.connect().await
-    }
-
     /// What clients of services are made from that this crate has none of.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.config
@@ -187,17 +102,5 @@ impl Target {
             http_client,
             detours,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_to_the_longest() {
-        let mut waits = PollInterval::for_endpoint(None).waits();
-        let waits = [(); 7].map(|()| waits.advance().as_millis());
-        assert_eq!(waits, [500, 750, 1125, 1687, 2531, 3000, 3000]);
     }
 }

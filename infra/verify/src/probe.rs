@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
-use deploy::{Error, HttpAnswer, Kind};
+use deploy::{Error, ErrorKind, HttpAnswer};
 use http::Request;
 use tokio::time::sleep;
 
@@ -191,7 +191,7 @@ impl Probe {
         let next =
             "raise the stage's throttling in infra/stages.yaml, or verify it when it is less used";
         self.eventually("an answer", next, || async {
-            let answer = self.stage().target.http(request.clone(), signed).await?;
+            let answer = deploy::ask(&self.stage().target, request.clone(), signed).await?;
             Ok(match answer.status {
                 429 => Err("429, too many requests".to_owned()),
                 _ => Ok(answer),
@@ -261,7 +261,7 @@ impl Probe {
         let answer = simulation.send().await.map_err(|error| {
             let error = Error::aws(&format!("simulate the policies of {role}"), &error);
             match error.kind() {
-                Kind::AccessDenied => Problem::NotChecked(format!(
+                ErrorKind::AccessDenied => Problem::NotChecked(format!(
                     "the caller needs iam:SimulatePrincipalPolicy on {role}"
                 )),
                 _ => error.into(),

@@ -18,7 +18,7 @@ pub(crate) async fn depths(stage: &Stage) -> Result<Depths, Problem> {
     let mut depths = Depths::new();
     for (name, function) in &stage.functions {
         if let Some(url) = &function.failure_queue_url {
-            let depth = stage.target.queue_depth(url).await?;
+            let depth = deploy::queue_depth(&stage.target, url).await?;
             depths.insert(name.clone(), depth.waiting + depth.hidden);
         }
     }

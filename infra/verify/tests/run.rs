@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use deploy::{Error, Settings, Target};
+use deploy::{Error, Settings};
 use verify::{
     Api, Callers, Check, Event, Flow, Left, Options, Outcome, Owned, Probe, Problem, Report, Run,
     Stage, Stopped, Suite,
@@ -48,7 +48,7 @@ async fn stage() -> Stage {
     };
     Stage {
         name: "dev".to_owned(),
-        target: Target::connect(&settings).await.unwrap(),
+        target: deploy::connect(&settings).await.unwrap(),
         variables: BTreeMap::new(),
         functions: BTreeMap::new(),
         apis: [("API_URL".to_owned(), api)].into(),

@@ -39,7 +39,7 @@ async fn run(arguments: &[&str]) -> Result<String, Error> {
     let [endpoint, app, zips, verb @ ..] = arguments else {
         return Err(Error::new("too few arguments"));
     };
-    let target = Target::connect(&Settings {
+    let target = deploy::connect(&Settings {
         region: Some(REGION.to_owned()),
         endpoint_url: Some((*endpoint).to_owned()),
         account: Some(ACCOUNT.to_owned()),
@@ -81,14 +81,14 @@ async fn deploy(
     version: Option<&str>,
     code: &str,
 ) -> Result<String, Error> {
-    let bucket = target
-        .ensure_bootstrap(
-            &bootstrap_stack_name(app),
-            BOOTSTRAP_TEMPLATE,
-            &agree,
-            &tell,
-        )
-        .await?;
+    let bucket = deploy::ensure_bootstrap(
+        &target,
+        &bootstrap_stack_name(app),
+        BOOTSTRAP_TEMPLATE,
+        &agree,
+        &tell,
+    )
+    .await?;
     let artifacts = FUNCTIONS.map(|function| {
         let zip = Path::new(zips).join(format!("{function}-{code}.zip"));
         Artifact {
@@ -99,14 +99,12 @@ async fn deploy(
         }
     });
     let prefix = artifact_prefix(app);
-    let published = target
-        .publish(&bucket, &prefix, artifacts.into(), &tell)
-        .await?;
+    let published = deploy::publish(&target, &bucket, &prefix, artifacts.into(), &tell).await?;
     let name = stack_name(app);
     let template = match version {
         Some(version) => template(app, version.parse().unwrap()),
         None => {
-            let deployed = target.deployed(&name).await?;
+            let deployed = deploy::deployed(&target, &name).await?;
             deployed.map_or_else(String::new, |deployed| deployed.template)
         }
     };
@@ -117,12 +115,15 @@ async fn deploy(
         ("WriterCode".to_owned(), published.keys["writer"].clone()),
     ]);
     if version.is_none() {
-        return Ok(match target.hotswap(&spec, &tell).await? {
+        return Ok(match deploy::hotswap(&target, &spec, &tell).await? {
             Hotswap::Swapped(functions) => format!("hotswapped {}", functions.join(", ")),
             Hotswap::NotPossible(why) => format!("not possible: {why}"),
         });
     }
-    outcome(target.deploy(&spec, approve, &agree, &tell).await?, &name)
+    outcome(
+        deploy::deploy(&target, &spec, approve, &agree, &tell).await?,
+        &name,
+    )
 }
 
 fn spec<'a>(
@@ -155,34 +156,35 @@ fn outcome(deployment: Deployment, stack: &str) -> Result<String, Error> {
 async fn roll_back(target: &Target, app: &str) -> Result<String, Error> {
     let name = stack_name(app);
     let prefix = artifact_prefix(app);
-    let deployed = target
-        .deployed(&name)
+    let deployed = deploy::deployed(&target, &name)
         .await?
         .ok_or_else(|| Error::new("it is not deployed"))?;
     let bucket = &deployed.parameters["ArtifactBucket"];
     let spec = spec(app, &name, &deployed.template, bucket, &prefix);
-    let previous = target
-        .previous_deployment(&spec)
+    let previous = deploy::previous_deployment(&target, &spec)
         .await?
         .ok_or_else(|| Error::new("there is no earlier deployment"))?;
     let back = previous.spec(&spec);
-    outcome(target.deploy(&back, approve, &agree, &tell).await?, &name)
+    outcome(
+        deploy::deploy(&target, &back, approve, &agree, &tell).await?,
+        &name,
+    )
 }
 
 async fn delete(target: &Target, app: &str) -> Result<String, Error> {
-    let deleted = target
-        .delete(
-            &DeleteSpec {
-                stack: &stack_name(app),
-                tags: tags(app),
-                retains_data: false,
-                bootstrap_stack: &bootstrap_stack_name(app),
-                artifact_prefix: &artifact_prefix(app),
-            },
-            &agree,
-            &tell,
-        )
-        .await?;
+    let deleted = deploy::delete(
+        &target,
+        &DeleteSpec {
+            stack: &stack_name(app),
+            tags: tags(app),
+            retains_data: false,
+            bootstrap_stack: &bootstrap_stack_name(app),
+            artifact_prefix: &artifact_prefix(app),
+        },
+        &agree,
+        &tell,
+    )
+    .await?;
     Ok(match deleted {
         None => "absent".to_owned(),
         Some(deleted) => format!(

@@ -20,19 +20,19 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Delete) -> Result<()>
     ask(args, &context, &target)?;
 
     let show = Show::new(&format!("deleting {stack}"));
-    let deleted = target
-        .delete(
-            &DeleteSpec {
-                stack: &stack,
-                tags: app.tags(),
-                retains_data,
-                bootstrap_stack: &app.bootstrap_stack_name(),
-                artifact_prefix: &artifact_prefix(&context),
-            },
-            &|question| show.decide(question, args.yes),
-            &|progress| show.tell(&progress),
-        )
-        .await;
+    let deleted = deploy::delete(
+        &target,
+        &DeleteSpec {
+            stack: &stack,
+            tags: app.tags(),
+            retains_data,
+            bootstrap_stack: &app.bootstrap_stack_name(),
+            artifact_prefix: &artifact_prefix(&context),
+        },
+        &|question| show.decide(question, args.yes),
+        &|progress| show.tell(&progress),
+    )
+    .await;
     let timings = show.finish();
     let Some(deleted) = deleted? else {
         status(

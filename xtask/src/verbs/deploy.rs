@@ -205,7 +205,7 @@ pub(crate) async fn deploy(
     let app = &context.app;
     if context.local.is_none() {
         let called: Vec<&str> = app.called_services().into_iter().collect();
-        let absent = target.absent_services(&called).await;
+        let absent = deploy::absent_services(target, &called).await;
         show.suspend(|| warn_of_absent(&absent, target));
     }
     let artifacts: Vec<Artifact> = packaged
@@ -215,24 +215,29 @@ pub(crate) async fn deploy(
         .collect();
     let report = |progress: Progress| show.tell(&progress);
     let yes = approval == Approval::Never;
-    let bucket = target
-        .ensure_bootstrap(
-            &app.bootstrap_stack_name(),
-            &app.bootstrap_template(),
-            &|question| show.decide(question, yes),
-            &report,
-        )
-        .await?;
-    let published = target
-        .publish(&bucket, &artifact_prefix(context), artifacts, &report)
-        .await?;
+    let bucket = deploy::ensure_bootstrap(
+        target,
+        &app.bootstrap_stack_name(),
+        &app.bootstrap_template(),
+        &|question| show.decide(question, yes),
+        &report,
+    )
+    .await?;
+    let published = deploy::publish(
+        target,
+        &bucket,
+        &artifact_prefix(context),
+        artifacts,
+        &report,
+    )
+    .await?;
     let wanted = Wanted::new(context, published.bucket, &published.keys);
     let spec = StackSpec {
         reverts_drift: way.reverts_drift,
         ..wanted.spec()
     };
     if way.hotswap {
-        match target.hotswap(&spec, &report).await? {
+        match deploy::hotswap(target, &spec, &report).await? {
             Hotswap::Swapped(functions) => {
                 let outputs = context.outputs(target).await?;
                 return Ok((Done::Hotswapped { functions }, outputs));
@@ -261,20 +266,20 @@ pub(crate) async fn execute(
         let lines = changes.lines(&context.app, stderr_columns());
         show.suspend(|| lines.iter().for_each(tell));
         if context.local.is_none() {
-            let denied = target.denied(&context.app.deployment_policy()).await;
+            let denied = deploy::denied(target, &context.app.deployment_policy()).await;
             show.suspend(|| warn_of(&denied, target));
         }
         show.suspend(|| changes.approve(approval))
     };
     let yes = approval == Approval::Never;
-    let deployment = target
-        .deploy(
-            spec,
-            approve,
-            &|question| show.decide(question, yes),
-            &|progress| show.tell(&progress),
-        )
-        .await?;
+    let deployment = deploy::deploy(
+        target,
+        spec,
+        approve,
+        &|question| show.decide(question, yes),
+        &|progress| show.tell(&progress),
+    )
+    .await?;
     match deployment {
         Deployment::Unchanged { outputs, repaired } if repaired.is_empty() => {
             Ok((Done::Unchanged, outputs))

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use deploy::{Declared, Kind, Plan, RolesByHand, StackSpec, Target, review};
+use deploy::{ErrorKind, Plan, RolesByHand, StackSpec, Target};
+use review::{Declared, review};
 use serde_json::json;
 
 use crate::changes::{ByHand, Changes};
@@ -35,16 +36,15 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
     let stack = context.app.stack_name();
     let found = if args.exit_code { CHANGES } else { 0 };
 
-    let Some(deployed) = target.deployed(&stack).await? else {
+    let Some(deployed) = deploy::deployed(&target, &stack).await? else {
         let wanted = Wanted::new(&context, String::new(), &keys);
         let spec = wanted.spec();
         let wanted = Declared {
             template: spec.template,
             parameters: &spec.parameters,
         };
-        let review = review(None, wanted)?;
-        let state = target
-            .status(&stack, &[], &BTreeMap::new())
+        let review = review(None, wanted).map_err(deploy::Error::from)?;
+        let state = deploy::status(&target, &stack, &[], &BTreeMap::new())
             .await?
             .map(|status| status.state)
             .filter(|state| state != "REVIEW_IN_PROGRESS");
@@ -67,9 +67,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
 
     let show = Show::new("planning");
     // Nothing may be changed, so nothing that a plan would have to change first is approved.
-    let planned = target
-        .plan(&spec, &|_| false, &|progress| show.tell(&progress))
-        .await;
+    let planned = deploy::plan(&target, &spec, &|_| false, &|progress| show.tell(&progress)).await;
     show.finish();
     let by_hand = by_hand(&target, &spec, args.drift).await?;
     match planned? {
@@ -87,7 +85,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
         }
         Plan::Changes(change_set) => {
             let changes = Changes::of(&change_set, &spec, &target).await;
-            target.discard(&change_set).await?;
+            deploy::discard(&target, &change_set).await?;
             let changes = changes?;
             if args.json {
                 let mut shown = serde_json::to_value(&changes).unwrap_or_default();
@@ -105,8 +103,8 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
 
 /// What was changed by hand. Whoever may not read the roles still sees what a deployment does.
 async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<ByHand> {
-    let roles = match target.roles_changed_by_hand(spec.name).await {
-        Err(error) if error.kind() == Kind::AccessDenied => {
+    let roles = match deploy::roles_changed_by_hand(target, spec.name).await {
+        Err(error) if error.kind() == ErrorKind::AccessDenied => {
             warn(format!(
                 "could not check whether roles were changed by hand: {error}"
             ));
@@ -116,7 +114,7 @@ async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<B
     };
     let drift = if drift {
         let bar = spinner("comparing the resources with the template");
-        let drift = target.drift(spec.name).await;
+        let drift = deploy::detect_drift(target, spec.name).await;
         bar.finish_and_clear();
         Some(drift?)
     } else {
@@ -125,7 +123,7 @@ async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<B
     Ok(ByHand {
         roles,
         drift,
-        code: target.code_drift(spec).await?,
+        code: deploy::code_drift(target, spec).await?,
     })
 }
 

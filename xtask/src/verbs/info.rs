@@ -24,8 +24,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
         .functions()
         .filter_map(|function| Some((function.name().to_owned(), function.failure_queue_output()?)))
         .collect();
-    let status = target
-        .status(&context.app.stack_name(), &names, &queues)
+    let status = deploy::status(&target, &context.app.stack_name(), &names, &queues)
         .await?
         .ok_or_else(|| context.not_deployed(&target))?;
     if args.json {

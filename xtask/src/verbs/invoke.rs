@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use deploy::Kind;
+use deploy::ErrorKind;
 
 use crate::cli;
 use crate::context::Context;
@@ -26,9 +26,9 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Invoke) -> Result<Exi
     let event = Source::of(args.payload.as_deref()).read()?;
     check(&event)?;
     let target = context.connect().await?;
-    let invocation = match target.invoke(&function.invocation_name(), event).await {
+    let invocation = match deploy::invoke(&target, &function.invocation_name(), event).await {
         Ok(invocation) => invocation,
-        Err(error) if error.kind() == Kind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             // Mostly, the whole stack is missing.
             context.outputs(&target).await?;
             return Err(error.into());

@@ -338,7 +338,7 @@ impl FrontDoors {
         let stack = context.app.stack_name();
         loop {
             tokio::time::sleep(API_INTERVAL).await;
-            if let Ok(Some(outputs)) = target.outputs(&stack).await {
+            if let Ok(Some(outputs)) = deploy::outputs(target, &stack).await {
                 self.lead_to(&outputs);
             }
         }
@@ -398,7 +398,7 @@ async fn follow_logs(context: &Context, target: &Target, denials: &mut Denials) 
     loop {
         match logs.read(target).await {
             Ok(lines) => lines.iter().for_each(|line| tell(line.text())),
-            Err(error) if error.kind() == deploy::Kind::NotFound => {}
+            Err(error) if error.kind() == deploy::ErrorKind::NotFound => {}
             Err(error) => return error.into(),
         }
         // What one look misses, the next one sees.

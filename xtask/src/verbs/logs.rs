@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use deploy::{Kind, LogLine, LogQuery, LogTail, Target};
+use deploy::{ErrorKind, LogLine, LogQuery, LogTail, Target};
 use manifest::Function;
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
         loop {
             let lines = match logs.read(&target).await {
                 Ok(lines) => lines,
-                Err(error) if error.kind() == Kind::NotFound => {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
                     // Mostly, the whole stack is missing.
                     context.outputs(&target).await?;
                     return Err(CliError::from(error));
@@ -135,7 +135,7 @@ impl Logs {
                     names_function,
                     line,
                 })),
-                Err(error) if error.kind() == Kind::NotFound => missing.push(error),
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(error),
                 Err(error) => return Err(error),
             }
         }

@@ -84,7 +84,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<Ex
         confirm(&question, "--yes")?;
     }
 
-    let queue = target.failure_queue(queue_url);
+    let queue = FailureQueueReader::new(&target, queue_url);
     let hidden = queue.depth().await?.hidden;
     let mut endings = Endings::catch()?;
     let mut redrive = Redrive {
@@ -226,8 +226,10 @@ impl Redrive<'_> {
     async fn handle(&self, content: &Content) -> Result<Outcome> {
         let name = self.function.invocation_name();
         let redriven = match content {
-            Content::Event(event) => self.target.redrive_event(&name, event).await?,
-            Content::Records(records) => self.target.redrive_records(&name, records).await?,
+            Content::Event(event) => deploy::redrive_event(self.target, &name, event).await?,
+            Content::Records(records) => {
+                deploy::redrive_records(self.target, &name, records).await?
+            }
             Content::ExpiredRecords(_) => {
                 let reason = "the records are no longer in the stream, which keeps them for 24 hours: repair by hand what depends on them, then use --drop";
                 return Ok(Outcome::Lost { reason });
@@ -252,7 +254,7 @@ impl Redrive<'_> {
         Ok(match &event.subject {
             Subject::Event(event) => Content::Event(event.clone()),
             Subject::Unknown(body) => Content::Unknown(body.clone()),
-            Subject::Records(batch) => match self.target.records_of(batch).await? {
+            Subject::Records(batch) => match deploy::records_of(self.target, batch).await? {
                 Some(records) => Content::Records(self.meant_for_the_function(records)),
                 None => Content::ExpiredRecords(batch.clone()),
             },

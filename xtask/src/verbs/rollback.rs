@@ -15,17 +15,18 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Rollback) -> Result<(
     let context = Context::load(workspace, &args.stage.stage)?;
     let target = context.connect().await?;
     let stack = context.app.stack_name();
-    let deployed = target
-        .deployed(&stack)
+    let deployed = deploy::deployed(&target, &stack)
         .await?
         .ok_or_else(|| context.not_deployed(&target))?;
     let bucket = deployed.parameters.get(ARTIFACT_BUCKET_PARAMETER).cloned();
     let wanted = Wanted::new(&context, bucket.unwrap_or_default(), &BTreeMap::new());
     let spec = wanted.spec();
-    let previous = target.previous_deployment(&spec).await?.ok_or_else(|| {
-        CliError::new(format!("stack {stack} has no earlier deployment"))
-            .hint("the current deployment is the first; there is none to return to")
-    })?;
+    let previous = deploy::previous_deployment(&target, &spec)
+        .await?
+        .ok_or_else(|| {
+            CliError::new(format!("stack {stack} has no earlier deployment"))
+                .hint("the current deployment is the first; there is none to return to")
+        })?;
     status(
         "Returning",
         format!(

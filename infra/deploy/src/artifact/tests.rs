@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::testing::*;
 
 fn artifact(directory: &std::path::Path, function: &str, zip: &[u8]) -> Artifact {
@@ -44,11 +45,15 @@ async fn only_what_is_missing_is_uploaded_and_its_bytes_are_counted() {
         .on("HEAD /artifacts/app/dev/old-", [empty(200)])
         .on("PUT /artifacts/app/dev/new-", [empty(200)]);
     let user = User::default();
-    let published = aws
-        .target()
-        .publish("artifacts", "app/dev/", artifacts, &user.report())
-        .await
-        .unwrap();
+    let published = publish(
+        &aws.target(),
+        "artifacts",
+        "app/dev/",
+        artifacts,
+        &user.report(),
+    )
+    .await
+    .unwrap();
     assert!(published.keys["new"].starts_with("app/dev/new-"));
     assert!(published.keys["old"].starts_with("app/dev/old-"));
     assert_eq!(aws.effects().len(), 1);
@@ -80,15 +85,15 @@ async fn an_upload_that_fails_is_sent_again_from_its_beginning() {
                 empty(200),
             ],
         );
-    aws.target()
-        .publish(
-            "artifacts",
-            "app/dev/",
-            vec![artifact(directory.path(), "new", &zip)],
-            &|_| {},
-        )
-        .await
-        .unwrap();
+    publish(
+        &aws.target(),
+        "artifacts",
+        "app/dev/",
+        vec![artifact(directory.path(), "new", &zip)],
+        &|_| {},
+    )
+    .await
+    .unwrap();
     let puts = aws.calls("PUT /artifacts/app/dev/new-");
     assert_eq!(puts.len(), 2);
     for put in puts {
@@ -109,17 +114,16 @@ async fn a_refused_upload_says_what_is_missing() {
                 "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::artifacts/app/dev/new.zip\" because no identity-based policy allows the s3:PutObject action",
             )],
         );
-    let error = aws
-        .target()
-        .publish(
-            "artifacts",
-            "app/dev/",
-            vec![artifact(directory.path(), "new", b"zip")],
-            &|_| {},
-        )
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), Kind::AccessDenied);
+    let error = publish(
+        &aws.target(),
+        "artifacts",
+        "app/dev/",
+        vec![artifact(directory.path(), "new", b"zip")],
+        &|_| {},
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
     assert_eq!(
         error.next_step(),
         Some(

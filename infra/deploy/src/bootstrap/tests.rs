@@ -14,9 +14,14 @@ fn bootstrap_stack(status: &str, bucket: &str) -> Answer {
 }
 
 async fn ensure(aws: &Aws, user: &User) -> Result<String> {
-    aws.target()
-        .ensure_bootstrap("app-bootstrap", TEMPLATE, NOBODY, &user.report())
-        .await
+    ensure_bootstrap(
+        &aws.target(),
+        "app-bootstrap",
+        TEMPLATE,
+        NOBODY,
+        &user.report(),
+    )
+    .await
 }
 
 #[tokio::test]

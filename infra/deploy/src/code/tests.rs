@@ -24,7 +24,7 @@ async fn new_code_is_swapped_in_and_waited_for() {
                 function("app-dev-api", CODE_B.1, "Successful"),
             ],
         );
-    let swapped = aws.target().hotswap(&spec(CODE_B.0), &|_| {}).await;
+    let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
     assert_eq!(
         swapped,
         Ok(Hotswap::Swapped(vec!["app-dev-api".to_owned()]))
@@ -40,7 +40,7 @@ async fn new_code_is_swapped_in_and_waited_for() {
 #[tokio::test]
 async fn code_that_runs_already_is_not_swapped() {
     let aws = with_code(CODE_B.1);
-    let swapped = aws.target().hotswap(&spec(CODE_B.0), &|_| {}).await;
+    let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
     assert_eq!(swapped, Ok(Hotswap::Swapped(Vec::new())));
     assert_eq!(aws.effects(), [""; 0]);
 }
@@ -64,7 +64,7 @@ async fn more_than_code_must_be_deployed() {
         (other_template, "the template has changed"),
     ] {
         let aws = with_code(CODE_A.1);
-        let swapped = aws.target().hotswap(&spec, &|_| {}).await;
+        let swapped = hotswap(&aws.target(), &spec, &|_| {}).await;
         assert_eq!(swapped, Ok(Hotswap::NotPossible(why.to_owned())));
         assert_eq!(aws.effects(), [""; 0]);
     }
@@ -76,7 +76,7 @@ async fn more_than_code_must_be_deployed() {
         ),
     ] {
         let aws = with_code(CODE_A.1).on("DescribeStacks", [state]);
-        let swapped = aws.target().hotswap(&spec(CODE_B.0), &|_| {}).await;
+        let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
         assert_eq!(swapped, Ok(Hotswap::NotPossible(why.to_owned())));
     }
 }
@@ -94,8 +94,7 @@ async fn another_update_of_the_function_is_waited_for() {
             function("app-dev-api", CODE_B.1, "Successful"),
         ],
     );
-    aws.target()
-        .hotswap(&spec(CODE_B.0), &|_| {})
+    hotswap(&aws.target(), &spec(CODE_B.0), &|_| {})
         .await
         .unwrap();
     assert_eq!(aws.calls(UPDATE).len(), 2);
@@ -110,9 +109,7 @@ async fn code_that_lambda_does_not_take_is_an_error_with_its_reason() {
             "GET /2015-03-31/functions/",
             [function("app-dev-api", CODE_B.1, "Failed")],
         );
-    let error = aws
-        .target()
-        .hotswap(&spec(CODE_B.0), &|_| {})
+    let error = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {})
         .await
         .unwrap_err();
     assert_eq!(
@@ -126,7 +123,7 @@ async fn drift_is_seen_against_what_the_stack_says() {
     for (runs, drifted) in [(CODE_A.1, vec![]), (CODE_B.1, vec!["app-dev-api"])] {
         let aws = with_code(runs);
         assert_eq!(
-            aws.target().code_drift(&spec(CODE_B.0)).await.unwrap(),
+            code_drift(&aws.target(), &spec(CODE_B.0)).await.unwrap(),
             drifted
         );
         assert_eq!(aws.effects(), [""; 0]);
@@ -143,6 +140,6 @@ async fn a_function_that_is_gone_is_left_to_cloudformation() {
             "Function not found: app-dev-api",
         )],
     );
-    let swapped = aws.target().hotswap(&spec(CODE_B.0), &|_| {}).await;
+    let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
     assert_eq!(swapped, Ok(Hotswap::Swapped(Vec::new())));
 }

@@ -279,7 +279,7 @@ async fn a_bundle_may_be_the_profiles() {
 async fn without_credentials(home: &Home) -> Error {
     let error = Error::new("could not ask")
         .because("no credentials found in chain. Attempted: …")
-        .of_kind(Kind::NoCredentials)
+        .of_kind(ErrorKind::NoCredentials)
         .hint("sign in");
     home.read().await.unwrap().explain(error)
 }

@@ -29,7 +29,7 @@ async fn only_the_stages_own_account_is_deployed_to() {
     assert_eq!(target.account, account);
     let refused = connection(account, Some("210987654321")).connect().await;
     let error = refused.unwrap_err();
-    assert_eq!(error.kind(), Kind::AccessDenied);
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
     assert!(
         error.what().contains("belong to account 123456789012"),
         "{error}"
@@ -39,7 +39,7 @@ async fn only_the_stages_own_account_is_deployed_to() {
 #[tokio::test]
 async fn an_answer_without_an_account_is_not_of_aws() {
     let error = connection("", None).connect().await.unwrap_err();
-    assert_eq!(error.kind(), Kind::NotAws);
+    assert_eq!(error.kind(), ErrorKind::NotAws);
 }
 
 #[tokio::test]

@@ -73,16 +73,14 @@ fn stack_with_artifacts(status: &str) -> Answer {
     )
 }
 
-async fn delete(aws: &Aws, spec: &DeleteSpec<'_>, user: &User) -> Result<Option<Deleted>> {
-    aws.target()
-        .delete(spec, &user.decide(), &user.report())
-        .await
+async fn deleted_from(aws: &Aws, spec: &DeleteSpec<'_>, user: &User) -> Result<Option<Deleted>> {
+    delete(&aws.target(), spec, &user.decide(), &user.report()).await
 }
 
 #[tokio::test]
 async fn buckets_are_emptied_the_stack_deleted_and_nothing_is_left() {
     let aws = deletable();
-    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     let deleted = deleted.unwrap().unwrap();
     assert_eq!(
         aws.effects(),
@@ -129,7 +127,7 @@ async fn what_is_left_is_told() {
             "GetQueueAttributes",
             [Answer::new(200, r#"{"Attributes":{}}"#)],
         );
-    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     let deleted = deleted.unwrap().unwrap();
     let left: Vec<(&str, &str)> = deleted
         .leftovers
@@ -161,7 +159,7 @@ async fn a_stack_without_the_tags_is_not_deleted() {
             "DescribeStacks",
             [stack_of("UPDATE_COMPLETE", &[], tags, "")],
         );
-        let error = delete(&aws, &delete_spec(), &User::who_says(true)).await;
+        let error = deleted_from(&aws, &delete_spec(), &User::who_says(true)).await;
         assert_eq!(
             error.unwrap_err().why(),
             Some("it does not carry the tags app=app and stage=dev")
@@ -177,7 +175,7 @@ async fn where_data_is_retained_no_bucket_is_emptied() {
         retains_data: true,
         ..delete_spec()
     };
-    let deleted = delete(&aws, &spec, &User::default()).await.unwrap();
+    let deleted = deleted_from(&aws, &spec, &User::default()).await.unwrap();
     assert_eq!(deleted.unwrap().object_versions, 0);
     assert_eq!(aws.effects(), ["DeleteStack", "POST /artifacts/?delete"]);
 }
@@ -206,7 +204,7 @@ async fn a_bucket_that_fills_up_meanwhile_is_emptied_again() {
                 stack_with_artifacts("DELETE_COMPLETE"),
             ],
         );
-    delete(&aws, &delete_spec(), &User::default())
+    deleted_from(&aws, &delete_spec(), &User::default())
         .await
         .unwrap();
     assert_eq!(aws.calls("POST /app-dev-media/?delete").len(), 2);
@@ -249,7 +247,7 @@ async fn what_cannot_be_deleted_is_left_after_a_yes_and_told() {
             events(&[("1", "JobRole", "AWS::IAM::Role", "DELETE_SKIPPED", "")]),
         ],
     );
-    let deleted = delete(&aws, &delete_spec(), &User::who_says(true)).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::who_says(true)).await;
     let leftovers = deleted.unwrap().unwrap().leftovers;
     assert_eq!(leftovers.len(), 1, "{leftovers:?}");
     assert_eq!(leftovers[0].name, "app-dev-job");
@@ -259,7 +257,7 @@ async fn what_cannot_be_deleted_is_left_after_a_yes_and_told() {
 #[tokio::test]
 async fn what_cannot_be_deleted_is_named_without_a_yes() {
     let aws = undeletable();
-    let error = delete(&aws, &delete_spec(), &User::who_says(false)).await;
+    let error = deleted_from(&aws, &delete_spec(), &User::who_says(false)).await;
     let error = error.unwrap_err();
     assert!(error.why().unwrap().starts_with("JobRole (AWS::IAM::Role)"));
     assert_eq!(aws.effects(), ["DeleteStack"]);
@@ -276,7 +274,7 @@ async fn an_operation_of_someone_else_is_waited_for() {
         ],
     );
     let user = User::default();
-    delete(&aws, &delete_spec(), &user).await.unwrap();
+    deleted_from(&aws, &delete_spec(), &user).await.unwrap();
     assert!(matches!(user.heard()[0], Progress::Waiting { .. }));
     assert_eq!(aws.calls("DeleteStack").len(), 1);
 }
@@ -284,7 +282,7 @@ async fn an_operation_of_someone_else_is_waited_for() {
 #[tokio::test]
 async fn a_stack_that_never_was_is_nothing_to_delete() {
     let aws = willing().on("DescribeStacks", [no_stack()]);
-    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     assert_eq!(deleted, Ok(None));
 }
 
@@ -294,7 +292,7 @@ async fn what_a_stopped_deletion_left_in_the_artifact_bucket_is_deleted() {
         "DescribeStacks",
         [no_stack(), stack_with_artifacts("CREATE_COMPLETE")],
     );
-    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     assert_eq!(deleted.unwrap().unwrap().artifacts, 2);
     assert_eq!(aws.effects(), ["POST /artifacts/?delete"]);
 }
@@ -314,7 +312,7 @@ async fn keys_that_xml_cannot_hold_are_deleted_one_by_one() {
     let aws = deletable()
         .on("GET /app-dev-media/?versions", [listed])
         .on("DELETE /app-dev-media/", [empty(204)]);
-    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     assert_eq!(deleted.unwrap().unwrap().object_versions, 2);
     let listings = aws.calls("GET /app-dev-media/?versions");
     assert!(listings[0].operation.contains("encoding-type=url"));
@@ -340,7 +338,7 @@ async fn objects_that_cannot_be_deleted_are_told() {
 <Code>AccessDenied</Code><Message>Access Denied</Message></Error></DeleteResult>"#,
         )],
     );
-    let error = delete(&aws, &delete_spec(), &User::default()).await;
+    let error = deleted_from(&aws, &delete_spec(), &User::default()).await;
     assert_eq!(
         error.unwrap_err().why(),
         Some("1 of 2 objects were not deleted; the first is a b.png: Access Denied")
@@ -359,7 +357,7 @@ async fn a_fifth_of_all_calls_failing_changes_nothing_but_the_time() {
                 [no_versions()],
             )
             .faulty(seed);
-        let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+        let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
         let leftovers = deleted.map(|deleted| deleted.unwrap_or_default().leftovers);
         assert_eq!(leftovers, Ok(Vec::new()), "seed {seed}");
     }
@@ -389,7 +387,7 @@ async fn a_deletion_that_someone_else_came_before_is_begun_again() {
                 stack_with_artifacts("DELETE_COMPLETE"),
             ],
         );
-    let deleted = delete(&aws, &delete_spec(), &User::default()).await;
+    let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     assert!(deleted.unwrap().is_some());
     assert_eq!(aws.calls("DeleteStack").len(), 2);
 }
@@ -403,7 +401,7 @@ async fn a_protected_stack_says_how_to_lift_the_protection() {
             &format!("Stack [{STACK}] cannot be deleted while TerminationProtection is enabled"),
         )],
     );
-    let error = delete(&aws, &delete_spec(), &User::default()).await;
+    let error = deleted_from(&aws, &delete_spec(), &User::default()).await;
     let error = error.unwrap_err();
     assert!(
         error
@@ -433,14 +431,14 @@ async fn killed_at_any_request_the_next_deletion_ends_right() {
     loop {
         let aws = make();
         aws.kill_after(kills + 1);
-        let first = delete(&aws, &delete_spec(), &User::default()).await;
+        let first = deleted_from(&aws, &delete_spec(), &User::default()).await;
         if !aws.start_again() {
             assert_eq!(first.unwrap().unwrap().leftovers, []);
             break;
         }
         kills += 1;
         assert!(first.is_err(), "killed after {kills}: {first:?}");
-        let second = delete(&aws, &delete_spec(), &User::default()).await;
+        let second = deleted_from(&aws, &delete_spec(), &User::default()).await;
         let left = second.map(|deleted| deleted.unwrap_or_default().leftovers);
         assert_eq!(left, Ok(Vec::new()), "killed after {kills}");
         assert_eq!(aws.calls("DeleteStack").len(), 1, "killed after {kills}");

@@ -3,7 +3,7 @@ use crate::error::Result;
 use crate::testing::*;
 
 /// An AWS with code A, where an execution deploys code B.
-fn updatable() -> Aws {
+fn updated_by_execution() -> Aws {
     willing()
         .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
         .after(
@@ -57,11 +57,9 @@ fn already_executed() -> Answer {
     )
 }
 
-async fn deploy(aws: &Aws) -> Result<Deployment> {
+async fn deployed_to(aws: &Aws) -> Result<Deployment> {
     let approve = async |_: &ChangeSet| Ok(());
-    aws.target()
-        .deploy(&spec(CODE_B.0), approve, NOBODY, &|_| {})
-        .await
+    deploy(&aws.target(), &spec(CODE_B.0), approve, NOBODY, &|_| {}).await
 }
 
 fn is_deployed(deployment: &Result<Deployment>) -> bool {
@@ -73,8 +71,8 @@ fn is_deployed(deployment: &Result<Deployment>) -> bool {
 
 #[tokio::test]
 async fn a_record_is_kept_before_the_change_set_is_executed() {
-    let aws = updatable();
-    assert!(is_deployed(&deploy(&aws).await));
+    let aws = updated_by_execution();
+    assert!(is_deployed(&deployed_to(&aws).await));
     assert_eq!(
         aws.effects(),
         [
@@ -89,14 +87,12 @@ async fn a_record_is_kept_before_the_change_set_is_executed() {
 
 #[tokio::test]
 async fn a_change_set_that_is_not_approved_is_removed() {
-    let aws = updatable();
-    let refused = async |_: &ChangeSet| Err(Error::new("no").of_kind(Kind::NotApproved));
-    let error = aws
-        .target()
-        .deploy(&spec(CODE_B.0), refused, NOBODY, &|_| {})
+    let aws = updated_by_execution();
+    let refused = async |_: &ChangeSet| Err(Error::new("no").of_kind(ErrorKind::NotApproved));
+    let error = deploy(&aws.target(), &spec(CODE_B.0), refused, NOBODY, &|_| {})
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), Kind::NotApproved);
+    assert_eq!(error.kind(), ErrorKind::NotApproved);
     assert_eq!(aws.effects(), ["CreateChangeSet", "DeleteChangeSet"]);
 }
 
@@ -121,7 +117,7 @@ async fn when_someone_else_deploys_the_same_first_there_is_nothing_left_to_do() 
             "GET /2015-03-31/functions/",
             [function("app-dev-api", CODE_B.1, "Successful")],
         );
-    let deployment = deploy(&aws).await;
+    let deployment = deployed_to(&aws).await;
     assert!(
         matches!(deployment, Ok(Deployment::Unchanged { .. })),
         "{deployment:?}"
@@ -145,10 +141,7 @@ async fn when_someone_else_deploys_something_else_first_it_is_approved_again() {
         *approvals.lock().unwrap() += 1;
         Ok::<(), Error>(())
     };
-    let deployment = aws
-        .target()
-        .deploy(&spec(CODE_B.0), approve, NOBODY, &|_| {})
-        .await;
+    let deployment = deploy(&aws.target(), &spec(CODE_B.0), approve, NOBODY, &|_| {}).await;
     assert!(is_deployed(&deployment), "{deployment:?}");
     assert_eq!(*approvals.lock().unwrap(), 2);
 }
@@ -158,8 +151,8 @@ async fn a_stack_that_others_keep_changing_is_given_up_with_a_hint() {
     let aws = willing()
         .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
         .on("ExecuteChangeSet", [already_executed()]);
-    let error = deploy(&aws).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Stale);
+    let error = deployed_to(&aws).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stale);
     assert!(error.next_step().unwrap().contains("someone else"));
     assert_eq!(aws.calls("ExecuteChangeSet").len(), PLANS_MAX);
 }
@@ -180,10 +173,14 @@ async fn a_function_that_runs_other_code_than_was_deployed_gets_it_back() {
         );
     let user = User::default();
     let approve = async |_: &ChangeSet| Ok::<(), Error>(());
-    let deployment = aws
-        .target()
-        .deploy(&spec(CODE_A.0), approve, NOBODY, &user.report())
-        .await;
+    let deployment = deploy(
+        &aws.target(),
+        &spec(CODE_A.0),
+        approve,
+        NOBODY,
+        &user.report(),
+    )
+    .await;
     let Ok(Deployment::Unchanged { repaired, .. }) = deployment else {
         panic!("{deployment:?}");
     };
@@ -199,8 +196,11 @@ async fn a_function_that_runs_other_code_than_was_deployed_gets_it_back() {
 async fn a_fifth_of_all_calls_failing_changes_nothing_but_the_time() {
     let mut faults = 0;
     for seed in 1..=40 {
-        for aws in [updatable().faulty(seed), creatable().faulty(seed)] {
-            let deployment = deploy(&aws).await;
+        for aws in [
+            updated_by_execution().faulty(seed),
+            creatable().faulty(seed),
+        ] {
+            let deployment = deployed_to(&aws).await;
             assert!(is_deployed(&deployment), "seed {seed}: {deployment:?}");
             faults += aws.faults();
         }
@@ -210,19 +210,19 @@ async fn a_fifth_of_all_calls_failing_changes_nothing_but_the_time() {
 
 #[tokio::test]
 async fn killed_at_any_request_the_next_deployment_ends_right() {
-    for make in [updatable, creatable] {
+    for make in [updated_by_execution, creatable] {
         let mut kills = 0;
         loop {
             let aws = make();
             aws.kill_after(kills + 1);
-            let first = deploy(&aws).await;
+            let first = deployed_to(&aws).await;
             if !aws.start_again() {
                 assert!(is_deployed(&first), "{first:?}");
                 break;
             }
             kills += 1;
             assert!(first.is_err(), "killed after {kills}: {first:?}");
-            let second = deploy(&aws).await;
+            let second = deployed_to(&aws).await;
             assert!(is_deployed(&second), "killed after {kills}: {second:?}");
             assert_eq!(
                 aws.calls("ExecuteChangeSet").len(),
@@ -236,7 +236,7 @@ async fn killed_at_any_request_the_next_deployment_ends_right() {
 
 #[tokio::test]
 async fn code_that_was_swapped_in_is_told_of_before_it_is_deployed_over() {
-    let aws = updatable().on(
+    let aws = updated_by_execution().on(
         "GET /2015-03-31/functions/",
         [
             function("app-dev-api", "swapped in by hand", "Successful"),
@@ -250,10 +250,14 @@ async fn code_that_was_swapped_in_is_told_of_before_it_is_deployed_over() {
         }));
         Ok::<(), Error>(())
     };
-    let deployment = aws
-        .target()
-        .deploy(&spec(CODE_B.0), approve, NOBODY, &user.report())
-        .await;
+    let deployment = deploy(
+        &aws.target(),
+        &spec(CODE_B.0),
+        approve,
+        NOBODY,
+        &user.report(),
+    )
+    .await;
     assert!(is_deployed(&deployment), "{deployment:?}");
 }
 
@@ -271,7 +275,7 @@ async fn what_someone_else_deployed_right_after_is_not_taken_back() {
         let aws = willing()
             .on("DescribeStacks", [deployed("UPDATE_COMPLETE")])
             .after("ExecuteChangeSet", "DescribeStacks", then);
-        let deployment = deploy(&aws).await;
+        let deployment = deployed_to(&aws).await;
         assert!(is_deployed(&deployment), "{deployment:?}");
         assert_eq!(aws.calls("PUT /2015-03-31/functions/").len(), 0);
     }
@@ -279,15 +283,15 @@ async fn what_someone_else_deployed_right_after_is_not_taken_back() {
 
 #[tokio::test]
 async fn a_deployment_that_is_not_allowed_names_what_is_missing() {
-    let aws = updatable().on(
+    let aws = updated_by_execution().on(
         "ExecuteChangeSet",
         [query_error(
             "AccessDenied",
             "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: cloudformation:ExecuteChangeSet on resource: arn:aws:cloudformation:eu-west-1:123456789012:stack/app-dev/* because no identity-based policy allows the cloudformation:ExecuteChangeSet action",
         )],
     );
-    let error = deploy(&aws).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::AccessDenied);
+    let error = deployed_to(&aws).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
     assert!(
         error
             .next_step()

@@ -1,8 +1,8 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::*;
-use crate::review::{Access, Difference};
 use crate::testing::*;
+use review::{Access, Difference};
 
 const DEPLOYED: &str = r#"
 Resources:
@@ -12,7 +12,7 @@ Resources:
       AssumeRolePolicyDocument: {Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}]}
       Policies:
         - PolicyName: work
-          PolicyDocument: {Statement: [{Effect: Allow, Action: s3:GetObject, Resource: !Sub "${Bucket.Arn}/*"}]}
+          PolicyDocument: {Statement: [{Effect: Allow, Action: s3:GetObject, Resource: {"Fn::Sub": "${Bucket.Arn}/*"}}]}
   Gone: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {Statement: []}}}
   Bucket: {Type: AWS::S3::Bucket}
 "#;
@@ -84,13 +84,13 @@ fn stack_with_policies(policies: &[(&str, &str)]) -> Aws {
 #[tokio::test]
 async fn roles_are_compared_with_what_was_deployed() {
     let aws = stack_with_policies(&[("work", WORK)]);
-    let found = aws.target().roles_changed_by_hand(STACK).await.unwrap();
+    let found = roles_changed_by_hand(&aws.target(), STACK).await.unwrap();
     assert_eq!(found.access_changes, []);
     assert_eq!(found.gone, ["Gone"]);
     assert!(!found.is_empty());
 
     let aws = stack_with_policies(&[("quick-fix", FIX), ("work", WORK)]);
-    let found = aws.target().roles_changed_by_hand(STACK).await.unwrap();
+    let found = roles_changed_by_hand(&aws.target(), STACK).await.unwrap();
     let [change] = &found.access_changes[..] else {
         panic!("{found:?}");
     };
@@ -103,7 +103,7 @@ async fn roles_are_compared_with_what_was_deployed() {
 #[tokio::test]
 async fn no_stack_has_no_roles() {
     let aws = Aws::new().on("DescribeStacks", [no_stack()]);
-    let found = aws.target().roles_changed_by_hand(STACK).await.unwrap();
+    let found = roles_changed_by_hand(&aws.target(), STACK).await.unwrap();
     assert!(found.is_empty());
 }
 
@@ -167,7 +167,7 @@ async fn drift_is_waited_for_and_told_with_both_values() {
                 ("Topic", "topic", "AWS::SNS::Topic", "CREATE_COMPLETE", ""),
             ])],
         );
-    let drift = aws.target().drift(STACK).await.unwrap();
+    let drift = detect_drift(&aws.target(), STACK).await.unwrap();
     let not_compared: Vec<&str> = drift.not_compared.iter().map(String::as_str).collect();
     assert_eq!(not_compared, ["AWS::ApiGatewayV2::Route", "AWS::Odd::One"]);
     let [api, queue] = &drift.drifted[..] else {
@@ -195,6 +195,6 @@ async fn a_detection_that_fails_is_an_error_with_its_reason() {
         "DescribeStackDriftDetectionStatus",
         [detection("DETECTION_FAILED", "no rights")],
     );
-    let error = aws.target().drift(STACK).await.unwrap_err();
+    let error = detect_drift(&aws.target(), STACK).await.unwrap_err();
     assert_eq!(error.why(), Some("no rights"));
 }

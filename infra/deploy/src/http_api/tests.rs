@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::*;
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::testing::Aws;
 
 /// Answers one request; gives what it was, in lower case.
@@ -37,7 +37,7 @@ async fn a_request_is_sent_as_it_is_and_any_answer_is_an_answer() {
     let request = Request::post(format!("{url}/a%2520b?limit=1"))
         .body("{}".to_owned())
         .unwrap();
-    let answer = Aws::new().target().http(request, false).await.unwrap();
+    let answer = ask(&Aws::new().target(), request, false).await.unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (404, "[]"));
     assert_eq!(answer.headers["next-cursor"], "x");
     let asked = asked.join().unwrap();
@@ -53,7 +53,7 @@ async fn a_request_is_sent_as_it_is_and_any_answer_is_an_answer() {
 async fn a_request_is_signed_for_the_api_gateway_of_the_region() {
     let (url, asked) = api();
     let request = Request::get(url).body(String::new()).unwrap();
-    Aws::new().target().http(request, true).await.unwrap();
+    ask(&Aws::new().target(), request, true).await.unwrap();
     let asked = asked.join().unwrap();
     assert!(
         asked.contains("/eu-west-1/execute-api/aws4_request"),
@@ -68,8 +68,8 @@ async fn an_api_that_is_not_there_is_named() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     let request = Request::get(&url).body(String::new()).unwrap();
-    let error = Aws::new().target().http(request, false).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unreachable);
+    let error = ask(&Aws::new().target(), request, false).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(error.what(), format!("could not ask GET {url}"));
     assert!(error.why().is_some(), "{error}");
 }

@@ -13,7 +13,8 @@ use aws_types::SdkConfig;
 
 use super::*;
 use crate::Error;
-use crate::error::Kind;
+use crate::error::ErrorKind;
+use crate::functions;
 use crate::target::Target;
 use crate::testing::http_client;
 
@@ -161,7 +162,7 @@ async fn failure(peer: &Peer) -> (Error, Vec<String>) {
 async fn an_endpoint_that_says_nothing_is_given_up() {
     let peer = Peer::new(|_stream, _| wait());
     let (error, told) = failure(&peer).await;
-    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.why().unwrap().contains("did not answer"), "{error}");
     assert_eq!(peer.connections(), 2);
     assert_eq!(told, [format!("for {} to answer", peer.url())]);
@@ -180,7 +181,7 @@ async fn an_answer_that_stalls_is_given_up() {
             wait()
         });
         let (error, _) = failure(&peer).await;
-        assert_eq!(error.kind(), Kind::Unreachable, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         assert_eq!(peer.connections(), 2, "{begin}");
     }
 }
@@ -203,7 +204,7 @@ async fn an_answer_that_trickles_is_given_up() {
 async fn an_endpoint_that_never_answered_is_given_up_sooner_than_one_that_did() {
     let never = Peer::new(|_, _| Ok(()));
     let (error, _) = failure(&never).await;
-    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(never.connections(), 4);
     let once = Peer::new(|mut stream, number| match number {
         1 => answer(&mut stream, "200 OK", IDENTITY),
@@ -224,7 +225,7 @@ async fn nothing_that_listens_is_told_as_that() {
     };
     let (config, _) = config_through(&format!("http://{address}"), &[], None);
     let error = ask(&config).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     let why = error.why().unwrap();
     assert!(
         why.starts_with(&format!("http://{address} could not be reached: ")),
@@ -312,7 +313,7 @@ async fn an_answer_in_place_of_aws_is_told_as_that() {
     ] {
         let peer = Peer::new(move |mut stream, _| answer(&mut stream, status, body));
         let (error, _) = failure(&peer).await;
-        assert_eq!(error.kind(), Kind::NotAws, "{error}");
+        assert_eq!(error.kind(), ErrorKind::NotAws, "{error}");
         assert!(error.why().unwrap().contains(said), "{error}");
         assert!(error.next_step().unwrap().contains(hint), "{error:?}");
     }
@@ -325,7 +326,7 @@ async fn a_fault_elsewhere_is_not_blamed_on_aws() {
         Peer::new(move |mut stream, _| answer(&mut stream, "500 Internal Server Error", fault));
     let (config, _) = config_through(&peer.url(), &[], None);
     let error = ask(&config).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(
         error.next_step().unwrap().contains(&peer.address),
         "{error:?}"
@@ -376,7 +377,9 @@ async fn an_invocation_is_waited_for_longer_than_other_calls() {
     });
     let (config, _) = config_through(&peer.url(), &[], None);
     let target = Target::from_config(&config, http_client(), Vec::new());
-    let invocation = target.invoke("function", b"{}".to_vec()).await.unwrap();
+    let invocation = functions::invoke(&target, "function", b"{}".to_vec())
+        .await
+        .unwrap();
     assert_eq!(invocation.result.unwrap(), "{}");
     assert_eq!(peer.connections(), 1);
 }
@@ -436,7 +439,7 @@ async fn a_proxy_that_says_nothing_is_given_up() {
         None,
     );
     let error = ask(&config).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(proxy.connections(), 2);
 }
 
@@ -508,6 +511,6 @@ async fn what_accepts_and_says_nothing_in_tls_is_given_up() {
     let url = format!("https://{}", listener.local_addr().unwrap());
     let (config, _) = config_through(&url, &[], None);
     let error = ask(&config).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     drop(listener);
 }

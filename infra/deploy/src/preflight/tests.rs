@@ -22,12 +22,12 @@ fn results(results: &[String]) -> Answer {
     )
 }
 
-async fn denied(aws: &Aws, policy: &Value) -> Vec<Denied> {
+async fn denied_by(aws: &Aws, policy: &Value) -> Vec<Denied> {
     let target = Target {
         caller_arn: CALLER.to_owned(),
         ..aws.target()
     };
-    target.denied(&policy.to_string()).await
+    denied(&target, &policy.to_string()).await
 }
 
 #[test]
@@ -126,7 +126,7 @@ async fn each_statement_is_simulated_with_its_resources_and_its_context() {
             "Bool": {"aws:SecureTransport": "true"},
         },
     }]});
-    assert_eq!(denied(&aws, &policy).await, []);
+    assert_eq!(denied_by(&aws, &policy).await, []);
     let [request] = &aws.calls("SimulatePrincipalPolicy")[..] else {
         panic!("one statement, one simulation");
     };
@@ -178,7 +178,7 @@ async fn what_is_denied_is_told_by_the_resource_of_the_policy() {
         ])],
     );
     let policy = json!({"Statement": [{"Action": "lambda:*", "Resource": "arn:aws:lambda:*:*:function:app-dev-*"}]});
-    let denied = denied(&aws, &policy).await;
+    let denied = denied_by(&aws, &policy).await;
     assert_eq!(
         denied,
         ["lambda:CreateFunction", "lambda:DeleteFunction"].map(|action| Denied {
@@ -195,7 +195,7 @@ async fn whoever_may_not_simulate_is_told_nothing() {
         [query_error("AccessDenied", "no")],
     );
     let policy = json!({"Statement": [{"Action": "s3:ListBucket", "Resource": "*"}]});
-    assert_eq!(denied(&aws, &policy).await, []);
+    assert_eq!(denied_by(&aws, &policy).await, []);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::*;
+use crate::{plan, stack};
 
 fn listed(keys: &[&str]) -> Answer {
     let contents: String = keys
@@ -50,7 +51,7 @@ fn with_records(records: &[(&str, Answer)]) -> Aws {
 }
 
 async fn previous(aws: &Aws) -> Result<Option<Record>> {
-    aws.target().previous_deployment(&spec(CODE_B.0)).await
+    previous_deployment(&aws.target(), &spec(CODE_B.0)).await
 }
 
 #[tokio::test]
@@ -84,14 +85,22 @@ async fn a_template_of_the_app_comes_back_as_it_was_sent() {
         template: EVERY_SETTING,
         ..spec(CODE_B.0)
     };
-    let deployed = target.deployed(STACK).await.unwrap().unwrap();
-    assert_eq!(deployed.template, EVERY_SETTING);
-    let previous = target.previous_deployment(&wanted).await.unwrap().unwrap();
+    let now = super::deployed(&target, STACK).await.unwrap().unwrap();
+    assert_eq!(now.template, EVERY_SETTING);
+    let previous = previous_deployment(&target, &wanted)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(previous.parameters["ApiCode"], CODE_A.0);
-    let plan = target.plan(&wanted, NOBODY, &|_| {}).await;
+    let plan = plan::plan(&target, &wanted, NOBODY, &|_| {}).await;
     assert!(matches!(plan, Ok(crate::Plan::NoChanges(_))), "{plan:?}");
-    let current = target.describe(STACK).await.unwrap().unwrap();
-    assert!(target.mismatch(&current, &wanted).await.unwrap().is_none());
+    let current = stack::describe(&target, STACK).await.unwrap().unwrap();
+    assert!(
+        stack::mismatch(&target, &current, &wanted)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -116,7 +125,7 @@ async fn code_that_is_gone_is_told_before_anything_is_changed() {
 async fn a_stack_that_is_not_whole_leaves_no_record() {
     for state in ["REVIEW_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"] {
         let aws = willing().on("DescribeStacks", [stack(state)]);
-        aws.target().keep_record(&spec(CODE_B.0)).await.unwrap();
+        keep_record(&aws.target(), &spec(CODE_B.0)).await.unwrap();
         assert_eq!(aws.effects(), [""; 0]);
     }
 }

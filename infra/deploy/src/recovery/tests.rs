@@ -1,5 +1,5 @@
-use crate::change_set::Plan;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
+use crate::plan::{self, Plan};
 use crate::progress::{Progress, Question};
 use crate::stack::StackSpec;
 use crate::testing::*;
@@ -18,9 +18,7 @@ async fn plan(aws: &Aws, user: &User) -> Result<Plan, Error> {
 }
 
 async fn plan_for(aws: &Aws, user: &User, spec: &StackSpec<'_>) -> Result<Plan, Error> {
-    aws.target()
-        .plan(spec, &user.decide(), &user.report())
-        .await
+    plan::plan(&aws.target(), spec, &user.decide(), &user.report()).await
 }
 
 /// What was done, and that it ended in a change set of this type.
@@ -190,7 +188,7 @@ async fn delete_failed_with_objects_is_finished_after_a_yes() {
 async fn delete_failed_with_objects_is_left_alone_without_a_yes() {
     let (aws, user) = (delete_failed_with_objects(), User::who_says(false));
     let error = plan(&aws, &user).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::NotApproved);
+    assert_eq!(error.kind(), ErrorKind::NotApproved);
     assert_eq!(aws.effects(), [""; 0]);
 }
 
@@ -381,7 +379,7 @@ async fn update_rollback_failed_again_goes_on_without_the_resources_after_a_yes(
 async fn update_rollback_failed_again_names_the_resources_without_a_yes() {
     let (aws, user) = (update_rollback_failed_again(), User::who_says(false));
     let error = plan(&aws, &user).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::NotApproved);
+    assert_eq!(error.kind(), ErrorKind::NotApproved);
     assert_eq!(
         error.why(),
         Some(

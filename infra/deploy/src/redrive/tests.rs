@@ -157,7 +157,7 @@ async fn messages_are_hidden_for_a_short_time_that_is_extended() {
     let aws = Aws::new()
         .on("ReceiveMessage", [messages(&["a", "b"], 1)])
         .on("ChangeMessageVisibilityBatch", [changed(&[])]);
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     assert_eq!(queue.next_page().await.unwrap().len(), 2);
     let receive: Value = serde_json::from_str(&aws.calls("ReceiveMessage")[0].body).unwrap();
     assert_eq!(receive["VisibilityTimeout"], 30);
@@ -174,7 +174,7 @@ async fn what_was_not_removed_is_put_back_once() {
         )
         .on("DeleteMessage", [Answer::new(200, "{}")])
         .on("ChangeMessageVisibilityBatch", [changed(&[])]);
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     let page = queue.next_page().await.unwrap();
     queue.next_page().await.unwrap();
     queue.remove(&page[0]).await.unwrap();
@@ -189,7 +189,7 @@ async fn messages_that_nobody_waits_for_any_more_are_put_back() {
     let aws = Aws::new()
         .on("ReceiveMessage", [messages(&["a"], 1)])
         .on("ChangeMessageVisibilityBatch", [changed(&[])]);
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     tokio::select! {
         biased;
         _ = queue.next_page() => panic!("the answer came too early for this test"),
@@ -208,10 +208,10 @@ async fn a_message_that_could_not_be_removed_is_put_back() {
             [Answer::new(403, r#"{"__type":"AccessDeniedException"}"#)],
         )
         .on("ChangeMessageVisibilityBatch", [changed(&[])]);
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     let page = queue.next_page().await.unwrap();
     let error = queue.remove(&page[0]).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::AccessDenied);
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
     queue.put_back().await.unwrap();
     assert_eq!(changes(&aws), [change("a-1", 0)]);
 }
@@ -225,7 +225,7 @@ async fn a_message_that_came_again_is_known_by_its_latest_receipt() {
         )
         .on("DeleteMessage", [Answer::new(200, "{}")])
         .on("ChangeMessageVisibilityBatch", [changed(&[])]);
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     let page = queue.next_page().await.unwrap();
     queue.next_page().await.unwrap();
     queue.remove(&page[0]).await.unwrap();
@@ -244,7 +244,7 @@ async fn what_sqs_failed_to_put_back_is_tried_again() {
             // One is back in sight or gone already, which is no failure.
             [changed(&[("0", true), ("1", false)]), changed(&[])],
         );
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     queue.next_page().await.unwrap();
     queue.put_back().await.unwrap();
     assert_eq!(
@@ -267,7 +267,7 @@ async fn what_cannot_be_put_back_is_said_to_come_back_by_itself() {
         let aws = Aws::new()
             .on("ReceiveMessage", [messages(&["a"], 1)])
             .on("ChangeMessageVisibilityBatch", [refusal]);
-        let queue = aws.target().failure_queue(QUEUE);
+        let queue = FailureQueueReader::new(&aws.target(), QUEUE);
         queue.next_page().await.unwrap();
         let error = queue.put_back().await.unwrap_err();
         assert_eq!(
@@ -288,7 +288,7 @@ async fn many_messages_are_put_back_ten_by_ten() {
     let aws = Aws::new()
         .on("ReceiveMessage", pages)
         .on("ChangeMessageVisibilityBatch", [changed(&[])]);
-    let queue = aws.target().failure_queue(QUEUE);
+    let queue = FailureQueueReader::new(&aws.target(), QUEUE);
     for _ in 0..receives {
         queue.next_page().await.unwrap();
     }
@@ -309,6 +309,9 @@ async fn what_waits_and_what_is_hidden_is_counted() {
         "ApproximateNumberOfMessagesNotVisible": "2",
     }});
     let aws = Aws::new().on("GetQueueAttributes", [Answer::new(200, counts.to_string())]);
-    let depth = aws.target().failure_queue(QUEUE).depth().await.unwrap();
+    let depth = FailureQueueReader::new(&aws.target(), QUEUE)
+        .depth()
+        .await
+        .unwrap();
     assert_eq!((depth.waiting, depth.hidden), (3, 2));
 }

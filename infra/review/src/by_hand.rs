@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::template::{Resource, Template, literal};
-use super::{AccessChange, Declared, access_changes};
-use crate::error::Result;
+use crate::template::{Resource, Template, literal};
+use crate::{AccessChange, Declared, Error, access_changes};
 
 /// The permissions that roles have gained and lost since they were deployed.
 ///
 /// `values` are those of pseudo parameters and of `Ref` to each resource; `roles` has the
 /// properties of each role, by logical ID, as they are now. Of other roles nothing is said.
-pub(crate) fn roles_by_hand(
+///
+/// # Errors
+/// When the deployed template cannot be read.
+pub fn roles_by_hand(
     deployed: Declared<'_>,
     values: &BTreeMap<&str, &str>,
     roles: &BTreeMap<String, Value>,
-) -> Result<Vec<AccessChange>> {
+) -> Result<Vec<AccessChange>, Error> {
     let mut texts = BTreeSet::new();
     let mut actual = Template::default();
     for (logical_id, properties) in roles {
@@ -27,8 +29,8 @@ pub(crate) fn roles_by_hand(
         });
         let role = Resource {
             kind: "AWS::IAM::Role".to_owned(),
-            condition: None,
             body: json!({"Properties": properties}),
+            others: Value::Null,
         };
         actual.resources.insert(logical_id.clone(), role);
     }
@@ -181,14 +183,14 @@ Resources:
           PolicyDocument:
             Version: "2012-10-17"
             Statement:
-              - {Effect: Allow, Action: [sqs:SendMessage], Resource: !GetAtt Queue.Arn}
+              - {Effect: Allow, Action: [sqs:SendMessage], Resource: {"Fn::GetAtt": Queue.Arn}}
               - Effect: Allow
                 Action: logs:PutLogEvents
-                Resource: !Sub "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Logs}:*"
+                Resource: {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Logs}:*"}
               - Effect: Allow
                 Action: s3:GetObject
                 Resource: "arn:aws:s3:::shared/${aws:username}/*"
-                Condition: {StringEquals: {"aws:SourceAccount": !Ref AWS::AccountId}, Bool: {"aws:SecureTransport": true}}
+                Condition: {StringEquals: {"aws:SourceAccount": {Ref: "AWS::AccountId"}}, Bool: {"aws:SecureTransport": true}}
 "#;
 
     fn role() -> Value {
@@ -308,9 +310,9 @@ Resources:
     Type: AWS::IAM::Policy
     Properties:
       PolicyName: more
-      Roles: [!Ref Role]
+      Roles: [{Ref: Role}]
       PolicyDocument:
-        Statement: [{Effect: Allow, Action: sqs:ReceiveMessage, Resource: !GetAtt Queue.Arn}]
+        Statement: [{Effect: Allow, Action: sqs:ReceiveMessage, Resource: {"Fn::GetAtt": Queue.Arn}}]
 "#;
         let mut role = role();
         role["Policies"].as_array_mut().unwrap().push(json!({
@@ -325,8 +327,8 @@ Resources:
 
     #[test]
     fn attributes_of_one_resource_are_told_apart() {
-        let values = BTreeMap::from([("Table", "app-dev-users")]);
-        let table = "arn:aws:dynamodb:eu-west-1:123456789012:table/app-dev-users";
+        let values = BTreeMap::from([("Table", "app-dev-orders")]);
+        let table = "arn:aws:dynamodb:eu-west-1:123456789012:table/app-dev-orders";
         let stream = format!("{table}/stream/2026-11-20T08:00:00.000");
         for (value, name, expected) in [
             (table, "Table.Arn", true),

@@ -19,29 +19,34 @@
 //! Not covered is what is said in other ways: security groups and other network access; S3
 //! access control lists and public access blocks; group memberships; who an authorizer lets
 //! in; permissions on layers, and on event buses if not by a policy document. Nor is what is
-//! said elsewhere: the values of `NoEcho` and Systems Manager parameters, the text of managed
-//! policies and nested stacks, what a macro makes of the template. If a resource is replaced,
-//! what refers to it is taken to stay the same.
+//! said elsewhere: the values of Systems Manager parameters, the text of managed policies and
+//! nested stacks, what a macro makes of the template. If a resource is replaced, what refers to it
+//! is taken to stay the same.
 
 mod by_hand;
 mod permissions;
 mod properties;
 mod template;
+mod unchanged;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub(crate) use by_hand::roles_by_hand;
+pub use by_hand::roles_by_hand;
 use permissions::Permission;
-pub(crate) use permissions::texts;
 pub use permissions::{Condition, Effect};
-pub use properties::PropertyChange;
-pub(crate) use properties::{path_of_pointer, told_by};
+pub use properties::{PropertyChange, between, path_of_pointer};
 use template::{Resource, Template};
+pub use unchanged::Reference;
 
-use crate::Change;
-use crate::error::Result;
+/// A template that cannot be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not read the template: {why}")]
+pub struct Error {
+    /// What the parser says.
+    pub why: String,
+}
 
 /// A template and what its parameters are set to.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +67,11 @@ pub struct Review {
     /// The properties that the templates give another value, by logical ID, for resources
     /// that are in both.
     pub property_changes: BTreeMap<String, Vec<PropertyChange>>,
+    /// The resources that both templates declare alike, by logical ID, each with what it refers
+    /// to. Left out is what may change although its declaration does not, by a macro or a dynamic
+    /// reference.
+    #[serde(skip)]
+    pub unchanged: BTreeMap<String, BTreeSet<Reference>>,
 }
 
 /// What a change does to access, from harmless to dangerous.
@@ -95,7 +105,7 @@ pub struct AccessChange {
     pub access: Access,
     /// Whether the permission allows or denies.
     pub effect: Effect,
-    /// Who: a role (`${MediaApiRole}`), or as in a policy `AWS: …`, `Service: …`, `*`.
+    /// Who: a role (`${ReportsRole}`), or as in a policy `AWS: …`, `Service: …`, `*`.
     pub principal: String,
     /// What they may do, or not do, in order.
     pub actions: Vec<String>,
@@ -111,7 +121,7 @@ pub struct AccessChange {
 ///
 /// # Errors
 /// When a template cannot be read.
-pub fn review(deployed: Option<Declared<'_>>, wanted: Declared<'_>) -> Result<Review> {
+pub fn review(deployed: Option<Declared<'_>>, wanted: Declared<'_>) -> Result<Review, Error> {
     let read = |declared: Declared<'_>| Template::read(declared.template, declared.parameters);
     let before = deployed.map(read).transpose()?.unwrap_or_default();
     let after = read(wanted)?;
@@ -121,27 +131,16 @@ pub fn review(deployed: Option<Declared<'_>>, wanted: Declared<'_>) -> Result<Re
         access: worst.unwrap_or(Access::Unchanged),
         access_changes,
         property_changes: property_changes(&before, &after),
+        unchanged: unchanged::between(&before, &after),
     })
 }
 
 /// Whether a template declares an output.
-pub(crate) fn has_output(template: &str, output: &str) -> Result<bool> {
+///
+/// # Errors
+/// When the template cannot be read.
+pub fn has_output(template: &str, output: &str) -> Result<bool, Error> {
     Ok(template::parse(template)?["Outputs"].get(output).is_some())
-}
-
-impl Review {
-    /// What is known of a resource's property changes: by CloudFormation where it tells
-    /// values, else by the templates.
-    pub fn properties_of<'a>(&'a self, change: &'a Change) -> &'a [PropertyChange] {
-        let told = &change.property_changes;
-        let tells_values = told
-            .iter()
-            .any(|property| property.before.is_some() || property.after.is_some());
-        match self.property_changes.get(&change.logical_id) {
-            Some(by_templates) if !tells_values => by_templates,
-            _ => told,
-        }
-    }
 }
 
 fn access_changes(before: &Template, after: &Template) -> Vec<AccessChange> {

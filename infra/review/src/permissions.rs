@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::properties::text;
-use super::template::{Resource, Template};
+use crate::properties::text;
+use crate::template::{Resource, Template};
 
 /// Whether a statement allows or denies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -21,8 +21,7 @@ pub enum Effect {
 /// A condition that a request must meet. Those of one statement must all be met.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Condition {
-    /// For example `StringEquals`; [`Condition::OF_THE_TEMPLATE`] for a condition that
-    /// decides whether the resource exists.
+    /// For example `StringEquals`.
     pub operator: String,
     /// For example `aws:SourceAccount`.
     pub key: String,
@@ -30,14 +29,9 @@ pub struct Condition {
     pub values: Vec<String>,
 }
 
-impl Condition {
-    /// The operator of a template's condition that only AWS can decide.
-    pub const OF_THE_TEMPLATE: &str = "Fn::If";
-}
-
 /// One part of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// A single principal, action or resource.
     Is(String),
     /// All but these: `NotPrincipal`, `NotAction`, `NotResource`.
@@ -47,7 +41,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Is(text) | Self::NotUnderstood(text) => text.clone(),
             Self::Not(texts) => format!("all but {}", texts.join(", ")),
@@ -58,19 +52,19 @@ impl Part {
 /// The smallest piece of a policy: one principal, one action, one resource. A statement
 /// stands for all combinations of what it lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Permission {
+pub(crate) struct Permission {
     /// What the policy is attached to: a role, a bucket.
-    pub(super) subject: String,
-    pub(super) effect: Effect,
-    pub(super) principal: Part,
-    pub(super) action: Part,
-    pub(super) resource: Part,
-    pub(super) conditions: Vec<Condition>,
+    pub(crate) subject: String,
+    pub(crate) effect: Effect,
+    pub(crate) principal: Part,
+    pub(crate) action: Part,
+    pub(crate) resource: Part,
+    pub(crate) conditions: Vec<Condition>,
 }
 
 impl Permission {
     /// Whether its extent is known well enough to say that it is more or less than another.
-    pub(super) fn is_understood(&self) -> bool {
+    pub(crate) fn is_understood(&self) -> bool {
         [&self.principal, &self.action, &self.resource]
             .iter()
             .all(|part| matches!(part, Part::Is(_)))
@@ -78,7 +72,7 @@ impl Permission {
 
     /// Whether every request that `other` applies to is one that this applies to as well.
     /// "No" where that is not plain to see.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         let (Part::Is(action), Part::Is(other_action)) = (&self.action, &other.action) else {
             return false;
         };
@@ -114,25 +108,18 @@ fn matches_action(pattern: &str, action: &str) -> bool {
 }
 
 /// Every permission of a template, with the logical ID of the resource that declares it.
-pub(super) fn of(template: &Template) -> BTreeMap<Permission, String> {
+pub(crate) fn of(template: &Template) -> BTreeMap<Permission, String> {
     let mut reader = Reader {
         declared_by: String::new(),
-        condition: None,
         found: BTreeMap::new(),
     };
     let holders = holders_of_managed_policies(template);
     for (id, resource) in &template.resources {
         id.clone_into(&mut reader.declared_by);
-        reader.condition = resource.condition.as_ref().map(|condition| Condition {
-            operator: Condition::OF_THE_TEMPLATE.to_owned(),
-            key: String::new(),
-            values: vec![condition.to_string()],
-        });
         reader.resource(id, resource, &holders);
     }
     for (name, content) in &template.not_understood {
         name.clone_into(&mut reader.declared_by);
-        reader.condition = None;
         reader.not_understood(name, content);
     }
     reader.found
@@ -144,7 +131,7 @@ fn named(id: &str) -> String {
 }
 
 /// The logical ID that `${Name}` or `${Name.Attribute}` refers to.
-pub(super) fn referred(value: &str) -> Option<&str> {
+pub(crate) fn referred(value: &str) -> Option<&str> {
     let name = value.strip_prefix("${")?.strip_suffix('}')?;
     let id = name.split('.').next()?;
     id.chars().all(char::is_alphanumeric).then_some(id)
@@ -196,14 +183,11 @@ fn attached_to(properties: &Value) -> impl Iterator<Item = String> {
 
 struct Reader {
     declared_by: String,
-    /// The condition on which the resource exists, where only AWS can decide it.
-    condition: Option<Condition>,
     found: BTreeMap<Permission, String>,
 }
 
 impl Reader {
     fn add(&mut self, mut permission: Permission) {
-        permission.conditions.extend(self.condition.clone());
         permission.conditions.sort();
         let declared_by = self.declared_by.clone();
         self.found.entry(permission).or_insert(declared_by);

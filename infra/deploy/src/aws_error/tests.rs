@@ -1,12 +1,13 @@
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
 use super::*;
+use crate::stack;
 use crate::testing::*;
 
 /// What is told when CloudFormation answers a deployment's first question like this.
 async fn told(answer: Answer) -> Error {
     let aws = Aws::new().on("DescribeStacks", [answer]);
-    aws.target().describe(STACK).await.unwrap_err()
+    stack::describe(&aws.target(), STACK).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -15,68 +16,73 @@ async fn failures_of_every_call_are_told_apart() {
         (
             "ExpiredToken",
             "The security token included in the request is expired",
-            Kind::ExpiredCredentials,
+            ErrorKind::ExpiredCredentials,
             "sign in again",
         ),
         (
             "InvalidClientTokenId",
             "The security token included in the request is invalid.",
-            Kind::RejectedCredentials,
+            ErrorKind::RejectedCredentials,
             "does not accept",
         ),
         (
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
-            Kind::RejectedCredentials,
+            ErrorKind::RejectedCredentials,
             "does not accept",
         ),
         (
             "SignatureDoesNotMatch",
             "Signature expired: 20261120T000000Z is now earlier than 20261120T001000Z (20261120T001500Z - 5 min.)",
-            Kind::ClockSkew,
+            ErrorKind::ClockSkew,
             "clock",
         ),
         (
             "SignatureDoesNotMatch",
             "Signature not yet current: 20261120T002000Z is still later than 20261120T001500Z (20261120T001000Z + 5 min.)",
-            Kind::ClockSkew,
+            ErrorKind::ClockSkew,
             "clock",
         ),
         (
             "RequestExpired",
             "Request has expired. Timestamp date is 2026-11-20T08:00:00Z. Current date is 2026-11-20T08:20:00Z.",
-            Kind::ClockSkew,
+            ErrorKind::ClockSkew,
             "clock",
         ),
         (
             "AccessDenied",
             "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: cloudformation:DescribeStacks on resource: arn:aws:cloudformation:eu-west-1:123456789012:stack/app-dev/* because no identity-based policy allows the cloudformation:DescribeStacks action",
-            Kind::AccessDenied,
+            ErrorKind::AccessDenied,
             "the caller needs cloudformation:DescribeStacks on arn:aws:cloudformation:eu-west-1:123456789012:stack/app-dev/*",
         ),
         (
             "AccessDenied",
             "User: arn:aws:sts::123456789012:assumed-role/Dev/ann is not authorized to perform: cloudformation:DescribeStacks on resource: x with an explicit deny in a service control policy",
-            Kind::AccessDenied,
+            ErrorKind::AccessDenied,
             "only its administrators",
         ),
         (
             "AccessDenied",
             "User: arn:aws:sts::123456789012:assumed-role/Dev/ann is not authorized to perform: cloudformation:DescribeStacks on resource: x because no permissions boundary allows the cloudformation:DescribeStacks action",
-            Kind::AccessDenied,
+            ErrorKind::AccessDenied,
             "permissions boundary leaves out",
         ),
-        ("AccessDenied", "Access Denied", Kind::AccessDenied, "role"),
+        (
+            "AccessDenied",
+            "Access Denied",
+            ErrorKind::AccessDenied,
+            "role",
+        ),
         (
             "Throttling",
             "Rate exceeded",
-            Kind::Throttled,
+            ErrorKind::Throttled,
             "wait a minute",
         ),
         (
             "InternalFailure",
             "We encountered an internal error",
-            Kind::Unavailable,
+            ErrorKind::Unavailable,
             "try again",
         ),
     ] {
@@ -95,7 +101,7 @@ async fn what_is_not_known_is_passed_on_as_it_is() {
         "1 validation error detected",
     ))
     .await;
-    assert_eq!(error.kind(), Kind::Other);
+    assert_eq!(error.kind(), ErrorKind::Other);
     assert_eq!(
         error.to_string(),
         "could not describe stack app-dev: 1 validation error detected (ValidationError)"
@@ -105,15 +111,20 @@ async fn what_is_not_known_is_passed_on_as_it_is() {
 #[tokio::test]
 async fn a_missing_stack_is_none() {
     let aws = Aws::new().on("DescribeStacks", [no_stack()]);
-    assert!(aws.target().describe(STACK).await.unwrap().is_none());
+    assert!(
+        stack::describe(&aws.target(), STACK)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn an_answer_without_a_body_is_told_by_its_status() {
     for (status, kind) in [
-        (403, Kind::AccessDenied),
-        (404, Kind::NotFound),
-        (503, Kind::Unavailable),
+        (403, ErrorKind::AccessDenied),
+        (404, ErrorKind::NotFound),
+        (503, ErrorKind::Unavailable),
     ] {
         let aws = Aws::new().on("HEAD /artifacts/", [empty(status)]);
         let answer = aws.target().s3.head_bucket().bucket("artifacts").send();
@@ -125,8 +136,8 @@ async fn an_answer_without_a_body_is_told_by_its_status() {
 #[tokio::test]
 async fn no_network_is_told_with_what_the_connection_said() {
     let aws = Aws::new().unreachable();
-    let error = aws.target().describe(STACK).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unreachable);
+    let error = stack::describe(&aws.target(), STACK).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(
         error.why(),
         Some("the AWS endpoint could not be reached: connection reset by peer")
@@ -148,19 +159,19 @@ impl ProvideCredentials for Fails {
 
 #[tokio::test]
 async fn missing_credentials_are_told_apart_from_expired_ones() {
-    let cases: [(fn() -> CredentialsError, Kind); 2] = [
+    let cases: [(fn() -> CredentialsError, ErrorKind); 2] = [
         (
             || CredentialsError::not_loaded("no providers in chain provided credentials"),
-            Kind::NoCredentials,
+            ErrorKind::NoCredentials,
         ),
         (
             || CredentialsError::provider_error("the SSO session has expired"),
-            Kind::ExpiredCredentials,
+            ErrorKind::ExpiredCredentials,
         ),
     ];
     for (fails, kind) in cases {
         let target = Aws::new().target_with(SharedCredentialsProvider::new(Fails(fails)));
-        let error = target.describe(STACK).await.unwrap_err();
+        let error = stack::describe(&target, STACK).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.next_step().unwrap().contains("aws sso login"));
     }
@@ -185,7 +196,7 @@ async fn a_page_in_place_of_an_answer_is_told_as_that() {
     let page = "<html><head><title>Guest Wi-Fi</title></head></html>";
     for status in [200, 403, 502] {
         let error = told(Answer::new(status, page)).await;
-        assert_eq!(error.kind(), Kind::NotAws, "{status}");
+        assert_eq!(error.kind(), ErrorKind::NotAws, "{status}");
         let why = error.why().unwrap();
         assert!(
             why.contains(&status.to_string()) && why.contains("Guest Wi-Fi"),
