@@ -236,7 +236,7 @@ impl Ground {
                 python: &tools.python(),
                 dir: directory.path(),
                 port,
-                rekognition_port: port + 1,
+                rekognition_port: None,
                 region: REGION,
                 account_id: ACCOUNT,
                 chaos: None,

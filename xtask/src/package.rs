@@ -35,7 +35,7 @@ pub(crate) struct Package {
 #[derive(Debug)]
 pub(crate) struct Packaged {
     pub(crate) functions: Vec<Package>,
-    /// The local Rekognition's program; built for the local stage only.
+    /// The local Rekognition's program; built for the local stage only, of an app that uses it.
     pub(crate) rekognition: Option<PathBuf>,
 }
 
@@ -46,9 +46,16 @@ const REKOGNITION: &str = "rekognition-local";
 /// cargo always chooses the same features of their dependencies and compiles them once.
 pub(crate) fn local_packages(app: &App) -> Vec<&str> {
     let functions = app.functions().map(manifest::Function::name);
+    let rekognition = uses_rekognition(app).then_some(REKOGNITION);
     functions
-        .chain([REKOGNITION, env!("CARGO_PKG_NAME")])
+        .chain(rekognition)
+        .chain([env!("CARGO_PKG_NAME")])
         .collect()
+}
+
+/// Whether the local stage of the app has the local Rekognition.
+pub(crate) fn uses_rekognition(app: &App) -> bool {
+    app.called_services().contains("rekognition")
 }
 
 /// What a zip was made of: as long as it is the same, the zip need not be made again.
@@ -210,6 +217,8 @@ fn digest(path: &Path) -> Result<(u64, String)> {
 
 #[cfg(test)]
 mod tests {
+    use manifest::{Grant, Manifest, Stage};
+
     use super::*;
 
     fn zipped(profile: Profile) -> Vec<u8> {
@@ -221,6 +230,20 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
         bytes
+    }
+
+    #[test]
+    fn the_local_rekognition_is_built_for_an_app_that_uses_it() {
+        let shop = Manifest::new("shop");
+        let place_order = shop.function("place-order");
+        let packages = || {
+            let app = shop.resolve(&Stage::with_defaults(LOCAL)).unwrap();
+            let packages = local_packages(&app).into_iter();
+            packages.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(packages(), ["place-order", "xtask"]);
+        place_order.grant(Grant::unscoped("rekognition:DetectLabels", "no ARN"));
+        assert_eq!(packages(), ["place-order", REKOGNITION, "xtask"]);
     }
 
     #[test]

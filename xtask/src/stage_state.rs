@@ -24,7 +24,8 @@ pub(crate) struct StageState {
     /// The port of the first HTTP API; the others follow.
     pub(crate) first_api_port: u16,
     pub(crate) aws_port: u16,
-    pub(crate) rekognition_port: u16,
+    /// If the stage has the local Rekognition.
+    pub(crate) rekognition_port: Option<u16>,
     /// The key of the emulator's root user, new at each start.
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: String,
@@ -130,9 +131,10 @@ impl StageState {
         format!("http://127.0.0.1:{}", self.aws_port)
     }
 
-    /// The Rekognition endpoint.
-    pub(crate) fn rekognition_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.rekognition_port)
+    /// The Rekognition endpoint, if the stage has one of its own.
+    pub(crate) fn rekognition_url(&self) -> Option<String> {
+        let port = self.rekognition_port?;
+        Some(format!("http://127.0.0.1:{port}"))
     }
 
     /// The port of an HTTP API, by its place among the app's.

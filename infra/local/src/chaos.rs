@@ -44,7 +44,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 pub use call::{Call, Effect, Fault};
-pub use faults::{Delivery, Faults, Figure, Figures, Kind, Seed};
+pub use faults::{Delivery, FaultKind, Faults, Figure, Figures, Seed};
 pub use proxy::FaultProxy;
 
 use crate::Error;
@@ -60,8 +60,8 @@ pub struct ChaosConfig {
     pub port: u16,
     /// Where the emulator listens, or will.
     pub emulator_port: u16,
-    /// Where the local Rekognition listens, or will.
-    pub rekognition_port: u16,
+    /// Where the local Rekognition listens, or will, if there is one.
+    pub rekognition_port: Option<u16>,
 }
 
 /// Faults for a local stage, and the servers that inject them. Dropping it stops the
@@ -72,7 +72,7 @@ pub struct Chaos {
     control: Server,
     secret: Arc<str>,
     emulator: FaultProxy,
-    rekognition: FaultProxy,
+    rekognition: Option<FaultProxy>,
 }
 
 impl Chaos {
@@ -86,7 +86,10 @@ impl Chaos {
             FaultProxy::start(0, &endpoint, move |call| faults.call(call)).await
         };
         let emulator = proxy(config.emulator_port).await?;
-        let rekognition = proxy(config.rekognition_port).await?;
+        let rekognition = match config.rekognition_port {
+            None => None,
+            Some(port) => Some(proxy(port).await?),
+        };
         let secret: Arc<str> = random_text(40)?.into();
         let answering = (Arc::clone(&faults), Arc::clone(&secret));
         let answer = move |request| {
@@ -129,7 +132,9 @@ impl Chaos {
     /// Ends the servers. The emulator should have ended before.
     pub async fn shutdown(self) {
         self.emulator.shutdown().await;
-        self.rekognition.shutdown().await;
+        if let Some(rekognition) = self.rekognition {
+            rekognition.shutdown().await;
+        }
         self.control.shutdown().await;
     }
 
@@ -139,8 +144,8 @@ impl Chaos {
     }
 
     /// What functions take for the local Rekognition.
-    pub(crate) fn rekognition_url(&self) -> String {
-        self.rekognition.url()
+    pub(crate) fn rekognition_url(&self) -> Option<String> {
+        self.rekognition.as_ref().map(FaultProxy::url)
     }
 }
 
@@ -158,7 +163,7 @@ mod tests {
             seed: "7".parse().unwrap(),
             port: 0,
             emulator_port: 9,
-            rekognition_port: 9,
+            rekognition_port: None,
         })
         .await
         .unwrap()

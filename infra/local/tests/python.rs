@@ -10,7 +10,7 @@ fn python_dir() -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_stage_has_its_programs_and_weights() {
+async fn the_stage_has_its_programs_and_models() {
     let tools = StageTools::prepare(&python_dir().join("stage"), |line| println!("{line}"))
         .await
         .unwrap();
@@ -23,17 +23,23 @@ async fn the_stage_has_its_programs_and_weights() {
     assert!(version(tools.aws(), &["--version"]).starts_with("aws-cli/1."));
     let ministack = "import importlib.metadata as m; print(m.version('ministack'))";
     assert_eq!(version(tools.python(), &["-c", ministack]), "1.5.33\n");
-    let model = std::fs::read(tools.classifier_model().unwrap()).unwrap();
-    assert_eq!(&model[4..8], b"TFL3", "a TFLite file says so at byte 4");
-    let detector = tools.detector_model().unwrap();
+    let models = tools.models(|line| println!("{line}")).await.unwrap();
+    let classifier = std::fs::read(models.classifier).unwrap();
+    assert_eq!(
+        &classifier[4..8],
+        b"TFL3",
+        "a TFLite file says so at byte 4"
+    );
     for extension in ["weights", "cfg"] {
-        assert!(detector.with_extension(extension).is_file(), "{extension}");
+        let file = models.detector.with_extension(extension);
+        assert!(file.is_file(), "{extension}");
     }
 
     let mut lines = 0;
-    StageTools::prepare(&python_dir().join("stage"), |_| lines += 1)
+    let tools = StageTools::prepare(&python_dir().join("stage"), |_| lines += 1)
         .await
         .unwrap();
+    tools.models(|_| lines += 1).await.unwrap();
     assert_eq!(lines, 0, "a second start has nothing to do");
 }
 

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use local::{
-    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, FrontDoor, Kind, Seed, StageTools,
-    StreamPoller, StreamPollerConfig,
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, FaultKind, FrontDoor, Seed,
+    StageTools, StreamPoller, StreamPollerConfig,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -54,7 +54,7 @@ impl Stage {
                     seed,
                     port: 0,
                     emulator_port,
-                    rekognition_port: 9,
+                    rekognition_port: Some(9),
                 };
                 Some(Chaos::start(config).await.unwrap())
             }
@@ -63,7 +63,7 @@ impl Stage {
             python: &tools.python(),
             dir: dir.path(),
             port: emulator_port,
-            rekognition_port: 9,
+            rekognition_port: Some(9),
             region: REGION,
             account_id: "000000000000",
             chaos: chaos.as_ref(),
@@ -504,7 +504,7 @@ async fn under_chaos_events_come_twice_late_and_in_disorder_and_none_is_lost() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let told = loop {
         let told = told(&file);
-        let twice = figure(Kind::EventTwice);
+        let twice = figure(FaultKind::EventTwice);
         let expected = 100 + twice.injected;
         if twice.opportunities == 100 && told.ended.len() as u64 >= expected {
             break told;
@@ -530,9 +530,9 @@ async fn under_chaos_events_come_twice_late_and_in_disorder_and_none_is_lost() {
     requests.sort_unstable();
     requests.dedup();
     assert_eq!(requests.len(), told.ended.len());
-    assert!(figure(Kind::EventTwice).injected > 0);
-    assert!(figure(Kind::EventLate).injected > 0);
-    let killed = figure(Kind::FunctionKilled).injected;
+    assert!(figure(FaultKind::EventTwice).injected > 0);
+    assert!(figure(FaultKind::EventLate).injected > 0);
+    let killed = figure(FaultKind::FunctionKilled).injected;
     let begun_again = told.begun.len() - told.ended.len();
     assert!(
         (1..=killed).contains(&(begun_again as u64)),
@@ -581,7 +581,7 @@ async fn under_chaos_records_of_a_stream_come_again_after_later_ones_and_none_is
         .filter(|item| known.insert(*item))
         .collect();
     assert_eq!(first, (0..100).collect::<Vec<_>>());
-    for kind in [Kind::BatchTwice, Kind::BatchLate] {
+    for kind in [FaultKind::BatchTwice, FaultKind::BatchLate] {
         assert!(chaos.figures().faults[&kind].injected > 0, "{kind}");
     }
 }
@@ -642,7 +642,7 @@ async fn a_second_emulator_on_the_same_port_leaves_the_first_alone() {
         python: Path::new("python3"),
         dir: stage.dir.path(),
         port: stage.emulator_port,
-        rekognition_port: 9,
+        rekognition_port: None,
         region: REGION,
         account_id: "000000000000",
         chaos: None,

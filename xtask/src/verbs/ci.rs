@@ -45,12 +45,13 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     status("Testing", "the workspace");
     let tools =
         StageTools::prepare(&python.join("stage"), |line| status("Installing", line)).await?;
+    let models = tools.models(|line| status("Installing", line)).await?;
     let calls = workspace.target().join("calls");
     remove_folder(&calls)?;
     let tests = cmd!(shell, "{cargo} test --workspace")
         .env("XTASK_RECORD_CALLS", &calls)
-        .env("REKOGNITION_MODEL", tools.classifier_model()?)
-        .env("REKOGNITION_DETECTOR", tools.detector_model()?);
+        .env("REKOGNITION_MODEL", models.classifier)
+        .env("REKOGNITION_DETECTOR", models.detector);
     without_cargo_variables(tests).quiet().run()?;
     check_calls(workspace, &shell, &checks, &calls)?;
     test_arm64(workspace, &shell).await?;

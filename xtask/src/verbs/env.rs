@@ -61,9 +61,11 @@ impl StageEnvironment {
     fn lead_to(&mut self, local: &StageState) {
         self.unset = away_from_the_stage();
         self.set.extend(towards_the_stage());
-        self.set("AWS_ENDPOINT_URL_REKOGNITION", &local.rekognition_url());
-        self.unset
-            .retain(|name| name != "AWS_ENDPOINT_URL_REKOGNITION");
+        if let Some(rekognition_url) = local.rekognition_url() {
+            let variable = "AWS_ENDPOINT_URL_REKOGNITION";
+            self.set(variable, &rekognition_url);
+            self.unset.retain(|name| name != variable);
+        }
         if let Some(chaos_url) = &local.chaos_url {
             self.set("CHAOS_URL", chaos_url);
         }

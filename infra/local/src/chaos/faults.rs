@@ -18,22 +18,38 @@ use super::call::{Call, Effect, Fault};
 /// Of the calls that functions make to AWS services: what happens to which share, together
 /// 10 %. The SDK tries a call three times, so one in a thousand fails in the end, and
 /// Lambda tries its event again.
-const CALL_FAULTS: [(f64, Kind, Fault); 7] = [
-    (0.04, Kind::CallThrottled, Fault::Throttled),
+const CALL_FAULTS: [(f64, FaultKind, Fault); 7] = [
+    (0.04, FaultKind::CallThrottled, Fault::Throttled),
     (
         0.01,
-        Kind::CallFailed,
+        FaultKind::CallFailed,
         Fault::InternalError(Effect::Missing),
     ),
-    (0.01, Kind::CallFailed, Fault::Unavailable(Effect::Missing)),
-    (0.01, Kind::AnswerLost, Fault::InternalError(Effect::Done)),
-    (0.01, Kind::AnswerLost, Fault::Unavailable(Effect::Done)),
     (
         0.01,
-        Kind::CallDropped,
+        FaultKind::CallFailed,
+        Fault::Unavailable(Effect::Missing),
+    ),
+    (
+        0.01,
+        FaultKind::AnswerLost,
+        Fault::InternalError(Effect::Done),
+    ),
+    (
+        0.01,
+        FaultKind::AnswerLost,
+        Fault::Unavailable(Effect::Done),
+    ),
+    (
+        0.01,
+        FaultKind::CallDropped,
         Fault::Disconnected(Effect::Missing),
     ),
-    (0.01, Kind::AnswerDropped, Fault::Disconnected(Effect::Done)),
+    (
+        0.01,
+        FaultKind::AnswerDropped,
+        Fault::Disconnected(Effect::Done),
+    ),
 ];
 
 /// The share of events and batches that are delivered twice.
@@ -57,7 +73,7 @@ const MAX_LIFE: Duration = Duration::from_secs(1);
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FaultKind {
     /// A service refuses a call because there are too many.
     CallThrottled,
     /// A service answers 500 or 503, and has done nothing.
@@ -80,7 +96,7 @@ pub enum Kind {
     FunctionKilled,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FaultKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::CallThrottled => "calls throttled",
@@ -166,7 +182,7 @@ pub struct Figures {
     /// Events and batches that wait for their late delivery.
     pub held_back: usize,
     /// What was injected, by kind. A kind that had no opportunity is missing.
-    pub faults: BTreeMap<Kind, Figure>,
+    pub faults: BTreeMap<FaultKind, Figure>,
 }
 
 impl fmt::Display for Figures {
@@ -199,11 +215,11 @@ pub struct Faults {
 struct Tally {
     /// By question and subject.
     occurrences: HashMap<(&'static str, String), u64>,
-    figures: BTreeMap<Kind, Figure>,
+    figures: BTreeMap<FaultKind, Figure>,
 }
 
 impl Tally {
-    fn count(&mut self, kind: Kind, injected: bool) {
+    fn count(&mut self, kind: FaultKind, injected: bool) {
         let figure = self.figures.entry(kind).or_default();
         figure.opportunities += 1;
         figure.injected += u64::from(injected);
@@ -255,11 +271,11 @@ impl Faults {
         let chosen = chosen.map(|index| &CALL_FAULTS[index]);
         let happens = chosen.map(|(_, kind, _)| *kind);
         for kind in [
-            Kind::CallThrottled,
-            Kind::CallFailed,
-            Kind::AnswerLost,
-            Kind::CallDropped,
-            Kind::AnswerDropped,
+            FaultKind::CallThrottled,
+            FaultKind::CallFailed,
+            FaultKind::AnswerLost,
+            FaultKind::CallDropped,
+            FaultKind::AnswerDropped,
         ] {
             tally.count(kind, happens == Some(kind));
         }
@@ -269,7 +285,12 @@ impl Faults {
     /// How an asynchronous event of a function is delivered.
     #[must_use]
     pub fn event(&self, function: &str) -> Delivery {
-        self.delivery("event", function, Kind::EventLate, Kind::EventTwice)
+        self.delivery(
+            "event",
+            function,
+            FaultKind::EventLate,
+            FaultKind::EventTwice,
+        )
     }
 
     /// How a batch of stream records is delivered to a function. To be asked once for each
@@ -277,10 +298,21 @@ impl Faults {
     /// late batch wait. The second delivery is out of order.
     #[must_use]
     pub fn stream_batch(&self, function: &str) -> Delivery {
-        self.delivery("batch", function, Kind::BatchLate, Kind::BatchTwice)
+        self.delivery(
+            "batch",
+            function,
+            FaultKind::BatchLate,
+            FaultKind::BatchTwice,
+        )
     }
 
-    fn delivery(&self, what: &'static str, function: &str, late: Kind, twice: Kind) -> Delivery {
+    fn delivery(
+        &self,
+        what: &'static str,
+        function: &str,
+        late: FaultKind,
+        twice: FaultKind,
+    ) -> Delivery {
         if !self.are_on() {
             return Delivery::default();
         }
@@ -314,7 +346,7 @@ impl Faults {
         let number = occurrence(&mut tally, "kill", function);
         let fraction = |question| self.seed.fraction(question, function, number);
         let is_killed = fraction("kill") < KILLED;
-        tally.count(Kind::FunctionKilled, is_killed);
+        tally.count(FaultKind::FunctionKilled, is_killed);
         let milliseconds = (MAX_LIFE.as_secs_f64() * 1000.0).powf(fraction("kill after"));
         is_killed.then(|| Duration::from_secs_f64(milliseconds / 1000.0))
     }
@@ -435,16 +467,16 @@ mod tests {
         }
         let figures = faults.figures();
         for (kind, share) in [
-            (Kind::CallThrottled, 0.04),
-            (Kind::CallFailed, 0.02),
-            (Kind::AnswerLost, 0.02),
-            (Kind::CallDropped, 0.01),
-            (Kind::AnswerDropped, 0.01),
-            (Kind::EventLate, 0.2),
-            (Kind::EventTwice, 0.1),
-            (Kind::BatchLate, 0.2),
-            (Kind::BatchTwice, 0.1),
-            (Kind::FunctionKilled, 0.02),
+            (FaultKind::CallThrottled, 0.04),
+            (FaultKind::CallFailed, 0.02),
+            (FaultKind::AnswerLost, 0.02),
+            (FaultKind::CallDropped, 0.01),
+            (FaultKind::AnswerDropped, 0.01),
+            (FaultKind::EventLate, 0.2),
+            (FaultKind::EventTwice, 0.1),
+            (FaultKind::BatchLate, 0.2),
+            (FaultKind::BatchTwice, 0.1),
+            (FaultKind::FunctionKilled, 0.02),
         ] {
             let figure = figures.faults[&kind];
             assert_eq!(figure.opportunities, MANY);

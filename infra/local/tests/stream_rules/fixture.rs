@@ -68,7 +68,7 @@ impl LocalStage {
             python: &tools.python(),
             dir: dir.path(),
             port,
-            rekognition_port: 9,
+            rekognition_port: None,
             region: Self::REGION,
             account_id: "000000000000",
             chaos: None,

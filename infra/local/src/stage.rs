@@ -1,0 +1,344 @@
+//! The local stage: its parts, started in their order, watched, and ended.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::preflight::{check_free_space, check_ports, needed_bytes};
+use crate::{
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keys,
+    QuietServer, RekognitionConfig, RekognitionServer, Seed, StageTools, StreamPoller,
+    StreamPollerConfig,
+};
+
+/// The account that the stage's resources are in.
+const ACCOUNT_ID: &str = "000000000000";
+
+/// How often the app is asked for its HTTP APIs.
+const APIS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A port on 127.0.0.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// What listens there, for whoever reads that the port is taken.
+    pub purpose: String,
+    /// Its number.
+    pub number: u16,
+}
+
+/// The ports of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports {
+    /// Where every AWS service but Rekognition answers.
+    pub aws: Port,
+    /// Where the local Rekognition answers. Without a port, the stage has no Rekognition: it asks
+    /// for no program, installs no models and tells functions of no endpoint.
+    pub rekognition: Option<Port>,
+    /// Where the HTTP APIs answer, in the order of [`StagedApp::apis`].
+    pub apis: Vec<Port>,
+}
+
+impl Ports {
+    /// All of them, in the order in which a message names them.
+    pub fn iter(&self) -> impl Iterator<Item = &Port> {
+        [&self.aws]
+            .into_iter()
+            .chain(&self.rekognition)
+            .chain(&self.apis)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let ports = self.iter().map(|port| (&port.purpose, port.number));
+        check_ports(&ports.collect::<Vec<_>>())
+    }
+
+    fn rekognition(&self) -> Option<u16> {
+        self.rekognition.as_ref().map(|port| port.number)
+    }
+}
+
+/// What a [`LocalStage`] is started with.
+#[derive(Debug, Clone)]
+pub struct LocalStageConfig<'a> {
+    /// Where it listens.
+    pub ports: Ports,
+    /// Holds logs and, while the stage runs, the emulator's data. It must exist, and be this
+    /// stage's alone.
+    pub dir: &'a Path,
+    /// Holds the Python environment; made on first use, and shared by all stages.
+    pub tools_dir: &'a Path,
+    /// The region that resources are in.
+    pub region: &'a str,
+    /// Whether the app was not built before, which takes minutes and gigabytes.
+    pub is_first_run: bool,
+    /// What the faults follow from, if there are to be any.
+    pub seed: Option<Seed>,
+}
+
+/// What a start is at, where it may take long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageProgress<'a> {
+    /// It is the first run.
+    FirstRun,
+    /// Something is installed into the Python environment.
+    Installing(&'a str),
+}
+
+/// The app that a stage is started for. The stage knows neither how it is built nor how it is
+/// deployed.
+pub trait StagedApp {
+    /// What was built.
+    type Built;
+    /// What is known of the app once it is deployed.
+    type Deployed;
+    /// Why something failed.
+    type Error: From<Error>;
+
+    /// Tells people what a start is at.
+    fn tell(&self, progress: StageProgress<'_>);
+
+    /// Builds the functions, and the local Rekognition if the stage has a port for it. The
+    /// emulator starts meanwhile.
+    fn build(&self) -> impl Future<Output = Result<Self::Built, Self::Error>>;
+
+    /// The program `rekognition-local`. Only a stage with a port for it asks.
+    fn rekognition_program(&self, built: &Self::Built) -> Result<PathBuf, Self::Error>;
+
+    /// Deploys the functions to the stage, of which every part runs.
+    fn deploy(
+        &self,
+        built: Self::Built,
+        stage: &LocalStage,
+    ) -> impl Future<Output = Result<Self::Deployed, Self::Error>>;
+
+    /// The HTTP APIs behind [`Ports::apis`]. One that is not there now is `None`.
+    fn apis(
+        &self,
+        deployed: &Self::Deployed,
+    ) -> impl Future<Output = Result<Vec<Option<ApiId>>, Self::Error>>;
+}
+
+/// A running local stage. Dropping it ends all that it has started.
+///
+/// The fields are in the order in which they end: nobody is left without what it calls.
+#[derive(Debug)]
+pub struct LocalStage {
+    doors: FrontDoors,
+    quiet: QuietServer,
+    poller: StreamPoller,
+    rekognition: Option<RekognitionServer>,
+    emulator: Emulator,
+    chaos: Option<Chaos>,
+    ports: Ports,
+}
+
+impl LocalStage {
+    /// Starts every part, and has the app deployed.
+    ///
+    /// # Errors
+    /// When a port or the disk's space is taken, a part does not start, or the app cannot be built
+    /// or deployed.
+    pub async fn start<A: StagedApp>(
+        config: LocalStageConfig<'_>,
+        app: &A,
+    ) -> Result<(Self, A::Deployed), A::Error> {
+        config.ports.check()?;
+        config.check_space()?;
+        if config.is_first_run {
+            app.tell(StageProgress::FirstRun);
+        }
+        let chaos = config.start_faults().await?;
+        let emulator = async { Ok(config.start_emulator(chaos.as_ref(), app).await?) };
+        let ((tools, emulator), built) = tokio::try_join!(emulator, app.build())?;
+        let rekognition = config.start_rekognition(&built, &tools, &emulator, app);
+        let rekognition = rekognition.await?;
+        let poller = config.start_poller(&emulator, chaos.as_ref());
+        let quiet = QuietServer::start(&emulator, config.ports.rekognition(), &poller).await?;
+        let doors = FrontDoors::open(&config.ports.apis, &emulator).await?;
+        let stage = Self {
+            doors,
+            quiet,
+            poller,
+            rekognition,
+            emulator,
+            chaos,
+            ports: config.ports,
+        };
+        let deployed = app.deploy(built, &stage).await?;
+        stage.doors.lead_to(app.apis(&deployed).await?);
+        Ok((stage, deployed))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The keys of the emulator's root user.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        self.emulator.keys()
+    }
+
+    /// [Where it tells](QuietServer::url) whether it is quiet. A secret.
+    #[must_use]
+    pub fn quiet_url(&self) -> String {
+        self.quiet.url()
+    }
+
+    /// [Where it tells](QuietServer::decisions_url) what it allowed and denied. A secret.
+    #[must_use]
+    pub fn decisions_url(&self) -> String {
+        self.quiet.decisions_url()
+    }
+
+    /// [Where it shows](Chaos::url) the faults and ends them, if it makes any. A secret.
+    #[must_use]
+    pub fn chaos_url(&self) -> Option<String> {
+        self.chaos.as_ref().map(Chaos::url)
+    }
+
+    /// Returns when a part of the stage ends by itself, and says why. Until then, the front doors
+    /// lead to the app's HTTP APIs: deleting and deploying in another terminal makes new ones.
+    pub async fn ended<A: StagedApp>(&mut self, app: &A, deployed: &A::Deployed) -> Error {
+        let rekognition = async {
+            match &mut self.rekognition {
+                Some(rekognition) => rekognition.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let follow_apis = async {
+            loop {
+                tokio::time::sleep(APIS_INTERVAL).await;
+                if let Ok(apis) = app.apis(deployed).await {
+                    self.doors.lead_to(apis);
+                }
+            }
+        };
+        tokio::select! {
+            error = self.emulator.ended() => error,
+            error = rekognition => error,
+            error = follow_apis => error,
+        }
+    }
+
+    /// Ends all parts. The faults' figures are returned, if there were to be any.
+    pub async fn shutdown(self) -> Option<Figures> {
+        self.quiet.shutdown().await;
+        self.poller.shutdown().await;
+        self.doors.close().await;
+        if let Some(rekognition) = self.rekognition {
+            rekognition.shutdown().await;
+        }
+        self.emulator.shutdown().await;
+        let chaos = self.chaos?;
+        let figures = chaos.figures();
+        chaos.shutdown().await;
+        Some(figures)
+    }
+}
+
+impl LocalStageConfig<'_> {
+    fn check_space(&self) -> Result<(), Error> {
+        let has_rekognition = self.ports.rekognition.is_some();
+        check_free_space(self.dir, needed_bytes(self.is_first_run, has_rekognition))
+    }
+
+    async fn start_faults(&self) -> Result<Option<Chaos>, Error> {
+        let Some(seed) = self.seed else {
+            return Ok(None);
+        };
+        let chaos = Chaos::start(ChaosConfig {
+            seed,
+            port: 0,
+            emulator_port: self.ports.aws.number,
+            rekognition_port: self.ports.rekognition(),
+        });
+        chaos.await.map(Some)
+    }
+
+    async fn start_emulator(
+        &self,
+        chaos: Option<&Chaos>,
+        app: &impl StagedApp,
+    ) -> Result<(StageTools, Emulator), Error> {
+        let installing = |line: &str| app.tell(StageProgress::Installing(line));
+        let tools = StageTools::prepare(self.tools_dir, installing).await?;
+        let emulator = Emulator::start(EmulatorConfig {
+            python: &tools.python(),
+            dir: self.dir,
+            port: self.ports.aws.number,
+            rekognition_port: self.ports.rekognition(),
+            region: self.region,
+            account_id: ACCOUNT_ID,
+            chaos,
+        })
+        .await?;
+        Ok((tools, emulator))
+    }
+
+    async fn start_rekognition<A: StagedApp>(
+        &self,
+        built: &A::Built,
+        tools: &StageTools,
+        emulator: &Emulator,
+        app: &A,
+    ) -> Result<Option<RekognitionServer>, A::Error> {
+        let Some(port) = self.ports.rekognition() else {
+            return Ok(None);
+        };
+        let installing = |line: &str| app.tell(StageProgress::Installing(line));
+        let models = tools.models(installing).await?;
+        let server = RekognitionServer::start(RekognitionConfig {
+            program: &app.rekognition_program(built)?,
+            model: &models.classifier,
+            detector: &models.detector,
+            dir: self.dir,
+            port,
+            emulator_endpoint: emulator.endpoint(),
+            keys: emulator.keys(),
+            region: self.region,
+        })
+        .await?;
+        Ok(Some(server))
+    }
+
+    fn start_poller(&self, emulator: &Emulator, chaos: Option<&Chaos>) -> StreamPoller {
+        StreamPoller::start(StreamPollerConfig {
+            endpoint: emulator.endpoint(),
+            keys: emulator.keys(),
+            region: self.region,
+            chaos,
+        })
+    }
+}
+
+/// A door for each HTTP API of the app.
+#[derive(Debug)]
+struct FrontDoors(Vec<FrontDoor>);
+
+impl FrontDoors {
+    async fn open(ports: &[Port], emulator: &Emulator) -> Result<Self, Error> {
+        let mut doors = Vec::new();
+        for port in ports {
+            let door = FrontDoor::start(port.number, emulator.endpoint(), emulator.keys());
+            doors.push(door.await?);
+        }
+        Ok(Self(doors))
+    }
+
+    /// Points each door at its API. A door whose API is gone keeps leading there.
+    fn lead_to(&self, apis: Vec<Option<ApiId>>) {
+        for (door, api) in self.0.iter().zip(apis) {
+            if let Some(api) = api {
+                door.set_api(api);
+            }
+        }
+    }
+
+    async fn close(self) {
+        for door in self.0 {
+            door.shutdown().await;
+        }
+    }
+}
