@@ -21,7 +21,7 @@ mod rekognition;
 mod server;
 mod service;
 mod stage;
-mod streams;
+mod stream_poller;
 
 pub use chaos::{
     Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultKind, FaultProxy, Faults, Figure,
@@ -37,7 +37,7 @@ pub use python::{CheckTools, CrossTools, Models, ScanTools, StageTools};
 pub use quiet::{QuietServer, UnderWay};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use stage::{LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
-pub use streams::{StreamPoller, StreamPollerConfig};
+pub use stream_poller::{StreamPoller, StreamPollerConfig};
 
 /// Beside a request, the key by which the stage's parts know each other.
 pub(crate) const STAGE_KEY_HEADER: &str = "x-local-stage-key";

@@ -14,7 +14,7 @@
 //! under way, every stream was read to its end, and since that moment nothing has begun.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response, StatusCode};
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::keys::random_text;
 use crate::server::{BoxError, Server, client, json_response, refusal};
+use crate::stream_poller::Activity;
 use crate::{Emulator, Error, STAGE_KEY_HEADER, StreamPoller};
 
 /// How long one request waits for quiet before it is answered.
@@ -206,113 +207,5 @@ impl Parts {
         let response = self.client.request(request).await?;
         let body = response.into_body().collect().await?.to_bytes();
         Ok(serde_json::from_slice(&body)?)
-    }
-}
-
-/// How far the stream poller is in each shard.
-#[derive(Debug, Default)]
-pub(crate) struct Activity {
-    shards: Mutex<Vec<Weak<ShardActivity>>>,
-    pages: Mutex<u64>,
-}
-
-/// How far it is in one.
-#[derive(Debug, Default)]
-pub(crate) struct ShardActivity(Mutex<Progress>);
-
-#[derive(Debug, Default)]
-struct Progress {
-    read_pages: u64,
-    handled_pages: u64,
-    /// When a read began that found nothing.
-    nothing_at: Option<Instant>,
-    is_disabled: bool,
-}
-
-impl Activity {
-    /// Counts a shard, for as long as the result lives.
-    pub(crate) fn follow(&self) -> Arc<ShardActivity> {
-        let shard = Arc::new(ShardActivity::default());
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards.retain(|shard| shard.strong_count() > 0);
-        shards.push(Arc::downgrade(&shard));
-        shard
-    }
-
-    /// A page with records was read.
-    pub(crate) fn read_page(&self, shard: &ShardActivity) {
-        *self.pages.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        shard.change(|progress| progress.read_pages += 1);
-    }
-
-    fn pages(&self) -> u64 {
-        *self.pages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many shards were not read to their end since this moment, or are not done with what
-    /// was read.
-    fn behind(&self, since: Instant) -> u64 {
-        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = shards
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter(|shard| !shard.is_done_since(since));
-        u64::try_from(behind.count()).unwrap_or(u64::MAX)
-    }
-}
-
-impl ShardActivity {
-    /// A read that began then found nothing.
-    pub(crate) fn found_nothing(&self, began: Instant) {
-        self.change(|progress| progress.nothing_at = Some(began));
-    }
-
-    /// All records of the first so many pages are handled or given up.
-    pub(crate) fn handled(&self, pages: u64) {
-        self.change(|progress| progress.handled_pages = pages);
-    }
-
-    /// Nobody will read a disabled mapping's records.
-    pub(crate) fn disabled(&self, is_disabled: bool) {
-        self.change(|progress| progress.is_disabled = is_disabled);
-    }
-
-    fn is_done_since(&self, since: Instant) -> bool {
-        let progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.is_disabled
-            || progress.handled_pages == progress.read_pages
-                && progress.nothing_at.is_some_and(|at| at > since)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Progress)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shard_is_behind_until_it_was_read_to_its_end_and_handled() {
-        let activity = Activity::default();
-        let asked = Instant::now();
-        assert_eq!(activity.behind(asked), 0, "there is no shard");
-        let shard = activity.follow();
-        assert_eq!(activity.behind(asked), 1, "it was never read");
-        let later = asked + Duration::from_millis(1);
-        shard.found_nothing(later);
-        assert_eq!(activity.behind(asked), 0);
-        assert_eq!(activity.behind(later), 1, "not read since");
-        activity.read_page(&shard);
-        shard.found_nothing(later + Duration::from_millis(1));
-        assert_eq!(activity.behind(later), 1, "not handled");
-        shard.handled(1);
-        assert_eq!(activity.behind(later), 0);
-        assert_eq!(activity.pages(), 1);
-        shard.disabled(true);
-        assert_eq!(activity.behind(later + Duration::from_secs(1)), 0);
-        drop(shard);
-        assert_eq!(activity.behind(later + Duration::from_secs(1)), 0);
     }
 }

@@ -8,33 +8,10 @@ use tokio::sync::watch;
 use tracing::{error, warn};
 
 use super::batch::{Batch, Condition, back_off};
-use super::mapping::{Settings, StreamArn};
-use super::shard::ShardId;
-use super::{Clients, text_of};
-
-/// A mapping's `DestinationConfig.OnFailure`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Destination {
-    Queue {
-        arn: String,
-    },
-    Topic {
-        arn: String,
-    },
-    /// A bucket, or what AWS has added since.
-    Unsupported(String),
-}
+use super::clients::{Clients, text_of};
+use super::mapping::{Destination, Settings, ShardId, StreamArn};
 
 impl Destination {
-    pub(super) fn from_arn(arn: &str) -> Self {
-        let arn = arn.to_owned();
-        match arn.split(':').nth(2) {
-            Some("sqs") => Self::Queue { arn },
-            Some("sns") => Self::Topic { arn },
-            _ => Self::Unsupported(arn),
-        }
-    }
-
     async fn send(&self, clients: &Clients, message: &str) -> Result<(), String> {
         match self {
             Self::Queue { arn } => {
@@ -191,7 +168,7 @@ fn iso_8601(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::batch::{Record, Response};
+    use crate::stream_poller::batch::{Record, Response};
     use std::time::Duration;
 
     fn batch(response: Option<Response>) -> Batch {
@@ -268,25 +245,6 @@ mod tests {
                 .unwrap()
                 .len(),
             36
-        );
-    }
-
-    #[test]
-    fn destinations_are_told_apart_by_their_arns() {
-        let queue = "arn:aws:sqs:us-east-1:000000000000:failures".to_owned();
-        let topic = "arn:aws:sns:us-east-1:000000000000:failures".to_owned();
-        let bucket = "arn:aws:s3:::failures".to_owned();
-        assert_eq!(
-            Destination::from_arn(&queue),
-            Destination::Queue { arn: queue }
-        );
-        assert_eq!(
-            Destination::from_arn(&topic),
-            Destination::Topic { arn: topic }
-        );
-        assert_eq!(
-            Destination::from_arn(&bucket),
-            Destination::Unsupported(bucket)
         );
     }
 }

@@ -10,12 +10,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::batch::{Lane, Record, Step, back_off};
+use super::activity::ShardActivity;
+use super::batch::{Record, back_off};
+use super::clients::{Clients, text_of};
 use super::destination::give_up;
 use super::function::deliver;
-use super::mapping::{Settings, StreamArn};
-use super::{Clients, text_of};
-use crate::quiet::ShardActivity;
+use super::lane::{Lane, Step};
+use super::lineage::Start;
+use super::mapping::{Settings, ShardId, StreamArn};
 
 /// How long a shard without new records is left alone. AWS reads four times a second.
 const IDLE_INTERVAL: Duration = Duration::from_millis(100);
@@ -23,19 +25,6 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(100);
 /// Records that a shard may have in memory besides full batches. Only a lane that is stuck
 /// lets as many gather, while the other lanes go on.
 const WAITING_RECORDS_MAX: usize = 10_000;
-
-/// A shard's name, unique in its stream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct ShardId(pub(super) String);
-
-/// From where a shard is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
-    /// From its oldest record.
-    TrimHorizon,
-    /// From the first that is written from now on.
-    Latest,
-}
 
 /// Delivers the shard's records until the last is done or the mapping is gone.
 pub(super) async fn run(

@@ -8,7 +8,7 @@
 //! what was given up.
 //!
 //! - `mapping` reads the settings, `filter` the patterns, `lineage` decides which shards are
-//!   read, `batch` what happens with their records, `function` what an answer means,
+//!   read, `lane` what happens with their records, `function` what an answer means,
 //!   `destination` what the message says. All of them without AWS.
 //! - `shard` does it: one task per mapping and shard, so that none is in another's way. The
 //!   task keeps the position. A mapping that is disabled keeps its tasks and goes on where it
@@ -18,10 +18,13 @@
 //! idle shard is read more often, tumbling windows are not built, and positions are lost with
 //! the stage, as the tables are.
 
+mod activity;
 mod batch;
+mod clients;
 mod destination;
 mod filter;
 mod function;
+mod lane;
 mod lineage;
 mod mapping;
 mod shard;
@@ -29,27 +32,18 @@ mod shard;
 mod testing;
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_lambda::config::retry::RetryConfig;
-use aws_sdk_lambda::config::{BehaviorVersion, SharedHttpClient, StalledStreamProtectionConfig};
-use aws_sdk_lambda::error::ProvideErrorMetadata;
-use aws_types::SdkConfig;
-use aws_types::region::Region;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{debug, warn};
 
-use self::batch::Batch;
-use self::lineage::{Lineage, Listed};
-use self::mapping::{Mapping, MappingId, Settings, StreamArn};
-use self::shard::ShardId;
-use crate::quiet::Activity;
-use crate::{Chaos, Delivery, Faults, Keys};
+pub(crate) use self::activity::Activity;
+use self::clients::{Clients, text_of};
+use self::lineage::Lineage;
+use self::mapping::{Mapping, MappingId, Settings};
+use crate::{Chaos, Keys};
 
 /// How often changes of mappings are looked for.
 const MAPPINGS_INTERVAL: Duration = Duration::from_millis(500);
@@ -110,135 +104,6 @@ impl Drop for StreamPoller {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-#[derive(Debug)]
-struct Clients {
-    streams: aws_sdk_dynamodbstreams::Client,
-    lambda: aws_sdk_lambda::Client,
-    sns: aws_sdk_sns::Client,
-    sqs: aws_sdk_sqs::Client,
-    /// Not a service, but also what every delivery needs.
-    faults: Option<Arc<Faults>>,
-    /// Likewise.
-    activity: Arc<Activity>,
-}
-
-impl Clients {
-    fn new(config: StreamPollerConfig<'_>, http: SharedHttpClient) -> Self {
-        let faults = config.chaos.map(Chaos::faults);
-        // Not from the environment: the user's own AWS settings do not concern the local stage.
-        let credentials = Credentials::new(
-            &config.keys.access_key_id,
-            &config.keys.secret_access_key,
-            None,
-            None,
-            "local stage",
-        );
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .endpoint_url(config.endpoint)
-            .region(Region::new(config.region.to_owned()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http)
-            .build();
-        let lambda = aws_sdk_lambda::config::Builder::from(&config)
-            // Whether and when a batch is tried again is the mapping's matter.
-            .retry_config(RetryConfig::disabled())
-            // A function may take 15 minutes to answer.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
-        Self {
-            streams: aws_sdk_dynamodbstreams::Client::new(&config),
-            lambda: aws_sdk_lambda::Client::from_conf(lambda),
-            sns: aws_sdk_sns::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            faults,
-            activity: Arc::default(),
-        }
-    }
-
-    /// How a batch is to be delivered. Only the first attempt at it is late.
-    fn delivery(&self, settings: &Settings, batch: &Batch) -> Delivery {
-        match &self.faults {
-            Some(faults) if batch.invocations == 0 => {
-                let arn = &settings.function_arn;
-                faults.stream_batch(arn.split(':').nth(6).unwrap_or(arn))
-            }
-            _ => Delivery::default(),
-        }
-    }
-
-    async fn hold_back(&self, duration: Duration) {
-        if let Some(faults) = &self.faults {
-            faults.hold_back(duration).await;
-        }
-    }
-
-    /// The mappings whose source is a DynamoDB stream, and what to warn of.
-    async fn mappings(
-        &self,
-    ) -> Result<Vec<(Mapping, Settings, Vec<String>)>, aws_sdk_lambda::Error> {
-        let mut pages = self
-            .lambda
-            .list_event_source_mappings()
-            .into_paginator()
-            .items()
-            .send();
-        let mut mappings = Vec::new();
-        while let Some(mapping) = pages.try_next().await? {
-            mappings.extend(mapping::read(&mapping));
-        }
-        Ok(mappings)
-    }
-
-    async fn shards(
-        &self,
-        StreamArn(stream): &StreamArn,
-    ) -> Result<Vec<Listed>, aws_sdk_dynamodbstreams::Error> {
-        let mut shards = Vec::new();
-        let mut after = None;
-        loop {
-            let description = self
-                .streams
-                .describe_stream()
-                .stream_arn(stream)
-                .set_exclusive_start_shard_id(after)
-                .send()
-                .await?
-                .stream_description;
-            let Some(description) = description else {
-                return Ok(shards);
-            };
-            shards.extend(description.shards().iter().filter_map(|shard| {
-                let range = shard.sequence_number_range();
-                Some(Listed {
-                    id: ShardId(shard.shard_id()?.to_owned()),
-                    parent: shard.parent_shard_id().map(|id| ShardId(id.to_owned())),
-                    is_closed: range.is_some_and(|range| range.ending_sequence_number().is_some()),
-                })
-            }));
-            after = description.last_evaluated_shard_id;
-            if after.is_none() {
-                return Ok(shards);
-            }
-        }
-    }
-}
-
-/// What a service says, or what kept it from answering, in one line.
-fn text_of(error: &(impl ProvideErrorMetadata + Error)) -> String {
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or_default());
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// A mapping that is carried out.

@@ -6,7 +6,6 @@ use aws_sdk_lambda::types::{
     EventSourceMappingConfiguration, EventSourcePosition, FilterCriteria, FunctionResponseType,
 };
 
-use super::destination::Destination;
 use super::filter::Filters;
 
 /// How long a stream keeps its records.
@@ -19,6 +18,10 @@ pub(super) struct MappingId(pub(super) String);
 /// The ARN of a stream: a table made anew has another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamArn(pub(super) String);
+
+/// A shard's name, unique in its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ShardId(pub(super) String);
 
 /// What of a mapping cannot be changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,30 @@ pub(super) enum StartingPosition {
     TrimHorizon,
     /// With the first record that is written from now on.
     Latest,
+}
+
+/// A mapping's `DestinationConfig.OnFailure`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    Queue {
+        arn: String,
+    },
+    Topic {
+        arn: String,
+    },
+    /// A bucket, or what AWS has added since.
+    Unsupported(String),
+}
+
+impl Destination {
+    fn from_arn(arn: &str) -> Self {
+        let arn = arn.to_owned();
+        match arn.split(':').nth(2) {
+            Some("sqs") => Self::Queue { arn },
+            Some("sns") => Self::Topic { arn },
+            _ => Self::Unsupported(arn),
+        }
+    }
 }
 
 /// What of a mapping can be changed. Defaults and limits are those of "Lambda parameters for
@@ -249,5 +276,24 @@ mod tests {
             assert!(warning.contains(about), "{warning}");
         }
         assert_eq!(warnings.len(), 3);
+    }
+
+    #[test]
+    fn destinations_are_told_apart_by_their_arns() {
+        let queue = "arn:aws:sqs:us-east-1:000000000000:failures".to_owned();
+        let topic = "arn:aws:sns:us-east-1:000000000000:failures".to_owned();
+        let bucket = "arn:aws:s3:::failures".to_owned();
+        assert_eq!(
+            Destination::from_arn(&queue),
+            Destination::Queue { arn: queue }
+        );
+        assert_eq!(
+            Destination::from_arn(&topic),
+            Destination::Topic { arn: topic }
+        );
+        assert_eq!(
+            Destination::from_arn(&bucket),
+            Destination::Unsupported(bucket)
+        );
     }
 }

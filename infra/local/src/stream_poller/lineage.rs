@@ -6,8 +6,16 @@
 
 use std::collections::HashMap;
 
-use super::mapping::StartingPosition;
-use super::shard::{ShardId, Start};
+use super::mapping::{ShardId, StartingPosition};
+
+/// From where a shard is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// From its oldest record.
+    TrimHorizon,
+    /// From the first that is written from now on.
+    Latest,
+}
 
 /// A shard, as `DescribeStream` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::batch::{Batch, Outcome, Response};
+use super::clients::text_of;
 use super::mapping::Settings;
-use super::text_of;
 
 /// Delivers a batch: every delivery of the poller is a call of this function.
 ///
@@ -100,8 +100,9 @@ fn first_failure(answer: &[u8], batch: &Batch) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::batch::{Lane, Record, Step};
-    use crate::streams::mapping;
+    use crate::stream_poller::batch::Record;
+    use crate::stream_poller::lane::{Lane, Step};
+    use crate::stream_poller::mapping;
     use aws_sdk_lambda::types::EventSourceMappingConfiguration;
     use std::time::SystemTime;
 
