@@ -1,7 +1,5 @@
 //! A whole stage, of an app that deploys nothing.
 
-#![expect(clippy::unwrap_used, reason = "also in what the tests share")]
-
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
