@@ -1,8 +1,11 @@
 //! What a deployment would change, for people; and what they are asked before it does.
 
+use std::collections::BTreeSet;
+
 use anstyle::Style;
 use deploy::{
-    Action, Change, ChangeSet, Drift, Drifted, Replacement, RolesByHand, StackSpec, Target,
+    Action, Change, ChangeSet, Drift, Drifted, Effects, Finding, Replacement, RolesByHand,
+    StackSpec, Target,
 };
 use manifest::App;
 use review::{Access, AccessChange, Declared, Difference, Effect, PropertyChange, Review, review};
@@ -27,10 +30,15 @@ const ACCESS_INDENT: usize = 4;
 /// What a deployment would change.
 #[derive(Debug, Serialize)]
 pub(crate) struct Changes<'a> {
+    stack: &'a str,
+    creates_stack: bool,
+    /// The changes that have an effect.
+    changes: Vec<&'a Change>,
+    /// The resources, by logical ID, that CloudFormation lists although they stay as they are.
+    checked: Vec<&'a str>,
+    warnings: &'a [Finding],
     #[serde(flatten)]
-    pub(crate) change_set: &'a ChangeSet,
-    #[serde(flatten)]
-    pub(crate) review: Review,
+    review: Review,
 }
 
 impl<'a> Changes<'a> {
@@ -49,10 +57,25 @@ impl<'a> Changes<'a> {
             template: spec.template,
             parameters: &spec.parameters,
         };
+        let review = review(deployed, wanted).map_err(deploy::Error::from)?;
+        let Effects { changes, checked } = change_set.effects(&review);
         Ok(Self {
-            review: review(deployed, wanted).map_err(deploy::Error::from)?,
-            change_set,
+            stack: &change_set.stack,
+            creates_stack: change_set.creates_stack,
+            changes,
+            checked: checked
+                .into_iter()
+                .map(|change| change.logical_id.as_str())
+                .collect(),
+            warnings: &change_set.warnings,
+            review,
         })
+    }
+
+    /// The resources that change, by logical ID.
+    pub(crate) fn logical_ids(&self) -> BTreeSet<String> {
+        let changes = self.changes.iter();
+        changes.map(|change| change.logical_id.clone()).collect()
     }
 
     /// Asks, as far as `approval` wants it.
@@ -73,14 +96,14 @@ impl<'a> Changes<'a> {
             return Vec::new();
         }
         let mut reasons = Vec::new();
-        if self.change_set.creates_stack {
-            reasons.push(format!("creates stack {}", self.change_set.stack));
+        if self.creates_stack {
+            reasons.push(format!("creates stack {}", self.stack));
         }
         if self.review.access == Access::Broadened {
             reasons.push("broadens permissions".to_owned());
         }
         let endangered = |conditional: bool| -> Vec<String> {
-            let changes = self.change_set.changes.iter();
+            let changes = self.changes.iter();
             changes
                 .filter(|change| {
                     change.endangers_state() && may_only_replace(change) == conditional
@@ -95,19 +118,22 @@ impl<'a> Changes<'a> {
             }
         }
         if reasons.is_empty() && approval == Approval::AnyChange {
-            reasons.push(format!("changes stack {}", self.change_set.stack));
+            reasons.push(format!("changes stack {}", self.stack));
         }
         reasons
     }
 
     /// All of it, for a terminal of so many columns, or for whatever is no terminal.
     pub(crate) fn lines(&self, app: &App, columns: Option<usize>) -> Vec<String> {
-        let mut lines = vec![heading(self.change_set)];
-        for change in &self.change_set.changes {
+        let mut lines = vec![heading(self.stack, self.creates_stack, self.changes.len())];
+        for change in &self.changes {
             lines.extend(change_lines(change, app, columns));
             lines.extend(self.property_lines(change, columns));
         }
-        for warning in &self.change_set.warnings {
+        if !self.checked.is_empty() {
+            lines.push(checked_line(self.checked.len()));
+        }
+        for warning in self.warnings {
             lines.push(format!(
                 "{YELLOW}{:>15}{YELLOW:#} {} {DIM}{}{DIM:#}: {}",
                 "warning", warning.logical_id, warning.check, warning.message
@@ -264,18 +290,24 @@ impl ByHand {
 }
 
 /// All of it in one line.
-pub(crate) fn heading(change_set: &ChangeSet) -> String {
-    let ChangeSet {
-        stack,
-        creates_stack,
-        changes,
-        ..
-    } = change_set;
-    let new = if *creates_stack { ", a new stack" } else { "" };
+pub(crate) fn heading(stack: &str, creates_stack: bool, changes: usize) -> String {
+    let new = if creates_stack { ", a new stack" } else { "" };
     format!(
-        "{GREEN}{:>12}{GREEN:#} {} to {stack}{new}",
-        "Changes",
-        changes.len()
+        "{GREEN}{:>12}{GREEN:#} {changes} to {stack}{new}",
+        "Changes"
+    )
+}
+
+/// The resources that CloudFormation lists, and that stay as they are.
+fn checked_line(count: usize) -> String {
+    let stay = if count == 1 {
+        "1 other resource stays as it is"
+    } else {
+        &format!("{count} other resources stay as they are")
+    };
+    format!(
+        "{DIM}{:>15} {stay}: only what they refer to changes{DIM:#}",
+        "="
     )
 }
 

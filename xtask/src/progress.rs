@@ -1,7 +1,7 @@
 //! The progress of a deployment: lines that stay, a line that moves, and the times of the
 //! phases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use console::truncate_str;
@@ -22,6 +22,19 @@ struct State {
     timeline: Timeline,
     /// What has been sent of each upload, and its size.
     uploads: BTreeMap<String, (u64, u64)>,
+    /// The resources, by logical ID, that the present plan changes, if there is one.
+    planned: Option<BTreeSet<String>>,
+}
+
+impl State {
+    /// Whether an event is about what the plan changes, or about the stack.
+    fn expects(&self, event: &ResourceEvent) -> bool {
+        event.is_of_stack()
+            || self
+                .planned
+                .as_ref()
+                .is_none_or(|planned| planned.contains(&event.logical_id))
+    }
 }
 
 impl Show {
@@ -37,6 +50,11 @@ impl Show {
     /// Begins a phase that the operation does not tell of by itself.
     pub(crate) fn begin(&self, phase: &str) {
         self.with(|state| state.timeline.begin(phase));
+    }
+
+    /// Tells of no resources from now on but these, and those that fail.
+    pub(crate) fn expect(&self, logical_ids: BTreeSet<String>) {
+        self.with(|state| state.planned = Some(logical_ids));
     }
 
     /// Prints something while the moving line stands still.
@@ -128,6 +146,9 @@ impl Show {
     }
 
     fn phase(&self, phase: Phase) {
+        if phase == Phase::Plan {
+            self.with(|state| state.planned = None);
+        }
         self.bar.set_style(self.moves.clone());
         self.message(doing(phase));
     }
@@ -154,6 +175,10 @@ impl Show {
     }
 
     fn resource(&self, event: &ResourceEvent) {
+        // An endpoint can tell of resources that stay as they are, too.
+        if !event.failed() && !self.with(|state| state.expects(event)) {
+            return;
+        }
         let line = format!(
             "{} {} {}",
             event.status, event.logical_id, event.resource_type
@@ -219,6 +244,23 @@ pub(crate) fn print_timings(timings: &[Timing]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_planned_is_told() {
+        let event = |logical_id: &str, resource_type: &str| ResourceEvent {
+            logical_id: logical_id.to_owned(),
+            physical_id: String::new(),
+            resource_type: resource_type.to_owned(),
+            status: "UPDATE_COMPLETE".to_owned(),
+            reason: None,
+        };
+        let mut state = State::default();
+        assert!(state.expects(&event("Other", "AWS::S3::Bucket")));
+        state.planned = Some(["Reports".to_owned()].into());
+        assert!(state.expects(&event("Reports", "AWS::S3::Bucket")));
+        assert!(state.expects(&event("app-dev", "AWS::CloudFormation::Stack")));
+        assert!(!state.expects(&event("Other", "AWS::S3::Bucket")));
+    }
 
     #[test]
     fn a_message_that_would_wrap_is_cut() {

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_cloudformation::types::{
-    ChangeAction, ResourceAttribute, ResourceChange, ResourceTargetDefinition,
-    StackResourceDriftStatus,
+    ChangeAction, ChangeSource, EvaluationType, ResourceAttribute, ResourceChange,
+    ResourceChangeDetail, ResourceTargetDefinition, StackResourceDriftStatus,
 };
 use review::{PropertyChange, Review, between, path_of_pointer};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::replacement::{self, Replacement};
+
+/// What CloudFormation tells in place of a value that it knows only while executing.
+const KNOWN_AFTER_APPLY: &str = "{{changeSet:KNOWN_AFTER_APPLY}}";
 
 /// A change to one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +35,10 @@ pub struct Change {
     /// Whether the resource was changed or deleted by hand. Only told where the change set
     /// reverts drift.
     pub drifted: bool,
+    /// Whether CloudFormation names nothing but references as the cause: to parameters, and to
+    /// other resources, of which it knows the values only while executing.
+    #[serde(skip)]
+    pub only_by_reference: bool,
 }
 
 /// What a change set does with a resource.
@@ -46,18 +55,6 @@ pub enum Action {
     Sync,
     /// CloudFormation can tell only while executing.
     Dynamic,
-}
-
-/// Whether a modified resource is replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Replacement {
-    /// It is updated in place.
-    Never,
-    /// It depends on a value known only while executing.
-    Conditional,
-    /// A new one replaces it.
-    Always,
 }
 
 impl Change {
@@ -92,7 +89,6 @@ impl Change {
 
 impl From<&ResourceChange> for Change {
     fn from(change: &ResourceChange) -> Self {
-        use aws_sdk_cloudformation::types::Replacement as Sdk;
         let mut properties: Vec<String> = change
             .details()
             .iter()
@@ -117,19 +113,37 @@ impl From<&ResourceChange> for Change {
             logical_id: change.logical_resource_id().unwrap_or_default().to_owned(),
             physical_id: change.physical_resource_id().map(str::to_owned),
             resource_type: change.resource_type().unwrap_or_default().to_owned(),
-            replacement: match change.replacement() {
-                Some(Sdk::True) => Replacement::Always,
-                Some(Sdk::Conditional) => Replacement::Conditional,
-                _ => Replacement::Never,
-            },
+            replacement: replacement::of(change),
             properties,
             property_changes: property_changes(change),
             drifted: matches!(
                 change.resource_drift_status(),
                 Some(StackResourceDriftStatus::Modified | StackResourceDriftStatus::Deleted)
             ),
+            only_by_reference: !change.details().is_empty()
+                && change.details().iter().all(is_by_reference),
         }
     }
+}
+
+/// Whether a detail says that a property refers to something that changes, and not that its value
+/// is another one.
+fn is_by_reference(detail: &ResourceChangeDetail) -> bool {
+    let value = |value: Option<&str>| value.filter(|value| *value != KNOWN_AFTER_APPLY).is_some();
+    let known = detail.target().is_some_and(|target| {
+        value(target.after_value()) && target.before_value() != target.after_value()
+    });
+    let uncertain = detail.evaluation() == Some(&EvaluationType::Dynamic);
+    !known
+        && match detail.change_source() {
+            Some(
+                ChangeSource::ParameterReference
+                | ChangeSource::ResourceReference
+                | ChangeSource::ResourceAttribute,
+            ) => true,
+            Some(ChangeSource::DirectModification) => uncertain,
+            _ => false,
+        }
 }
 
 /// What CloudFormation tells of a modified resource's properties when it is asked with

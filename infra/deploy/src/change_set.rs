@@ -40,6 +40,8 @@ pub struct ChangeSet {
     /// What CloudFormation's validation warns of.
     pub warnings: Vec<Finding>,
     #[serde(skip)]
+    pub(crate) reverts_drift: bool,
+    #[serde(skip)]
     pub(crate) id: String,
     #[serde(skip)]
     pub(crate) stack_id: String,
@@ -90,6 +92,7 @@ pub(crate) async fn create(
         creates_stack,
         changes: Vec::new(),
         warnings: Vec::new(),
+        reverts_drift: spec.reverts_drift,
         // As long as its ARN is not known, a change set goes by its and the stack's name.
         id: name,
         stack_id: spec.name.to_owned(),

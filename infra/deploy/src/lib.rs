@@ -31,6 +31,7 @@ mod delete;
 mod denial;
 mod deploy;
 mod drift;
+mod effects;
 mod environment;
 mod error;
 mod events;
@@ -52,6 +53,7 @@ mod record;
 mod recovery;
 mod redrive;
 mod removal;
+mod replacement;
 mod resource_event;
 mod resources;
 mod settings;
@@ -63,7 +65,7 @@ mod testing;
 
 pub use artifact::{Artifact, Published, publish};
 pub use bootstrap::ensure_bootstrap;
-pub use change::{Action, Change, Replacement};
+pub use change::{Action, Change};
 pub use change_set::{ChangeSet, discard};
 pub use code::{Hotswap, code_drift, hotswap};
 pub use configuration::Endpoint;
@@ -71,6 +73,7 @@ pub use connection::{Connection, connect};
 pub use delete::{DeleteSpec, Deleted, delete};
 pub use deploy::{Deployment, deploy};
 pub use drift::{Drift, Drifted, RolesByHand, detect_drift, roles_changed_by_hand};
+pub use effects::Effects;
 pub use error::{Error, ErrorKind, Result};
 pub use execute::Outcome;
 pub use explain::Diagnosis;
@@ -87,6 +90,7 @@ pub use redrive::{
     FailedEvent, FailureQueueReader, HIDDEN_AT_MOST, Redriven, StreamBatch, Subject, records_of,
     redrive_event, redrive_records,
 };
+pub use replacement::Replacement;
 pub use resource_event::ResourceEvent;
 pub use settings::Settings;
 pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store, outputs};

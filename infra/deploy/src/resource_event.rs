@@ -30,7 +30,7 @@ impl ResourceEvent {
     }
 
     /// Whether this is about the stack itself.
-    pub(crate) fn is_of_stack(&self) -> bool {
+    pub fn is_of_stack(&self) -> bool {
         self.resource_type == "AWS::CloudFormation::Stack"
     }
 }

@@ -542,6 +542,7 @@ pub(crate) fn new_stack_change_set() -> ChangeSet {
         creates_stack: true,
         changes: Vec::new(),
         warnings: Vec::new(),
+        reverts_drift: false,
         id: change_set_id(),
         stack_id: STACK_ID.to_owned(),
     }

@@ -259,12 +259,14 @@ pub(crate) async fn execute(
     let approve = async |change_set: &ChangeSet| {
         // Every start of the local stage creates all of it, and nobody is asked.
         if context.local.is_some() && change_set.creates_stack {
-            show.suspend(|| tell(heading(change_set)));
+            let heading = heading(&change_set.stack, true, change_set.changes.len());
+            show.suspend(|| tell(heading));
             return Ok(());
         }
         let changes = Changes::of(change_set, spec, target).await?;
         let lines = changes.lines(&context.app, stderr_columns());
         show.suspend(|| lines.iter().for_each(tell));
+        show.expect(changes.logical_ids());
         if context.local.is_none() {
             let denied = deploy::denied(target, &context.app.deployment_policy()).await;
             show.suspend(|| warn_of(&denied, target));

@@ -189,6 +189,7 @@ fn change(action: Action, resource_type: &str, replacement: Replacement) -> Chan
         properties: Vec::new(),
         property_changes: Vec::new(),
         drifted: false,
+        only_by_reference: false,
     }
 }
 
