@@ -193,7 +193,7 @@ mod tests {
 
     fn event(status: &str, reason: &str) -> ResourceEvent {
         ResourceEvent {
-            logical_id: "MediaBucket".to_owned(),
+            logical_id: "ReportsBucket".to_owned(),
             physical_id: String::new(),
             resource_type: "AWS::S3::Bucket".to_owned(),
             status: status.to_owned(),
@@ -209,7 +209,7 @@ mod tests {
         )));
         assert!(!is_consequence(&event(
             "CREATE_FAILED",
-            "media already exists (Service: S3, Status Code: 409)"
+            "reports already exists (Service: S3, Status Code: 409)"
         )));
     }
 

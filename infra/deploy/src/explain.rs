@@ -176,7 +176,7 @@ mod tests {
             ),
             (
                 "AWS::DynamoDB::Table",
-                "Resource of type 'AWS::DynamoDB::Table' with identifier 'media-query-dev-media' already exists. (RequestToken: 1, HandlerErrorCode: AlreadyExists)",
+                "Resource of type 'AWS::DynamoDB::Table' with identifier 'shop-dev-orders' already exists. (RequestToken: 1, HandlerErrorCode: AlreadyExists)",
                 "import it",
             ),
             (
@@ -212,7 +212,7 @@ mod tests {
             // https://github.com/aws/serverless-application-model/issues/1320
             (
                 "AWS::Lambda::EventSourceMapping",
-                "Resource handler returned message: \"Invalid request provided: Cannot access stream arn:aws:dynamodb:eu-west-1:123456789012:table/media-query-dev-users/stream/2026-11-20T08:00:00.000. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM. (Service: Lambda, Status Code: 400, Request ID: Q)\" (RequestToken: 1, HandlerErrorCode: InvalidRequest)",
+                "Resource handler returned message: \"Invalid request provided: Cannot access stream arn:aws:dynamodb:eu-west-1:123456789012:table/shop-dev-orders/stream/2026-11-20T08:00:00.000. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM. (Service: Lambda, Status Code: 400, Request ID: Q)\" (RequestToken: 1, HandlerErrorCode: InvalidRequest)",
                 "deploy again",
             ),
             (
@@ -246,9 +246,9 @@ mod tests {
     fn a_role_that_may_not_be_passed_is_named() {
         let hint = hinted(
             "AWS::Lambda::Function",
-            "Resource handler returned message: \"User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/media-query-dev-media-api because no identity-based policy allows the iam:PassRole action (Service: Lambda, Status Code: 403)\"",
+            "Resource handler returned message: \"User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/shop-dev-orders-api because no identity-based policy allows the iam:PassRole action (Service: Lambda, Status Code: 403)\"",
         );
-        assert!(hint.contains("role/media-query-dev-media-api"), "{hint}");
+        assert!(hint.contains("role/shop-dev-orders-api"), "{hint}");
         assert!(hint.contains("iam:PassRole"), "{hint}");
     }
 }

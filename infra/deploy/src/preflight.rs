@@ -99,7 +99,7 @@ async fn simulate(target: &Target, principal: &str, simulation: Simulation) -> R
 }
 
 /// Which of these services the region does not have. They are named as in IAM's actions and in
-/// the hosts of endpoints, for example `rekognition`. Without an endpoint there is no address.
+/// the hosts of endpoints, for example `textract`. Without an endpoint there is no address.
 /// Where addresses are not looked up as usual (a proxy does it, endpoints are the user's own),
 /// nothing is known, and none is named.
 pub async fn absent_services<'a>(target: &Target, services: &[&'a str]) -> Vec<&'a str> {

@@ -83,7 +83,7 @@ impl<'a> StackSpec<'a> {
 pub struct Store<'a> {
     /// The bucket.
     pub bucket: &'a str,
-    /// What every key begins with, for example `media-query/dev/`.
+    /// What every key begins with, for example `shop/dev/`.
     pub prefix: &'a str,
 }
 

@@ -22,14 +22,14 @@ fn artifact(directory: &std::path::Path, function: &str, zip: &[u8]) -> Artifact
 fn the_hash_comes_back_from_the_key() {
     let sha256 = hex::encode(Sha256::digest("zip"));
     let artifact = Artifact {
-        function: "media-api".to_owned(),
+        function: "orders-api".to_owned(),
         zip: PathBuf::new(),
         zip_bytes: 3,
         sha256: sha256.clone(),
     };
     let key = artifact.key("app/dev/");
     assert_eq!(sha256_of_key(&key), hex::decode(sha256).ok());
-    assert_eq!(sha256_of_key("app/dev/media-api-1.zip"), None);
+    assert_eq!(sha256_of_key("app/dev/orders-api-1.zip"), None);
 }
 
 #[tokio::test]

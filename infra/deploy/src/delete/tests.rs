@@ -2,8 +2,8 @@ use super::*;
 use crate::testing::*;
 
 const BUCKET: (&str, &str, &str, &str, &str) = (
-    "MediaBucket",
-    "app-dev-media",
+    "ReportsBucket",
+    "app-dev-reports",
     "AWS::S3::Bucket",
     "CREATE_COMPLETE",
     "",
@@ -43,12 +43,12 @@ fn deletable() -> Aws {
             "ListStackResources",
             [resources(&[BUCKET, FUNCTION, QUEUE])],
         )
-        .on("PUT /app-dev-media/?notification", [empty(200)])
-        .on("GET /app-dev-media/?versions", [one_version()])
-        .on("POST /app-dev-media/?delete", [all_deleted()])
+        .on("PUT /app-dev-reports/?notification", [empty(200)])
+        .on("GET /app-dev-reports/?versions", [one_version()])
+        .on("POST /app-dev-reports/?delete", [all_deleted()])
         .on("GET /artifacts/?versions", [one_version(), no_versions()])
         .on("POST /artifacts/?delete", [all_deleted()])
-        .on("HEAD /app-dev-media/", [empty(200)])
+        .on("HEAD /app-dev-reports/", [empty(200)])
         .on("DescribeLogGroups", [Answer::new(200, r#"{"logGroups":[]}"#)])
         .on("GetQueueAttributes", [Answer::new(400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#)])
         .after("DeleteStack", "GET /2015-03-31/functions/", [lambda_error(404, "ResourceNotFoundException", "Function not found")])
@@ -57,7 +57,7 @@ fn deletable() -> Aws {
             "DescribeStacks",
             [stack_with_artifacts("DELETE_COMPLETE")],
         );
-    gone("HEAD /app-dev-media/", aws)
+    gone("HEAD /app-dev-reports/", aws)
 }
 
 fn stack_with_artifacts(status: &str) -> Answer {
@@ -85,8 +85,8 @@ async fn buckets_are_emptied_the_stack_deleted_and_nothing_is_left() {
     assert_eq!(
         aws.effects(),
         [
-            "PUT /app-dev-media/?notification",
-            "POST /app-dev-media/?delete",
+            "PUT /app-dev-reports/?notification",
+            "POST /app-dev-reports/?delete",
             "DeleteStack",
             "POST /artifacts/?delete"
         ]
@@ -94,7 +94,7 @@ async fn buckets_are_emptied_the_stack_deleted_and_nothing_is_left() {
     assert_eq!(deleted.object_versions, 2);
     assert_eq!(deleted.artifacts, 2);
     assert_eq!(deleted.leftovers, []);
-    let request = &aws.calls("POST /app-dev-media/?delete")[0].body;
+    let request = &aws.calls("POST /app-dev-reports/?delete")[0].body;
     assert!(
         request.contains("<VersionId>3/L4kqtJl40Nr8X8gdRQBpUMLUo</VersionId>"),
         "{request}"
@@ -110,7 +110,7 @@ async fn what_is_left_is_told() {
                 events(&[]),
                 events(&[
                     ("3", "ApiFunction", "AWS::Lambda::Function", "DELETE_COMPLETE", ""),
-                    ("2", "UsersTable", "AWS::DynamoDB::Table", "DELETE_SKIPPED", ""),
+                    ("2", "OrdersTable", "AWS::DynamoDB::Table", "DELETE_SKIPPED", ""),
                     ("1", "ApiFunction", "AWS::Lambda::Function", "DELETE_IN_PROGRESS", ""),
                 ]),
             ],
@@ -137,7 +137,7 @@ async fn what_is_left_is_told() {
     assert_eq!(
         left,
         [
-            ("AWS::DynamoDB::Table", "app-dev-UsersTable"),
+            ("AWS::DynamoDB::Table", "app-dev-OrdersTable"),
             ("AWS::Logs::LogGroup", "/aws/lambda/app-dev-api"),
             ("AWS::S3::Object", "s3://artifacts/app/dev/"),
             ("AWS::SQS::Queue", QUEUE.1),
@@ -170,7 +170,7 @@ async fn a_stack_without_the_tags_is_not_deleted() {
 
 #[tokio::test]
 async fn where_data_is_retained_no_bucket_is_emptied() {
-    let aws = deletable().on("HEAD /app-dev-media/", [empty(200)]);
+    let aws = deletable().on("HEAD /app-dev-reports/", [empty(200)]);
     let spec = DeleteSpec {
         retains_data: true,
         ..delete_spec()
@@ -188,8 +188,8 @@ async fn a_bucket_that_fills_up_meanwhile_is_emptied_again() {
             [
                 resources(&[BUCKET]),
                 resources(&[(
-                    "MediaBucket",
-                    "app-dev-media",
+                    "ReportsBucket",
+                    "app-dev-reports",
                     "AWS::S3::Bucket",
                     "DELETE_FAILED",
                     "The bucket you tried to delete is not empty (Service: S3, Status Code: 409)",
@@ -207,7 +207,7 @@ async fn a_bucket_that_fills_up_meanwhile_is_emptied_again() {
     deleted_from(&aws, &delete_spec(), &User::default())
         .await
         .unwrap();
-    assert_eq!(aws.calls("POST /app-dev-media/?delete").len(), 2);
+    assert_eq!(aws.calls("POST /app-dev-reports/?delete").len(), 2);
     assert_eq!(aws.calls("DeleteStack").len(), 2);
 }
 
@@ -303,26 +303,26 @@ async fn keys_that_xml_cannot_hold_are_deleted_one_by_one() {
         200,
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
-  <Name>app-dev-media</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
+  <Name>app-dev-reports</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
   <EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>
   <Version><Key>a+%2B%01.png</Key><VersionId>1</VersionId><IsLatest>true</IsLatest></Version>
   <Version><Key>a+%2B%0A%25.png</Key><VersionId>2</VersionId><IsLatest>true</IsLatest></Version>
 </ListVersionsResult>"#,
     );
     let aws = deletable()
-        .on("GET /app-dev-media/?versions", [listed])
-        .on("DELETE /app-dev-media/", [empty(204)]);
+        .on("GET /app-dev-reports/?versions", [listed])
+        .on("DELETE /app-dev-reports/", [empty(204)]);
     let deleted = deleted_from(&aws, &delete_spec(), &User::default()).await;
     assert_eq!(deleted.unwrap().unwrap().object_versions, 2);
-    let listings = aws.calls("GET /app-dev-media/?versions");
+    let listings = aws.calls("GET /app-dev-reports/?versions");
     assert!(listings[0].operation.contains("encoding-type=url"));
-    let alone = aws.calls("DELETE /app-dev-media/");
+    let alone = aws.calls("DELETE /app-dev-reports/");
     let alone: Vec<&str> = alone.iter().map(|call| &*call.operation).collect();
     assert_eq!(
         alone,
-        ["DELETE /app-dev-media/a +\u{1}.png?x-id=DeleteObject&versionId=1"]
+        ["DELETE /app-dev-reports/a +\u{1}.png?x-id=DeleteObject&versionId=1"]
     );
-    let together = &aws.calls("POST /app-dev-media/?delete")[0].body;
+    let together = &aws.calls("POST /app-dev-reports/?delete")[0].body;
     assert!(together.contains("<Key>a +&#xA;%.png</Key>"), "{together}");
     assert!(!together.contains("<VersionId>1</VersionId>"), "{together}");
 }
@@ -330,7 +330,7 @@ async fn keys_that_xml_cannot_hold_are_deleted_one_by_one() {
 #[tokio::test]
 async fn objects_that_cannot_be_deleted_are_told() {
     let aws = deletable().on(
-        "POST /app-dev-media/?delete",
+        "POST /app-dev-reports/?delete",
         [Answer::new(
             200,
             r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -422,8 +422,8 @@ async fn killed_at_any_request_the_next_deletion_ends_right() {
                 [no_versions()],
             )
             .after(
-                "POST /app-dev-media/?delete",
-                "GET /app-dev-media/?versions",
+                "POST /app-dev-reports/?delete",
+                "GET /app-dev-reports/?versions",
                 [no_versions()],
             )
     };

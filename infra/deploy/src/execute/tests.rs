@@ -78,7 +78,7 @@ async fn a_failed_deployment_names_the_first_real_cause_and_a_hint() {
                 STACK,
                 "AWS::CloudFormation::Stack",
                 "UPDATE_ROLLBACK_IN_PROGRESS",
-                "The following resource(s) failed to create: [Queue, MediaBucket].",
+                "The following resource(s) failed to create: [Queue, ReportsBucket].",
             ),
             (
                 "3",
@@ -89,10 +89,10 @@ async fn a_failed_deployment_names_the_first_real_cause_and_a_hint() {
             ),
             (
                 "2",
-                "MediaBucket",
+                "ReportsBucket",
                 "AWS::S3::Bucket",
                 "CREATE_FAILED",
-                "media already exists",
+                "reports already exists",
             ),
             (
                 "1",
@@ -110,7 +110,7 @@ async fn a_failed_deployment_names_the_first_real_cause_and_a_hint() {
     let error = diagnosis.error(STACK);
     assert_eq!(
         error.to_string(),
-        "stack app-dev is in state UPDATE_ROLLBACK_COMPLETE: CREATE_FAILED MediaBucket (AWS::S3::Bucket): media already exists"
+        "stack app-dev is in state UPDATE_ROLLBACK_COMPLETE: CREATE_FAILED ReportsBucket (AWS::S3::Bucket): reports already exists"
     );
     assert!(error.next_step().unwrap().contains("outside of this stack"));
     // A table that is protected from deletion would make the rollback fail.
@@ -145,7 +145,7 @@ async fn a_deployment_that_validation_stops_tells_what_it_found() {
             [query(
                 "DescribeEvents",
                 "<OperationEvents>
-  <member><EventType>VALIDATION_ERROR</EventType><LogicalResourceId>Users</LogicalResourceId>
+  <member><EventType>VALIDATION_ERROR</EventType><LogicalResourceId>Orders</LogicalResourceId>
     <ResourceType>AWS::DynamoDB::Table</ResourceType><ValidationFailureMode>FAIL</ValidationFailureMode>
     <ValidationName>PROPERTY_VALIDATION</ValidationName>
     <ValidationStatusReason>Unsupported property [Keys]</ValidationStatusReason></member>
@@ -162,7 +162,7 @@ async fn a_deployment_that_validation_stops_tells_what_it_found() {
     };
     assert_eq!(
         diagnosis.error(STACK).why(),
-        Some("Users (AWS::DynamoDB::Table): Unsupported property [Keys]")
+        Some("Orders (AWS::DynamoDB::Table): Unsupported property [Keys]")
     );
     let asked = aws.calls("DescribeEvents");
     assert_eq!(asked.last().unwrap().parameter("StackName"), Some(STACK_ID));

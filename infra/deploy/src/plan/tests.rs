@@ -77,12 +77,12 @@ async fn what_validation_found_is_told_by_resource_and_path() {
                 "DescribeEvents",
                 "<OperationEvents>
   <member><EventId>1</EventId><EventType>VALIDATION_ERROR</EventType><OperationType>CREATE_CHANGESET</OperationType>
-    <OperationStatus>FAILED</OperationStatus><LogicalResourceId>MediaBucket</LogicalResourceId>
+    <OperationStatus>FAILED</OperationStatus><LogicalResourceId>ReportsBucket</LogicalResourceId>
     <ResourceType>AWS::S3::Bucket</ResourceType><ValidationFailureMode>FAIL</ValidationFailureMode>
     <ValidationName>NAME_CONFLICT_VALIDATION</ValidationName><ValidationStatus>FAILED</ValidationStatus>
-    <ValidationStatusReason>Resource of type 'AWS::S3::Bucket' with identifier 'media' already exists.</ValidationStatusReason>
-    <ValidationPath>/Resources/MediaBucket/Properties/BucketName</ValidationPath></member>
-  <member><EventId>2</EventId><EventType>HOOK_INVOCATION_ERROR</EventType><LogicalResourceId>Users</LogicalResourceId>
+    <ValidationStatusReason>Resource of type 'AWS::S3::Bucket' with identifier 'reports' already exists.</ValidationStatusReason>
+    <ValidationPath>/Resources/ReportsBucket/Properties/BucketName</ValidationPath></member>
+  <member><EventId>2</EventId><EventType>HOOK_INVOCATION_ERROR</EventType><LogicalResourceId>Orders</LogicalResourceId>
     <ResourceType>AWS::DynamoDB::Table</ResourceType><HookType>Org::Tables::Encrypted</HookType>
     <HookStatus>HOOK_COMPLETE_FAILED</HookStatus><HookFailureMode>FAIL</HookFailureMode>
     <HookStatusReason>Tables must use a customer managed key</HookStatusReason></member>
@@ -94,7 +94,7 @@ async fn what_validation_found_is_told_by_resource_and_path() {
     assert_eq!(
         error.why(),
         Some(
-            "MediaBucket (AWS::S3::Bucket) at /Resources/MediaBucket/Properties/BucketName: Resource of type 'AWS::S3::Bucket' with identifier 'media' already exists.; Users (AWS::DynamoDB::Table): Tables must use a customer managed key"
+            "ReportsBucket (AWS::S3::Bucket) at /Resources/ReportsBucket/Properties/BucketName: Resource of type 'AWS::S3::Bucket' with identifier 'reports' already exists.; Orders (AWS::DynamoDB::Table): Tables must use a customer managed key"
         )
     );
     assert_eq!(error.findings()[1].check, "Org::Tables::Encrypted");

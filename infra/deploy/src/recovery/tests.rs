@@ -5,8 +5,8 @@ use crate::stack::StackSpec;
 use crate::testing::*;
 
 const BUCKET: (&str, &str, &str, &str, &str) = (
-    "MediaBucket",
-    "app-dev-media",
+    "ReportsBucket",
+    "app-dev-reports",
     "AWS::S3::Bucket",
     "CREATE_COMPLETE",
     "",
@@ -125,17 +125,17 @@ async fn rollback_failed_is_emptied_and_deleted_and_created_anew() {
     let aws = willing()
         .on("DescribeStacks", [stack("ROLLBACK_FAILED"), no_stack()])
         .on("ListStackResources", [resources(&[BUCKET])])
-        .on("PUT /app-dev-media/?notification", [empty(200)])
-        .on("GET /app-dev-media/?versions", [one_version()])
-        .on("POST /app-dev-media/?delete", [all_deleted()]);
+        .on("PUT /app-dev-reports/?notification", [empty(200)])
+        .on("GET /app-dev-reports/?versions", [one_version()])
+        .on("POST /app-dev-reports/?delete", [all_deleted()]);
     let user = User::default();
     let planned = plan(&aws, &user).await;
     assert_planned(
         &aws,
         &planned,
         &[
-            "PUT /app-dev-media/?notification",
-            "POST /app-dev-media/?delete",
+            "PUT /app-dev-reports/?notification",
+            "POST /app-dev-reports/?delete",
             "DeleteStack",
         ],
         "CREATE",
@@ -156,9 +156,9 @@ fn delete_failed_with_objects() -> Aws {
     willing()
         .on("DescribeStacks", [stack("DELETE_FAILED"), no_stack()])
         .on("ListStackResources", [resources(&[BUCKET])])
-        .on("PUT /app-dev-media/?notification", [empty(200)])
-        .on("GET /app-dev-media/?versions", [one_version()])
-        .on("POST /app-dev-media/?delete", [all_deleted()])
+        .on("PUT /app-dev-reports/?notification", [empty(200)])
+        .on("GET /app-dev-reports/?versions", [one_version()])
+        .on("POST /app-dev-reports/?delete", [all_deleted()])
 }
 
 #[tokio::test]
@@ -169,8 +169,8 @@ async fn delete_failed_with_objects_is_finished_after_a_yes() {
         &aws,
         &planned,
         &[
-            "PUT /app-dev-media/?notification",
-            "POST /app-dev-media/?delete",
+            "PUT /app-dev-reports/?notification",
+            "POST /app-dev-reports/?delete",
             "DeleteStack",
         ],
         "CREATE",
@@ -179,7 +179,7 @@ async fn delete_failed_with_objects_is_finished_after_a_yes() {
         user.asked(),
         [Question::FinishDeletion {
             stack: STACK.to_owned(),
-            buckets: vec!["app-dev-media".to_owned()],
+            buckets: vec!["app-dev-reports".to_owned()],
         }]
     );
 }
@@ -339,11 +339,11 @@ fn update_rollback_failed_again() -> Aws {
             "ListStackResources",
             [resources(&[
                 (
-                    "MediaTable",
-                    "app-dev-media",
+                    "OrdersTable",
+                    "app-dev-reports",
                     "AWS::DynamoDB::Table",
                     "UPDATE_FAILED",
-                    "Table: app-dev-media not found",
+                    "Table: app-dev-reports not found",
                 ),
                 (
                     "ApiFunction",
@@ -370,7 +370,7 @@ async fn update_rollback_failed_again_goes_on_without_the_resources_after_a_yes(
     assert_eq!(calls[0].parameter("ResourcesToSkip.member.1"), None);
     assert_eq!(
         calls[1].parameter("ResourcesToSkip.member.1"),
-        Some("MediaTable")
+        Some("OrdersTable")
     );
     assert_eq!(calls[1].parameter("ResourcesToSkip.member.2"), None);
 }
@@ -383,7 +383,7 @@ async fn update_rollback_failed_again_names_the_resources_without_a_yes() {
     assert_eq!(
         error.why(),
         Some(
-            "the last update could not be taken back: MediaTable (AWS::DynamoDB::Table): Table: app-dev-media not found"
+            "the last update could not be taken back: OrdersTable (AWS::DynamoDB::Table): Table: app-dev-reports not found"
         )
     );
     assert_eq!(aws.effects(), ["ContinueUpdateRollback"]);
@@ -411,7 +411,13 @@ async fn an_operation_of_someone_else_is_waited_for_and_shown() {
         ),
         ("IMPORT_IN_PROGRESS", "IMPORT_COMPLETE", "UPDATE"),
     ] {
-        let before = ("1", "MediaBucket", "AWS::S3::Bucket", "UPDATE_COMPLETE", "");
+        let before = (
+            "1",
+            "ReportsBucket",
+            "AWS::S3::Bucket",
+            "UPDATE_COMPLETE",
+            "",
+        );
         let after = (
             "2",
             "ApiFunction",

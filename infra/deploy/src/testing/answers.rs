@@ -257,7 +257,7 @@ pub(crate) fn one_version() -> Answer {
         200,
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
-  <Name>app-dev-media</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
+  <Name>app-dev-reports</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
   <IsTruncated>false</IsTruncated>
   <Version><Key>a b.png</Key><VersionId>3/L4kqtJl40Nr8X8gdRQBpUMLUo</VersionId><IsLatest>false</IsLatest>
     <LastModified>2026-11-20T08:00:00.000Z</LastModified><ETag>"fba9dede5f27731c9771645a39863328"</ETag>
@@ -274,7 +274,7 @@ pub(crate) fn no_versions() -> Answer {
         200,
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
-  <Name>app-dev-media</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
+  <Name>app-dev-reports</Name><Prefix/><KeyMarker/><VersionIdMarker/><MaxKeys>1000</MaxKeys>
   <IsTruncated>false</IsTruncated>
 </ListVersionsResult>"#,
     )
