@@ -15,6 +15,7 @@ mod denials;
 mod elf;
 mod environment;
 mod error;
+mod examples;
 mod interrupt;
 mod package;
 mod panic;
@@ -32,10 +33,10 @@ mod workspace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use manifest::Manifest;
 use verify::Suite;
 
+use crate::cli::Cli;
 use crate::error::CliError;
 use crate::workspace::Workspace;
 
@@ -86,7 +87,8 @@ impl Program {
         if let Err(error) = environment::drop_empty_variables() {
             return error.report();
         }
-        let cli = match cli::Cli::try_parse() {
+        let workspace = Workspace::new(self.manifest, self.checks, self.root);
+        let cli = match Cli::from_command_line(&workspace) {
             Ok(cli) => cli,
             Err(error) => return said_by_clap(&error),
         };
@@ -98,7 +100,6 @@ impl Program {
             Ok(runtime) => runtime,
             Err(error) => return CliError::new(format!("could not start: {error}")).report(),
         };
-        let workspace = Workspace::new(self.manifest, self.checks, self.root);
         let ended = runtime.block_on(verbs::run(&workspace, cli.verb));
         // A build in another thread must not delay the end.
         runtime.shutdown_background();

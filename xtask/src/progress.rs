@@ -264,10 +264,10 @@ mod tests {
 
     #[test]
     fn a_message_that_would_wrap_is_cut() {
-        let message = "CREATE_IN_PROGRESS MediaBucket AWS::S3::Bucket";
+        let message = "CREATE_IN_PROGRESS OrderBucket AWS::S3::Bucket";
         assert_eq!(fitting(message, None), message);
         assert_eq!(fitting(message, Some(80)), message);
-        assert_eq!(fitting(message, Some(40)), "CREATE_IN_PROGRESS Me…");
+        assert_eq!(fitting(message, Some(40)), "CREATE_IN_PROGRESS Or…");
         assert_eq!(fitting(message, Some(10)), "…");
     }
 }

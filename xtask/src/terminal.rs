@@ -610,12 +610,12 @@ mod tests {
     fn a_last_cell_that_does_not_fit_is_below_its_row() {
         let table = rows(&[
             &["FUNCTION", "STATE", "URL"],
-            &["check-email", "Active", "https://one.example/"],
+            &["count-stock", "Active", "https://one.example/"],
             &["日本", "Failed", ""],
         ]);
         let wide = [
             "FUNCTION     STATE   URL",
-            "check-email  Active  https://one.example/",
+            "count-stock  Active  https://one.example/",
             "日本         Failed",
         ];
         let lines = |columns| table_lines(&table, columns).concat();
@@ -625,7 +625,7 @@ mod tests {
             lines(Some(40)),
             [
                 "FUNCTION     STATE   URL",
-                "check-email  Active",
+                "count-stock  Active",
                 "  https://one.example/",
                 "日本         Failed",
             ]
@@ -641,14 +641,14 @@ mod tests {
     fn a_table_that_does_not_fit_is_a_block_for_each_row() {
         let table = rows(&[
             &["FUNCTION", "STATE", "URL"],
-            &["check-email", "Active", "https://one.example/"],
+            &["count-stock", "Active", "https://one.example/"],
             &["日本", "Failed", ""],
         ]);
         assert_eq!(
             table_lines(&table, Some(18)).concat(),
             [
                 "FUNCTION",
-                "check-email",
+                "count-stock",
                 "  STATE  Active",
                 "  URL    https://one.example/",
                 "日本",
@@ -669,12 +669,12 @@ mod tests {
 
     #[test]
     fn questions_are_broken_between_words_only() {
-        let wrap = |columns| wrap("Delete stack media-query-dev?", "[y/N]", columns);
-        let whole = "Delete stack media-query-dev? [y/N]";
+        let wrap = |columns| wrap("Delete stack stock-takes-dev?", "[y/N]", columns);
+        let whole = "Delete stack stock-takes-dev? [y/N]";
         assert_eq!(wrap(None), whole);
         assert_eq!(wrap(Some(38)), whole);
-        assert_eq!(wrap(Some(37)), "Delete stack media-query-dev?\n[y/N]");
-        assert_eq!(wrap(Some(20)), "Delete stack\nmedia-query-dev?\n[y/N]");
-        assert_eq!(wrap(Some(10)), "Delete\nstack\nmedia-query-dev?\n[y/N]");
+        assert_eq!(wrap(Some(37)), "Delete stack stock-takes-dev?\n[y/N]");
+        assert_eq!(wrap(Some(20)), "Delete stack\nstock-takes-dev?\n[y/N]");
+        assert_eq!(wrap(Some(10)), "Delete\nstack\nstock-takes-dev?\n[y/N]");
     }
 }

@@ -20,6 +20,7 @@ use verify::{Flow, Suite};
 #[must_use]
 pub fn suite() -> Suite {
     Suite {
+        about: "The checks upload files, create users and ask the HTTP APIs. On AWS, a run costs about two cents.",
         flows: vec![
             Flow::new("image", image::CHECKS, image::run),
             Flow::new("video", video::CHECKS, video::run),

@@ -20,6 +20,8 @@ pub struct Check {
 /// All checks of an app.
 #[derive(Debug)]
 pub struct Suite {
+    /// What the checks do with a stage, and what a run costs, in sentences.
+    pub about: &'static str,
     /// They run side by side.
     pub flows: Vec<Flow>,
 }

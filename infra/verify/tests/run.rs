@@ -60,6 +60,7 @@ where
     F: Future<Output = Result<(), Stopped>> + Send + 'static,
 {
     let suite = Suite {
+        about: "",
         flows: vec![Flow::new("flow", CHECKS, flow)],
     };
     let options = Options {

@@ -59,8 +59,8 @@ mod tests {
     fn names_of_the_workspace_are_offered() {
         let names = Names {
             stages: vec!["staging".to_owned()],
-            functions: vec!["check-email".to_owned()],
-            apis: vec!["users".to_owned()],
+            functions: vec!["take-order".to_owned()],
+            apis: vec!["orders".to_owned()],
         };
         let mut script = Vec::new();
         let mut command = names.offered_by(Cli::command());
@@ -71,7 +71,7 @@ mod tests {
             &mut script,
         );
         let script = String::from_utf8(script).unwrap();
-        for offered in ["staging", "check-email", "users", "--dry-run", "redrive"] {
+        for offered in ["staging", "take-order", "orders", "--dry-run", "redrive"] {
             assert!(script.contains(offered), "{offered}");
         }
     }

@@ -52,7 +52,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()>
         &target,
         packaged,
         &show,
-        args.approval.settled(&context),
+        args.approval.settled(context.local.is_some()),
         Way {
             hotswap: args.hotswap,
             reverts_drift: args.revert_drift,

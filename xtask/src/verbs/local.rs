@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
+use crate::examples;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
@@ -271,9 +272,13 @@ fn announce(context: &Context, state: &StageState, took: Duration) {
     tell("");
     tell("  In another terminal:");
     tell("    eval \"$(cargo xtask env --stage local)\"");
-    tell("    aws s3 cp assets/sample.jpg s3://$MEDIA_BUCKET_NAME");
+    let file = examples::sample_file(&context.workspace);
+    let upload = examples::upload(Some(&context.app), &file);
+    tell(format_args!("    {upload}"));
     tell("    cargo xtask wait");
-    tell("    curl $API_URL");
+    for api in context.app.http_apis().take(1) {
+        tell(format_args!("    curl ${}", api.variable));
+    }
     if state.chaos_url.is_some() {
         tell("    curl $CHAOS_URL");
     }

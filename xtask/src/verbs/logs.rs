@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_line_does_not_act_on_the_terminal_and_is_exact_in_json() {
         let line = Line {
-            function: "media-api".to_owned(),
+            function: "take-order".to_owned(),
             style: AnsiColor::Cyan.on_default(),
             names_function: true,
             line: LogLine {

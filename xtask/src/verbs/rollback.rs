@@ -40,7 +40,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Rollback) -> Result<(
         &target,
         &previous.spec(&spec),
         &show,
-        args.approval.settled(&context),
+        args.approval.settled(context.local.is_some()),
     )
     .await;
     let timings = show.finish();

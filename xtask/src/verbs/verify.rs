@@ -102,7 +102,9 @@ fn refuse_production(args: &cli::Verify, context: &Context) -> Result<()> {
         return Err(CliError::misuse(format!(
             "stage {name} is a production stage, and is not verified without --force"
         ))
-        .hint("the checks upload files and create users, and delete them: pass --force if that may be"));
+        .hint(
+            "the checks make things in the stage, and delete them: pass --force if that may be",
+        ));
     }
     Ok(())
 }

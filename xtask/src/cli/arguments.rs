@@ -1,0 +1,313 @@
+//! What each verb takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::values::{parse_duration, parse_pattern};
+use crate::environment::STAGE_VARIABLE;
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StageArgs {
+    /// The stage, one of infra/stages.yaml.
+    #[arg(long, default_value = "dev", env = STAGE_VARIABLE)]
+    pub(crate) stage: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Synth {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Write template.yaml and the policies into this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenPolicy {
+    /// Write nothing; fail when a file is not as it would be written.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the least policies that deploying the stage needs.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) deployer: bool,
+    /// Write the deployer's policies into this folder instead, each into a file.
+    #[arg(long, value_name = "DIR", requires = "deployer")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Package {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Print the packages as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is asked before a deployment changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Approval {
+    /// Nothing is asked.
+    Never,
+    /// Changes that broaden permissions or endanger data.
+    Broadening,
+    /// Every change.
+    AnyChange,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalArgs {
+    /// Do not ask: the same as `--require-approval never`.
+    #[arg(long, short, conflicts_with = "require_approval")]
+    yes: bool,
+    /// Which changes to ask about before they are made. Without a terminal to answer on, the
+    /// command changes nothing and exits with 2.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "broadening")]
+    require_approval: Approval,
+}
+
+impl ApprovalArgs {
+    /// Nothing on the local stage is worth a question: it is empty after the next start.
+    pub(crate) fn settled(&self, is_local: bool) -> Approval {
+        if self.yes || is_local {
+            Approval::Never
+        } else {
+            self.require_approval
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    #[command(flatten)]
+    pub(crate) approval: ApprovalArgs,
+    /// If only code has changed, put it into the functions without CloudFormation, in seconds.
+    /// For development: the stack does not know of it, and the next deployment says so.
+    #[arg(long)]
+    pub(crate) hotswap: bool,
+    /// Deploy although alarms are on, for what mends their cause: `canary` and
+    /// `rollback_on_alarm_minutes` take nothing back because of an alarm.
+    #[arg(long, conflicts_with = "hotswap")]
+    pub(crate) ignore_alarms: bool,
+    /// Put back what was changed by hand as well, which `cargo xtask diff --drift` shows.
+    #[arg(long, conflicts_with = "hotswap")]
+    pub(crate) revert_drift: bool,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Let CloudFormation compare the resources with the template, and show what was changed by
+    /// hand. Takes a minute or two.
+    #[arg(long)]
+    pub(crate) drift: bool,
+    /// Exit with 3 when there are changes.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Print the changes as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    #[command(flatten)]
+    pub(crate) approval: ApprovalArgs,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Delete a stage that is in production or retains its data. Its name is asked for.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The name of such a stage, where nobody can type it.
+    #[arg(long, value_name = "STAGE", requires = "force")]
+    pub(crate) confirm: Option<String>,
+    /// Print what was deleted, and what is left, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invoke {
+    /// The function's name in the manifest.
+    pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// A file with the event, JSON; `-`, or none, for standard input. What begins as a JSON
+    /// object or array is the event itself.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload: Option<PathBuf>,
+    /// Show the end of the invocation's log.
+    #[arg(long)]
+    pub(crate) logs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Redrive {
+    /// The function's name in the manifest.
+    pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Show the events, and do nothing with them.
+    #[arg(long, conflicts_with = "drop")]
+    pub(crate) dry_run: bool,
+    /// Take the events out of the queue without handling them.
+    #[arg(long)]
+    pub(crate) drop: bool,
+    /// Do not ask before events are dropped.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print the events and what became of them as JSON, one object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Flows of checks to run; without any, all flows.
+    #[arg(value_name = "FLOW")]
+    pub(crate) flows: Vec<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// How long to wait for each effect at most, such as the labels of a video.
+    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Verify a stage that is in production.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The JSON Web Token for HTTP APIs that ask for one.
+    #[arg(long, env = "XTASK_API_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print the outcomes as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Functions' names in the manifest; without any, all functions.
+    #[arg(value_name = "FUNCTION")]
+    pub(crate) functions: Vec<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Keep waiting for new lines until Ctrl-C.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How far back to begin: 30s, 10m, 2h, 7d.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub(crate) since: Duration,
+    /// Only lines that match this CloudWatch Logs filter pattern.
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, value_parser = parse_pattern)]
+    pub(crate) filter: Option<String>,
+    /// Print each line as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Url {
+    /// The API's name in the manifest; without it, the first API.
+    pub(crate) api: Option<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Print as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Print a JSON object instead of shell exports; null stands for a variable to unset.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Local {
+    /// The first HTTP API's port on 127.0.0.1; the ports of others follow.
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+    /// The AWS endpoint's port on 127.0.0.1; Rekognition takes the one after it.
+    #[arg(long, default_value_t = 4566, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) aws_port: u16,
+    /// Make faults: events that come twice, late or out of order, calls that fail, functions
+    /// that are killed. The same SEED makes the same faults.
+    #[arg(long, value_name = "SEED", num_args = 0..=1)]
+    pub(crate) chaos: Option<Option<local::Seed>>,
+    /// Run this when the stage is ready, then stop.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// How long to wait at most.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Warm events per function.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) events: usize,
+    /// Cold starts per function.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) starts: usize,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Grants {
+    /// The function's name in the manifest; without it, all functions.
+    pub(crate) function: Option<String>,
+    /// Print operations, grants and findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ci {
+    /// Also run the checks that take minutes.
+    #[arg(long)]
+    pub(crate) long: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
