@@ -11,7 +11,7 @@ import regex
 from template import NAMES, is_set
 
 # Types that hold something, or that others know by an identifier: those of `endangers_state` in
-# infra/deploy/src/change_set.rs.
+# infra/deploy/src/change.rs.
 STATEFUL = (
     "AWS::ApiGatewayV2::Api",
     "AWS::DynamoDB::Table",
