@@ -305,9 +305,12 @@ if "CHAOS_URL" in os.environ:
 
 
 # MiniStack reads the model of a service from botocore's files at the service's first answer, and answers nobody else
-# meanwhile. The first photo would meet that three times.
+# meanwhile. The first event would meet that for each service that its function calls.
 def read_models():
-    for service in ("s3", "dynamodb", "rekognition"):
+    services = ["s3", "dynamodb"]
+    if "AWS_ENDPOINT_URL_REKOGNITION" in os.environ:
+        services.append("rekognition")
+    for service in services:
         responses._service_model(service)
 
 

@@ -1,8 +1,8 @@
 //! Whether the local stage has done everything that was asked of it.
 //!
 //! Events are handled some time after the request that set them off, and set off others: an
-//! upload is labelled, a video's job ends with a message, a write to a table becomes a record of
-//! its stream. Whoever wants to see the effect has to wait, and would have to guess how long.
+//! upload invokes a function, a job for a video ends with a message, a write to a table becomes a
+//! record of its stream. Whoever wants to see the effect has to wait, and would have to guess how long.
 //! Here every part tells what it has begun and what it has ended:
 //!
 //! - the emulator, of events (`under_way.py`);

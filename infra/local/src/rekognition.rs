@@ -1,4 +1,4 @@
-//! `rekognition-local` (`infra/rekognition`) as a child process.
+//! `rekognition-local` as a child process.
 
 use std::path::Path;
 

@@ -454,8 +454,8 @@ mod tests {
     /// A change of how decisions are made would make seeds worthless that people noted down.
     #[test]
     fn a_seed_means_the_same_for_ever() {
-        let fraction = Seed(42).fraction("kill", "check-email", 3);
-        assert_eq!(fraction, 0.320_332_857_224_572_5);
+        let fraction = Seed(42).fraction("kill", "resize", 3);
+        assert_eq!(fraction, 0.275_767_157_038_811_6);
     }
 
     #[test]

@@ -172,7 +172,7 @@ mod tests {
     use aws_sdk_lambda::types::{DestinationConfig, Filter, OnFailure};
 
     const STREAM: &str =
-        "arn:aws:dynamodb:us-east-1:000000000000:table/users/stream/2026-01-01T00:00:00.000";
+        "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000";
     const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 
     fn stream_mapping() -> EventSourceMappingConfigurationBuilder {

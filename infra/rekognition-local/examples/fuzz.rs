@@ -18,9 +18,7 @@ use std::{
 use anyhow::Context;
 use png::{BitDepth, ColorType};
 use rekognition_local::{
-    darknet, detect_labels,
-    label_detection::{GetRequest, StartRequest},
-    picture, tflite, video,
+    darknet, detect_labels, job::StartRequest, label_detection::GetRequest, picture, tflite, video,
 };
 
 /// More than any sample takes a hundred times.

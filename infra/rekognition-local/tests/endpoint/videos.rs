@@ -1,24 +1,9 @@
-//! Videos as users meet them: the built command, the AWS SDK, real weights and real frames. S3, STS, SNS and the authorizer
-//! are one small server that records what it is asked.
-//!
-//! The weights are found as in `endpoint.rs`; without them the tests are reported as ignored.
+//! Videos: the operations StartLabelDetection and GetLabelDetection, with real frames.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::{
-    collections::BTreeSet,
-    convert::Infallible,
-    env, fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use aws_sdk_rekognition::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     error::ProvideErrorMetadata,
     operation::{
         get_label_detection::GetLabelDetectionOutput,
@@ -30,259 +15,23 @@ use aws_sdk_rekognition::{
         VideoJobStatus,
     },
 };
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
-use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
+use tokio::{runtime::Runtime, time::sleep};
 
-fn main() {
-    let weights = env::var_os("REKOGNITION_MODEL").zip(env::var_os("REKOGNITION_DETECTOR"));
-    let tests: &[(&str, fn())] = &[
-        ("a_video_is_labelled_in_time_and_its_end_told", labelled),
-        ("results_are_paged_sorted_and_aggregated", pages),
-        ("settings_and_confidence_choose_labels", settings),
-        ("a_token_starts_one_job", tokens),
-        ("a_video_that_cannot_be_decoded_fails", failures),
-        ("errors_are_those_that_the_sdk_knows", errors),
-        ("the_authorizer_decides", authorization),
-    ];
-    let trials = tests.iter().map(|(name, test)| {
-        Trial::test(*name, move || {
-            test();
-            Ok::<_, Failed>(())
-        })
-        .with_ignored_flag(weights.is_none())
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
-}
+use crate::aws::Aws;
+use crate::server::{Endpoint, Weights};
 
-/// A request that the server of [`Aws`] got.
-struct Asked {
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Asked {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap().to_str().unwrap()
-    }
-
-    /// A parameter of AWS's query protocol.
-    fn parameter(&self, name: &str) -> Option<String> {
-        let url = format!("http://localhost/?{}", self.body);
-        let pairs = url.split_once('?').unwrap().1.split('&');
-        let encoded = pairs
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)?
-            .1;
-        Some(decoded(encoded))
-    }
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let digits = |rest: &mut std::str::Bytes<'_>| [rest.next().unwrap(), rest.next().unwrap()];
-        bytes.push(match byte {
-            b'%' => u8::from_str_radix(str::from_utf8(&digits(&mut rest)).unwrap(), 16).unwrap(),
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-/// What S3 holds, and what STS and SNS are asked.
-#[derive(Default)]
-struct Aws {
-    url: String,
-    asked: Mutex<Vec<Asked>>,
-}
-
-impl Aws {
-    async fn start() -> Arc<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let aws = Arc::new(Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            ..Self::default()
-        });
-        let server = Arc::clone(&aws);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let server = Arc::clone(&server);
-                let service = service_fn(move |request| {
-                    let server = Arc::clone(&server);
-                    async move { Ok::<_, Infallible>(server.answer(request).await) }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        aws
-    }
-
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let (status, body) = if parts.method == Method::POST {
-            let asked = Asked {
-                headers: parts.headers,
-                body: String::from_utf8(body.to_vec()).unwrap(),
-            };
-            let answer = answer(&asked);
-            self.asked.lock().unwrap().push(asked);
-            answer
-        } else {
-            object(parts.uri.path())
-        };
-        let length = body.len();
-        let body = if parts.method == Method::HEAD {
-            vec![]
-        } else {
-            body
-        };
-        Response::builder()
-            .status(status)
-            .header("content-length", length)
-            .body(Full::new(Bytes::from(body)))
-            .unwrap()
-    }
-
-    /// Waits for a request with an action of the query protocol.
-    async fn asked<T>(&self, action: &str, read: impl Fn(&Asked) -> T) -> T {
-        loop {
-            let is_it = |asked: &&Asked| asked.parameter("Action").as_deref() == Some(action);
-            if let Some(asked) = self.asked.lock().unwrap().iter().find(is_it) {
-                return read(asked);
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-fn object(path: &str) -> (u16, Vec<u8>) {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    match path {
-        "/videos/a%20b%2B%C3%A9.mp4" => {
-            (200, fs::read(here.join("../../assets/sample.mp4")).unwrap())
-        }
-        "/videos/red.avi" => (200, fs::read(here.join("tests/videos/plain.avi")).unwrap()),
-        "/videos/h265.mp4" => (200, fs::read(here.join("tests/videos/h265.mp4")).unwrap()),
-        "/videos/cut.mp4" => {
-            let mut bytes = fs::read(here.join("../../assets/sample.mp4")).unwrap();
-            bytes.truncate(bytes.len() / 2);
-            (200, bytes)
-        }
-        "/videos/noise.mp4" => (200, b"no video".to_vec()),
-        _ => (404, vec![]),
-    }
-}
-
-/// STS, SNS and the authorizer.
-fn answer(asked: &Asked) -> (u16, Vec<u8>) {
-    const CREDENTIALS: &str = "<Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
-        <SessionToken>token</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>";
-    let body = match asked.parameter("Action").as_deref() {
-        Some("AssumeRole") => {
-            format!("<AssumeRoleResponse><AssumeRoleResult>{CREDENTIALS}</AssumeRoleResult></AssumeRoleResponse>")
-        }
-        Some("Publish") => {
-            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>".to_owned()
-        }
-        _ => {
-            // The caller `nobody` may do nothing, all others may do everything but read what is called secret.
-            let is_denied = asked.header("authorization").contains("Credential=nobody/")
-                || asked.header("x-authorize-resource").contains("secret");
-            let message = format!("not {}", asked.header("x-authorize-action"));
-            let denial = json!({"__type": "AccessDeniedException", "Message": message});
-            return if is_denied { (400, denial.to_string().into_bytes()) } else { (200, b"{}".to_vec()) };
-        }
-    };
-    (200, body.into_bytes())
-}
-
-/// A running endpoint. Dropping it closes its standard input, which ends it.
-struct Endpoint {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    url: String,
-}
-
-impl Endpoint {
-    fn start(aws: &Aws, has_authorizer: bool) -> Self {
-        let weights = |variable| PathBuf::from(env::var_os(variable).unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rekognition-local"));
-        command
-            .args(["--port", "0", "--exit-with-stdin"])
-            .args(["--s3-endpoint", &aws.url, "--sns-endpoint", &aws.url])
-            .arg("--model")
-            .arg(weights("REKOGNITION_MODEL"))
-            .arg("--detector")
-            .arg(weights("REKOGNITION_DETECTOR"))
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        if has_authorizer {
-            command.args(["--authorizer", &aws.url]);
-        }
-        let mut process = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .to_owned();
-        let stdin = process.stdin.take();
-        Self {
-            process,
-            stdin,
-            url,
-        }
-    }
-
-    fn client(&self, access_key: &str) -> Client {
-        let config = aws_sdk_rekognition::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new(access_key, "test", None, None, "test"))
-            .endpoint_url(&self.url)
-            .retry_config(RetryConfig::disabled())
-            .http_client(
-                Builder::new()
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https(),
-            )
-            .build();
-        Client::from_conf(config)
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.process.wait();
-    }
+/// Starts an endpoint whose S3, STS and SNS are at this URL.
+fn start_for(weights: &Weights, url: &str, more: &[&str]) -> Endpoint {
+    let arguments = ["--s3-endpoint", url, "--sns-endpoint", url];
+    Endpoint::start(weights, arguments.iter().chain(more).copied())
 }
 
 /// Runs a test with an endpoint without an authorizer.
-fn with_client<F: Future>(test: impl FnOnce(Client, Arc<Aws>) -> F) {
+fn with_client<F: Future>(weights: &Weights, test: impl FnOnce(Client, Arc<Aws>) -> F) {
     Runtime::new().unwrap().block_on(async {
-        let aws = Aws::start().await;
-        let endpoint = Endpoint::start(&aws, false);
+        let (aws, url) = Aws::start().await;
+        let endpoint = start_for(weights, &url, &[]);
         test(endpoint.client("test"), aws).await;
     });
 }
@@ -338,8 +87,8 @@ fn names_around(output: &GetLabelDetectionOutput, millis: i64) -> [BTreeSet<&str
     })
 }
 
-fn labelled() {
-    with_client(|client, aws| async move {
+pub(crate) fn labelled(weights: &Weights) {
+    with_client(weights, |client, aws| async move {
         let job = job(start(&client, SAMPLE)
             .notification_channel(channel())
             .job_tag("a.tag"))
@@ -429,8 +178,8 @@ fn labelled() {
     });
 }
 
-fn pages() {
-    with_client(|client, _| async move {
+pub(crate) fn pages(weights: &Weights) {
+    with_client(weights, |client, _| async move {
         let job = job(start(&client, SAMPLE)).await;
         let all = ended(&client, &job).await;
         assert!(all.next_token().is_none());
@@ -510,8 +259,8 @@ fn pages() {
     });
 }
 
-fn settings() {
-    with_client(|client, _| async move {
+pub(crate) fn settings(weights: &Weights) {
+    with_client(weights, |client, _| async move {
         let filters = GeneralLabelsSettings::builder()
             .label_inclusion_filters("Cat")
             .label_inclusion_filters("Coffee");
@@ -546,8 +295,8 @@ fn settings() {
     });
 }
 
-fn tokens() {
-    with_client(|client, _| async move {
+pub(crate) fn tokens(weights: &Weights) {
+    with_client(weights, |client, _| async move {
         let once = start(&client, "red.avi").client_request_token("once");
         let first = job(once.clone()).await;
         assert_eq!(job(once.clone()).await, first);
@@ -573,8 +322,8 @@ fn tokens() {
     });
 }
 
-fn failures() {
-    with_client(|client, aws| async move {
+pub(crate) fn failures(weights: &Weights) {
+    with_client(weights, |client, aws| async move {
         for (key, reason) in [
             ("noise.mp4", "not a readable MP4, MOV or AVI"),
             ("cut.mp4", "cut off: it ends before its last frame"),
@@ -594,8 +343,8 @@ fn failures() {
     });
 }
 
-fn errors() {
-    with_client(|client, _| async move {
+pub(crate) fn errors(weights: &Weights) {
+    with_client(weights, |client, _| async move {
         let error = start(&client, "none.mp4")
             .send()
             .await
@@ -645,10 +394,10 @@ fn errors() {
     });
 }
 
-fn authorization() {
+pub(crate) fn authorization(weights: &Weights) {
     Runtime::new().unwrap().block_on(async {
-        let aws = Aws::start().await;
-        let endpoint = Endpoint::start(&aws, true);
+        let (aws, url) = Aws::start().await;
+        let endpoint = start_for(weights, &url, &["--authorizer", &url]);
         let (anybody, nobody) = (endpoint.client("anybody"), endpoint.client("nobody"));
         let error = start(&nobody, SAMPLE)
             .send()

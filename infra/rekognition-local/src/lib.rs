@@ -19,6 +19,7 @@ pub mod detect_labels;
 pub mod detector;
 pub mod general_labels;
 pub mod image_properties;
+pub mod job;
 pub mod jobs;
 pub mod label_detection;
 pub mod labeller;

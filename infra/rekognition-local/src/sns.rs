@@ -12,8 +12,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::{
-    jobs::{Job, State},
-    label_detection::{JobId, NotificationChannel},
+    job::{Job, JobId, NotificationChannel, State},
     objects::causes,
 };
 
@@ -162,7 +161,7 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label_detection::StartRequest;
+    use crate::job::StartRequest;
     use serde_json::{Value, json};
     use std::sync::Arc;
 

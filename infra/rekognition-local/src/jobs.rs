@@ -16,12 +16,12 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     general_labels::Label,
-    label_detection::{JobId, StartRequest},
+    job::{Job, JobId, LabelledFrame, StartRequest, State, Timeline},
     labeller::Labeller,
     objects,
     protocol::{ApiError, ErrorKind},
     sns::{Completion, Publisher},
-    video::{self, Metadata},
+    video,
 };
 
 /// Jobs that may be waiting or running, from "Guidelines and quotas in Amazon Rekognition": the default for stored videos.
@@ -38,46 +38,6 @@ const MAX_REMEMBERED_LABELS: usize = 1_000_000;
 
 /// Labels of one frame that are kept, the most confident ones. With a `MinConfidence` of 0 there would be a thousand.
 const MAX_LABELS_PER_FRAME: usize = 100;
-
-/// A job as it is at one moment.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Its name.
-    pub id: JobId,
-    /// What it was started with.
-    pub request: Arc<StartRequest>,
-    /// How far it is.
-    pub state: State,
-}
-
-/// How far a job is.
-#[derive(Debug, Clone)]
-pub enum State {
-    /// Waiting or running.
-    InProgress,
-    /// Done.
-    Succeeded(Arc<Timeline>),
-    /// Given up, and why.
-    Failed(Arc<str>),
-}
-
-/// What was found in a video.
-#[derive(Debug)]
-pub struct Timeline {
-    /// What kind of video it is.
-    pub metadata: Metadata,
-    /// The frames that were looked at, in the order of their times.
-    pub frames: Vec<LabelledFrame>,
-}
-
-/// What was found in one frame.
-#[derive(Debug)]
-pub struct LabelledFrame {
-    /// From the start of the video.
-    pub millis: u64,
-    /// From the most to the least confident.
-    pub labels: Vec<Label>,
-}
 
 /// Starts, runs and remembers jobs.
 pub struct Jobs {

@@ -29,8 +29,9 @@ use tokio::{
 use crate::{
     authorization::{Authorizer, Signed},
     detect_labels::{self, ImageSource},
+    job::StartRequest,
     jobs::Jobs,
-    label_detection::{GetRequest, StartRequest, StartResponse},
+    label_detection::{GetRequest, StartResponse},
     labeller::Labeller,
     objects::{self, ObjectLocation},
     picture::Encoded,
