@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use crate::cli::Approval;
 use crate::error::Result;
-use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, confirm, table_lines};
+use crate::question::confirm;
+use crate::table::table_lines;
+use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW};
 
 /// The longest value of a property that is shown, in characters.
 const VALUE_MAX: usize = 60;

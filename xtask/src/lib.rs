@@ -17,11 +17,14 @@ mod environment;
 mod error;
 mod examples;
 mod interrupt;
+mod output;
 mod package;
 mod panic;
 mod progress;
+mod question;
 mod stage_client;
 mod stage_state;
+mod table;
 mod terminal;
 #[cfg(test)]
 mod testing;
@@ -117,7 +120,7 @@ fn said_by_clap(error: &clap::Error) -> ExitCode {
         terminal::tell(text.trim_end());
         return ExitCode::from(2);
     }
-    match terminal::print(text) {
+    match output::print(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use console::truncate_str;
 use deploy::{Phase, Progress, Question, ResourceEvent, Timeline, Timing};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
-use crate::terminal::{DIM, RED, confirm, human_bytes, spinner, status, stderr_columns, tell};
+use crate::question::confirm;
+use crate::terminal::{DIM, RED, spinner, status, stderr_columns, tell};
 
 /// Shows what a long operation tells.
 pub(crate) struct Show {
@@ -78,7 +79,8 @@ impl Show {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn tell(&self, progress: &Progress) {
+    /// Shows something that the operation tells of itself.
+    pub(crate) fn note(&self, progress: &Progress) {
         self.with(|state| state.timeline.note(progress));
         let (verb, what) = match progress {
             Progress::Phase(phase) => return self.phase(*phase),
@@ -93,7 +95,10 @@ impl Show {
             }
             Progress::Uploading { function, bytes } => {
                 self.uploaded(function, 0, *bytes);
-                ("Uploading", format!("{function} ({})", human_bytes(*bytes)))
+                (
+                    "Uploading",
+                    format!("{function} ({})", DecimalBytes(*bytes)),
+                )
             }
             Progress::CreatingBootstrap { stack } => (
                 "Creating",

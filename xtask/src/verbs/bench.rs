@@ -13,6 +13,7 @@ mod variables;
 
 use std::time::Duration;
 
+use indicatif::DecimalBytes;
 use manifest::{Architecture, Function};
 use serde::Serialize;
 use tokio::process::Command;
@@ -24,8 +25,10 @@ use crate::build::{self, Profile};
 use crate::cli;
 use crate::elf::Requirements;
 use crate::error::{AboutFile, Result};
+use crate::output::json;
 use crate::package;
-use crate::terminal::{human_bytes, json, spinner, status, table};
+use crate::table::table;
+use crate::terminal::{spinner, status};
 use crate::workspace::{LOCAL, Workspace};
 
 #[derive(Debug, Serialize)]
@@ -94,14 +97,14 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> 
     rows.extend(figures.into_iter().map(|figures| {
         vec![
             figures.function,
-            human_bytes(figures.zip_bytes),
+            DecimalBytes(figures.zip_bytes).to_string(),
             format!("{:.1} ms", figures.init_ms),
             format!("{:.2} ms", figures.first_event_ms),
             format!("{:.2} ms", figures.warm_p50_ms),
             format!("{:.2} ms", figures.warm_p99_ms),
             figures
                 .peak_memory_bytes
-                .map_or_else(|| "-".to_owned(), human_bytes),
+                .map_or_else(|| "-".to_owned(), |bytes| DecimalBytes(bytes).to_string()),
         ]
     }));
     table(&rows)?;

@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 
 use crate::cli::{self, Cli};
 use crate::error::Result;
-use crate::terminal::print;
+use crate::output::print;
 use crate::workspace::Workspace;
 
 /// `cargo` has completions of its own, which leave no room for those of an alias.

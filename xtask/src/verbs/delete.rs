@@ -5,8 +5,11 @@ use deploy::DeleteSpec;
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::output::json;
 use crate::progress::{Show, print_timings};
-use crate::terminal::{confirm, json, status, table, tell, type_name, warn};
+use crate::question::{confirm, type_name};
+use crate::table::table;
+use crate::terminal::{status, tell, warn};
 use crate::wanted::artifact_prefix;
 use crate::workspace::Workspace;
 
@@ -30,7 +33,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Delete) -> Result<()>
             artifact_prefix: &artifact_prefix(&context),
         },
         &|question| show.decide(question, args.yes),
-        &|progress| show.tell(&progress),
+        &|progress| show.note(&progress),
     )
     .await;
     let timings = show.finish();

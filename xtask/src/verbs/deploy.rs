@@ -15,9 +15,11 @@ use crate::cli::{self, Approval};
 use crate::context::Context;
 use crate::environment::STAGE_VARIABLE;
 use crate::error::{CliError, Result};
+use crate::output::json;
 use crate::package::{self, Packaged};
 use crate::progress::{Show, print_timings};
-use crate::terminal::{json, pairs, status, stderr_columns, tell, warn};
+use crate::table::pairs;
+use crate::terminal::{status, stderr_columns, tell, warn};
 use crate::wanted::{Wanted, artifact_prefix};
 use crate::workspace::Workspace;
 
@@ -213,7 +215,7 @@ pub(crate) async fn deploy(
         .into_iter()
         .map(|package| package.artifact)
         .collect();
-    let report = |progress: Progress| show.tell(&progress);
+    let report = |progress: Progress| show.note(&progress);
     let yes = approval == Approval::Never;
     let bucket = deploy::ensure_bootstrap(
         target,
@@ -279,7 +281,7 @@ pub(crate) async fn execute(
         spec,
         approve,
         &|question| show.decide(question, yes),
-        &|progress| show.tell(&progress),
+        &|progress| show.note(&progress),
     )
     .await?;
     match deployment {

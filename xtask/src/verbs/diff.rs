@@ -11,9 +11,10 @@ use crate::changes::{ByHand, Changes};
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::output;
 use crate::package;
 use crate::progress::Show;
-use crate::terminal::{self, spinner, status, warn};
+use crate::terminal::{spinner, status, warn};
 use crate::wanted::{ARTIFACT_BUCKET_PARAMETER, Wanted, artifact_prefix};
 use crate::workspace::Workspace;
 
@@ -49,7 +50,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
             .map(|status| status.state)
             .filter(|state| state != "REVIEW_IN_PROGRESS");
         if args.json {
-            CliError::unless_not_read(terminal::json(
+            CliError::unless_not_read(output::json(
                 &json!({"stack": stack, "state": state, "creates_stack": true, "access": review.access,
                 "access_changes": review.access_changes}),
             ))?;
@@ -67,13 +68,13 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
 
     let show = Show::new("planning");
     // Nothing may be changed, so nothing that a plan would have to change first is approved.
-    let planned = deploy::plan(&target, &spec, &|_| false, &|progress| show.tell(&progress)).await;
+    let planned = deploy::plan(&target, &spec, &|_| false, &|progress| show.note(&progress)).await;
     show.finish();
     let by_hand = by_hand(&target, &spec, args.drift).await?;
     match planned? {
         Plan::NoChanges(_) => {
             if args.json {
-                CliError::unless_not_read(terminal::json(
+                CliError::unless_not_read(output::json(
                     &json!({"stack": stack, "creates_stack": false, "changes": [],
                     "access": "unchanged", "access_changes": [], "by_hand": by_hand}),
                 ))?;
@@ -90,11 +91,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
             if args.json {
                 let mut shown = serde_json::to_value(&changes).unwrap_or_default();
                 shown["by_hand"] = json!(by_hand);
-                CliError::unless_not_read(terminal::json(&shown))?;
+                CliError::unless_not_read(output::json(&shown))?;
             } else {
                 show_by_hand(&by_hand, &context)?;
-                let lines = changes.lines(&context.app, terminal::stdout_columns());
-                CliError::unless_not_read(lines.iter().try_for_each(terminal::line))?;
+                let lines = changes.lines(&context.app, output::stdout_columns());
+                CliError::unless_not_read(lines.iter().try_for_each(output::line))?;
             }
             Ok(ExitCode::from(found))
         }
@@ -128,8 +129,8 @@ async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<B
 }
 
 fn show_by_hand(by_hand: &ByHand, context: &Context) -> Result<()> {
-    let lines = by_hand.lines(&context.app, terminal::stdout_columns());
-    CliError::unless_not_read(lines.iter().try_for_each(terminal::line))?;
+    let lines = by_hand.lines(&context.app, output::stdout_columns());
+    CliError::unless_not_read(lines.iter().try_for_each(output::line))?;
     if let Some(drift) = &by_hand.drift
         && !drift.not_compared.is_empty()
     {

@@ -12,8 +12,9 @@ use crate::context::Context;
 use crate::environment::STAGE_VARIABLE;
 use crate::environment::{away_from_the_stage, towards_the_stage};
 use crate::error::Result;
+use crate::output::{json, line};
 use crate::stage_state::{LOCAL_DIR_VARIABLE, StageState};
-use crate::terminal::{json, line, status};
+use crate::terminal::status;
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Env) -> Result<()> {

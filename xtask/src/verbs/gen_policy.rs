@@ -9,7 +9,8 @@ use manifest::DeployerPolicies;
 
 use crate::cli;
 use crate::error::{AboutFile, CliError, Result};
-use crate::terminal::{print, status};
+use crate::output::print;
+use crate::terminal::status;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, args: &cli::GenPolicy) -> Result<()> {

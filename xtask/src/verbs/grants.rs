@@ -13,10 +13,12 @@ use crate::cli;
 use crate::context::Context;
 use crate::denials::grant_hint;
 use crate::error::{AboutFile, CliError, Result};
+use crate::output::{self, line};
 use crate::package::local_packages;
 use crate::stage_client::StageClient;
 use crate::stage_state::StageState;
-use crate::terminal::{self, BOLD, line, status, table, tell};
+use crate::table::table;
+use crate::terminal::{BOLD, status, tell};
 use crate::workspace::{LOCAL, Workspace};
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Grants) -> Result<()> {
@@ -36,7 +38,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Grants) -> Result<()>
             .iter()
             .map(|proof| proof.json(usage.as_ref()))
             .collect();
-        let shown = terminal::json(&json!({
+        let shown = output::json(&json!({
             "functions": functions,
             "local_stage_is_running": usage.is_some(),
         }));

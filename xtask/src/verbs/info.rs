@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use deploy::HIDDEN_AT_MOST;
+use indicatif::DecimalBytes;
 use manifest::Function;
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::Result;
-use crate::terminal::{human_bytes, json, line, pairs, table, warn};
+use crate::output::{json, line};
+use crate::table::{pairs, table};
+use crate::terminal::warn;
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
@@ -60,7 +63,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
             function.name.clone(),
             function.state.clone(),
             format!("{} MB", function.memory_mb),
-            human_bytes(u64::try_from(function.code_bytes).unwrap_or_default()),
+            DecimalBytes(u64::try_from(function.code_bytes).unwrap_or_default()).to_string(),
         ]
     }));
     table(&rows)?;

@@ -10,7 +10,8 @@ use deploy::ErrorKind;
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::terminal::{DIM, RED, exact, inert, line, one_line, tell};
+use crate::output::{exact, line};
+use crate::terminal::{DIM, RED, inert, one_line, tell};
 use crate::workspace::Workspace;
 
 /// The most that Lambda takes as the event of an invocation that waits for the answer:

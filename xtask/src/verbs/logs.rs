@@ -12,7 +12,8 @@ use crate::context::Context;
 use crate::denials::Denials;
 use crate::error::{CliError, Result};
 use crate::interrupt;
-use crate::terminal::{DIM, inert, json_line, line, reader_is_gone};
+use crate::output::{json_line, line, reader_is_gone};
+use crate::terminal::{DIM, inert};
 use crate::workspace::Workspace;
 
 /// How often followed logs are read, for each of them. CloudWatch Logs allows an account a few
@@ -179,7 +180,7 @@ impl Line {
     }
 }
 
-/// `HH:MM:SS.mmm`, UTC.
+/// `HH:MM:SS.mmm`, UTC. For one format of a clock, a crate for dates would be too much.
 fn time_of_day(timestamp_ms: i64) -> String {
     let ms = timestamp_ms.rem_euclid(86_400_000);
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);

@@ -1,9 +1,13 @@
 //! `package`: builds the functions and zips them.
 
+use indicatif::DecimalBytes;
+
 use crate::cli;
 use crate::error::Result;
+use crate::output::json;
 use crate::package;
-use crate::terminal::{human_bytes, json, status, table};
+use crate::table::table;
+use crate::terminal::status;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, args: &cli::Package) -> Result<()> {
@@ -28,8 +32,8 @@ pub(crate) fn run(workspace: &Workspace, args: &cli::Package) -> Result<()> {
     rows.extend(packages.iter().map(|package| {
         vec![
             package.artifact.function.clone(),
-            human_bytes(package.binary_bytes),
-            human_bytes(package.artifact.zip_bytes),
+            DecimalBytes(package.binary_bytes).to_string(),
+            DecimalBytes(package.artifact.zip_bytes).to_string(),
             package.glibc.clone().unwrap_or_else(|| "-".to_owned()),
             package.artifact.sha256.chars().take(12).collect(),
         ]

@@ -15,10 +15,9 @@ use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::interrupt::Endings;
-use crate::terminal::{
-    BOLD, DIM, GREEN, RED, YELLOW, confirm, end_line, inert, json_line, one_line, print, status,
-    warn,
-};
+use crate::output::{json_line, print};
+use crate::question::confirm;
+use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, end_line, inert, one_line, status, warn};
 use crate::verbs::info::hidden_events;
 
 /// What became of an event.

@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::cli;
 use crate::error::{AboutFile, CliError, Result};
-use crate::terminal::{print, status};
+use crate::output::print;
+use crate::terminal::status;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, args: &cli::Synth) -> Result<()> {

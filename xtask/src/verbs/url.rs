@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::terminal::line;
+use crate::output::line;
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Url) -> Result<()> {

@@ -13,9 +13,9 @@ use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::interrupt::Endings;
-use crate::terminal::{
-    GREEN, RED, YELLOW, end_line, json, spinner, status, status_aside, table, tell, warn,
-};
+use crate::output::json;
+use crate::table::table;
+use crate::terminal::{GREEN, RED, YELLOW, end_line, spinner, status, status_aside, tell, warn};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Verify) -> Result<ExitCode> {
@@ -41,8 +41,8 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Verify) -> Result<Exi
     };
     let bar = spinner("counting the events in failure queues");
     let progress = Arc::new(Progress::new(bar.clone()));
-    let told = Arc::clone(&progress);
-    let run = Run::new(suite, stage, &options, move |event| told.tell(event));
+    let noting = Arc::clone(&progress);
+    let run = Run::new(suite, stage, &options, move |event| noting.note(event));
     progress.with(|state| state.checks = run.count());
 
     let started = Instant::now();
@@ -199,7 +199,7 @@ impl Progress {
         status("Deleting", "what the checks made: Ctrl-C again leaves it");
     }
 
-    fn tell(&self, event: &Event) {
+    fn note(&self, event: &Event) {
         match event {
             Event::Started(check) => self.with(|state| state.running.insert(check.name)),
             Event::Ended(verdict) => self.with(|state| {
