@@ -53,7 +53,7 @@ pub struct Program {
 
 impl Program {
     /// A program for the app that `manifest` declares. Each function of the app is a package of
-    /// the cargo workspace that this library is in, and has its package's name.
+    /// the cargo workspace, and has its package's name.
     #[must_use]
     pub fn new(manifest: fn() -> Manifest) -> Self {
         Self {
@@ -73,7 +73,8 @@ impl Program {
     }
 
     /// The folder of `infra/stages.yaml`, `policies` and `assets`, as an absolute path; without
-    /// it, the folder of the cargo workspace.
+    /// it, the folder of the cargo workspace. The workspace is the one that the folder lies in;
+    /// if it lies in none, the one that this library was built in.
     #[must_use]
     pub fn root(self, folder: impl Into<PathBuf>) -> Self {
         Self {

@@ -24,8 +24,8 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// The workspace that this program was built from. Without a folder of its own, the app's
-    /// files are in the workspace's.
+    /// The workspace that the app's folder lies in, or else the one that this program was built
+    /// from. Without a folder of its own, the app's files are in the workspace's.
     pub(crate) fn new(
         manifest: fn() -> Manifest,
         checks: Option<fn() -> Suite>,
@@ -33,7 +33,12 @@ impl Workspace {
     ) -> Self {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         let (root, cargo_root) = match root {
-            Some(root) => (root, folder_above(package)),
+            Some(root) => {
+                let mut folders = root.ancestors();
+                let workspace = folders.find(|folder| folder.join("Cargo.lock").exists());
+                let workspace = workspace.map_or_else(|| folder_above(package), Path::to_owned);
+                (root, workspace)
+            }
             // Cargo sets the variable for `cargo run`; a binary started by hand knows where it
             // was built.
             None => {
@@ -185,5 +190,16 @@ mod tests {
         assert_eq!(elsewhere.root(), root);
         assert!(elsewhere.cargo_root().join("Cargo.lock").exists());
         assert!(!elsewhere.target().starts_with(root));
+    }
+
+    #[test]
+    fn the_workspace_is_the_one_around_the_apps_folder() {
+        let copy = std::env::temp_dir().join(format!("xtask-workspace-{}", std::process::id()));
+        let root = copy.join("tests/example");
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(copy.join("Cargo.lock"), "").unwrap();
+        let within = Workspace::new(testing::app, None, Some(root));
+        std::fs::remove_dir_all(&copy).unwrap();
+        assert_eq!(within.cargo_root(), copy);
     }
 }

@@ -1,0 +1,53 @@
+//! A shop for photos: the app that the framework's tests run on.
+//!
+//! It is as small as the tests allow. Each function has one kind of trigger.
+
+mod checks;
+
+pub use checks::suite;
+
+use manifest::Manifest;
+use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
+
+/// Declares the app.
+#[must_use]
+pub fn app() -> Manifest {
+    let app = Manifest::new("shop");
+
+    let photos = app.bucket("photos").variable("PHOTOS_BUCKET_NAME");
+    let receipts = app.bucket("receipts").variable("RECEIPTS_BUCKET_NAME");
+    let catalogue = app.table("photos", "name").variable("PHOTOS_TABLE_NAME");
+    let orders = app
+        .table("orders", "id")
+        .time_to_live("expires_at")
+        .variable("ORDERS_TABLE_NAME");
+    // Pages of other origins may use one of the two.
+    let shop = app.http_api("shop").variable("SHOP_URL");
+    let counter = app
+        .http_api("orders")
+        .variable("ORDERS_URL")
+        .cors(Cors::origins(["*"]));
+
+    app.function("file-photo")
+        .timeout_seconds(30)
+        .trigger(photos.object_created())
+        .grant(photos.allow([GetObject, ListBucket]))
+        .grant(catalogue.allow([PutItem]));
+
+    app.function("serve-shop")
+        .trigger(shop.get("/"))
+        .trigger(shop.get("/{name+}"))
+        .grant(catalogue.allow([GetItem, Scan]));
+
+    app.function("place-order")
+        .trigger(counter.get("/orders"))
+        .trigger(counter.post("/orders"))
+        .grant(orders.allow([PutItem, Scan]));
+
+    app.function("ship-order")
+        .timeout_seconds(30)
+        .trigger(orders.item_changes([Insert]))
+        .grant(receipts.allow([PutObject]));
+
+    app
+}
