@@ -47,8 +47,13 @@ pub fn workspace() -> PathBuf {
         .to_owned()
 }
 
-/// The built `xtask`, built now if it is not.
+/// The built `xtask`.
 pub fn xtask_program() -> PathBuf {
+    program("xtask", "xtask")
+}
+
+/// The `xtask` of an app: a binary of a package of the workspace, built now if it is not.
+pub fn program(package: &str, binary: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Variables of this test's own package would make cargo run build scripts again.
     let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
@@ -65,24 +70,26 @@ pub fn xtask_program() -> PathBuf {
             "build",
             "--quiet",
             "--package",
-            "xtask",
+            package,
+            "--bin",
+            binary,
             "--message-format",
             "json",
         ])
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert!(output.status.success(), "xtask cannot be built");
+    assert!(output.status.success(), "{binary} cannot be built");
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|message| message["target"]["name"] == "xtask" && message["executable"].is_string())
+        .find(|message| message["target"]["name"] == binary && message["executable"].is_string())
         .map(|message| PathBuf::from(message["executable"].as_str().unwrap()))
         .expect("cargo names the executable")
 }
 
-/// A command of the built `xtask` that sees nothing of the AWS configuration of this machine.
+/// A command of a built `xtask` that sees nothing of the AWS configuration of this machine.
 pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env_clear();
@@ -111,10 +118,15 @@ pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
 
 /// `xtask local -- COMMAND` on free ports, and the folder that its stage lives in.
 pub fn one_command(command: &[&str]) -> (Command, TempDir) {
+    one_command_of(&xtask_program(), command)
+}
+
+/// As [`one_command`], for the app of a program.
+pub fn one_command_of(program: &Path, command: &[&str]) -> (Command, TempDir) {
     let directory = TempDir::new().unwrap();
     let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
     let arguments = ["local", "--port", &port, "--aws-port", &aws_port, "--"];
-    let mut local = xtask(&xtask_program(), &[&arguments, command].concat());
+    let mut local = xtask(program, &[&arguments, command].concat());
     local.env("XTASK_LOCAL_DIR", directory.path());
     (local, directory)
 }
@@ -157,7 +169,11 @@ impl Stage {
 
     /// As [`Stage::start`], with more arguments for `xtask local`.
     pub fn start_with(arguments: &[&str]) -> Self {
-        let program = xtask_program();
+        Self::of(xtask_program(), arguments)
+    }
+
+    /// As [`Stage::start_with`], for the app of a program.
+    pub fn of(program: PathBuf, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         // As a folder below `target` is: what is in it, the stage has to protect.
         let open_to_all = std::fs::Permissions::from_mode(0o755);
@@ -326,12 +342,12 @@ impl Stage {
         )
     }
 
-    /// `GET` on the HTTP API; the path and query are sent as they are.
-    pub fn get(&self, path_and_query: &str) -> Reply {
+    /// `GET` on one of the HTTP APIs, named by its variable; the path and query are sent as they
+    /// are.
+    pub fn get(&self, api: &str, path_and_query: &str) -> Reply {
         http_get(&format!(
-            "{}{}",
-            self.variable("API_URL").trim_end_matches('/'),
-            path_and_query
+            "{}{path_and_query}",
+            self.variable(api).trim_end_matches('/')
         ))
     }
 
@@ -342,13 +358,13 @@ impl Stage {
         send(request.body(body.to_owned()).unwrap())
     }
 
-    /// Uploads bytes under a key, by `aws s3api put-object`.
-    pub fn upload(&self, key: &str, body: &Path) {
+    /// Uploads a file under a key of a bucket, which a variable names, by `aws s3api put-object`.
+    pub fn upload(&self, bucket: &str, key: &str, body: &Path) {
         self.aws_ok(&[
             "s3api",
             "put-object",
             "--bucket",
-            self.variable("MEDIA_BUCKET_NAME"),
+            self.variable(bucket),
             "--key",
             key,
             "--body",
@@ -365,6 +381,12 @@ impl Stage {
             .iter()
             .map(|object| object["Key"].as_str().unwrap().to_owned())
             .collect()
+    }
+
+    /// The name that Lambda knows a function by.
+    pub fn physical_name(&self, function: &str) -> String {
+        let info: Value = serde_json::from_str(&self.xtask_ok(&["info", "--json"])).unwrap();
+        format!("{}-{function}", info["stack"].as_str().unwrap())
     }
 
     /// How many events wait in a function's failure queue.

@@ -36,7 +36,7 @@ pub struct Probe<'a> {
 impl<'a> Probe<'a> {
     /// Replaces a function's code; its role stays.
     pub fn install(stage: &'a Stage, function: &'a str) -> Self {
-        let physical_name = format!("media-query-local-{function}");
+        let physical_name = stage.physical_name(function);
         let zip = tempfile::NamedTempFile::new().unwrap();
         write_bootstrap(zip.path());
         stage.aws_ok(&[

@@ -155,7 +155,7 @@ fn api_throttling(stage: &Stage) {
     };
     set(1);
     for _ in 0..10 {
-        assert_eq!(stage.get("/?limit=1").status, 200);
+        assert_eq!(stage.get("API_URL", "/?limit=1").status, 200);
     }
     set(10_000);
 }
@@ -348,7 +348,11 @@ fn lifecycle_rules(stage: &Stage) {
 }
 
 fn key_length(stage: &Stage) {
-    stage.upload(&"k".repeat(1025), &workspace().join("assets/README.md"));
+    stage.upload(
+        "MEDIA_BUCKET_NAME",
+        &"k".repeat(1025),
+        &workspace().join("assets/README.md"),
+    );
 }
 
 fn public_objects(stage: &Stage) {
@@ -386,5 +390,5 @@ fn invoke_permissions(stage: &Stage) {
         let remove = [&["lambda", "remove-permission"][..], &function, &statement].concat();
         stage.aws_ok(&remove);
     }
-    assert_eq!(stage.get("/?limit=1").status, 200);
+    assert_eq!(stage.get("API_URL", "/?limit=1").status, 200);
 }

@@ -209,7 +209,7 @@ impl Target {
     fn prepare(stage: Stage) -> Self {
         let file = stage.directory().join("content");
         std::fs::write(&file, CONTENT).unwrap();
-        stage.upload(KEY, &file);
+        stage.upload("MEDIA_BUCKET_NAME", KEY, &file);
         std::fs::remove_file(&file).unwrap();
         let created = stage.post(
             "USERS_API_URL",
@@ -218,7 +218,7 @@ impl Target {
         );
         assert_eq!(created.status, 200, "{created:?}");
         // Each function has a process, which polls for invocations.
-        assert_eq!(stage.get("/").status, 200);
+        assert_eq!(stage.get("API_URL", "/").status, 200);
         let functions = stage.aws_json(&["lambda", "list-functions"]);
         let functions = functions["Functions"].as_array().unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -370,7 +370,7 @@ impl Target {
         }
         let users = self.stage.post("USERS_API_URL", "/scan", "");
         assert!(users.body.contains("owner@example.com"), "{users:?}");
-        assert_eq!(self.stage.get("/").status, 200);
+        assert_eq!(self.stage.get("API_URL", "/").status, 200);
     }
 }
 

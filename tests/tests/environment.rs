@@ -142,13 +142,13 @@ fn another_stage_in_its_folder_is_refused(stage: &Stage) {
 
 fn waiting_is_no_guess(stage: &Stage) {
     let assets = workspace().join("assets");
-    stage.upload("cat.jpg", &assets.join("sample.jpg"));
-    stage.upload("film.mp4", &assets.join("sample.mp4"));
+    stage.upload("MEDIA_BUCKET_NAME", "cat.jpg", &assets.join("sample.jpg"));
+    stage.upload("MEDIA_BUCKET_NAME", "film.mp4", &assets.join("sample.mp4"));
     let created = stage.post("USERS_API_URL", "/create", r#"{"email": "ann@gmail.com"}"#);
     assert_eq!(created.status, 200);
     stage.xtask_ok(&["wait"]);
     for path in ["/cat.jpg", "/film.mp4"] {
-        let found = stage.get(path);
+        let found = stage.get("API_URL", path);
         assert_eq!(found.status, 200, "{path}: {}", found.body);
     }
     let users = stage.post("USERS_API_URL", "/scan", "").json();

@@ -62,7 +62,11 @@ fn the_local_stage_tells_what_grants_are_used_on_and_which_is_missing() {
         403,
         "for the stage's own servers"
     );
-    stage.upload("a.jpg", &workspace().join("assets/sample.jpg"));
+    stage.upload(
+        "MEDIA_BUCKET_NAME",
+        "a.jpg",
+        &workspace().join("assets/sample.jpg"),
+    );
     stage.xtask_ok(&["wait"]);
     let grants = stage.xtask_ok(&["grants", "handle-object-created", "--json"]);
     let grants: Value = serde_json::from_str(&grants).unwrap();

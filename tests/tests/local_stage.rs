@@ -28,7 +28,7 @@ fn nothing_is_left_when_it_is_stopped_or_killed() {
     for signal_name in ["INT", "TERM", "KILL"] {
         let stage = Stage::start();
         // A function process, too.
-        assert_eq!(stage.get("/").status, 200);
+        assert_eq!(stage.get("API_URL", "/").status, 200);
         let ports: Vec<u16> = [
             "API_URL",
             "AWS_ENDPOINT_URL",

@@ -2,6 +2,8 @@
 //! is there for, and whatever happens, nothing stays behind.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io::{BufRead, BufReader};
@@ -9,12 +11,14 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use acceptance::fake_aws::{self, Answer};
-use acceptance::{Stage, both, eventually, signal, workspace};
+use acceptance::{both, eventually, signal, workspace};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::Environment;
 use local::{Call, Effect, Fault, FaultProxy};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use crate::library::Stage;
 
 /// What the stage had before, and must have after each run.
 const USER: &str = "somebody";

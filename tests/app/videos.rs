@@ -2,10 +2,14 @@
 //! end is announced on a topic.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
 use std::path::PathBuf;
 
-use acceptance::{Reply, Stage, eventually, workspace};
+use acceptance::{Reply, eventually, workspace};
 use serde_json::{Value, json};
+
+use crate::library::Stage;
 
 #[test]
 fn videos() {

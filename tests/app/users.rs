@@ -3,13 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
-use acceptance::{EVENT_PATIENCE, Reply, Stage, eventually, send};
+use acceptance::{EVENT_PATIENCE, Reply, eventually, send};
 use serde_json::{Value, json};
 use ureq::http::Request;
+
+use crate::library::Stage;
 
 #[test]
 fn users() {

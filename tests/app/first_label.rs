@@ -12,13 +12,17 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
+mod library;
+
 use std::time::{Duration, Instant};
 
-use acceptance::{Stage, http_get, workspace};
+use acceptance::{http_get, workspace};
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use aws_sdk_s3::primitives::ByteStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+use crate::library::Stage;
 
 /// Starts of a stage for each way to look.
 const STARTS: usize = 3;

@@ -13,7 +13,7 @@ use deploy::{Artifact, ChangeSet, Deployment, Error, Outcome, Settings, StackSpe
 use manifest::{App, Stages};
 use tempfile::TempDir;
 
-const DEPLOYED: &str = include_str!("../fixtures/deployed-stage.yaml");
+const DEPLOYED: &str = include_str!("fixtures/deployed-stage.yaml");
 
 /// Their names are in programs and bookmarks, and their contents nowhere else.
 const KEPT: [&str; 5] = [

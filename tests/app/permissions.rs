@@ -5,9 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
+use acceptance::eventually;
 use acceptance::probe::Probe;
-use acceptance::{Stage, eventually};
 use serde_json::{Value, json};
+
+use crate::library::Stage;
 
 #[test]
 fn a_function_is_denied_what_its_policy_does_not_grant() {

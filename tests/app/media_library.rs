@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use acceptance::{Stage, eventually, workspace};
+use acceptance::{eventually, workspace};
 use serde_json::{Value, json};
+
+use crate::library::Stage;
 
 #[test]
 fn media_library() {

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use acceptance::{Stage, eventually};
+use acceptance::eventually;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+
+use crate::library::Stage;
 
 const FUNCTION: &str = "handle-user-stream";
 const POISON: &str = "poison";

@@ -7,17 +7,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod library;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use acceptance::{Stage, http_get, send, workspace};
+use acceptance::{http_get, send, workspace};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use ureq::http::Request;
+
+use crate::library::Stage;
 
 /// How long the system may take to come to rest after the faults: retries of events wait for
 /// seconds.
