@@ -219,7 +219,7 @@ fn an_edit_that_adds_or_removes_a_call_is_found() {
         "functions/users/src/s3.rs",
         "        let deletion = self.client.delete_object();\n",
         "        let look = self.client.head_object().bucket(&self.bucket).key(key.as_str());\n\
-         look.send().await.map_err(|error| failed(\"look at\", &error))?;\n\
+         look.send().await.map_err(|error| failed(\"look at\", &ServiceError::of(&error)))?;\n\
          let deletion = self.client.delete_object();\n",
     );
     let output = copy.xtask(&["grants"]).output().unwrap();

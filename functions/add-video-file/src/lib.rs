@@ -13,9 +13,9 @@
 use media::catalogue::{Catalogue, RecordError, record_detection};
 use media::completion::{Completion, JobEnd, JobStatus};
 use media::detector::{DetectError, Failure, JobId, VideoResults};
-use media::key::{BucketName, ObjectKey};
-use media::notification::NotificationError;
 use media::{MediaItem, MediaType};
+use runtime::records::RecordsError;
+use runtime::s3::{BucketName, ObjectKey};
 use tracing::{info, warn};
 
 /// The function, with what it works on.
@@ -31,7 +31,7 @@ pub struct AddVideoFile<C, R> {
 
 impl<C: Catalogue, R: VideoResults> AddVideoFile<C, R> {
     /// Handles one event.
-    pub async fn handle(&self, event: Completion) -> Result<(), NotificationError> {
+    pub async fn handle(&self, event: Completion) -> Result<(), RecordsError> {
         let job_ended = async |end| self.job_ended(end).await;
         event.for_each(&self.bucket, job_ended).await
     }
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    use media::Sequencer;
     use media::catalogue::{ChangeKind, ObjectChange};
     use media::testing::{MemoryCatalogue, Saw};
+    use runtime::s3::Sequencer;
     use serde_json::Value;
 
     const EVENT: &str = include_str!("../../../assets/events/add-video-file.json");

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use add_video_file::AddVideoFile;
 use lambda_runtime::Error;
-use media::BucketName;
 use media::dynamodb::{DynamoCatalogue, Tables};
+use media::media_bucket;
 use media::rekognition::RekognitionResults;
 use runtime::{Aws, Environment, Service};
 
@@ -18,7 +18,7 @@ async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
     let function = AddVideoFile {
-        bucket: BucketName::named_by(&environment)?,
+        bucket: media_bucket(&environment)?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
         results: RekognitionResults::new(&aws),
     };

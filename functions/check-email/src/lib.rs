@@ -3,9 +3,10 @@
 //! The flag is written only when an address was set or changed and the flag is wrong for it.
 //! The rule, and why no order of records goes wrong, is in [`users::personal_email`].
 
+use runtime::stream::{self, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord};
 use users::Schema;
 use users::personal_email::{Corrected, FlagError, Flags, PersonalDomains, correction};
-use users::stream::{RecordError, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord};
+use users::stream::{RecordError, user_of};
 
 /// The function, with what it works on.
 #[derive(Debug)]
@@ -31,7 +32,9 @@ enum Outcome {
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(#[from] stream::RecordError),
+    #[error(transparent)]
+    User(#[from] RecordError),
     #[error(transparent)]
     Flag(#[from] FlagError),
 }
@@ -44,7 +47,7 @@ impl<F: Flags> CheckEmail<F> {
     }
 
     async fn check_record(&self, record: &StreamRecord) -> Result<Outcome, CheckError> {
-        let user = record.user(&self.schema)?;
+        let user = user_of(record, &self.schema)?;
         match correction(record, &self.schema, &self.domains)? {
             Some(correction) => Ok(Outcome::Flag(self.flags.correct(&user, &correction).await?)),
             None => Ok(Outcome::NothingToDo),

@@ -12,8 +12,8 @@
 use lambda_runtime::Diagnostic;
 use media::catalogue::{Catalogue, CatalogueError, Outcome};
 use media::detector::{DetectError, LabelDetector};
-use media::key::{BucketName, KeyError, ObjectKey};
 use media::{MediaItem, MediaType};
+use runtime::s3::{BucketName, KeyError, ObjectKey};
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::info;
@@ -162,8 +162,8 @@ mod tests {
     use lambda_runtime::Diagnostic;
     use media::Failure;
     use media::catalogue::{ChangeKind, ObjectChange};
-    use media::sequencer::Sequencer;
     use media::testing::{MemoryCatalogue, Sees};
+    use runtime::s3::Sequencer;
     use serde_json::json;
 
     const EVENT: &str = include_str!("../../../assets/events/detect-labels.json");

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use detect_labels::DetectLabels;
 use lambda_runtime::Error;
-use media::BucketName;
 use media::dynamodb::{DynamoCatalogue, Tables};
+use media::media_bucket;
 use media::rekognition::RekognitionDetector;
 use runtime::{Aws, Environment, Service};
 
@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
 async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
-    let bucket = BucketName::named_by(&environment)?;
+    let bucket = media_bucket(&environment)?;
     let function = DetectLabels {
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
         detector: RekognitionDetector::new(&aws, &bucket),

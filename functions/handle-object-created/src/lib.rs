@@ -13,8 +13,8 @@
 use media::MediaType;
 use media::catalogue::{Catalogue, RecordError, record_detection};
 use media::detector::{LabelDetector, VideoJobs};
-use media::key::BucketName;
-use media::notification::{Notification, NotificationError, ObjectEvent};
+use runtime::records::RecordsError;
+use runtime::s3::{BucketName, Notification, ObjectEvent};
 use tracing::info;
 
 /// Beginnings of the names of this function's events.
@@ -35,7 +35,7 @@ pub struct HandleObjectCreated<C, D, J> {
 
 impl<C: Catalogue, D: LabelDetector, J: VideoJobs> HandleObjectCreated<C, D, J> {
     /// Handles one event.
-    pub async fn handle(&self, event: Notification) -> Result<(), NotificationError> {
+    pub async fn handle(&self, event: Notification) -> Result<(), RecordsError> {
         let object_created = async |event| self.object_created(event).await;
         event.for_each(&self.bucket, EVENTS, object_created).await
     }
@@ -75,9 +75,10 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use lambda_runtime::Diagnostic;
+    use media::Failure;
     use media::detector::{DetectError, JobId};
     use media::testing::{MemoryCatalogue, Sees, Starts};
-    use media::{Failure, ObjectKey, Sequencer};
+    use runtime::s3::{ObjectKey, Sequencer};
     use serde_json::Value;
 
     const EVENT: &str = include_str!("../../../assets/events/handle-object-created.json");

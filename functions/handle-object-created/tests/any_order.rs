@@ -23,12 +23,12 @@ use handle_object_removed::HandleObjectRemoved;
 use media::catalogue::{Catalogue, CatalogueError, ObjectChange, Outcome, State};
 use media::completion::Completion;
 use media::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
-use media::notification::Notification;
 use media::testing::MemoryCatalogue;
-use media::{BucketName, MediaItem, MediaType, ObjectKey, Sequencer};
+use media::{MediaItem, MediaType};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use runtime::s3::{BucketName, Notification, ObjectKey, Sequencer};
 use serde_json::{Value, json};
 
 const BUCKET: &str = "bucket";

@@ -9,8 +9,8 @@
 
 use media::MediaType;
 use media::catalogue::{Catalogue, CatalogueError, ChangeKind, ObjectChange};
-use media::key::BucketName;
-use media::notification::{Notification, NotificationError, ObjectEvent};
+use runtime::records::RecordsError;
+use runtime::s3::{BucketName, Notification, ObjectEvent};
 use tracing::info;
 
 /// Beginnings of the names of this function's events.
@@ -27,7 +27,7 @@ pub struct HandleObjectRemoved<C> {
 
 impl<C: Catalogue> HandleObjectRemoved<C> {
     /// Handles one event.
-    pub async fn handle(&self, event: Notification) -> Result<(), NotificationError> {
+    pub async fn handle(&self, event: Notification) -> Result<(), RecordsError> {
         let object_removed = async |event| self.object_removed(event).await;
         event.for_each(&self.bucket, EVENTS, object_removed).await
     }
@@ -56,7 +56,7 @@ impl<C: Catalogue> HandleObjectRemoved<C> {
 mod tests {
     use super::*;
     use media::testing::MemoryCatalogue;
-    use media::{ObjectKey, Sequencer};
+    use runtime::s3::{ObjectKey, Sequencer};
     use serde_json::Value;
 
     const EVENT: &str = include_str!("../../../assets/events/handle-object-removed.json");

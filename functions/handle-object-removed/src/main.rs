@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use handle_object_removed::HandleObjectRemoved;
 use lambda_runtime::Error;
-use media::BucketName;
 use media::dynamodb::{DynamoCatalogue, Tables};
+use media::media_bucket;
 use runtime::{Aws, Environment, Service};
 
 #[tokio::main(flavor = "current_thread")]
@@ -17,7 +17,7 @@ async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
     let function = HandleObjectRemoved {
-        bucket: BucketName::named_by(&environment)?,
+        bucket: media_bucket(&environment)?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
     };
     aws.open_connections(&[Service::DYNAMODB]).await;

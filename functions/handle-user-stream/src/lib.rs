@@ -5,10 +5,11 @@
 //! true again, so for either the function looks at the table and brings the object in step with
 //! it. The rule, and why no order of records goes wrong, is in [`users::user_data`].
 
-use users::Schema;
-use users::stream::{
-    EventName, RecordError, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord,
+use runtime::stream::{
+    self, EventName, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord,
 };
+use users::Schema;
+use users::stream::{RecordError, user_of};
 use users::user_data::{ReconcileError, Reconciled, UserData, Users, reconcile};
 
 /// The function, with what it works on.
@@ -35,7 +36,9 @@ enum Outcome {
 #[derive(Debug, thiserror::Error)]
 enum HandleError {
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(#[from] stream::RecordError),
+    #[error(transparent)]
+    User(#[from] RecordError),
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
 }
@@ -50,7 +53,7 @@ impl<U: Users, D: UserData> HandleUserStream<U, D> {
     async fn handle_record(&self, record: &StreamRecord) -> Result<Outcome, HandleError> {
         match record.event() {
             EventName::Insert | EventName::Remove => {
-                let user = record.user(&self.schema)?;
+                let user = user_of(record, &self.schema)?;
                 let reconciled = reconcile(&self.users, &self.user_data, &user).await?;
                 Ok(Outcome::Object(reconciled))
             }

@@ -19,8 +19,8 @@ use std::task::{Context, Poll, Waker};
 use handle_user_stream::HandleUserStream;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use runtime::stream::StreamEvent;
 use serde_json::{Value, json};
-use users::stream::StreamEvent;
 use users::user_data::{ReconcileError, UserData, UserDataKey, Users};
 use users::{Schema, UserId};
 

@@ -8,7 +8,7 @@
 //! A listing comes in pages of `limit` items (100 unless given, at most 1000). When
 //! there is more, the header `Next-Cursor` holds the `cursor` of the next page. A
 //! page is full unless it is the last, or unless the filter passed so few items that
-//! the listing reached its bound, [`media::dynamodb::MAX_SCANNED_PAGES`]: follow the
+//! the listing reached its bound, [`runtime::dynamodb::MAX_SCANNED_PAGES`]: follow the
 //! header, not the length.
 //!
 //! A file that can never be labelled has no item and is in no listing. Asked for by
@@ -16,17 +16,15 @@
 //!
 //! Errors have the body `{"Code": "…", "Message": "…"}`.
 //!
-//! HTTP API decodes the name in the path; it is used as it comes. The query string
-//! is taken raw and decoded here, once: in the map that HTTP API makes of it, a
-//! repeated parameter cannot be told from a value with a comma.
+//! HTTP API decodes the name in the path; it is used as it comes.
 
 mod query;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use aws_lambda_events::http::Method;
 use media::dynamodb::{DynamoCatalogue, Entry};
-use media::{MediaItem, MediaType, ObjectKey};
+use media::{MediaItem, MediaType};
 use runtime::http::{HttpError, json_response, page_response, respond};
+use runtime::s3::ObjectKey;
 use serde_json::{Value, json};
 
 use crate::query::ListQuery;
@@ -44,7 +42,7 @@ impl MediaApi {
         let answer = match request.route_key.as_deref() {
             Some("GET /") => self.list(&request).await,
             Some("GET /{name+}") => self.get(&request).await,
-            _ => Err(no_route(&request)),
+            _ => Err(HttpError::no_handler(&request)),
         };
         respond(&request, answer)
     }
@@ -53,7 +51,7 @@ impl MediaApi {
         &self,
         request: &ApiGatewayV2httpRequest,
     ) -> Result<ApiGatewayV2httpResponse, HttpError> {
-        let query = ListQuery::parse(request.raw_query_string.as_deref().unwrap_or_default())?;
+        let query = ListQuery::parse(request)?;
         let ListQuery {
             filter,
             limit,
@@ -94,22 +92,6 @@ impl MediaApi {
                 Ok(json_response(200, &body))
             }
             None => Err(not_found()),
-        }
-    }
-}
-
-/// HTTP API sends no other routes than those that it is configured with.
-fn no_route(request: &ApiGatewayV2httpRequest) -> HttpError {
-    let method = &request.request_context.http.method;
-    if method == Method::GET {
-        let route = request.route_key.as_deref().unwrap_or_default();
-        HttpError::NotFound(format!(
-            "{route} is not a route of this API: use GET / or GET /{{name}}"
-        ))
-    } else {
-        HttpError::MethodNotAllowed {
-            method: method.to_string(),
-            allowed: "GET",
         }
     }
 }
@@ -313,21 +295,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_methods_and_routes_are_refused() {
+    async fn a_route_that_the_code_lacks_reads_nothing() {
         let wire = Wire::new([]);
         let mut event = list_event("");
-        event["routeKey"] = "$default".into();
-        assert_eq!(answer(&wire, &event).await["statusCode"], 404);
-        event["requestContext"]["http"]["method"] = "POST".into();
-        let refused = answer(&wire, &event).await;
-        assert_eq!(
-            (&refused["statusCode"], &refused["headers"]["allow"]),
-            (&json!(405), &json!("GET"))
-        );
-        assert_eq!(
-            refused["body"],
-            r#"{"Code":"MethodNotAllowedError","Message":"MethodNotAllowedError: POST is not supported: use GET"}"#
-        );
+        event["routeKey"] = "GET /other".into();
+        assert_eq!(answer(&wire, &event).await["statusCode"], 500);
+        assert_eq!(wire.requests(), []);
     }
 
     #[tokio::test]

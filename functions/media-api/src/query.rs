@@ -1,15 +1,15 @@
 //! The query string of a listing.
 
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use media::dynamodb::Filter;
-use media::form;
-use media::key::ObjectKey;
-use runtime::http::{HttpError, from_cursor};
+use runtime::http::{HttpError, PageLimit, key_of_cursor, query_parameters};
+use runtime::s3::ObjectKey;
 
-/// Items of a page, unless asked otherwise.
-const DEFAULT_LIMIT: usize = 100;
-
-/// The longest page. A thousand items stay far below the 6 MB of a Lambda response.
-const MAX_LIMIT: usize = 1000;
+/// A thousand items stay far below the 6 MB of a Lambda response.
+const LIMIT: PageLimit = PageLimit {
+    default: 100,
+    max: 1000,
+};
 
 /// What to list.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,84 +20,50 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// Reads a query string, still encoded. Every parameter may be there once, with
-    /// a value.
-    pub(crate) fn parse(query: &str) -> Result<Self, HttpError> {
-        let bad = |message: String| Err(HttpError::BadRequest(message));
-        let pairs = form::decode_pairs(query).map_err(|error| {
-            HttpError::BadRequest(format!("the query string is malformed: {error}"))
-        })?;
-        let [mut prefix, mut media_type, mut label, mut limit, mut cursor] = [const { None }; 5];
-        for (name, value) in pairs {
-            let parameter = match name.as_str() {
-                "startswith" => &mut prefix,
-                "media-type" => &mut media_type,
-                "label" => &mut label,
-                "limit" => &mut limit,
-                "cursor" => &mut cursor,
-                _ => {
-                    return bad(format!(
-                        "unknown query parameter {name:?}: use startswith, media-type, label, limit or cursor"
-                    ));
-                }
-            };
-            if value.is_empty() {
-                return bad(format!(
-                    "query parameter {name} is empty: give it a value or leave it out"
-                ));
-            }
-            if parameter.replace(value).is_some() {
-                return bad(format!("query parameter {name} is repeated: give it once"));
-            }
-        }
+    /// Reads the request's query string. Every parameter may be there once, with a value.
+    pub(crate) fn parse(request: &ApiGatewayV2httpRequest) -> Result<Self, HttpError> {
+        let names = ["startswith", "media-type", "label", "limit", "cursor"];
+        let [prefix, media_type, label, limit, cursor] = query_parameters(request, names)?;
+        let media_type = media_type.map(|name| {
+            name.parse().map_err(|error| {
+                HttpError::BadRequest(format!("query parameter media-type: {error}"))
+            })
+        });
         Ok(Self {
             filter: Filter {
                 name_prefix: prefix,
-                media_type: match media_type {
-                    None => None,
-                    Some(name) => match name.parse() {
-                        Ok(media_type) => Some(media_type),
-                        Err(error) => return bad(format!("query parameter media-type: {error}")),
-                    },
-                },
+                media_type: media_type.transpose()?,
                 label,
             },
-            limit: limit.map_or(Ok(DEFAULT_LIMIT), |limit| to_limit(&limit))?,
-            after: cursor.map(|cursor| to_name(&cursor)).transpose()?,
+            limit: LIMIT.of_text("query parameter limit", limit.as_deref())?,
+            after: key_of_cursor("query parameter cursor", cursor.as_deref(), |name| {
+                ObjectKey::new(name).ok()
+            })?,
         })
     }
-}
-
-fn to_limit(text: &str) -> Result<usize, HttpError> {
-    let limit = text
-        .parse()
-        .ok()
-        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| {
-        HttpError::BadRequest(format!(
-            "query parameter limit is {text:?}: use a number from 1 to {MAX_LIMIT}"
-        ))
-    })
-}
-
-fn to_name(cursor: &str) -> Result<ObjectKey, HttpError> {
-    from_cursor(cursor)
-        .and_then(|name| ObjectKey::new(name).ok())
-        .ok_or_else(|| {
-            HttpError::BadRequest(
-                "query parameter cursor is not one of this API's: use the Next-Cursor header of the page before, or leave it out".into(),
-            )
-        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use media::MediaType;
-    use runtime::http::to_cursor;
+    use runtime::http::page_response;
+    use serde_json::json;
+
+    fn parse(query: &str) -> Result<ListQuery, HttpError> {
+        let mut request = ApiGatewayV2httpRequest::default();
+        request.raw_query_string = Some(query.into());
+        ListQuery::parse(&request)
+    }
+
+    /// The cursor of the page after this key.
+    fn cursor(key: &str) -> String {
+        let page = page_response(&json!([]), Some(key));
+        page.headers["next-cursor"].to_str().unwrap().into()
+    }
 
     fn refusal(query: &str) -> String {
-        match ListQuery::parse(query) {
+        match parse(query) {
             Err(HttpError::BadRequest(message)) => message,
             other => panic!("{query}: {other:?}"),
         }
@@ -110,7 +76,7 @@ mod tests {
             limit: 100,
             after: None,
         };
-        assert_eq!(ListQuery::parse("").unwrap(), all);
+        assert_eq!(parse("").unwrap(), all);
     }
 
     #[test]
@@ -118,10 +84,10 @@ mod tests {
         let name = ObjectKey::new("a+b %2F é.jpg").unwrap();
         let query = format!(
             "startswith=a%2Bb+%252F&media-type=image&label=Phone%20Booth&limit=1000&cursor={}",
-            to_cursor(name.as_str())
+            cursor(name.as_str())
         );
         assert_eq!(
-            ListQuery::parse(&query).unwrap(),
+            parse(&query).unwrap(),
             ListQuery {
                 filter: Filter {
                     name_prefix: Some("a+b %2F".into()),
@@ -136,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_label_may_hold_a_comma() {
-        let query = ListQuery::parse("label=a,b").unwrap();
+        let query = parse("label=a,b").unwrap();
         assert_eq!(query.filter.label.as_deref(), Some("a,b"));
     }
 
@@ -170,6 +136,6 @@ mod tests {
 
     #[test]
     fn a_cursor_holds_a_name() {
-        refusal(&format!("cursor={}", to_cursor("")));
+        refusal(&format!("cursor={}", cursor("")));
     }
 }

@@ -60,13 +60,12 @@
 use std::future::Future;
 use std::time::Duration;
 
+use runtime::records::RecordFailure;
+use runtime::s3::{ObjectKey, Sequencer};
 use tracing::{info, warn};
 
 use crate::detector::{DetectError, Failure};
-use crate::key::ObjectKey;
 use crate::media_type::MediaType;
-use crate::notification::RecordFailure;
-use crate::sequencer::Sequencer;
 
 /// How long a deletion is remembered: longer than any event can be on its way.
 /// Lambda retries an asynchronous event for 6 hours, the failure queue keeps it for

@@ -5,13 +5,12 @@
 //!
 //! <https://docs.aws.amazon.com/rekognition/latest/dg/video-notification-payload.html>
 
-use aws_lambda_events::sns::SnsRecord;
+use runtime::records::{Failed, RecordFailure, RecordsError};
+use runtime::s3::{BucketName, KeyError, ObjectKey, Sequencer, SequencerError};
+use runtime::sns::SnsEvent;
 use serde::Deserialize;
 
 use crate::detector::JobId;
-use crate::key::{BucketName, KeyError, ObjectKey};
-use crate::notification::{Failed, NotificationError, RecordFailure, for_each_record};
-use crate::sequencer::{Sequencer, SequencerError};
 
 /// Tells our tags from those of jobs started by hand, which may be any text, even a
 /// hexadecimal number.
@@ -29,12 +28,10 @@ pub(crate) fn job_tag(sequencer: &Sequencer) -> String {
     format!("{TAG_PREFIX}{sequencer}")
 }
 
-/// What SNS sends: records, in practice one.
+/// What SNS sends: messages, in practice one.
 #[derive(Debug, Deserialize)]
-pub struct Completion {
-    #[serde(rename = "Records", default)]
-    records: Vec<SnsRecord>,
-}
+#[serde(transparent)]
+pub struct Completion(SnsEvent);
 
 /// The end of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +58,7 @@ pub enum JobStatus {
     Error,
 }
 
-/// The text of a message.
+/// What a message says.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Message {
@@ -85,9 +82,6 @@ struct Video {
 /// not be here ends in the failure queue, where it is seen.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// Someone else published it.
-    #[error("the message is not Rekognition's about a finished job: {0}")]
-    Malformed(#[from] serde_json::Error),
     /// The job looked for something else.
     #[error(
         "the message is about a {0:?} job, the catalogue holds what label detection jobs see: give other jobs another topic"
@@ -112,8 +106,7 @@ pub enum MessageError {
 impl RecordFailure for MessageError {}
 
 impl JobEnd {
-    fn read(text: &str, bucket: &BucketName) -> Result<Self, MessageError> {
-        let message: Message = serde_json::from_str(text)?;
+    fn of(message: Message, bucket: &BucketName) -> Result<Self, MessageError> {
         if !LABEL_DETECTION.contains(&message.api.as_str()) {
             return Err(MessageError::WrongJob(message.api));
         }
@@ -137,20 +130,19 @@ impl JobEnd {
 impl Completion {
     /// Hands every job's end to `handle`, one after the other, and fails if one of them
     /// failed.
-    pub async fn for_each<E: RecordFailure>(
+    pub async fn for_each<E: Into<Failed>>(
         self,
         bucket: &BucketName,
         handle: impl AsyncFn(JobEnd) -> Result<(), E>,
-    ) -> Result<(), NotificationError> {
-        for_each_record(
-            &self.records,
-            |record| &record.sns.message_id,
-            async |record| match JobEnd::read(&record.sns.message, bucket) {
-                Ok(end) => handle(end).await.map_err(Failed::from),
-                Err(error) => Err(error.into()),
-            },
-        )
-        .await
+    ) -> Result<(), RecordsError> {
+        let handle_message = async |message| {
+            let end = JobEnd::of(message, bucket)?;
+            handle(end).await.map_err(Into::into)
+        };
+        let expected = "Rekognition's about a finished job";
+        self.0
+            .for_each::<Message, Failed>(expected, handle_message)
+            .await
     }
 }
 
@@ -164,7 +156,7 @@ mod tests {
 
     const EVENT: &str = include_str!("../../../assets/events/add-video-file.json");
 
-    async fn handled(event: Value) -> (Vec<JobEnd>, Result<(), NotificationError>) {
+    async fn handled(event: Value) -> (Vec<JobEnd>, Result<(), RecordsError>) {
         let ends = RefCell::new(Vec::new());
         let completion: Completion = serde_json::from_value(event).unwrap();
         let keep = async |end| {
@@ -260,7 +252,7 @@ mod tests {
             );
         }
         let (_, nothing) = handled(json!({})).await;
-        assert_eq!(nothing, Err(NotificationError::NoRecords));
+        assert_eq!(nothing, Err(RecordsError::NoRecords));
     }
 
     proptest! {

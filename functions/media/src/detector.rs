@@ -7,10 +7,8 @@
 use std::fmt;
 use std::future::Future;
 
+use runtime::s3::{BucketName, ObjectKey, Sequencer};
 use serde::Deserialize;
-
-use crate::key::{BucketName, ObjectKey};
-use crate::sequencer::Sequencer;
 
 /// Why an object can never be labelled.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 //!
 //! The crate has three layers, and each knows only those above it:
 //!
-//! - the domain: [`key`], [`media_type`], [`sequencer`], and the rules and ports
-//!   of [`catalogue`] and [`detector`];
-//! - what comes in: [`notification`] reads S3's events, [`completion`] Rekognition's
-//!   messages, [`form`] decodes what arrives form-urlencoded;
-//! - what goes out: [`dynamodb`], [`rekognition`] and `s3` are the adapters. Only these know
+//! - the domain: [`media_type`], and the rules and ports of [`catalogue`] and [`detector`].
+//!   Keys and sequencers are those of [`runtime::s3`];
+//! - what comes in: [`completion`] reads Rekognition's messages. Events of S3 are read by
+//!   [`runtime::s3`];
+//! - what goes out: [`dynamodb`] and [`rekognition`] are the adapters. Only these know
 //!   the AWS SDK.
 //!
 //! The functions' handlers are in the functions' own crates. They take the ports,
@@ -17,18 +17,21 @@ pub mod catalogue;
 pub mod completion;
 pub mod detector;
 pub mod dynamodb;
-pub mod form;
-pub mod key;
 pub mod media_type;
-pub mod notification;
 pub mod rekognition;
-mod s3;
-pub mod sequencer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+use runtime::s3::BucketName;
+use runtime::{Environment, MissingVariable};
+
 pub use catalogue::{Catalogue, MediaItem};
 pub use detector::{Failure, LabelDetector, VideoJobs, VideoResults};
-pub use key::{BucketName, ObjectKey};
 pub use media_type::MediaType;
-pub use sequencer::Sequencer;
+
+/// The bucket that the catalogue is of, which the stack's variable names.
+pub fn media_bucket(environment: &Environment) -> Result<BucketName, MissingVariable> {
+    environment
+        .require("MEDIA_BUCKET_NAME")
+        .map(BucketName::new)
+}

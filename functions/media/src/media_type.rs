@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::key::ObjectKey;
+use runtime::s3::ObjectKey;
 
 /// Kind of a media file. It follows from the key's extension alone, so that it is
 /// the same for an object that is there and for one that was deleted.

@@ -3,7 +3,7 @@
 //! - the domain: [`user`], [`email`], and [`schema`], the names in the table;
 //! - the rules of what follows a change, with their ports: [`user_data`], an object for each
 //!   user, and [`personal_email`], a flag in each user's item;
-//! - what comes in: [`stream`], the table's changes;
+//! - what comes in: [`stream`], whose item a record of the table's stream is about;
 //! - what goes out: [`table`] and [`s3`], the only modules here that know the AWS SDK.
 //!
 //! The functions' handlers are in the functions' own crates.

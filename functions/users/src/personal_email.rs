@@ -46,10 +46,10 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::str::FromStr;
 
+use runtime::stream::{EventName, RecordError, StreamRecord};
 use serde_json::json;
 
 use crate::schema::Schema;
-use crate::stream::{EventName, RecordError, StreamRecord};
 use crate::user::UserId;
 
 /// Domains at which people have personal addresses.

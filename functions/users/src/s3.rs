@@ -1,21 +1,11 @@
 //! The users' objects in S3.
 
-use std::error::Error;
-use std::time::Duration;
-
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::RequestId;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use runtime::Aws;
-use runtime::service_error::chain;
+use runtime::s3::{client, put_if_absent};
+use runtime::service_error::ServiceError;
 
 use crate::user_data::{CONTENT, ReconcileError, UserData, UserDataKey};
-
-/// Conflicting writes of one object last for milliseconds; these attempts span a third of a second.
-const PUT_ATTEMPTS: u32 = 5;
-const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 
 /// The users' objects in a bucket.
 #[derive(Debug, Clone)]
@@ -28,59 +18,31 @@ impl S3UserData {
     /// Builds the client.
     pub fn new(aws: &Aws, bucket: impl Into<String>) -> Self {
         let bucket = bucket.into();
-        let client = aws.s3_client(&bucket);
+        let client = client(aws, &bucket);
         Self { client, bucket }
     }
 }
 
 impl UserData for S3UserData {
     async fn put(&self, key: &UserDataKey) -> Result<(), ReconcileError> {
-        let mut attempt = 1;
-        loop {
-            let result = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(key.as_str())
-                .if_none_match("*")
-                .content_type("text/plain")
-                .body(ByteStream::from_static(CONTENT.as_bytes()))
-                .send()
-                .await;
-            let Err(error) = result else { return Ok(()) };
-            // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-            match error.code() {
-                Some("PreconditionFailed") => return Ok(()),
-                Some("ConditionalRequestConflict") if attempt < PUT_ATTEMPTS => {
-                    tokio::time::sleep(FIRST_BACKOFF * 2_u32.pow(attempt - 1)).await;
-                    attempt += 1;
-                }
-                _ => return Err(failed("put", &error)),
-            }
-        }
+        let (key, content) = (key.as_str(), CONTENT.as_bytes());
+        put_if_absent(&self.client, &self.bucket, key, "text/plain", content)
+            .await
+            .map_err(|error| failed("put", &error))
     }
 
     async fn delete(&self, key: &UserDataKey) -> Result<(), ReconcileError> {
         let deletion = self.client.delete_object();
         let result = deletion.bucket(&self.bucket).key(key.as_str()).send().await;
-        result.map(drop).map_err(|error| failed("delete", &error))
+        result
+            .map(drop)
+            .map_err(|error| failed("delete", &ServiceError::of(&error)))
     }
 }
 
 /// S3's messages may quote the object's key, which may be a person's name: its code must do.
-fn failed<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> ReconcileError
-where
-    E: ProvideErrorMetadata + RequestId + Error + 'static,
-{
-    let reason = match error {
-        SdkError::ServiceError(context) => {
-            let (answer, status) = (context.err(), context.raw().status());
-            let code = answer.code().unwrap_or("no error code");
-            let request_id = answer.request_id().unwrap_or("unknown");
-            format!("S3 answered {code} (HTTP status {status}, AWS request id {request_id})")
-        }
-        other => chain(other),
-    };
+fn failed(action: &'static str, error: &ServiceError) -> ReconcileError {
+    let reason = error.without_message("S3");
     ReconcileError::UserData { action, reason }
 }
 
@@ -125,19 +87,6 @@ mod tests {
         let wire = Wire::new([error(412, "PreconditionFailed")]);
         assert_eq!(bucket(&wire).put(&key()).await, Ok(()));
         assert_eq!(wire.requests().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_conflict_is_tried_again_for_a_while() {
-        let conflict = || error(409, "ConditionalRequestConflict");
-        let wire = Wire::new([conflict(), conflict(), (200, json!(""))]);
-        assert_eq!(bucket(&wire).put(&key()).await, Ok(()));
-        assert_eq!(wire.requests().len(), 3);
-
-        let wire = Wire::new((0..10).map(|_| conflict()));
-        let error = bucket(&wire).put(&key()).await.unwrap_err().to_string();
-        assert!(error.contains("ConditionalRequestConflict"), "{error}");
-        assert_eq!(wire.requests().len(), PUT_ATTEMPTS as usize);
     }
 
     #[tokio::test]

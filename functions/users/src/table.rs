@@ -2,45 +2,24 @@
 //!
 //! Both writes are on a condition: a user is created only where none is, and deleted only
 //! where one is. The SDK repeats a write whose answer got lost, and then the condition
-//! fails because of the write itself. So it is noted when an attempt ends without
-//! DynamoDB's word on it, and a condition that fails after that counts as met.
+//! fails because of the write itself: see [`LostAnswers`].
 
-use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
-use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
-use aws_smithy_types::timeout::TimeoutConfig;
-use runtime::service_error::describe;
-use runtime::{Aws, Environment, MissingVariable, Service};
+use runtime::dynamodb::{Attributes, LostAnswers, Outcome, client, scan_page, text};
+use runtime::{Aws, Environment, MissingVariable};
 
 use crate::email::EmailAddress;
 use crate::schema::Schema;
 use crate::user::{User, UserId};
 
-/// One attempt of one call, and all of them. DynamoDB answers in milliseconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How much one listing reads: pages of 1 MB, so about 1300 read units, and a few
-/// seconds of an API call that may last 30.
-pub const MAX_SCANNED_PAGES: usize = 10;
-
 /// How many bytes of ids and e-mail addresses make a page. A thousand users of this stack have
 /// less. Others may write an address of 400 KB, and each byte of it takes up to seven in a
 /// Lambda response, which has 6 MB.
 pub const MAX_PAGE_BYTES: usize = 512 * 1024;
-
-type Attributes = HashMap<String, AttributeValue>;
 
 /// The users table.
 #[derive(Debug, Clone)]
@@ -72,15 +51,8 @@ pub struct Page {
 impl UsersTable {
     /// Builds the client. The stack's variables name the table and what is in it.
     pub fn new(aws: &Aws, environment: &Environment) -> Result<Self, MissingVariable> {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(TIMEOUT)
-            .build();
-        let config = aws_sdk_dynamodb::config::Builder::from(&aws.config(Service::DYNAMODB))
-            .timeout_config(timeouts)
-            .build();
         Ok(Self {
-            client: Client::from_conf(config),
+            client: client(aws),
             name: environment.require("USERS_TABLE_NAME")?,
             schema: Schema::named_by(environment)?,
         })
@@ -109,7 +81,7 @@ impl UsersTable {
         email: &EmailAddress,
         timestamp_ms: i64,
     ) -> Result<bool, TableError> {
-        let unanswered = Unanswered::default();
+        let lost = LostAnswers::default();
         let result = self
             .client
             .put_item()
@@ -123,21 +95,17 @@ impl UsersTable {
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", &self.schema.key)
             .customize()
-            .interceptor(unanswered.clone())
+            .interceptor(lost.clone())
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(unanswered.any()),
-                _ => Err(failed("create a user", describe(&error))),
-            },
-        }
+        let outcome = lost.outcome(result);
+        let outcome = outcome.map_err(|error| failed("create a user", error))?;
+        Ok(outcome == Outcome::Written)
     }
 
     /// Deletes a user. `false` if there is none.
     pub async fn delete(&self, id: &UserId) -> Result<bool, TableError> {
-        let unanswered = Unanswered::default();
+        let lost = LostAnswers::default();
         let result = self
             .client
             .delete_item()
@@ -146,63 +114,57 @@ impl UsersTable {
             .condition_expression("attribute_exists(#key)")
             .expression_attribute_names("#key", &self.schema.key)
             .customize()
-            .interceptor(unanswered.clone())
+            .interceptor(lost.clone())
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(unanswered.any()),
-                _ => Err(failed("delete a user", describe(&error))),
-            },
-        }
+        let outcome = lost.outcome(result);
+        let outcome = outcome.map_err(|error| failed("delete a user", error))?;
+        Ok(outcome == Outcome::Written)
     }
 
     /// Up to `limit` users, from the one after `after` on.
     ///
     /// A page with fewer users than `limit` is the last one, with two exceptions: it ends
-    /// before [`MAX_PAGE_BYTES`] and after [`MAX_SCANNED_PAGES`], with more to come.
+    /// before [`MAX_PAGE_BYTES`] and after [`runtime::dynamodb::MAX_SCANNED_PAGES`], with more to
+    /// come.
     ///
     /// Writes of the last moments may be missing (the reads are eventually consistent).
     pub async fn scan(&self, limit: usize, after: Option<&UserId>) -> Result<Page, TableError> {
-        let mut users = Vec::new();
-        let mut start = after.map(|id| self.key_of(id));
-        for _ in 0..MAX_SCANNED_PAGES {
-            let output = self
-                .client
-                .scan()
-                .table_name(&self.name)
-                .projection_expression("#key, #email, #timestamp, #personal")
-                .expression_attribute_names("#key", &self.schema.key)
-                .expression_attribute_names("#email", &self.schema.email)
-                .expression_attribute_names("#timestamp", &self.schema.timestamp)
-                .expression_attribute_names("#personal", &self.schema.is_personal_email)
-                // One more than asked for tells whether another page follows.
-                .limit(i32::try_from(limit + 1 - users.len()).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(|error| failed("list users", describe(&error)))?;
-            for attributes in output.items() {
-                users.push(self.to_user(attributes)?);
-            }
-            let length = page_length(&users, limit);
-            if length < users.len() {
-                users.truncate(length);
-                let next = users.last().map(|user| user.id.clone());
-                return Ok(Page { users, next });
-            }
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
-        }
-        let next = start.as_ref().map(|key| self.to_id(key)).transpose()?;
-        Ok(Page { users, next })
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .projection_expression("#key, #email, #timestamp, #personal")
+            .expression_attribute_names("#key", &self.schema.key)
+            .expression_attribute_names("#email", &self.schema.email)
+            .expression_attribute_names("#timestamp", &self.schema.timestamp)
+            .expression_attribute_names("#personal", &self.schema.is_personal_email);
+        let after = after.map(|id| self.key_of(id));
+        let page = scan_page(&scan, limit, after, |items| self.page_length(items)).await;
+        let page = page.map_err(|error| failed("list users", error))?;
+        let users = page.items.iter().map(|item| self.to_user(item));
+        Ok(Page {
+            users: users.collect::<Result<_, _>>()?,
+            next: page.next.map(|key| self.to_id(&key)).transpose()?,
+        })
+    }
+
+    /// How many of these items make a page.
+    fn page_length(&self, items: &[Attributes]) -> usize {
+        let length = |item: &Attributes, name| {
+            let value = item.get(name).and_then(|value| value.as_s().ok());
+            value.map_or(0, String::len)
+        };
+        let mut bytes = 0;
+        let fitting = items.iter().take_while(|item| {
+            bytes += length(item, &self.schema.key) + length(item, &self.schema.email);
+            bytes <= MAX_PAGE_BYTES
+        });
+        fitting.count()
     }
 
     fn key_of(&self, id: &UserId) -> Attributes {
-        HashMap::from([(self.schema.key.clone(), text(id.as_str()))])
+        Attributes::from([(self.schema.key.clone(), text(id.as_str()))])
     }
 
     /// Every item has a key. If it is none of ours, the names that the stack declares are not
@@ -229,57 +191,10 @@ impl UsersTable {
     }
 }
 
-/// How many of these users make a page.
-fn page_length(users: &[User], limit: usize) -> usize {
-    let mut bytes = 0;
-    let fitting = users.iter().take(limit).take_while(|user| {
-        bytes += user.id.as_str().len() + user.email.as_ref().map_or(0, String::len);
-        bytes <= MAX_PAGE_BYTES
-    });
-    // Even a page that is too large has one: else there would be no next.
-    fitting.count().max(1)
-}
-
-/// Whether an attempt of a call ended without DynamoDB's word on it: with no answer at all, or
-/// with a server error. What was to be written may be there or not. All else that DynamoDB
-/// answers, throttling too, says that nothing was written.
-#[derive(Debug, Clone, Default)]
-struct Unanswered(Arc<AtomicBool>);
-
-impl Unanswered {
-    fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-#[dyn_dispatch_hint]
-impl Intercept for Unanswered {
-    fn name(&self) -> &'static str {
-        "Unanswered"
-    }
-
-    fn read_after_attempt(
-        &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response();
-        if response.is_none_or(|response| response.status().is_server_error()) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
 fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let milliseconds = since_epoch.unwrap_or_default().as_millis();
     i64::try_from(milliseconds).unwrap_or(i64::MAX)
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
 }
 
 fn failed(action: &'static str, reason: impl Display) -> TableError {
@@ -406,12 +321,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_throttled_attempt_has_deleted_nothing() {
-        let wire = Wire::new([error(400, "ThrottlingException"), condition_failed()]);
-        assert!(!delete(&wire).await.unwrap());
-    }
-
-    #[tokio::test]
     async fn what_dynamodb_says_is_in_the_error() {
         let denied = || Wire::new([error(400, "AccessDeniedException")]);
         for (error, action) in [
@@ -512,38 +421,6 @@ mod tests {
             json!({"Items": named(&["a", "b", "c"]), "LastEvaluatedKey": {"Id": {"S": "c"}}});
         let page = scan(&Wire::new([(200, more)]), 2, None).await.unwrap();
         assert_eq!(ids(&page), (vec!["a", "b"], Some("b")));
-    }
-
-    #[tokio::test]
-    async fn what_dynamodb_cuts_is_read_on() {
-        let wire = Wire::new([
-            (
-                200,
-                json!({"Items": named(&["a"]), "LastEvaluatedKey": {"Id": {"S": "a"}}}),
-            ),
-            (200, json!({"Items": named(&["b"])})),
-        ]);
-        let page = scan(&wire, 2, None).await.unwrap();
-        assert_eq!(ids(&page), (vec!["a", "b"], None));
-        let second = &wire.requests()[1].1;
-        assert_eq!(
-            (&second["ExclusiveStartKey"], &second["Limit"]),
-            (&json!({"Id": {"S": "a"}}), &json!(2))
-        );
-    }
-
-    #[tokio::test]
-    async fn a_listing_reads_no_more_than_its_bound() {
-        let empty = |_| {
-            (
-                200,
-                json!({"Items": [], "LastEvaluatedKey": {"Id": {"S": "z"}}}),
-            )
-        };
-        let wire = Wire::new((0..=MAX_SCANNED_PAGES).map(empty));
-        let page = scan(&wire, 1, None).await.unwrap();
-        assert_eq!(ids(&page), (vec![], Some("z")));
-        assert_eq!(wire.requests().len(), MAX_SCANNED_PAGES);
     }
 
     #[tokio::test]

@@ -1,18 +1,14 @@
 //! What the rules of [`user_data`](crate::user_data) and
 //! [`personal_email`](crate::personal_email) ask of the users table.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
-use runtime::service_error::describe;
+use runtime::dynamodb::{Outcome, outcome, text};
+use runtime::service_error::ServiceError;
 
 use crate::personal_email::{Corrected, Correction, FlagError, Flags};
 use crate::table::UsersTable;
 use crate::user::UserId;
 use crate::user_data::{ReconcileError, Users};
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
 
 impl Users for UsersTable {
     async fn exists(&self, user: &UserId) -> Result<bool, ReconcileError> {
@@ -26,7 +22,7 @@ impl Users for UsersTable {
             .expression_attribute_names("#key", &self.schema.key)
             .send()
             .await
-            .map_err(|error| ReconcileError::Users(describe(&error)))?;
+            .map_err(|error| ReconcileError::Users(ServiceError::of(&error).to_string()))?;
         Ok(output.item.is_some())
     }
 }
@@ -61,16 +57,12 @@ impl Flags for UsersTable {
                 .expression_attribute_values(":wrong", AttributeValue::Bool(true))
                 .expression_attribute_values(":flag", AttributeValue::Bool(false)),
         };
-        match update.send().await {
-            Ok(_) => Ok(Corrected::Written),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => {
-                    Ok(Corrected::Superseded)
-                }
-                _ => Err(FlagError {
-                    reason: describe(&error),
-                }),
-            },
+        match outcome(update.send().await) {
+            Ok(Outcome::Written) => Ok(Corrected::Written),
+            Ok(Outcome::ConditionFailed) => Ok(Corrected::Superseded),
+            Err(error) => Err(FlagError {
+                reason: error.to_string(),
+            }),
         }
     }
 }

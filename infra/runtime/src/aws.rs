@@ -7,31 +7,36 @@
 //! Connections are opened while the function starts, when Lambda gives it the
 //! most CPU, and not by the first request: with TLS that is the longest
 //! part of it. All clients share one pool of connections.
+//!
+//! ```no_run
+//! use runtime::aws::{Aws, Service};
+//! use runtime::dynamodb;
+//! use runtime::environment::Environment;
+//!
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let environment = Environment::of_process();
+//! let aws = Aws::new(&environment)?;
+//! let orders = dynamodb::client(&aws);
+//! aws.open_connections(&[Service::DYNAMODB]).await;
+//! # Ok(())
+//! # }
+//! ```
 
-use std::error::Error;
-use std::fs;
+mod connector;
+mod service;
+
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::endpoint::{
-    EndpointResolverParams, ResolveEndpoint, SharedEndpointResolver,
-};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::endpoint::ResolveEndpoint;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use http_body_util::BodyExt;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
@@ -39,87 +44,26 @@ use tracing::debug;
 use crate::environment::{Environment, MissingVariable};
 use crate::service_error::chain;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub use service::Service;
 
-/// The longest silence of a service. Rekognition may look at a large image for seconds.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+use connector::http_connector;
+use service::BoxError;
 
-/// One attempt of a call of S3, and all of them.
-const S3_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-const S3_TIMEOUT: Duration = Duration::from_secs(10);
+/// One attempt of a call of a service that answers in milliseconds, and all of them.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that takes longer is left to the first request. Lambda stops a
 /// function that does not start within 10 seconds.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An AWS service that functions call.
-///
-/// Not an enum: the rules for endpoints are large, and this way the linker leaves those
-/// of services that a function does not name out of its zip.
-#[derive(Debug, Clone, Copy)]
-pub struct Service<'a> {
-    /// As in the variable that AWS's SDKs read for another endpoint of this service alone.
-    id: &'static str,
-    bucket: Option<&'a str>,
-    rules: fn(region: &str, bucket: Option<&str>) -> Result<Rules, BoxError>,
-}
-
-/// The SDK's own rules for endpoints of one service, and what to apply them to.
-type Rules = (SharedEndpointResolver, EndpointResolverParams);
-
-type BoxError = Box<dyn Error + Send + Sync>;
-
-impl<'a> Service<'a> {
-    /// Of all services.
-    const IDS: [&'static str; 3] = ["DYNAMODB", "REKOGNITION", "S3"];
-
-    /// Amazon DynamoDB.
-    pub const DYNAMODB: Self = Self {
-        id: "DYNAMODB",
-        bucket: None,
-        rules: |region, _| {
-            use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
-    };
-
-    /// Amazon Rekognition.
-    pub const REKOGNITION: Self = Self {
-        id: "REKOGNITION",
-        bucket: None,
-        rules: |region, _| {
-            use aws_sdk_rekognition::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
-    };
-
-    /// Amazon S3, as far as it is about one bucket: each has a host of its own, unless a custom
-    /// endpoint is the host of all. [`Aws::s3_client`] makes the client.
-    pub const fn s3(bucket: &'a str) -> Self {
-        Self {
-            id: "S3",
-            bucket: Some(bucket),
-            rules: |region, bucket| {
-                use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-                let params = Params::builder()
-                    .region(region)
-                    .set_bucket(bucket.map(String::from))
-                    .build()?;
-                Ok((
-                    DefaultResolver::new().into_shared_resolver(),
-                    EndpointResolverParams::new(params),
-                ))
-            },
-        }
-    }
+/// Timeouts of services that answer in milliseconds: a function that meets one of them ends with
+/// an error that names the call, and not with Lambda's timeout.
+pub(crate) fn short_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build()
 }
 
 /// What the clients of all services share.
@@ -171,20 +115,6 @@ impl Aws {
         config.build()
     }
 
-    /// A client of S3 for one bucket. S3 answers in some ten milliseconds.
-    pub fn s3_client(&self, bucket: &str) -> aws_sdk_s3::Client {
-        let config = self.config(Service::s3(bucket));
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(S3_ATTEMPT_TIMEOUT)
-            .operation_timeout(S3_TIMEOUT)
-            .build();
-        let config = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(config.endpoint_url().is_some())
-            .timeout_config(timeouts)
-            .build();
-        aws_sdk_s3::Client::from_conf(config)
-    }
-
     /// Opens a connection to each service and leaves it in the pool, so that the first
     /// request finds it there. A failure is not reported: if it lasts, the
     /// request will meet it, and tell more.
@@ -232,70 +162,6 @@ impl Aws {
     }
 }
 
-fn http_connector(environment: &Environment) -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build();
-    if environment.speaks_plain_http() {
-        let connector = Connector::builder().connector_settings(settings);
-        return SharedHttpConnector::new(connector.build_http());
-    }
-    let mut connector = Connector::builder()
-        .connector_settings(settings)
-        .tls_provider(Provider::Rustls(CryptoMode::Ring));
-    if let Some(tls) = environment.bundled_roots() {
-        connector = connector.tls_context(tls);
-    }
-    SharedHttpConnector::new(connector.build())
-}
-
-/// Where Amazon Linux and Debian keep all root certificates in one file.
-const ROOT_BUNDLES: [&str; 2] = [
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/certs/ca-certificates.crt",
-];
-
-impl Environment {
-    /// Whether no service has an endpoint with TLS, as on the local stage. Reading root certificates would be half of a
-    /// function's start there.
-    fn speaks_plain_http(&self) -> bool {
-        let is_plain = |url: &str| url.to_ascii_lowercase().starts_with("http://");
-        self.get("AWS_ENDPOINT_URL").is_some_and(is_plain)
-            && Service::IDS.iter().all(|id| {
-                let of_service = self.get(&format!("AWS_ENDPOINT_URL_{id}"));
-                of_service.is_none_or(is_plain)
-            })
-    }
-
-    /// The system's root certificates, read from one file. The default looks for them in
-    /// that file and in hundreds more that hold the same, which takes as long as all
-    /// the rest of starting a function.
-    ///
-    /// `None` leaves it to the default: when the environment names other roots, and
-    /// when the file is not there or is not wholly readable, because the connector
-    /// panics at a certificate that it cannot parse.
-    fn bundled_roots(&self) -> Option<TlsContext> {
-        if self
-            .get("SSL_CERT_FILE")
-            .or_else(|| self.get("SSL_CERT_DIR"))
-            .is_some()
-        {
-            return None;
-        }
-        let pem = ROOT_BUNDLES.iter().find_map(|path| fs::read(path).ok())?;
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<_, _>>()
-            .ok()?;
-        let (valid, invalid) = RootCertStore::empty().add_parsable_certificates(certificates);
-        if valid == 0 || invalid > 0 {
-            return None;
-        }
-        let roots = TrustStore::empty().with_pem_certificate(pem);
-        TlsContext::builder().with_trust_store(roots).build().ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,32 +181,6 @@ mod tests {
         .chain(more)
         .copied()
         .collect()
-    }
-
-    #[test]
-    fn roots_that_the_environment_names_are_left_to_the_default() {
-        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-            let environment = environment(&[(name, "/etc/own")]);
-            assert!(environment.bundled_roots().is_none());
-        }
-    }
-
-    #[test]
-    fn root_certificates_are_spared_only_where_every_endpoint_is_plain_http() {
-        let plain = |more: &[(&str, &str)]| environment(more).speaks_plain_http();
-        let local = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-        assert!(plain(&[local]));
-        assert!(plain(&[
-            local,
-            ("AWS_ENDPOINT_URL_S3", "HTTP://127.0.0.1:2")
-        ]));
-        assert!(!plain(&[]));
-        assert!(!plain(&[("AWS_ENDPOINT_URL", "https://127.0.0.1:1")]));
-        assert!(!plain(&[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")]));
-        for service in [Service::DYNAMODB, Service::REKOGNITION, Service::s3("b")] {
-            let own = format!("AWS_ENDPOINT_URL_{}", service.id);
-            assert!(!plain(&[local, (&own, "https://127.0.0.1:2")]));
-        }
     }
 
     #[test]

@@ -1,15 +1,56 @@
-//! What every function does besides its own work.
+//! What every function needs that handles events on AWS Lambda, besides its own work.
 //!
 //! - here: [`run`] and [`serve`], what `main` consists of;
 //! - [`environment`]: the variables that Lambda and the stack set;
 //! - [`aws`]: the configuration of the AWS clients, and their connections;
-//! - [`http`]: the answers of an HTTP API;
-//! - [`service_error`]: one line for an error.
+//! - what comes in: [`s3`] (event notifications), [`sns`] (messages of a topic), [`stream`] (batches
+//!   of a DynamoDB stream), [`http`] (requests of an HTTP API). [`records`] is what events of
+//!   several records have in common, [`form`] decodes what is form-urlencoded;
+//! - what goes out: [`dynamodb`] and [`s3`], as far as whoever derives data from events needs
+//!   them; [`service_error`], one line for a call that failed;
+//! - `testing`, behind the feature of that name: an AWS that answers from a script.
+//!
+//! A function is a library with a handler, and a `main` that builds clients and serves:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use runtime::aws::{Aws, Service};
+//! use runtime::environment::Environment;
+//! use runtime::stream::{RecordError, StreamEvent, StreamRecord};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> ExitCode {
+//!     runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+//! }
+//!
+//! async fn start() -> Result<(), lambda_runtime::Error> {
+//!     let environment = Environment::of_process();
+//!     let aws = Aws::new(&environment)?;
+//!     let reports = environment.require("REPORTS_TABLE_NAME")?;
+//!     let client = runtime::dynamodb::client(&aws);
+//!     aws.open_connections(&[Service::DYNAMODB]).await;
+//!     let report = async |order: &StreamRecord| {
+//!         println!("{:?} in {reports} by {client:?}", order.event());
+//!         Ok::<_, RecordError>(())
+//!     };
+//!     runtime::serve(async |event: StreamEvent| event.handle_in_order(report).await).await
+//! }
+//! ```
+//!
+//! Only the code that a function uses is linked into it. So `cargo xtask grants` finds in its
+//! executable the operations that it can call, and no others.
 
 pub mod aws;
+pub mod dynamodb;
 pub mod environment;
+pub mod form;
 pub mod http;
+pub mod records;
+pub mod s3;
 pub mod service_error;
+pub mod sns;
+pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

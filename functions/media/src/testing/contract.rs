@@ -1,8 +1,8 @@
+use runtime::s3::{ObjectKey, Sequencer};
+
 use crate::catalogue::{Catalogue, ChangeKind, MediaItem, ObjectChange, Outcome, State};
 use crate::detector::Failure;
-use crate::key::ObjectKey;
 use crate::media_type::MediaType;
-use crate::sequencer::Sequencer;
 
 /// Checks, by panicking, what every [`Catalogue`] promises. The names of its items
 /// begin with `prefix`, which must be fresh in a catalogue that outlives the test;

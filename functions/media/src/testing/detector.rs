@@ -1,6 +1,6 @@
+use runtime::s3::{BucketName, ObjectKey, Sequencer};
+
 use crate::detector::{DetectError, JobId, LabelDetector, VideoJobs, VideoResults};
-use crate::key::{BucketName, ObjectKey};
-use crate::sequencer::Sequencer;
 
 /// A detector that sees in an object what a closure says.
 #[derive(Debug)]

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use runtime::s3::ObjectKey;
+
 use crate::catalogue::{
     Catalogue, CatalogueError, ChangeKind, MediaItem, ObjectChange, Outcome, State,
 };
-use crate::key::ObjectKey;
 
 /// A catalogue in memory. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -2,6 +2,15 @@
 //!
 //! Both the keys in S3's notifications and an HTTP query string come in this
 //! form. It is decoded once, where it enters; everything further in is raw text.
+//!
+//! ```
+//! use runtime::form::{decode, decode_pairs};
+//!
+//! assert_eq!(decode("march+2026%2Breport.pdf").unwrap(), "march 2026+report.pdf");
+//! assert!(decode("100%.pdf").is_err());
+//! let pairs = decode_pairs("status=paid&note=a%26b").unwrap();
+//! assert_eq!(pairs[1], ("note".to_owned(), "a&b".to_owned()));
+//! ```
 
 use percent_encoding::percent_decode_str;
 
@@ -58,12 +67,12 @@ mod tests {
     #[test]
     fn decodes_once() {
         for (encoded, raw) in [
-            ("sample.jpg", "sample.jpg"),
-            ("a+b%2Bc.jpg", "a b+c.jpg"),
-            ("100%25.jpg", "100%.jpg"),
-            ("%252F.jpg", "%2F.jpg"),
-            ("holiday%2F2024/caf%C3%A9.png", "holiday/2024/café.png"),
-            ("%F0%9F%90%95.jpg", "🐕.jpg"),
+            ("report.pdf", "report.pdf"),
+            ("a+b%2Bc.pdf", "a b+c.pdf"),
+            ("100%25.pdf", "100%.pdf"),
+            ("%252F.pdf", "%2F.pdf"),
+            ("reports%2F2024/caf%C3%A9.pdf", "reports/2024/café.pdf"),
+            ("%F0%9F%90%95.pdf", "🐕.pdf"),
             ("", ""),
         ] {
             assert_eq!(decode(encoded).unwrap(), raw, "{encoded}");
@@ -72,13 +81,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_encoded() {
-        for text in ["100%.jpg", "%", "%4", "%zz", "%+1", "a%é1"] {
+        for text in ["100%.pdf", "%", "%4", "%zz", "%+1", "a%é1"] {
             assert_eq!(
                 decode(text),
                 Err(FormError::BadEscape { text: text.into() })
             );
         }
-        for text in ["%FF", "caf%E9.jpg"] {
+        for text in ["%FF", "caf%E9.pdf"] {
             assert_eq!(decode(text), Err(FormError::NotUtf8 { text: text.into() }));
         }
     }
@@ -86,9 +95,9 @@ mod tests {
     #[test]
     fn splits_before_decoding() {
         assert_eq!(
-            decode_pairs("label=Phone+Booth&&startswith=a%26b%3Dc&limit").unwrap(),
+            decode_pairs("note=Phone+Booth&&startswith=a%26b%3Dc&limit").unwrap(),
             [
-                ("label", "Phone Booth"),
+                ("note", "Phone Booth"),
                 ("startswith", "a&b=c"),
                 ("limit", "")
             ]

@@ -1,4 +1,4 @@
-//! The order of one key's events.
+//! The order of one object's events.
 
 use std::fmt;
 

@@ -1,14 +1,15 @@
-//! Names of the bucket and of the objects in it.
+//! Names of buckets and of the objects in them.
 
 use std::fmt;
 
-use runtime::{Environment, MissingVariable};
 use serde::Deserialize;
 
 use crate::form::{self, FormError};
 
 /// The longest object key in S3, in bytes of UTF-8. A DynamoDB partition key may
-/// be twice as long, so every object key is also a valid item name.
+/// be twice as long, so every object key is also a valid key of an item.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 pub const MAX_KEY_BYTES: usize = 1024;
 
 /// Name of an S3 bucket.
@@ -20,11 +21,6 @@ impl BucketName {
     /// Takes the name as it is.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
-    }
-
-    /// The bucket that the catalogue is of, which the stack's variable names.
-    pub fn named_by(environment: &Environment) -> Result<Self, MissingVariable> {
-        environment.require("MEDIA_BUCKET_NAME").map(Self::new)
     }
 
     /// The name as AWS writes it.
@@ -40,7 +36,6 @@ impl fmt::Display for BucketName {
 }
 
 /// Raw key of an S3 object: what `aws s3 ls` prints, never an encoded form of it.
-/// It is also the name of the catalogue's item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
 
@@ -72,8 +67,8 @@ impl ObjectKey {
         }
     }
 
-    /// Reads the key of an S3 event notification, which S3 form-urlencodes. The
-    /// other senders of keys (an invocation by hand, the HTTP API, Rekognition)
+    /// Reads the key of an S3 event notification, which S3 form-urlencodes. Other
+    /// senders of keys (an invocation by hand, an HTTP API's path, Rekognition)
     /// send them raw: use [`ObjectKey::new`].
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
@@ -87,7 +82,7 @@ impl ObjectKey {
     }
 
     /// What comes after the last dot, as it is written.
-    pub(crate) fn extension(&self) -> Option<&str> {
+    pub fn extension(&self) -> Option<&str> {
         Some(self.0.rsplit_once('.')?.1)
     }
 }
@@ -104,10 +99,10 @@ mod tests {
 
     #[test]
     fn a_notifications_key_is_decoded_and_a_raw_one_is_not() {
-        let encoded = "my+dog%2B%25.jpg";
+        let encoded = "my+report%2B%25.pdf";
         assert_eq!(
             ObjectKey::from_notification(encoded).unwrap().as_str(),
-            "my dog+%.jpg"
+            "my report+%.pdf"
         );
         assert_eq!(ObjectKey::new(encoded).unwrap().as_str(), encoded);
     }
