@@ -13,18 +13,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 use check_email::CheckEmail;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use runtime::testing::interleaving::{
+    Faults, Handling, Moment, Outbox, Retries, Scenario, Slow, World,
+};
 use serde_json::{Value, json};
 use users::personal_email::{Corrected, Correction, FlagError, Flags, PersonalDomains};
 use users::{Schema, UserId};
@@ -85,20 +86,14 @@ struct Delivery {
     /// Whether it is one that may have been handled before.
     again: bool,
     /// Whether its call fails, and whether before its effect or after it.
-    failure: Option<Failure>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
-    BeforeEffect,
-    AfterEffect,
+    failure: Option<Moment>,
 }
 
 fn any_delivery() -> impl Strategy<Value = Delivery> {
     let failure = prop_oneof![
         8 => Just(None),
-        1 => Just(Some(Failure::BeforeEffect)),
-        1 => Just(Some(Failure::AfterEffect)),
+        1 => Just(Some(Moment::BeforeEffect)),
+        1 => Just(Some(Moment::AfterEffect)),
     ];
     (any::<Index>(), prop::bool::weighted(0.2), failure).prop_map(|(chosen, again, failure)| {
         Delivery {
@@ -166,9 +161,11 @@ struct Counts {
 #[derive(Debug, Default)]
 struct Table {
     items: BTreeMap<UserId, Item>,
-    records: Vec<Value>,
+    /// How many records the stream has had.
+    records: usize,
+    /// Where records go, unless nobody reads them.
+    outbox: Option<Outbox<Value>>,
     counts: Counts,
-    failure: Option<Failure>,
 }
 
 impl Table {
@@ -183,7 +180,8 @@ impl Table {
             (Some(_), Some(_)) => "MODIFY",
             (Some(_), None) => "REMOVE",
         };
-        let number = self.records.len().to_string();
+        let number = self.records.to_string();
+        self.records += 1;
         let mut change = json!({
             "Keys": {"Id": {"S": user.as_str()}},
             "SequenceNumber": number,
@@ -195,12 +193,14 @@ impl Table {
                 change[name] = item.image(user);
             }
         }
-        self.records.push(json!({
-            "eventID": number,
-            "eventName": event_name,
-            "awsRegion": "us-east-1",
-            "dynamodb": change,
-        }));
+        if let Some(outbox) = &self.outbox {
+            outbox.emit(json!({
+                "eventID": number,
+                "eventName": event_name,
+                "awsRegion": "us-east-1",
+                "dynamodb": change,
+            }));
+        }
         match new {
             Some(item) => self.items.insert(user.clone(), item),
             None => self.items.remove(user),
@@ -269,21 +269,11 @@ impl Table {
         self.counts.writes += 1;
         self.counts.bad_writes += usize::from(was_right || !self.is_right(user));
     }
-
-    fn fails(&mut self, failure: Failure) -> Result<(), FlagError> {
-        if self.failure != Some(failure) {
-            return Ok(());
-        }
-        self.failure = None;
-        Err(FlagError {
-            reason: "throttled".into(),
-        })
-    }
 }
 
 /// The flags in the table.
 #[derive(Debug, Clone)]
-struct TableFlags(Rc<RefCell<Table>>);
+struct TableFlags(Slow<Rc<RefCell<Table>>>);
 
 impl Flags for TableFlags {
     async fn correct(
@@ -291,8 +281,6 @@ impl Flags for TableFlags {
         user: &UserId,
         correction: &Correction,
     ) -> Result<Corrected, FlagError> {
-        let mut table = self.0.borrow_mut();
-        table.fails(Failure::BeforeEffect)?;
         let (address, flag) = match correction {
             Correction::OfAddress { email, is_personal } => (Some(email), *is_personal),
             Correction::OfNone => (None, false),
@@ -303,26 +291,30 @@ impl Flags for TableFlags {
                 .map_or(address.is_some(), |present| present != flag);
             item.address.as_ref() == address && is_wrong
         };
-        let corrected = if table.items.get(user).is_some_and(holds) {
-            table.write(user, flag);
-            Corrected::Written
-        } else {
-            Corrected::Superseded
+        let fault = || FlagError {
+            reason: "throttled".into(),
         };
-        table.fails(Failure::AfterEffect)?;
-        Ok(corrected)
+        let write = async |table: &Rc<RefCell<Table>>| {
+            let mut table = table.borrow_mut();
+            if table.items.get(user).is_some_and(holds) {
+                table.write(user, flag);
+                return Ok(Corrected::Written);
+            }
+            Ok(Corrected::Superseded)
+        };
+        self.0.call(fault, write).await
     }
 }
 
-/// What handles a record, and whether it did.
+/// What handles a record.
 trait Rule {
-    fn handle(&self, table: &Rc<RefCell<Table>>, record: Value) -> bool;
+    fn handle(&self, table: Rc<RefCell<Table>>, faults: &Faults, record: Value) -> Handling;
 }
 
 struct Ours;
 
 impl Rule for Ours {
-    fn handle(&self, table: &Rc<RefCell<Table>>, record: Value) -> bool {
+    fn handle(&self, table: Rc<RefCell<Table>>, faults: &Faults, record: Value) -> Handling {
         let function = CheckEmail {
             schema: Schema {
                 key: "Id".into(),
@@ -331,14 +323,13 @@ impl Rule for Ours {
                 is_personal_email: "IsPersonalEmail".into(),
             },
             domains: domains(),
-            flags: TableFlags(table.clone()),
+            flags: TableFlags(Slow::new(table, faults)),
         };
-        let event = serde_json::from_value(json!({"Records": [record]})).unwrap();
-        let handled = pin!(function.handle(event)).poll(&mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(response) = handled else {
-            panic!("memory answers at once");
-        };
-        response.unwrap().batch_item_failures.is_empty()
+        Box::pin(async move {
+            let event = serde_json::from_value(json!({"Records": [record]})).unwrap();
+            let response = function.handle(event).await.unwrap();
+            1 - response.batch_item_failures.len()
+        })
     }
 }
 
@@ -346,29 +337,54 @@ impl Rule for Ours {
 struct Sources;
 
 impl Rule for Sources {
-    fn handle(&self, table: &Rc<RefCell<Table>>, record: Value) -> bool {
-        let mut table = table.borrow_mut();
-        let change = &record["dynamodb"];
-        let (old, new) = (&change["OldImage"], &change["NewImage"]);
-        if record["eventName"] == "REMOVE" {
-            return true;
+    fn handle(&self, table: Rc<RefCell<Table>>, faults: &Faults, record: Value) -> Handling {
+        let is_handled = sources_rule(&mut table.borrow_mut(), faults, &record);
+        Box::pin(std::future::ready(usize::from(is_handled)))
+    }
+}
+
+fn sources_rule(table: &mut Table, faults: &Faults, record: &Value) -> bool {
+    let change = &record["dynamodb"];
+    let (old, new) = (&change["OldImage"], &change["NewImage"]);
+    if record["eventName"] == "REMOVE" {
+        return true;
+    }
+    let (old_email, new_email) = (old["Email"]["S"].as_str(), new["Email"]["S"].as_str());
+    let old_is_personal = old["IsPersonalEmail"]["BOOL"].as_bool();
+    let is_personal = |email: &str| {
+        let mut domains = PERSONAL_DOMAINS.split(',');
+        domains.any(|domain| email.ends_with(domain))
+    };
+    let new_is_personal = new_email.map(is_personal);
+    if old_email != new_email && old_is_personal != new_is_personal {
+        if faults.strike(Moment::BeforeEffect) {
+            return false;
         }
-        let (old_email, new_email) = (old["Email"]["S"].as_str(), new["Email"]["S"].as_str());
-        let old_is_personal = old["IsPersonalEmail"]["BOOL"].as_bool();
-        let is_personal = |email: &str| {
-            let mut domains = PERSONAL_DOMAINS.split(',');
-            domains.any(|domain| email.ends_with(domain))
-        };
-        let new_is_personal = new_email.map(is_personal);
-        if old_email != new_email && old_is_personal != new_is_personal {
-            if table.fails(Failure::BeforeEffect).is_err() {
-                return false;
-            }
-            let user = UserId::new(change["Keys"]["Id"]["S"].as_str().unwrap()).unwrap();
-            table.write(&user, new_is_personal.unwrap_or(false));
-            return table.fails(Failure::AfterEffect).is_ok();
-        }
-        true
+        let user = UserId::new(change["Keys"]["Id"]["S"].as_str().unwrap()).unwrap();
+        table.write(&user, new_is_personal.unwrap_or(false));
+        return !faults.strike(Moment::AfterEffect);
+    }
+    true
+}
+
+/// A rule at work on the table.
+struct Directory<R> {
+    rule: R,
+    table: Rc<RefCell<Table>>,
+    faults: Faults,
+}
+
+impl<R: Rule> Scenario for Directory<R> {
+    type Act = (usize, Edit);
+    type Event = Value;
+
+    fn act(&mut self, (index, edit): &(usize, Edit)) {
+        self.table.borrow_mut().edit(&user(*index), edit);
+    }
+
+    fn invoke(&self, batch: Vec<Value>) -> Handling {
+        let [record] = <[Value; 1]>::try_from(batch).unwrap();
+        self.rule.handle(self.table.clone(), &self.faults, record)
     }
 }
 
@@ -383,13 +399,8 @@ enum Order {
     Any,
 }
 
-struct World<R> {
-    rule: R,
-    table: Rc<RefCell<Table>>,
-    /// Records that are not handled yet.
-    due: Vec<usize>,
-    /// How many records were due so far.
-    seen: usize,
+struct Run<R: Rule> {
+    world: World<Directory<R>>,
     deliveries: usize,
 }
 
@@ -397,37 +408,35 @@ fn user(index: usize) -> UserId {
     UserId::new(format!("user{index}")).unwrap()
 }
 
-impl<R: Rule> World<R> {
+impl<R: Rule> Run<R> {
     fn new(rule: R) -> Self {
-        Self {
+        let directory = |outbox: &Outbox<_>, faults: &Faults| Directory {
             rule,
-            table: Rc::default(),
-            due: Vec::new(),
-            seen: 0,
+            table: Rc::new(RefCell::new(Table {
+                outbox: Some(outbox.clone()),
+                ..Table::default()
+            })),
+            faults: faults.clone(),
+        };
+        Self {
+            world: World::new(Retries::UntilHandled, directory),
             deliveries: 0,
         }
     }
 
     /// Runs a history to its end, after which every record is handled.
-    fn run(rule: R, order: Order, history: &History) -> Self {
-        let mut world = Self::new(rule);
+    fn through(rule: R, order: Order, history: &History) -> Self {
+        let mut run = Self::new(rule);
         for (index, edit, deliveries) in history {
-            world.edit(*index, edit);
-            world.deliver_some(order, deliveries);
+            run.edit(*index, edit);
+            run.deliver_some(order, deliveries);
         }
-        world.deliver_in_order(usize::MAX);
-        world
+        run.deliver_in_order(usize::MAX);
+        run
     }
 
     fn edit(&mut self, index: usize, edit: &Edit) {
-        self.table.borrow_mut().edit(&user(index), edit);
-        self.collect();
-    }
-
-    fn collect(&mut self) {
-        let total = self.table.borrow().records.len();
-        self.due.extend(self.seen..total);
-        self.seen = total;
+        self.world.act(&(index, edit.clone()));
     }
 
     fn deliver_some(&mut self, order: Order, deliveries: &[Delivery]) {
@@ -436,13 +445,17 @@ impl<R: Rule> World<R> {
             Order::Late => self.deliver_in_order(deliveries.len()),
             Order::Any => {
                 for delivery in deliveries {
-                    self.table.borrow_mut().failure = delivery.failure;
-                    if delivery.again && self.seen > 0 {
-                        self.handle(delivery.chosen.index(self.seen));
-                    } else if !self.due.is_empty() {
-                        self.deliver(delivery.chosen.index(self.due.len()));
+                    let (seen, due) = (self.world.events(), self.world.due());
+                    let record = if delivery.again && seen > 0 {
+                        Some(delivery.chosen.index(seen))
+                    } else if due.is_empty() {
+                        None
+                    } else {
+                        due.iter().nth(delivery.chosen.index(due.len())).copied()
+                    };
+                    if let Some(record) = record {
+                        self.deliver(record, delivery.failure);
                     }
-                    self.table.borrow_mut().failure = None;
                 }
             }
         }
@@ -450,39 +463,34 @@ impl<R: Rule> World<R> {
 
     fn deliver_in_order(&mut self, count: usize) {
         for _ in 0..count {
-            if self.due.is_empty() {
+            let Some(&record) = self.world.due().first() else {
                 return;
-            }
-            self.deliver(0);
+            };
+            self.deliver(record, None);
         }
     }
 
-    fn deliver(&mut self, place: usize) {
-        if self.handle(self.due[place]) {
-            self.due.remove(place);
-        }
-    }
-
-    fn handle(&mut self, record: usize) -> bool {
+    fn deliver(&mut self, record: usize, failure: Option<Moment>) {
         self.deliveries += 1;
-        let payload = self.table.borrow().records[record].clone();
-        let handled = self.rule.handle(&self.table, payload);
-        self.collect();
-        handled
+        self.world.deliver_at_once(record, failure);
+    }
+
+    fn table(&self) -> Ref<'_, Table> {
+        self.world.scenario().table.borrow()
     }
 
     fn counts(&self) -> Counts {
-        self.table.borrow().counts
+        self.table().counts
     }
 
     fn wrong(&self) -> usize {
-        let table = self.table.borrow();
+        let table = self.table();
         table.items.values().filter(|item| !item.is_right()).count()
     }
 
     /// A line of figures, under [`FIGURES`].
     fn figures(&self, rule: &str) -> String {
-        let table = self.table.borrow();
+        let table = self.table();
         let Counts {
             made_wrong,
             made_right,
@@ -492,7 +500,7 @@ impl<R: Rule> World<R> {
         } = table.counts;
         format!(
             "{rule:>12} {:>8} {:>11} {made_wrong:>11} {made_right:>12} {writes:>7} {bad_writes:>5} {resurrected:>13} {:>13}",
-            table.records.len(),
+            table.records,
             self.deliveries,
             self.wrong(),
         )
@@ -501,9 +509,9 @@ impl<R: Rule> World<R> {
 
 const FIGURES: &str = "        rule  records  deliveries  made wrong  right again  writes   bad  brought back  wrong at end";
 
-fn check(world: &World<Ours>) -> Result<(), TestCaseError> {
-    let counts = world.counts();
-    prop_assert_eq!(world.wrong(), 0);
+fn check(run: &Run<Ours>) -> Result<(), TestCaseError> {
+    let counts = run.counts();
+    prop_assert_eq!(run.wrong(), 0);
     prop_assert_eq!(counts.writes, counts.made_wrong - counts.made_right);
     prop_assert_eq!((counts.bad_writes, counts.resurrected), (0, 0));
     Ok(())
@@ -534,7 +542,7 @@ proptest! {
     #[test]
     fn every_write_is_needed_and_every_needed_write_is_made(history in any_history(3, 1..80, 3)) {
         for order in [Order::AtOnce, Order::Late, Order::Any] {
-            check(&World::run(Ours, order, &history))?;
+            check(&Run::through(Ours, order, &history))?;
         }
     }
 }
@@ -542,15 +550,15 @@ proptest! {
 #[test]
 fn of_two_quick_changes_the_sources_rule_loses_one() {
     fn writes_and_wrong_flags(rule: impl Rule) -> (usize, usize) {
-        let mut world = World::new(rule);
+        let mut run = Run::new(rule);
         let [personal, also_personal, other] = [0, 1, 2];
-        world.edit(0, &Edit::SetAddress { domain: personal });
-        world.deliver_in_order(usize::MAX);
-        world.edit(0, &Edit::SetAddress { domain: other });
+        run.edit(0, &Edit::SetAddress { domain: personal });
+        run.deliver_in_order(usize::MAX);
+        run.edit(0, &Edit::SetAddress { domain: other });
         let domain = also_personal;
-        world.edit(0, &Edit::SetAddress { domain });
-        world.deliver_in_order(usize::MAX);
-        (world.counts().writes, world.wrong())
+        run.edit(0, &Edit::SetAddress { domain });
+        run.deliver_in_order(usize::MAX);
+        (run.counts().writes, run.wrong())
     }
     assert_eq!(writes_and_wrong_flags(Ours), (1, 0));
     // It writes what the first change demanded, and finds nothing to do for the second.
@@ -565,8 +573,8 @@ fn ten_thousand_edits_beside_the_rule_of_the_source() {
         .unwrap()
         .current();
     for order in [Order::AtOnce, Order::Late, Order::Any] {
-        let ours = World::run(Ours, order, &history);
-        let sources = World::run(Sources, order, &history);
+        let ours = Run::through(Ours, order, &history);
+        let sources = Run::through(Sources, order, &history);
         let (first, second) = (ours.figures("ours"), sources.figures("the source's"));
         println!("records delivered: {order:?}\n{FIGURES}\n{first}\n{second}");
         check(&ours).unwrap();

@@ -1,18 +1,14 @@
 //! Whatever the order in which events come, however often, and whatever runs beside
 //! them, the catalogue ends as the bucket does.
 //!
-//! A history is a list of steps: objects are stored and deleted, events are delivered
-//! or delivered again, someone labels an object by hand, a job looks at its video or
-//! ends, an invocation goes on by one step, dies, or meets a throttled detector.
-//! Invocations run the functions' own handlers and stop before and after every call to
-//! a port, so they interleave there as they do on Lambda. After the history every job
-//! ends, and every event that is still due is delivered until it is handled.
+//! Objects are stored and deleted, someone labels an object by hand, a job looks at its video
+//! or ends. What becomes of events and invocations is `runtime::testing::interleaving`'s.
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,14 +17,16 @@ use detect_labels::DetectLabels;
 use handle_object_created::HandleObjectCreated;
 use handle_object_removed::HandleObjectRemoved;
 use media::catalogue::{Catalogue, CatalogueError, ObjectChange, Outcome, State};
-use media::completion::Completion;
 use media::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
 use media::testing::MemoryCatalogue;
 use media::{MediaItem, MediaType};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
-use proptest::sample::Index;
-use runtime::s3::{BucketName, Notification, ObjectKey, Sequencer};
+use runtime::s3::{BucketName, ObjectKey, Sequencer};
+use runtime::testing::interleaving::{
+    Faults, Handling, Outbox, Retries, Scenario, Slow, World, any_history, any_turns, pause,
+};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 const BUCKET: &str = "bucket";
@@ -40,41 +38,43 @@ const KEYS: [&str; 5] = [
     "é 🐕+%2F.MOV",
 ];
 
+/// How long a job looks for its video, and how long it looks at it, as invocations go.
+const JOB_STEPS: usize = 5;
+
 #[derive(Debug, Clone)]
-enum Step {
+enum Act {
     Put { key: usize, is_readable: bool },
     Delete { key: usize },
-    Deliver(Index),
     LabelByHand { key: usize },
-    Work(Index),
-    Continue(Index),
-    Die(Index),
-    Throttle,
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_act() -> impl Strategy<Value = Act> {
     let key = 0..KEYS.len();
     prop_oneof![
         4 => (key.clone(), prop::bool::weighted(0.8))
-            .prop_map(|(key, is_readable)| Step::Put { key, is_readable }),
-        2 => key.clone().prop_map(|key| Step::Delete { key }),
-        6 => any::<Index>().prop_map(Step::Deliver),
-        3 => key.prop_map(|key| Step::LabelByHand { key }),
-        4 => any::<Index>().prop_map(Step::Work),
-        24 => any::<Index>().prop_map(Step::Continue),
-        1 => any::<Index>().prop_map(Step::Die),
-        1 => Just(Step::Throttle),
+            .prop_map(|(key, is_readable)| Act::Put { key, is_readable }),
+        2 => key.clone().prop_map(|key| Act::Delete { key }),
+        3 => key.prop_map(|key| Act::LabelByHand { key }),
     ]
 }
 
+/// An event, by who is told of it.
+#[derive(Debug, Clone)]
+enum Event {
+    Created(Value),
+    Removed(Value),
+    JobEnded(Value),
+}
+
 /// The bucket, as S3 has it at this moment, and the jobs that look into it.
-#[derive(Debug, Default)]
 struct Bucket {
     objects: BTreeMap<ObjectKey, Object>,
     jobs: Vec<Job>,
     changes: u32,
-    throttled: u32,
+    outbox: Outbox<Event>,
 }
+
+type SharedBucket = Rc<RefCell<Bucket>>;
 
 #[derive(Debug, Clone, Copy)]
 enum Object {
@@ -85,7 +85,6 @@ enum Object {
 }
 
 /// A job of Rekognition's. Its id is its number.
-#[derive(Debug)]
 struct Job {
     key: ObjectKey,
     /// The change that it was started for, unless by hand.
@@ -98,37 +97,23 @@ fn label(number: u32) -> Vec<String> {
     vec![format!("label {number}")]
 }
 
-/// Lets the other invocations run.
-async fn pause() {
-    let mut paused = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut paused, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-}
+/// The catalogue and the bucket, as functions reach them.
+type SlowCatalogue = Slow<MemoryCatalogue>;
+type SlowBucket = Slow<SharedBucket>;
 
-/// A port whose calls take time. The world around may change before and after
-/// what they do, which itself is done at one moment.
+/// A service as functions reach it. The ports and `Slow` are other crates'.
 #[derive(Debug, Clone)]
-struct Slow<P>(P);
+struct Reached<S>(S);
 
-impl<C: Catalogue> Catalogue for Slow<C> {
+impl Catalogue for Reached<SlowCatalogue> {
     async fn state(&self, name: &ObjectKey) -> Result<Option<State>, CatalogueError> {
-        pause().await;
-        let state = self.0.state(name).await;
-        pause().await;
-        state
+        let state = async |catalogue: &MemoryCatalogue| catalogue.state(name).await;
+        self.0.call(unreachable_catalogue, state).await
     }
 
     async fn record(&self, change: &ObjectChange) -> Result<Outcome, CatalogueError> {
-        pause().await;
-        let outcome = self.0.record(change).await;
-        pause().await;
-        outcome
+        let record = async |catalogue: &MemoryCatalogue| catalogue.record(change).await;
+        self.0.call(unreachable_catalogue, record).await
     }
 
     async fn save(
@@ -136,43 +121,47 @@ impl<C: Catalogue> Catalogue for Slow<C> {
         item: &MediaItem,
         seen: Option<&State>,
     ) -> Result<Outcome, CatalogueError> {
-        pause().await;
-        let outcome = self.0.save(item, seen).await;
-        pause().await;
-        outcome
+        let save = async |catalogue: &MemoryCatalogue| catalogue.save(item, seen).await;
+        self.0.call(unreachable_catalogue, save).await
     }
 }
 
-impl LabelDetector for SlowDetector {
+impl LabelDetector for Reached<SlowBucket> {
     async fn detect(&self, _: &BucketName, key: &ObjectKey) -> Result<Vec<String>, DetectError> {
-        pause().await;
-        let seen = self.0.borrow_mut().look_at(key);
-        pause().await;
-        seen
+        let look = async |bucket: &SharedBucket| bucket.borrow().look_at(key);
+        self.0.call(throttled, look).await
     }
 }
 
-impl VideoJobs for SlowDetector {
+impl VideoJobs for Reached<SlowBucket> {
     async fn start(
         &self,
         _: &BucketName,
         key: &ObjectKey,
         sequencer: &Sequencer,
     ) -> Result<JobId, DetectError> {
-        pause().await;
-        let job = self.0.borrow_mut().start_job(key, sequencer);
-        pause().await;
-        job
+        let start = async |bucket: &SharedBucket| start_job(bucket, key, sequencer);
+        self.0.call(throttled, start).await
     }
 }
 
-impl VideoResults for SlowDetector {
+impl VideoResults for Reached<SlowBucket> {
     async fn labels(&self, job: &JobId) -> Result<Vec<String>, DetectError> {
-        pause().await;
-        let seen = self.0.borrow_mut().result_of(job);
-        pause().await;
-        seen
+        let result = async |bucket: &SharedBucket| bucket.borrow().result_of(job);
+        self.0.call(throttled, result).await
     }
+}
+
+fn unreachable_catalogue() -> CatalogueError {
+    CatalogueError {
+        action: "reach",
+        name: "an item".into(),
+        reason: "no answer".into(),
+    }
+}
+
+fn throttled() -> DetectError {
+    DetectError::Retryable("throttled".into())
 }
 
 fn permanent<T>(code: &str) -> Result<T, DetectError> {
@@ -183,16 +172,7 @@ fn permanent<T>(code: &str) -> Result<T, DetectError> {
 }
 
 impl Bucket {
-    fn throttle(&mut self) -> Result<(), DetectError> {
-        if self.throttled > 0 {
-            self.throttled -= 1;
-            return Err(DetectError::Retryable("throttled".into()));
-        }
-        Ok(())
-    }
-
-    fn look_at(&mut self, key: &ObjectKey) -> Result<Vec<String>, DetectError> {
-        self.throttle()?;
+    fn look_at(&self, key: &ObjectKey) -> Result<Vec<String>, DetectError> {
         match self.objects.get(key) {
             Some(Object::Readable(number)) => Ok(label(*number)),
             Some(Object::Garbage) => permanent("InvalidImageFormatException"),
@@ -200,76 +180,72 @@ impl Bucket {
         }
     }
 
-    fn start_job(&mut self, key: &ObjectKey, sequencer: &Sequencer) -> Result<JobId, DetectError> {
-        self.throttle()?;
-        let of_change = |job: &Job| job.key == *key && job.sequencer.as_ref() == Some(sequencer);
-        let number = match self.jobs.iter().position(of_change) {
-            Some(number) => number,
-            None if self.objects.contains_key(key) => {
-                self.add_job(key, Some(sequencer.clone()));
-                self.jobs.len() - 1
-            }
-            None => return permanent("InvalidS3ObjectException"),
-        };
-        Ok(JobId::new(number.to_string()))
-    }
-
-    fn add_job(&mut self, key: &ObjectKey, sequencer: Option<Sequencer>) {
-        self.jobs.push(Job {
-            key: key.clone(),
-            sequencer,
-            seen: None,
-            ended: false,
-        });
-    }
-
-    fn result_of(&mut self, job: &JobId) -> Result<Vec<String>, DetectError> {
-        self.throttle()?;
+    fn result_of(&self, job: &JobId) -> Result<Vec<String>, DetectError> {
         let job = &self.jobs[job.as_str().parse::<usize>().unwrap()];
         assert!(job.ended);
         job.seen.clone().unwrap()
     }
+}
 
-    fn running(&self) -> Vec<usize> {
-        (0..self.jobs.len())
-            .filter(|&number| !self.jobs[number].ended)
-            .collect()
+fn start_job(
+    bucket: &SharedBucket,
+    key: &ObjectKey,
+    sequencer: &Sequencer,
+) -> Result<JobId, DetectError> {
+    let of_change = |job: &Job| job.key == *key && job.sequencer.as_ref() == Some(sequencer);
+    let started = bucket.borrow().jobs.iter().position(of_change);
+    let number = match started {
+        Some(number) => number,
+        None if bucket.borrow().objects.contains_key(key) => {
+            add_job(bucket, key, Some(sequencer.clone()))
+        }
+        None => return permanent("InvalidS3ObjectException"),
+    };
+    Ok(JobId::new(number.to_string()))
+}
+
+fn add_job(bucket: &SharedBucket, key: &ObjectKey, sequencer: Option<Sequencer>) -> usize {
+    let mut contents = bucket.borrow_mut();
+    let number = contents.jobs.len();
+    contents.jobs.push(Job {
+        key: key.clone(),
+        sequencer,
+        seen: None,
+        ended: false,
+    });
+    contents.outbox.work(work(bucket.clone(), number));
+    number
+}
+
+/// A job looks at its video once, and ends later.
+async fn work(bucket: SharedBucket, number: usize) {
+    for _ in 0..JOB_STEPS {
+        pause().await;
     }
+    {
+        let mut bucket = bucket.borrow_mut();
+        let seen = bucket.look_at(&bucket.jobs[number].key);
+        bucket.jobs[number].seen = Some(seen);
+    }
+    for _ in 0..JOB_STEPS {
+        pause().await;
+    }
+    let mut bucket = bucket.borrow_mut();
+    bucket.jobs[number].ended = true;
+    let message = completion(number, &bucket.jobs[number]);
+    bucket.outbox.emit(Event::JobEnded(message));
 }
 
-/// An event, and whether a function has handled it.
-struct Event {
-    of: Source,
-    payload: Value,
-    handled: bool,
-}
-
-/// Where an event comes from, and so where it goes.
-#[derive(Clone, Copy)]
-enum Source {
-    Creation,
-    Removal,
-    JobEnd,
-}
-
-/// A function at work, on an event or by hand.
-struct Invocation {
-    event: Option<usize>,
-    handled: Pin<Box<dyn Future<Output = bool>>>,
-}
-
-type SlowCatalogue = Slow<MemoryCatalogue>;
-type SlowDetector = Slow<Rc<RefCell<Bucket>>>;
-
-struct World {
-    bucket: Rc<RefCell<Bucket>>,
+/// The functions, and what they work on.
+struct Library {
+    bucket: SharedBucket,
     catalogue: MemoryCatalogue,
-    events: Vec<Event>,
-    invocations: Vec<Invocation>,
-    created: Rc<HandleObjectCreated<SlowCatalogue, SlowDetector, SlowDetector>>,
-    removed: Rc<HandleObjectRemoved<SlowCatalogue>>,
-    ended: Rc<AddVideoFile<SlowCatalogue, SlowDetector>>,
-    by_hand: Rc<DetectLabels<SlowCatalogue, SlowDetector>>,
+    outbox: Outbox<Event>,
+    created:
+        Rc<HandleObjectCreated<Reached<SlowCatalogue>, Reached<SlowBucket>, Reached<SlowBucket>>>,
+    removed: Rc<HandleObjectRemoved<Reached<SlowCatalogue>>>,
+    ended: Rc<AddVideoFile<Reached<SlowCatalogue>, Reached<SlowBucket>>>,
+    by_hand: Rc<DetectLabels<Reached<SlowCatalogue>, Reached<SlowBucket>>>,
 }
 
 fn key(index: usize) -> ObjectKey {
@@ -324,68 +300,50 @@ fn completion(number: usize, job: &Job) -> Value {
     }]})
 }
 
-impl World {
-    fn new() -> Self {
-        let bucket = Rc::new(RefCell::new(Bucket::default()));
+fn read<T: DeserializeOwned>(payload: Value) -> T {
+    serde_json::from_value(payload).unwrap()
+}
+
+impl Library {
+    fn new(outbox: &Outbox<Event>, faults: &Faults) -> Self {
+        let bucket = Rc::new(RefCell::new(Bucket {
+            objects: BTreeMap::new(),
+            jobs: Vec::new(),
+            changes: 0,
+            outbox: outbox.clone(),
+        }));
         let catalogue = MemoryCatalogue::default();
+        let slow_catalogue = Reached(Slow::new(catalogue.clone(), faults));
+        let slow_bucket = Reached(Slow::new(bucket.clone(), faults));
         let name = BucketName::new(BUCKET);
         Self {
             created: Rc::new(HandleObjectCreated {
                 bucket: name.clone(),
-                catalogue: Slow(catalogue.clone()),
-                detector: Slow(bucket.clone()),
-                jobs: Slow(bucket.clone()),
+                catalogue: slow_catalogue.clone(),
+                detector: slow_bucket.clone(),
+                jobs: slow_bucket.clone(),
             }),
             removed: Rc::new(HandleObjectRemoved {
                 bucket: name.clone(),
-                catalogue: Slow(catalogue.clone()),
+                catalogue: slow_catalogue.clone(),
             }),
             ended: Rc::new(AddVideoFile {
                 bucket: name.clone(),
-                catalogue: Slow(catalogue.clone()),
-                results: Slow(bucket.clone()),
+                catalogue: slow_catalogue.clone(),
+                results: slow_bucket.clone(),
             }),
             by_hand: Rc::new(DetectLabels {
                 bucket: name,
-                catalogue: Slow(catalogue.clone()),
-                detector: Slow(bucket.clone()),
+                catalogue: slow_catalogue,
+                detector: slow_bucket,
             }),
             bucket,
             catalogue,
-            events: Vec::new(),
-            invocations: Vec::new(),
+            outbox: outbox.clone(),
         }
     }
 
-    fn take(&mut self, step: &Step) {
-        match step {
-            Step::Put {
-                key: index,
-                is_readable,
-            } => self.put(&key(*index), *is_readable),
-            Step::Delete { key: index } => self.delete(&key(*index)),
-            Step::Deliver(index) if !self.events.is_empty() => {
-                self.deliver(index.index(self.events.len()));
-            }
-            Step::LabelByHand { key: index } => self.label_by_hand(&key(*index)),
-            Step::Work(index) => {
-                let running = self.bucket.borrow().running();
-                if !running.is_empty() {
-                    self.work(running[index.index(running.len())]);
-                }
-            }
-            Step::Continue(index) if !self.invocations.is_empty() => {
-                self.go_on(index.index(self.invocations.len()));
-            }
-            Step::Die(index) if !self.invocations.is_empty() => {
-                self.invocations.remove(index.index(self.invocations.len()));
-            }
-            Step::Throttle => self.bucket.borrow_mut().throttled += 1,
-            Step::Deliver(_) | Step::Continue(_) | Step::Die(_) => {}
-        }
-    }
-
-    fn put(&mut self, key: &ObjectKey, is_readable: bool) {
+    fn put(&self, key: &ObjectKey, is_readable: bool) {
         let mut bucket = self.bucket.borrow_mut();
         bucket.changes += 1;
         let number = bucket.changes;
@@ -395,112 +353,27 @@ impl World {
             Object::Garbage
         };
         bucket.objects.insert(key.clone(), object);
-        self.events.push(Event {
-            of: Source::Creation,
-            payload: notification("ObjectCreated:Put", key, number),
-            handled: false,
-        });
+        let event = notification("ObjectCreated:Put", key, number);
+        self.outbox.emit(Event::Created(event));
     }
 
-    fn delete(&mut self, key: &ObjectKey) {
+    fn delete(&self, key: &ObjectKey) {
         let mut bucket = self.bucket.borrow_mut();
         bucket.changes += 1;
         bucket.objects.remove(key);
-        self.events.push(Event {
-            of: Source::Removal,
-            payload: notification("ObjectRemoved:Delete", key, bucket.changes),
-            handled: false,
-        });
+        let event = notification("ObjectRemoved:Delete", key, bucket.changes);
+        self.outbox.emit(Event::Removed(event));
     }
 
-    fn deliver(&mut self, index: usize) {
-        let Event { of, payload, .. } = &self.events[index];
-        let handled: Pin<Box<dyn Future<Output = bool>>> = match of {
-            Source::Creation => {
-                let function = self.created.clone();
-                let event: Notification = serde_json::from_value(payload.clone()).unwrap();
-                Box::pin(async move { function.handle(event).await.is_ok() })
-            }
-            Source::Removal => {
-                let function = self.removed.clone();
-                let event: Notification = serde_json::from_value(payload.clone()).unwrap();
-                Box::pin(async move { function.handle(event).await.is_ok() })
-            }
-            Source::JobEnd => {
-                let function = self.ended.clone();
-                let event: Completion = serde_json::from_value(payload.clone()).unwrap();
-                Box::pin(async move { function.handle(event).await.is_ok() })
-            }
-        };
-        let event = Some(index);
-        self.invocations.push(Invocation { event, handled });
-    }
-
-    fn label_by_hand(&mut self, key: &ObjectKey) {
+    fn label_by_hand(&self, key: &ObjectKey) {
         if MediaType::of(key) == Some(MediaType::Video) {
-            self.bucket.borrow_mut().add_job(key, None);
+            add_job(&self.bucket, key, None);
             return;
         }
         let function = self.by_hand.clone();
         let payload = json!({"Bucket": BUCKET, "Key": key.as_str()});
-        self.invocations.push(Invocation {
-            event: None,
-            handled: Box::pin(async move { function.handle(payload).await.is_ok() }),
-        });
-    }
-
-    /// A job looks at its video, and the next time it ends.
-    fn work(&mut self, number: usize) {
-        let mut bucket = self.bucket.borrow_mut();
-        if bucket.jobs[number].seen.is_none() {
-            let throttled = std::mem::take(&mut bucket.throttled);
-            let key = bucket.jobs[number].key.clone();
-            bucket.jobs[number].seen = Some(bucket.look_at(&key));
-            bucket.throttled = throttled;
-            return;
-        }
-        let job = &mut bucket.jobs[number];
-        job.ended = true;
-        self.events.push(Event {
-            of: Source::JobEnd,
-            payload: completion(number, job),
-            handled: false,
-        });
-    }
-
-    fn go_on(&mut self, index: usize) {
-        let invocation = &mut self.invocations[index];
-        let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(handled) = invocation.handled.as_mut().poll(&mut context) {
-            if let Some(event) = invocation.event {
-                self.events[event].handled |= handled;
-            }
-            self.invocations.remove(index);
-        }
-    }
-
-    /// Delivers what is due and ends what runs, in an order that `choices` decide.
-    fn settle(&mut self, choices: &[Index]) {
-        self.bucket.borrow_mut().throttled = 0;
-        for choice in choices.iter().cycle() {
-            let in_flight = |event| self.invocations.iter().any(|i| i.event == Some(event));
-            let due: Vec<_> = (0..self.events.len())
-                .filter(|&event| !self.events[event].handled && !in_flight(event))
-                .collect();
-            let running = self.bucket.borrow().running();
-            let possible = due.len() + running.len() + self.invocations.len();
-            if possible == 0 {
-                return;
-            }
-            let chosen = choice.index(possible);
-            if let Some(&event) = due.get(chosen) {
-                self.deliver(event);
-            } else if let Some(&job) = running.get(chosen - due.len()) {
-                self.work(job);
-            } else {
-                self.go_on(chosen - due.len() - running.len());
-            }
-        }
+        self.outbox
+            .invoke(async move { _ = function.handle(payload).await });
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
@@ -526,19 +399,52 @@ impl World {
     }
 }
 
+impl Scenario for Library {
+    type Act = Act;
+    type Event = Event;
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Put {
+                key: index,
+                is_readable,
+            } => self.put(&key(*index), *is_readable),
+            Act::Delete { key: index } => self.delete(&key(*index)),
+            Act::LabelByHand { key: index } => self.label_by_hand(&key(*index)),
+        }
+    }
+
+    fn invoke(&self, batch: Vec<Event>) -> Handling {
+        let (created, removed) = (self.created.clone(), self.removed.clone());
+        let ended = self.ended.clone();
+        Box::pin(async move {
+            let mut handled = 0;
+            for event in batch {
+                let result = match event {
+                    Event::Created(payload) => created.handle(read(payload)).await,
+                    Event::Removed(payload) => removed.handle(read(payload)).await,
+                    Event::JobEnded(payload) => ended.handle(read(payload)).await,
+                };
+                if result.is_err() {
+                    break;
+                }
+                handled += 1;
+            }
+            handled
+        })
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn the_catalogue_ends_as_the_bucket_does(
-        history in prop::collection::vec(any_step(), 1..100),
-        choices in prop::collection::vec(any::<Index>(), 64),
+        history in any_history(any_act(), 1..2, 100),
+        turns in any_turns(),
     ) {
-        let mut world = World::new();
-        for step in &history {
-            world.take(step);
-        }
-        world.settle(&choices);
-        world.check()?;
+        let mut world = World::new(Retries::UntilHandled, Library::new);
+        world.run(&history, &turns);
+        world.scenario().check()?;
     }
 }

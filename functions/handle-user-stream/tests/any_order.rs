@@ -1,25 +1,20 @@
 //! Whatever the order in which records come, however often, and whatever runs at the same
 //! time, in the end exactly the users that exist have an object.
 //!
-//! A history is a list of steps: users are created, deleted and expire; any of the records so
-//! far are delivered in one batch, be it for the first time or again; an invocation goes on for
-//! a while or dies; a call fails, before its effect or after it. Invocations run the
-//! function's own handler and stop before and after every call to a port, so they interleave
-//! there as they do on Lambda. After the history, every record that is still due is delivered
-//! until it is handled.
+//! Users are created, deleted and expire. What becomes of records and invocations is
+//! `runtime::testing::interleaving`'s.
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 use handle_user_stream::HandleUserStream;
 use proptest::prelude::*;
-use proptest::sample::Index;
-use runtime::stream::StreamEvent;
+use runtime::testing::interleaving::{
+    Faults, Handling, Outbox, Retries, Scenario, Slow, World, any_history, any_turns,
+};
 use serde_json::{Value, json};
 use users::user_data::{ReconcileError, UserData, UserDataKey, Users};
 use users::{Schema, UserId};
@@ -27,96 +22,47 @@ use users::{Schema, UserId};
 const USERS: [&str; 3] = ["john", "../é", "john/userdata"];
 
 #[derive(Debug, Clone)]
-enum Step {
+enum Act {
     Create { user: usize },
     Delete { user: usize },
     Expire { user: usize },
-    Deliver(Vec<Index>),
-    Continue(Turn),
-    Die(Index),
-    FailBefore,
-    FailAfter,
 }
 
-/// Who goes on, and for how long. An invocation that stands still while others begin and end
-/// is what finds errors; with single steps, all would walk abreast.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    chosen: Index,
-    steps: usize,
-}
-
-fn any_turn() -> impl Strategy<Value = Turn> {
-    (any::<Index>(), 1..10_usize).prop_map(|(chosen, steps)| Turn { chosen, steps })
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_act() -> impl Strategy<Value = Act> {
     let user = 0..USERS.len();
     prop_oneof![
-        3 => user.clone().prop_map(|user| Step::Create { user }),
-        2 => user.clone().prop_map(|user| Step::Delete { user }),
-        1 => user.prop_map(|user| Step::Expire { user }),
-        6 => prop::collection::vec(any::<Index>(), 1..4).prop_map(Step::Deliver),
-        10 => any_turn().prop_map(Step::Continue),
-        1 => any::<Index>().prop_map(Step::Die),
-        1 => Just(Step::FailBefore),
-        1 => Just(Step::FailAfter),
+        3 => user.clone().prop_map(|user| Act::Create { user }),
+        2 => user.clone().prop_map(|user| Act::Delete { user }),
+        1 => user.prop_map(|user| Act::Expire { user }),
     ]
 }
 
-/// Table and bucket at this moment, and calls that are going to fail.
+/// Table and bucket at this moment.
 #[derive(Debug, Default)]
 struct State {
     items: BTreeSet<UserId>,
     objects: BTreeSet<UserDataKey>,
-    fail_before: u32,
-    fail_after: u32,
 }
 
-/// Table and bucket, as the function sees them: a call takes time, in which the world may
-/// change, but its effect comes at one moment.
+/// Table and bucket, as the function sees them.
 #[derive(Debug, Clone)]
-struct Slow(Rc<RefCell<State>>);
+struct Services(Slow<Rc<RefCell<State>>>);
 
-/// Lets the other invocations run.
-async fn pause() {
-    let mut paused = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut paused, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
-fn take_one(failures: &mut u32) -> Result<(), ReconcileError> {
-    if *failures == 0 {
-        return Ok(());
-    }
-    *failures -= 1;
-    Err(ReconcileError::Users("throttled".into()))
-}
-
-impl Slow {
+impl Services {
     async fn call<T>(&self, effect: impl FnOnce(&mut State) -> T) -> Result<T, ReconcileError> {
-        pause().await;
-        take_one(&mut self.0.borrow_mut().fail_before)?;
-        let result = effect(&mut self.0.borrow_mut());
-        pause().await;
-        take_one(&mut self.0.borrow_mut().fail_after)?;
-        Ok(result)
+        let fault = || ReconcileError::Users("throttled".into());
+        let effect = async |state: &Rc<RefCell<State>>| Ok(effect(&mut state.borrow_mut()));
+        self.0.call(fault, effect).await
     }
 }
 
-impl Users for Slow {
+impl Users for Services {
     async fn exists(&self, user: &UserId) -> Result<bool, ReconcileError> {
         self.call(|state| state.items.contains(user)).await
     }
 }
 
-impl UserData for Slow {
+impl UserData for Services {
     async fn put(&self, key: &UserDataKey) -> Result<(), ReconcileError> {
         let put = |state: &mut State| state.objects.insert(key.clone());
         self.call(put).await.map(drop)
@@ -128,24 +74,12 @@ impl UserData for Slow {
     }
 }
 
-/// A record of the stream, and whether the function has handled it.
-struct Record {
-    payload: Value,
-    handled: bool,
-}
-
-/// The function at work on a batch.
-struct Invocation {
-    records: Vec<usize>,
-    /// How many records of the batch were handled.
-    handled: Pin<Box<dyn Future<Output = usize>>>,
-}
-
-struct World {
+/// The function, and what it works on.
+struct Directory {
     state: Rc<RefCell<State>>,
-    records: Vec<Record>,
-    invocations: Vec<Invocation>,
-    function: Rc<HandleUserStream<Slow, Slow>>,
+    outbox: Outbox<Value>,
+    records: usize,
+    function: Rc<HandleUserStream<Services, Services>>,
 }
 
 fn user(index: usize) -> UserId {
@@ -177,9 +111,10 @@ fn record(number: usize, event_name: &str, user: &UserId, is_expiry: bool) -> Va
     record
 }
 
-impl World {
-    fn new() -> Self {
+impl Directory {
+    fn new(outbox: &Outbox<Value>, faults: &Faults) -> Self {
         let state = Rc::new(RefCell::new(State::default()));
+        let services = Services(Slow::new(state.clone(), faults));
         let schema = Schema {
             key: "name".into(),
             email: "email".into(),
@@ -189,118 +124,26 @@ impl World {
         Self {
             function: Rc::new(HandleUserStream {
                 schema,
-                users: Slow(state.clone()),
-                user_data: Slow(state.clone()),
+                users: services.clone(),
+                user_data: services,
             }),
             state,
-            records: Vec::new(),
-            invocations: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, step: &Step) {
-        match step {
-            Step::Create { user: index } => {
-                if self.state.borrow_mut().items.insert(user(*index)) {
-                    self.record("INSERT", &user(*index), false);
-                }
-            }
-            Step::Delete { user: index } => self.delete(&user(*index), false),
-            Step::Expire { user: index } => self.delete(&user(*index), true),
-            Step::Deliver(chosen) if !self.records.is_empty() => {
-                let total = self.records.len();
-                self.deliver(chosen.iter().map(|index| index.index(total)).collect());
-            }
-            Step::Continue(turn) if !self.invocations.is_empty() => {
-                let index = turn.chosen.index(self.invocations.len());
-                self.go_on(index, turn.steps);
-            }
-            Step::Die(index) if !self.invocations.is_empty() => {
-                self.end(index.index(self.invocations.len()), 0);
-            }
-            Step::FailBefore => self.state.borrow_mut().fail_before += 1,
-            Step::FailAfter => self.state.borrow_mut().fail_after += 1,
-            Step::Deliver(_) | Step::Continue(_) | Step::Die(_) => {}
+            outbox: outbox.clone(),
+            records: 0,
         }
     }
 
     fn delete(&mut self, user: &UserId, is_expiry: bool) {
-        if self.state.borrow_mut().items.remove(user) {
+        let existed = self.state.borrow_mut().items.remove(user);
+        if existed {
             self.record("REMOVE", user, is_expiry);
         }
     }
 
     fn record(&mut self, event_name: &str, user: &UserId, is_expiry: bool) {
-        let payload = record(self.records.len(), event_name, user, is_expiry);
-        let handled = false;
-        self.records.push(Record { payload, handled });
-    }
-
-    fn deliver(&mut self, records: Vec<usize>) {
-        let payloads: Vec<_> = records
-            .iter()
-            .map(|&record| &self.records[record].payload)
-            .collect();
-        let event: StreamEvent = serde_json::from_value(json!({"Records": payloads})).unwrap();
-        let function = self.function.clone();
-        let batch = records.clone();
-        let handled = Box::pin(async move {
-            let response = function.handle(event).await.unwrap();
-            match &response.batch_item_failures[..] {
-                [] => batch.len(),
-                [failure] => {
-                    let failed = failure.item_identifier.clone().unwrap();
-                    let failed = |record: &usize| record.to_string() == failed;
-                    batch.iter().position(failed).unwrap()
-                }
-                _ => panic!("a batch stops at its first failure"),
-            }
-        });
-        self.invocations.push(Invocation { records, handled });
-    }
-
-    fn go_on(&mut self, index: usize, steps: usize) {
-        let invocation = &mut self.invocations[index];
-        let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..steps {
-            if let Poll::Ready(handled) = invocation.handled.as_mut().poll(&mut context) {
-                return self.end(index, handled);
-            }
-        }
-    }
-
-    /// Ends an invocation that has handled so many of its records. The others are due again,
-    /// also if an earlier invocation has handled them: Lambda knows of this one that it failed.
-    fn end(&mut self, index: usize, handled: usize) {
-        let invocation = self.invocations.remove(index);
-        for (place, record) in invocation.records.into_iter().enumerate() {
-            self.records[record].handled = place < handled;
-        }
-    }
-
-    /// Delivers what is due and ends what runs, in an order that `turns` decide.
-    fn settle(&mut self, turns: &[Turn]) {
-        let mut state = self.state.borrow_mut();
-        (state.fail_before, state.fail_after) = (0, 0);
-        drop(state);
-        for turn in turns.iter().cycle() {
-            let in_flight = |record: &usize| {
-                let mut invocations = self.invocations.iter();
-                invocations.any(|invocation| invocation.records.contains(record))
-            };
-            let due: Vec<_> = (0..self.records.len())
-                .filter(|record| !self.records[*record].handled && !in_flight(record))
-                .collect();
-            let possible = due.len() + self.invocations.len();
-            if possible == 0 {
-                return;
-            }
-            let chosen = turn.chosen.index(possible);
-            match due.get(chosen) {
-                Some(&record) => self.deliver(vec![record]),
-                None => self.go_on(chosen - due.len(), turn.steps),
-            }
-        }
+        let record = record(self.records, event_name, user, is_expiry);
+        self.records += 1;
+        self.outbox.emit(record);
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
@@ -311,19 +154,51 @@ impl World {
     }
 }
 
+impl Scenario for Directory {
+    type Act = Act;
+    type Event = Value;
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Create { user: index } => {
+                let created = self.state.borrow_mut().items.insert(user(*index));
+                if created {
+                    self.record("INSERT", &user(*index), false);
+                }
+            }
+            Act::Delete { user: index } => self.delete(&user(*index), false),
+            Act::Expire { user: index } => self.delete(&user(*index), true),
+        }
+    }
+
+    fn invoke(&self, batch: Vec<Value>) -> Handling {
+        let function = self.function.clone();
+        Box::pin(async move {
+            let event = serde_json::from_value(json!({"Records": batch})).unwrap();
+            let response = function.handle(event).await.unwrap();
+            match &response.batch_item_failures[..] {
+                [] => batch.len(),
+                [failure] => {
+                    let failed = json!(failure.item_identifier);
+                    let is_failed = |record: &Value| record["dynamodb"]["SequenceNumber"] == failed;
+                    batch.iter().position(is_failed).unwrap()
+                }
+                _ => panic!("a batch stops at its first failure"),
+            }
+        })
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn the_bucket_ends_as_the_table_does(
-        history in prop::collection::vec(any_step(), 1..150),
-        turns in prop::collection::vec(any_turn(), 64),
+        history in any_history(any_act(), 1..4, 150),
+        turns in any_turns(),
     ) {
-        let mut world = World::new();
-        for step in &history {
-            world.take(step);
-        }
-        world.settle(&turns);
-        world.check()?;
+        let mut world = World::new(Retries::AfterEveryFailure, Directory::new);
+        world.run(&history, &turns);
+        world.scenario().check()?;
     }
 }

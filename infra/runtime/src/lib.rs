@@ -8,7 +8,8 @@
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
 //! - what goes out: [`dynamodb`] and [`s3`], as far as whoever derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
-//! - `testing`, behind the feature of that name: an AWS that answers from a script.
+//! - `testing`, behind the feature of that name: an AWS that answers from a script, and random
+//!   orders of events.
 //!
 //! A function is a library with a handler, and a `main` that builds clients and serves:
 //!

@@ -1,9 +1,12 @@
 //! What tests need.
 //!
-//! - [`Wire`]: an AWS that answers from a script, for what talks to AWS.
+//! - [`Wire`]: an AWS that answers from a script, for what talks to AWS;
+//! - [`interleaving`]: random orders of events, for rules that must hold in whatever order events
+//!   come.
 
 #![allow(clippy::unwrap_used, reason = "test code, also outside cfg(test)")]
 
+pub mod interleaving;
 mod wire;
 
 pub use wire::Wire;
