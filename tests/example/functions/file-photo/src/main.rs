@@ -18,7 +18,7 @@ async fn start() -> Result<(), Error> {
     let aws = Aws::new(&environment)?;
     let bucket = environment.require("PHOTOS_BUCKET_NAME")?;
     let files = Files {
-        s3: aws.s3_client(&bucket),
+        s3: runtime::s3::client(&aws, &bucket),
         bucket,
         dynamodb: aws_sdk_dynamodb::Client::new(&aws.config(Service::DYNAMODB)),
         table: environment.require("PHOTOS_TABLE_NAME")?,

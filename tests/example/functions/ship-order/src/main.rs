@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use lambda_runtime::Error;
+use runtime::service_error::ServiceError;
 use runtime::{Aws, Environment};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ async fn main() -> ExitCode {
 async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let bucket = environment.require("RECEIPTS_BUCKET_NAME")?;
-    let client = Aws::new(&environment)?.s3_client(&bucket);
+    let client = runtime::s3::client(&Aws::new(&environment)?, &bucket);
     runtime::serve(async |batch: Batch| {
         let mut failures = Vec::new();
         for record in &batch.records {
@@ -51,6 +52,6 @@ async fn ship(client: &Client, bucket: &str, record: &Value) -> Result<(), Strin
     let put = client.put_object().bucket(bucket).key(format!("{id}.txt"));
     let put = put.body(ByteStream::from(photo.as_bytes().to_vec()));
     let sent = put.send().await;
-    sent.map_err(|error| runtime::service_error::describe(&error))?;
+    sent.map_err(|error| ServiceError::of(&error).to_string())?;
     Ok(())
 }
