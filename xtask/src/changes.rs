@@ -133,7 +133,7 @@ impl<'a> Changes<'a> {
             lines.extend(self.property_lines(change, columns));
         }
         if !self.checked.is_empty() {
-            lines.push(checked_line(self.checked.len()));
+            lines.push(checked_line(self.checked.len(), columns));
         }
         for warning in self.warnings {
             lines.push(format!(
@@ -301,16 +301,14 @@ pub(crate) fn heading(stack: &str, creates_stack: bool, changes: usize) -> Strin
 }
 
 /// The resources that CloudFormation lists, and that stay as they are.
-fn checked_line(count: usize) -> String {
+fn checked_line(count: usize, columns: Option<usize>) -> String {
     let stay = if count == 1 {
         "1 other resource stays as it is"
     } else {
         &format!("{count} other resources stay as they are")
     };
-    format!(
-        "{DIM}{:>15} {stay}: only what they refer to changes{DIM:#}",
-        "="
-    )
+    let width = verb_width(columns);
+    format!("{DIM}{:>width$} {stay}{DIM:#}", "=")
 }
 
 /// The resource, its type and its place in the manifest: in one line if it fits.
@@ -328,8 +326,8 @@ fn change_lines(change: &Change, app: &App, columns: Option<usize>) -> Vec<Strin
     let details = std::iter::once(change.resource_type.clone())
         .chain(declared.map(|place| place.to_string()))
         .chain(change.drifted.then(|| "(changed by hand)".to_owned()));
-    let narrow = columns.is_some_and(|columns| columns < NARROW);
-    let verb = format!("{verb:>width$}", width = if narrow { 0 } else { 15 });
+    let width = verb_width(columns);
+    let verb = format!("{verb:>width$}");
     let mut used = verb.chars().count() + 1 + change.logical_id.len();
     let mut lines = vec![format!("{style}{verb}{style:#} {}", change.logical_id)];
     for detail in details {
@@ -346,6 +344,14 @@ fn change_lines(change: &Change, app: &App, columns: Option<usize>) -> Vec<Strin
         }
     }
     lines
+}
+
+/// How many columns the verb of a change takes, with what stands before it.
+fn verb_width(columns: Option<usize>) -> usize {
+    match columns {
+        Some(columns) if columns < NARROW => 0,
+        _ => 15,
+    }
 }
 
 fn detail_indent(columns: Option<usize>) -> usize {

@@ -5,10 +5,10 @@ use aws_sdk_cloudformation::error::{ErrorMetadata, ProvideErrorMetadata, SdkErro
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use crate::answer::{answered, may_be_of_aws, not_of_aws, printable};
 use crate::denial::Denial;
 use crate::error::{CHECK_NETWORK, Error, ErrorKind, PROXY_PASSWORD, root_cause};
-use crate::http_client::{Cause, NoAnswer};
+use crate::network::answer::{answered, may_be_of_aws, not_of_aws, printable};
+use crate::network::http_client::{Cause, NoAnswer};
 
 impl Error {
     /// Explains a failed AWS call. `what` completes "could not …".

@@ -17,12 +17,12 @@ use aws_types::SdkConfig;
 use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use crate::certificates::Authorities;
-use crate::configuration::{Configuration, Endpoint};
-use crate::environment::{Environment, Setting};
 use crate::error::{CHECK_NETWORK, Error, ErrorKind, Result};
-use crate::http_client::{Client, Limits, Tell};
-use crate::proxy::Proxies;
+use crate::network::certificates::Authorities;
+use crate::network::configuration::{Configuration, Endpoint};
+use crate::network::environment::{Environment, Setting};
+use crate::network::http_client::{Client, Limits, Tell};
+use crate::network::proxy::Proxies;
 use crate::settings::{ATTEMPTS_MAX, BACKOFF_MAX, Settings};
 use crate::target::Target;
 

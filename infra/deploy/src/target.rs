@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 
-use crate::configuration::Endpoint;
-use crate::http_client::{Client, Limits};
+use crate::network::configuration::Endpoint;
+use crate::network::http_client::{Client, Limits};
 use crate::poll::PollInterval;
 
 /// How long an invocation is waited for: a function runs for 15 minutes at most.

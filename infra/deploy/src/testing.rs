@@ -22,13 +22,13 @@ mod answers;
 
 pub(crate) use answers::*;
 
-use crate::certificates::Authorities;
 use crate::change_set::ChangeSet;
-use crate::http_client::{Client, Limits};
+use crate::network::certificates::Authorities;
+use crate::network::http_client::{Client, Limits};
+use crate::network::proxy::Proxies;
 use crate::plan::{Plan, plan};
 use crate::poll::PollInterval;
 use crate::progress::{Decide, Progress, Question};
-use crate::proxy::Proxies;
 use crate::settings::ATTEMPTS_MAX;
 use crate::stack::{StackSpec, Store};
 use crate::target::Target;

@@ -4,8 +4,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::environment::Setting;
 use crate::error::{Error, ErrorKind, Result};
+use crate::network::environment::Setting;
 
 /// The authorities of the system, and those of a file of the user's.
 ///

@@ -32,10 +32,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::answer::Answered;
-use crate::certificates::Authorities;
 use crate::error::Result;
-use crate::proxy::{Proxies, Proxy};
+use crate::network::answer::Answered;
+use crate::network::certificates::Authorities;
+use crate::network::proxy::{Proxies, Proxy};
 
 /// How long a request waits, and for what.
 #[derive(Debug, Clone, Copy)]

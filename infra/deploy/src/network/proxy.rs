@@ -5,8 +5,8 @@ use std::fmt;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use http::Uri;
 
-use crate::environment::{Environment, Setting};
 use crate::error::{Error, ErrorKind, Result};
+use crate::network::environment::{Environment, Setting};
 
 /// Where instances and containers get their credentials and region. They are on the machine
 /// itself, where no proxy leads.

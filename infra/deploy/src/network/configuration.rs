@@ -17,10 +17,10 @@ use aws_runtime::env_config::property::PropertiesKey;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 
-use crate::answer::printable;
-use crate::environment::{Environment, Setting};
 use crate::error::{Error, ErrorKind, Result, root_cause};
-use crate::proxy::Proxies;
+use crate::network::answer::printable;
+use crate::network::environment::{Environment, Setting};
+use crate::network::proxy::Proxies;
 use crate::settings::{ATTEMPTS_MAX, BACKOFF_MAX, Settings};
 
 /// The variable that names an endpoint for every service. With `_` and a service's name
