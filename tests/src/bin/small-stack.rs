@@ -82,7 +82,7 @@ async fn deploy(
     code: &str,
 ) -> Result<String, Error> {
     let bucket = deploy::ensure_bootstrap(
-        &target,
+        target,
         &bootstrap_stack_name(app),
         BOOTSTRAP_TEMPLATE,
         &agree,
@@ -99,12 +99,12 @@ async fn deploy(
         }
     });
     let prefix = artifact_prefix(app);
-    let published = deploy::publish(&target, &bucket, &prefix, artifacts.into(), &tell).await?;
+    let published = deploy::publish(target, &bucket, &prefix, artifacts.into(), &tell).await?;
     let name = stack_name(app);
     let template = match version {
         Some(version) => template(app, version.parse().unwrap()),
         None => {
-            let deployed = deploy::deployed(&target, &name).await?;
+            let deployed = deploy::deployed(target, &name).await?;
             deployed.map_or_else(String::new, |deployed| deployed.template)
         }
     };
@@ -115,13 +115,13 @@ async fn deploy(
         ("WriterCode".to_owned(), published.keys["writer"].clone()),
     ]);
     if version.is_none() {
-        return Ok(match deploy::hotswap(&target, &spec, &tell).await? {
+        return Ok(match deploy::hotswap(target, &spec, &tell).await? {
             Hotswap::Swapped(functions) => format!("hotswapped {}", functions.join(", ")),
             Hotswap::NotPossible(why) => format!("not possible: {why}"),
         });
     }
     outcome(
-        deploy::deploy(&target, &spec, approve, &agree, &tell).await?,
+        deploy::deploy(target, &spec, approve, &agree, &tell).await?,
         &name,
     )
 }
@@ -156,24 +156,24 @@ fn outcome(deployment: Deployment, stack: &str) -> Result<String, Error> {
 async fn roll_back(target: &Target, app: &str) -> Result<String, Error> {
     let name = stack_name(app);
     let prefix = artifact_prefix(app);
-    let deployed = deploy::deployed(&target, &name)
+    let deployed = deploy::deployed(target, &name)
         .await?
         .ok_or_else(|| Error::new("it is not deployed"))?;
     let bucket = &deployed.parameters["ArtifactBucket"];
     let spec = spec(app, &name, &deployed.template, bucket, &prefix);
-    let previous = deploy::previous_deployment(&target, &spec)
+    let previous = deploy::previous_deployment(target, &spec)
         .await?
         .ok_or_else(|| Error::new("there is no earlier deployment"))?;
     let back = previous.spec(&spec);
     outcome(
-        deploy::deploy(&target, &back, approve, &agree, &tell).await?,
+        deploy::deploy(target, &back, approve, &agree, &tell).await?,
         &name,
     )
 }
 
 async fn delete(target: &Target, app: &str) -> Result<String, Error> {
     let deleted = deploy::delete(
-        &target,
+        target,
         &DeleteSpec {
             stack: &stack_name(app),
             tags: tags(app),

@@ -19,7 +19,7 @@ fn unchanged(before: &Value, after: &Value) -> BTreeMap<String, Vec<String>> {
     unchanged.map(|(id, all)| (id, references(all))).collect()
 }
 
-fn topic(properties: Value) -> Value {
+fn topic(properties: &Value) -> Value {
     json!({"Type": "AWS::SNS::Topic", "Properties": properties})
 }
 
@@ -27,7 +27,7 @@ fn topic(properties: Value) -> Value {
 fn a_resource_that_is_declared_alike_has_its_references() {
     let resources = |name: &str| {
         json!({
-            "Changed": topic(json!({"DisplayName": name})),
+            "Changed": topic(&json!({"DisplayName": name})),
             "Alike": {"Type": "AWS::Lambda::Permission", "DependsOn": "Changed", "Properties": {
                 "SourceArn": {"Ref": "Changed"},
                 "FunctionName": {"Fn::GetAtt": ["F", "Arn"]},
@@ -84,7 +84,7 @@ fn what_can_change_by_itself_is_left_out() {
         assert_eq!(unchanged(&resources, &resources), BTreeMap::new());
     }
     let declared = |section: &str| {
-        let mut template = json!({"Resources": {"R": topic(json!({}))}});
+        let mut template = json!({"Resources": {"R": topic(&json!({}))}});
         template[section] = json!({"a": {"b": "c"}});
         template.to_string()
     };
@@ -101,8 +101,8 @@ fn a_parameter_counts_by_its_value() {
     let template = json!({
         "Parameters": {"Name": {"Type": "String"}, "Stored": {"Type": "AWS::SSM::Parameter::Value<String>"}},
         "Resources": {
-            "R": topic(json!({"DisplayName": {"Ref": "Name"}})),
-            "S": topic(json!({"DisplayName": {"Ref": "Stored"}})),
+            "R": topic(&json!({"DisplayName": {"Ref": "Name"}})),
+            "S": topic(&json!({"DisplayName": {"Ref": "Stored"}})),
         },
     })
     .to_string();
