@@ -21,13 +21,15 @@ mod queues;
 mod report;
 mod run;
 mod stage;
+mod suite;
 
-pub use check::{Check, Difference, Flow, Problem, Stopped, Suite};
+pub use check::{Check, Difference, Problem, Stopped};
 pub use ownership::{Left, Owned, OwnedId};
 pub use probe::Probe;
-pub use report::{Outcome, Report, Verdict};
-pub use run::{Event, Options, Run};
+pub use report::{Event, Outcome, Report, Verdict};
+pub use run::{Options, Run};
 pub use stage::{Api, Callers, Function, Stage};
+pub use suite::{Flow, Suite};
 
 /// What the names of everything that a run makes begin with. No user's data may begin with it.
 pub const PREFIX: &str = "xtask-verify";

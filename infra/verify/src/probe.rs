@@ -12,8 +12,7 @@ use tokio::time::sleep;
 
 use crate::check::{Check, Problem, Stopped};
 use crate::ownership::{Owned, OwnedId, Ownership, lock};
-use crate::report::{Outcome, Verdict};
-use crate::run::Event;
+use crate::report::{Event, Outcome, Verdict};
 use crate::stage::{Callers, Stage};
 
 /// The pause before the second look. It grows by half up to the longest.

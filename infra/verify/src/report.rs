@@ -76,3 +76,12 @@ impl Outcome {
 fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
+
+/// What happens in a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A check has begun.
+    Started(Check),
+    /// A check has ended.
+    Ended(Verdict),
+}

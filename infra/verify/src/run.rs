@@ -8,26 +8,18 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::check::{Check, Difference, Flow, Problem, Suite};
+use crate::check::{Check, Difference, Problem};
 use crate::ownership::{Left, Ownership, lock};
 use crate::probe::{Probe, Shared};
 use crate::queues::{Depths, FAILURE_QUEUES, compare, depths};
-use crate::report::{Outcome, Report, Verdict};
+use crate::report::{Event, Outcome, Report, Verdict};
 use crate::stage::Stage;
+use crate::suite::{Flow, Suite};
 
 const CLEAN_UP: Check = Check {
     name: "clean-up",
     what: "everything that the checks made is deleted",
 };
-
-/// What happens in a run.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A check has begun.
-    Started(Check),
-    /// A check has ended.
-    Ended(Verdict),
-}
 
 /// How a suite is run.
 #[derive(Debug, Clone)]
