@@ -6,19 +6,11 @@ use std::process::Command;
 
 use manifest::{Function, Stage};
 
-/// The features of every dependency when cargo builds these packages together.
-fn features(packages: &[&str]) -> BTreeMap<String, String> {
+/// The features of every dependency when cargo builds what these arguments select.
+fn features(selection: &[&str]) -> BTreeMap<String, String> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--edges",
-            "normal,build",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}|{f}",
-        ])
-        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(["tree", "--prefix", "none", "--format", "{p}|{f}"])
+        .args(selection)
         .output()
         .unwrap();
     assert!(
@@ -47,20 +39,19 @@ fn features(packages: &[&str]) -> BTreeMap<String, String> {
         .collect()
 }
 
-#[test]
-fn dependencies_are_compiled_once_for_this_program_and_the_functions() {
-    let app = app::app().resolve(&Stage::with_defaults("local")).unwrap();
-    let functions = app.functions().map(Function::name);
-    let local: Vec<&str> = functions.chain(["rekognition-local", "xtask"]).collect();
-    let ours = features(&["xtask"]);
-    let theirs = features(&local);
+/// Builds only, so not what the tests use.
+const BUILD: [&str; 2] = ["--edges", "normal,build"];
+
+/// Fails if a dependency of xtask has other features in another selection of packages.
+fn assert_compiled_once(whose: &str, theirs: &BTreeMap<String, String>) {
+    let ours = features(&[&BUILD[..], &["--package", "xtask"]].concat());
     assert!(ours.len() > 200, "{ours:?}");
     let different: Vec<String> = ours
         .iter()
         .filter_map(|(package, enabled)| Some((package, enabled, theirs.get(package)?)))
         .filter(|(_, enabled, other)| enabled != other)
         .map(|(package, enabled, other)| {
-            format!("{package}: xtask has [{enabled}], the local stage [{other}]")
+            format!("{package}: xtask has [{enabled}], {whose} [{other}]")
         })
         .collect();
     assert!(
@@ -68,4 +59,26 @@ fn dependencies_are_compiled_once_for_this_program_and_the_functions() {
         "these are compiled twice:\n{}",
         different.join("\n")
     );
+}
+
+#[test]
+fn dependencies_are_compiled_once_for_this_program_and_the_functions() {
+    let app = app::app().resolve(&Stage::with_defaults("local")).unwrap();
+    let functions = app.functions().map(Function::name);
+    let packages = functions.chain(["rekognition-local", "xtask"]);
+    let packages: Vec<&str> = packages.flat_map(|name| ["--package", name]).collect();
+    let theirs = features(&[&BUILD[..], &packages].concat());
+    assert_compiled_once("the local stage", &theirs);
+}
+
+#[test]
+fn dependencies_are_compiled_once_for_this_program_and_the_workspace() {
+    let theirs = features(&[&BUILD[..], &["--workspace"]].concat());
+    assert_compiled_once("the workspace", &theirs);
+}
+
+#[test]
+fn dependencies_are_compiled_once_for_this_program_and_the_tests() {
+    let theirs = features(&["--workspace", "--edges", "normal,build,dev"]);
+    assert_compiled_once("the workspace with tests", &theirs);
 }
