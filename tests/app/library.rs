@@ -8,7 +8,7 @@ use acceptance::{Reply, program};
 
 /// The built `xtask` of this app.
 pub(crate) fn xtask_program() -> PathBuf {
-    program("xtask", "xtask")
+    program("xtask")
 }
 
 /// A stage of this app. Dropping it stops it.

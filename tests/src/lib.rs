@@ -47,13 +47,18 @@ pub fn workspace() -> PathBuf {
         .to_owned()
 }
 
-/// The built `xtask`.
-pub fn xtask_program() -> PathBuf {
-    program("xtask", "xtask")
+/// The folder of the example, the app that the framework's tests run on.
+pub fn example() -> PathBuf {
+    workspace().join("tests/example")
 }
 
-/// The `xtask` of an app: a binary of a package of the workspace, built now if it is not.
-pub fn program(package: &str, binary: &str) -> PathBuf {
+/// The built program of the example.
+pub fn xtask_program() -> PathBuf {
+    program("shop-xtask")
+}
+
+/// The `xtask` of an app: the binary of this package, built now if it is not.
+pub fn program(package: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Variables of this test's own package would make cargo run build scripts again.
     let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
@@ -71,20 +76,18 @@ pub fn program(package: &str, binary: &str) -> PathBuf {
             "--quiet",
             "--package",
             package,
-            "--bin",
-            binary,
             "--message-format",
             "json",
         ])
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{binary} cannot be built");
+    assert!(output.status.success(), "{package} cannot be built");
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|message| message["target"]["name"] == binary && message["executable"].is_string())
+        .find(|message| message["target"]["name"] == package && message["executable"].is_string())
         .map(|message| PathBuf::from(message["executable"].as_str().unwrap()))
         .expect("cargo names the executable")
 }
@@ -162,7 +165,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a stage on free ports and waits until it is ready.
+    /// Starts a stage of the example on free ports and waits until it is ready.
     pub fn start() -> Self {
         Self::start_with(&[])
     }

@@ -4,7 +4,7 @@
 use acceptance::{Stage, both};
 use serde_json::Value;
 
-const STACK: &str = "media-query-local";
+const STACK: &str = "shop-local";
 
 #[test]
 fn changes_by_hand_are_shown() {
@@ -33,7 +33,7 @@ fn changes_by_hand_are_shown() {
     // The emulator compares fewer types than AWS does. Either way, the rest is told.
     assert!(told.contains("not compared: AWS::"), "{told}");
 
-    let role = physical("MediaApiRole");
+    let role = physical("ServeShopRole");
     let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#;
     let on_role = ["--role-name", &role, "--policy-name", "quick-fix"];
     let put = [
@@ -48,7 +48,7 @@ fn changes_by_hand_are_shown() {
     for part in [
         "By hand",
         "1 broadened",
-        "${MediaApiRole}",
+        "${ServeShopRole}",
         "s3:*",
         "--revert-drift",
     ] {
@@ -56,7 +56,7 @@ fn changes_by_hand_are_shown() {
     }
 
     stage.aws_ok(&[&["iam", "delete-role-policy"], &on_role[..]].concat());
-    let function = physical("MediaApiFunction");
+    let function = physical("ServeShopFunction");
     let memory = ["--function-name", &function, "--memory-size", "512"];
     stage.aws_ok(&[&["lambda", "update-function-configuration"], &memory[..]].concat());
     let (code, told, _) = diff(&[]);
@@ -71,7 +71,7 @@ fn changes_by_hand_are_shown() {
     let [drifted] = &shown["by_hand"]["drift"]["drifted"].as_array().unwrap()[..] else {
         panic!("{shown}");
     };
-    assert_eq!(drifted["logical_id"], "MediaApiFunction");
+    assert_eq!(drifted["logical_id"], "ServeShopFunction");
     let memory = &drifted["property_changes"][0];
     assert_eq!(
         (&memory["path"], &memory["before"], &memory["after"]),

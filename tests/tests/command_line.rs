@@ -75,19 +75,15 @@ fn a_wrong_stage_is_named_with_those_there_are() {
 
 #[test]
 fn an_unknown_function_is_told_the_nearest() {
-    let failure = fail(&mut xtask(&PROGRAM, &["logs", "detect_labels"]));
+    let failure = fail(&mut xtask(&PROGRAM, &["logs", "serve_shop"]));
     assert_eq!(failure.exit_code, Some(2));
     assert!(
-        failure
-            .error
-            .contains("there is no function `detect_labels`"),
+        failure.error.contains("there is no function `serve_shop`"),
         "{}",
         failure.error
     );
     assert!(
-        failure
-            .error
-            .contains("hint: did you mean `detect-labels`?"),
+        failure.error.contains("hint: did you mean `serve-shop`?"),
         "{}",
         failure.error
     );
@@ -123,7 +119,7 @@ fn the_deployers_policies_are_printed_or_written_file_by_file() {
 
 #[test]
 fn the_deployers_policies_are_not_written_among_the_functions() {
-    let policies = acceptance::workspace().join("policies");
+    let policies = acceptance::example().join("policies");
     let mut write = xtask(&PROGRAM, &["gen-policy", "--deployer", "--out"]);
     let failure = fail(write.arg(policies));
     assert_eq!(failure.exit_code, Some(2));
@@ -310,7 +306,7 @@ fn a_taken_port_is_named() {
     assert!(
         failure
             .error
-            .contains(&format!("port {port} on 127.0.0.1 (the media API, --port)")),
+            .contains(&format!("port {port} on 127.0.0.1 (the shop API, --port)")),
         "{}",
         failure.error
     );
@@ -324,7 +320,7 @@ fn an_event_that_is_not_json_is_refused_before_it_is_sent() {
     let path = file.path().to_str().unwrap();
     let failure = fail(&mut xtask(
         &PROGRAM,
-        &["invoke", "detect-labels", "--payload", path],
+        &["invoke", "serve-shop", "--payload", path],
     ));
     assert_eq!(failure.exit_code, Some(2));
     assert!(
@@ -367,10 +363,12 @@ struct Copy(tempfile::TempDir);
 impl Copy {
     fn new() -> Self {
         let copy = Self(tempfile::tempdir().unwrap());
-        let root = acceptance::workspace();
-        for part in ["infra", "policies", "xtask"] {
+        let root = acceptance::example();
+        for part in ["infra", "policies"] {
             std::fs::create_dir(copy.path(part)).unwrap();
         }
+        // Makes a cargo workspace of it.
+        std::fs::write(copy.path("Cargo.lock"), "").unwrap();
         let stages = "infra/stages.yaml";
         std::fs::copy(root.join(stages), copy.path(stages)).unwrap();
         for policy in std::fs::read_dir(root.join("policies")).unwrap() {
@@ -402,7 +400,7 @@ impl Copy {
 fn stale_policies_are_shown_as_a_difference() {
     let copy = Copy::new();
     acceptance::succeed(&mut copy.xtask(&["gen-policy", "--check"]));
-    let stale = copy.path("policies/media-api.json");
+    let stale = copy.path("policies/serve-shop.json");
     let text = std::fs::read_to_string(&stale).unwrap();
     std::fs::write(&stale, text.replace("dynamodb:Scan", "dynamodb:*")).unwrap();
     let output = copy.xtask(&["gen-policy", "--check"]).output().unwrap();
@@ -428,7 +426,7 @@ fn stale_policies_are_shown_as_a_difference() {
 #[test]
 fn policies_are_written_into_a_folder_that_is_gone() {
     let copy = Copy::new();
-    let policy = copy.path("policies/media-api.json");
+    let policy = copy.path("policies/serve-shop.json");
     let text = std::fs::read_to_string(&policy).unwrap();
     std::fs::remove_dir_all(copy.path("policies")).unwrap();
     let check = copy.xtask(&["gen-policy", "--check"]).output().unwrap();
@@ -441,7 +439,7 @@ fn policies_are_written_into_a_folder_that_is_gone() {
 #[test]
 fn line_ends_of_git_do_not_make_policies_stale() {
     let copy = Copy::new();
-    let policy = copy.path("policies/media-api.json");
+    let policy = copy.path("policies/serve-shop.json");
     let text = std::fs::read_to_string(&policy).unwrap();
     let converted = text.replace('\n', "\r\n");
     std::fs::write(&policy, &converted).unwrap();
@@ -471,7 +469,7 @@ fn policies_and_completions_need_no_stage() {
         let copy = Copy::with_stages(yaml);
         acceptance::succeed(&mut copy.xtask(&["gen-policy", "--check"]));
         let script = acceptance::succeed(&mut copy.xtask(&["completions", "bash"]));
-        assert!(script.contains("check-email"), "{script}");
+        assert!(script.contains("ship-order"), "{script}");
     }
 }
 
@@ -501,13 +499,13 @@ fn a_file_without_the_stage_is_told_what_to_write() {
 #[test]
 fn a_key_written_twice_is_refused_with_both_lines() {
     let copy = Copy::with_stages(
-        "dev:\n  authorization:\n    users: iam\n    media: none\n    users: none\n",
+        "dev:\n  authorization:\n    shop: iam\n    orders: none\n    shop: none\n",
     );
     let failure = fail(&mut copy.xtask(&["synth"]));
     assert_eq!(failure.exit_code, Some(1));
     assert!(
         failure.error.contains(
-            "infra/stages.yaml:5: `dev.authorization.users` is written twice, on lines 3 and 5"
+            "infra/stages.yaml:5: `dev.authorization.shop` is written twice, on lines 3 and 5"
         ),
         "{}",
         failure.error

@@ -180,7 +180,7 @@ fn the_tool_ends_what_it_was_killed_in() {
     assert!(again.contains("Unchanged"), "{again}");
     assert_eq!(keys(outputs(&stage)), before);
     eventually("the API answers", || {
-        (stage.get("API_URL", "/").status == 200).then_some(())
+        (stage.get("SHOP_URL", "/").status == 200).then_some(())
     });
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use acceptance::{Stage, both, eventually, workspace};
+use acceptance::{Stage, both, eventually, example};
 
 /// Settings that each alone would lead an AWS tool somewhere else, or nowhere.
 fn astray() -> BTreeMap<&'static str, &'static str> {
@@ -34,10 +34,9 @@ fn astray() -> BTreeMap<&'static str, &'static str> {
 
 /// What a user would type to see that everything is reached.
 const EVERYTHING: &str = r#"set -eu
-aws s3 ls "s3://$MEDIA_BUCKET_NAME"
-aws dynamodb describe-table --table-name "$MEDIA_TABLE_NAME" --query Table.TableStatus
-aws rekognition get-label-detection --job-id 0123 2>&1 | grep -q ResourceNotFoundException
-curl -sf "$API_URL""#;
+aws s3 ls "s3://$PHOTOS_BUCKET_NAME"
+aws dynamodb describe-table --table-name "$PHOTOS_TABLE_NAME" --query Table.TableStatus
+curl -sf "$SHOP_URL""#;
 
 #[test]
 fn a_command_of_the_stage_sees_the_stage_alone() {
@@ -54,8 +53,8 @@ fn a_command_of_the_stage_sees_the_stage_alone() {
         .env("LD_LIBRARY_PATH", libraries.unwrap())
         .env("CARGO_PKG_NAME", "xtask")
         .env("CARGO_PKG_VERSION", "0.1.0")
-        .env("CARGO_MANIFEST_DIR", workspace().join("xtask"))
-        .env("CARGO_MANIFEST_PATH", workspace().join("xtask/Cargo.toml"))
+        .env("CARGO_MANIFEST_DIR", example().join("xtask"))
+        .env("CARGO_MANIFEST_PATH", example().join("xtask/Cargo.toml"))
         .env("MINE", "kept");
     let output = local.stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(7), "{}", both(&output));
@@ -141,23 +140,22 @@ fn another_stage_in_its_folder_is_refused(stage: &Stage) {
 }
 
 fn waiting_is_no_guess(stage: &Stage) {
-    let assets = workspace().join("assets");
-    stage.upload("MEDIA_BUCKET_NAME", "cat.jpg", &assets.join("sample.jpg"));
-    stage.upload("MEDIA_BUCKET_NAME", "film.mp4", &assets.join("sample.mp4"));
-    let created = stage.post("USERS_API_URL", "/create", r#"{"email": "ann@gmail.com"}"#);
-    assert_eq!(created.status, 200);
+    let photo = example().join("Cargo.toml");
+    for key in ["cat.jpg", "dog.jpg"] {
+        stage.upload("PHOTOS_BUCKET_NAME", key, &photo);
+    }
+    let order = r#"{"id": "1", "photo": "cat.jpg"}"#;
+    assert_eq!(stage.post("ORDERS_URL", "/orders", order).status, 200);
     stage.xtask_ok(&["wait"]);
-    for path in ["/cat.jpg", "/film.mp4"] {
-        let found = stage.get("API_URL", path);
+    for path in ["/cat.jpg", "/dog.jpg"] {
+        let found = stage.get("SHOP_URL", path);
         assert_eq!(found.status, 200, "{path}: {}", found.body);
     }
-    let users = stage.post("USERS_API_URL", "/scan", "").json();
-    assert_eq!(users[0]["IsPersonalEmail"], true, "{users}");
-    assert_eq!(stage.keys("USER_BUCKET_NAME").len(), 1);
+    assert_eq!(stage.keys("RECEIPTS_BUCKET_NAME").len(), 1);
 
     // An event that fails is under way until it is given up.
-    let bucket = stage.variable("MEDIA_BUCKET_NAME");
-    let function = "media-query-local-handle-object-created";
+    let bucket = stage.variable("PHOTOS_BUCKET_NAME");
+    let function = "shop-local-file-photo";
     let payload = format!(
         r#"{{"Records": [{{"s3": {{"bucket": {{"name": "{bucket}"}}, "object": {{"key": "x.jpg"}}}}}}]}}"#
     );
@@ -178,7 +176,7 @@ fn waiting_is_no_guess(stage: &Stage) {
     assert!(error.contains("still handles 1 event"), "{error}");
     stage.xtask_ok(&["wait"]);
     eventually("the event is in the failure queue", || {
-        (stage.failed_events("handle-object-created") == 1).then_some(())
+        (stage.failed_events("file-photo") == 1).then_some(())
     });
 }
 

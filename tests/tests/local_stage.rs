@@ -11,7 +11,7 @@ fn a_command_runs_with_the_stages_variables_and_gives_its_exit_status() {
     let (mut command, _directory) = acceptance::one_command(&[
         "sh",
         "-c",
-        "aws s3 ls \"$MEDIA_BUCKET_NAME\" && curl -s \"$API_URL\" && exit 7",
+        "aws s3 ls \"$PHOTOS_BUCKET_NAME\" && curl -s \"$SHOP_URL\" && exit 7",
     ]);
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert_eq!(
@@ -28,18 +28,14 @@ fn nothing_is_left_when_it_is_stopped_or_killed() {
     for signal_name in ["INT", "TERM", "KILL"] {
         let stage = Stage::start();
         // A function process, too.
-        assert_eq!(stage.get("API_URL", "/").status, 200);
-        let ports: Vec<u16> = [
-            "API_URL",
-            "AWS_ENDPOINT_URL",
-            "AWS_ENDPOINT_URL_REKOGNITION",
-        ]
-        .iter()
-        .map(|name| {
-            let url = stage.variable(name).trim_end_matches('/');
-            url.rsplit(':').next().unwrap().parse().unwrap()
-        })
-        .collect();
+        assert_eq!(stage.get("SHOP_URL", "/").status, 200);
+        let ports: Vec<u16> = ["SHOP_URL", "AWS_ENDPOINT_URL"]
+            .iter()
+            .map(|name| {
+                let url = stage.variable(name).trim_end_matches('/');
+                url.rsplit(':').next().unwrap().parse().unwrap()
+            })
+            .collect();
         assert!(
             ports
                 .iter()

@@ -113,7 +113,7 @@ const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws
     <Arn>arn:aws:iam::000000000000:user/ann</Arn><UserId>AIDA</UserId><Account>000000000000</Account>\
     </GetCallerIdentityResult></GetCallerIdentityResponse>";
 const NO_STACK: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>\
-    <Message>Stack with id media-query-dev does not exist</Message></Error></ErrorResponse>";
+    <Message>Stack with id shop-dev does not exist</Message></Error></ErrorResponse>";
 
 fn serve(
     mut stream: TcpStream,
@@ -126,7 +126,7 @@ fn serve(
     // The requests of these tests are short, but a body may come after its head.
     while !request.ends_with(b"2011-06-15") && !request.ends_with(b"Version=2010-05-15") {
         let text = String::from_utf8_lossy(&request);
-        if text.contains("media-query-") {
+        if text.contains("shop-") {
             break;
         }
         match stream.read(&mut buffer)? {
@@ -218,8 +218,8 @@ fn in_a_shell_of_the_local_stage_no_other_stage_is_taken_for_it() {
             &["env"],
             &["deploy", "--yes"],
             &["delete", "--yes"],
-            &["logs", "media-api"],
-            &["redrive", "check-email"],
+            &["logs", "serve-shop"],
+            &["redrive", "ship-order"],
         ] {
             let arguments = [arguments, &["--stage", "dev"]].concat();
             let (code, error) =

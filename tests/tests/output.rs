@@ -117,7 +117,7 @@ fn closed_descriptors_do_no_harm() {
     }
     let output = run(xtask(
         std::path::Path::new("sh"),
-        &["-c", "exec \"$XTASK\" invoke detect-labels <&-"],
+        &["-c", "exec \"$XTASK\" invoke serve-shop <&-"],
     )
     .env("XTASK", &*PROGRAM));
     assert_eq!(output.status.code(), Some(2), "{}", both(&output));
@@ -168,7 +168,7 @@ fn aws_that_logs(message: &'static str) -> String {
 #[test]
 fn following_logs_ends_when_nobody_reads_them() {
     let aws = aws_that_logs("the only line");
-    let mut child = xtask_at(&PROGRAM, &aws, &["logs", "media-api", "--follow"])
+    let mut child = xtask_at(&PROGRAM, &aws, &["logs", "serve-shop", "--follow"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -191,7 +191,7 @@ fn following_logs_ends_when_nobody_reads_them() {
 #[test]
 fn ctrl_c_ends_following_logs() {
     let aws = aws_that_logs("the only line");
-    let mut child = xtask_at(&PROGRAM, &aws, &["logs", "media-api", "--follow"])
+    let mut child = xtask_at(&PROGRAM, &aws, &["logs", "serve-shop", "--follow"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -211,12 +211,12 @@ fn ctrl_c_ends_following_logs() {
 fn logs_do_not_act_on_a_terminal_and_are_exact_in_json() {
     let logs = |arguments: &[&str]| {
         let aws = aws_that_logs(HOSTILE);
-        let arguments = [&["logs", "media-api"], arguments].concat();
+        let arguments = [&["logs", "serve-shop"], arguments].concat();
         acceptance::succeed(xtask_at(&PROGRAM, &aws, &arguments).env("CLICOLOR_FORCE", "1"))
     };
     assert_eq!(logs(&[]), format!("05:18:41.042 {SHOWN}\n"));
     // Whoever names a function twice sees its lines once.
-    assert_eq!(logs(&["media-api"]), format!("05:18:41.042 {SHOWN}\n"));
+    assert_eq!(logs(&["serve-shop"]), format!("05:18:41.042 {SHOWN}\n"));
     let line = logs(&["--json"]);
     assert!(
         !line.contains('\u{1b}') && !line.contains('\u{9b}'),
@@ -254,7 +254,7 @@ fn aws_that_invokes(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Stri
 }
 
 fn invoke(aws: &str) -> Output {
-    let arguments = ["invoke", "media-api", "--payload", "{}"];
+    let arguments = ["invoke", "serve-shop", "--payload", "{}"];
     run(xtask_at(&PROGRAM, aws, &arguments)
         .env("CLICOLOR_FORCE", "1")
         .stdout(Stdio::piped()))
@@ -284,7 +284,7 @@ fn an_error_of_a_function_is_one_line_that_does_not_act() {
 
 #[test]
 fn what_is_not_deployed_is_told_with_the_way_to_deploy_it() {
-    let missing = "Stack with id media-query-dev does not exist";
+    let missing = "Stack with id shop-dev does not exist";
     let aws = fake_aws::start(move |call: &Call| match call.operation.as_str() {
         "GetCallerIdentity" => fake_aws::identity(),
         "DescribeStacks" => Answer::new(
@@ -301,9 +301,9 @@ fn what_is_not_deployed_is_told_with_the_way_to_deploy_it() {
         &["url"],
         &["env"],
         &["logs"],
-        &["logs", "media-api", "--follow"],
-        &["redrive", "check-email"],
-        &["invoke", "media-api", "--payload", "{}"],
+        &["logs", "serve-shop", "--follow"],
+        &["redrive", "ship-order"],
+        &["invoke", "serve-shop", "--payload", "{}"],
         &["rollback"],
     ] {
         let output = run(&mut xtask_at(&PROGRAM, &aws, arguments));
@@ -311,7 +311,7 @@ fn what_is_not_deployed_is_told_with_the_way_to_deploy_it() {
         assert_eq!(
             told(&output),
             format!(
-                "error: stage dev is not deployed at {aws}: there is no stack media-query-dev\n\
+                "error: stage dev is not deployed at {aws}: there is no stack shop-dev\n\
                  hint: AWS_ENDPOINT_URL leads there instead of to AWS; \
                  to deploy there: cargo xtask deploy --stage dev\n"
             ),
@@ -354,7 +354,7 @@ fn an_event_is_looked_at_before_aws_is() {
             "missing.json: No such file",
         ),
     ] {
-        let invoke = ["invoke", "detect-labels", "--payload", &payload];
+        let invoke = ["invoke", "serve-shop", "--payload", &payload];
         let output = run(&mut xtask(&PROGRAM, &invoke));
         assert_eq!(output.status.code(), Some(2), "{named}");
         assert!(both(&output).contains(named), "{named}: {}", both(&output));
@@ -378,7 +378,7 @@ fn an_event_comes_from_wherever_it_is() {
         ("--payload -", "{\"n\": 1}"),
         ("", "{\"n\": 1}"),
     ] {
-        let script = format!("printf '%s' '{input}' | \"$XTASK\" invoke media-api {payload}");
+        let script = format!("printf '%s' '{input}' | \"$XTASK\" invoke serve-shop {payload}");
         let output = run(
             xtask_at(std::path::Path::new("bash"), &aws, &["-c", &script])
                 .current_dir(directory.path())
@@ -424,11 +424,8 @@ fn aws_with_an_empty_queue() -> String {
     fake_aws::start(|call: &Call| match call.operation.as_str() {
         "GetCallerIdentity" => fake_aws::identity(),
         "DescribeStacks" => fake_aws::stack(
-            "media-query-dev",
-            &[(
-                "CheckEmailFailureQueueUrl",
-                "https://sqs.example/1/failures",
-            )],
+            "shop-dev",
+            &[("ShipOrderFailureQueueUrl", "https://sqs.example/1/failures")],
         ),
         _ => Answer::new(200, "{}"),
     })
@@ -437,13 +434,13 @@ fn aws_with_an_empty_queue() -> String {
 #[test]
 fn a_question_takes_yes_no_ctrl_c_and_the_end_of_input() {
     let aws = aws_with_an_empty_queue();
-    let mut command = xtask_at(&PROGRAM, &aws, &["redrive", "check-email", "--drop"]);
+    let mut command = xtask_at(&PROGRAM, &aws, &["redrive", "ship-order", "--drop"]);
     command.env("TERM", "dumb");
     for (typed, exit_code, last) in [
         (
             &b"y\r"[..],
             0,
-            "Empty the failure queue of check-email is empty\r\n",
+            "Empty the failure queue of ship-order is empty\r\n",
         ),
         (b"n\r", 1, "error: stopped: nothing was changed\r\n"),
         (b"\r", 1, "error: stopped: nothing was changed\r\n"),
@@ -464,7 +461,7 @@ fn a_question_takes_yes_no_ctrl_c_and_the_end_of_input() {
 #[test]
 fn nobody_is_asked_where_nobody_can_answer() {
     let aws = aws_with_an_empty_queue();
-    let mut command = xtask_at(&PROGRAM, &aws, &["redrive", "check-email", "--drop"]);
+    let mut command = xtask_at(&PROGRAM, &aws, &["redrive", "ship-order", "--drop"]);
     let output = run(&mut command);
     assert_eq!(output.status.code(), Some(2));
     let told = both(&output);
@@ -475,8 +472,8 @@ fn nobody_is_asked_where_nobody_can_answer() {
 #[test]
 fn no_event_is_waited_for_on_a_terminal() {
     for arguments in [
-        &["invoke", "media-api"][..],
-        &["invoke", "media-api", "--payload", "-"],
+        &["invoke", "serve-shop"][..],
+        &["invoke", "serve-shop", "--payload", "-"],
     ] {
         let (code, screen) = on_a_terminal(&xtask(&PROGRAM, arguments), "never", b"");
         assert_eq!(code, 2, "{screen}");
@@ -513,14 +510,11 @@ fn colours_are_as_the_environment_asks() {
 
 #[test]
 fn the_name_that_aws_shows_is_told_from_the_manifests() {
-    for name in [
-        "media-query-dev-media-api",
-        "/aws/lambda/media-query-prod-media-api",
-    ] {
+    for name in ["shop-dev-serve-shop", "/aws/lambda/shop-prod-serve-shop"] {
         let output = run(&mut xtask(&PROGRAM, &["invoke", name]));
         assert_eq!(output.status.code(), Some(2));
         assert!(
-            both(&output).contains("hint: did you mean `media-api`?"),
+            both(&output).contains("hint: did you mean `serve-shop`?"),
             "{}",
             both(&output)
         );

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 static PROGRAM: LazyLock<std::path::PathBuf> = LazyLock::new(xtask_program);
 
-const FUNCTION: &str = "check-email";
+const FUNCTION: &str = "ship-order";
 
 /// A message that Lambda wrote about an event of so many bytes and more.
 fn message(number: usize, bytes: usize) -> String {
@@ -124,13 +124,10 @@ fn aws(
     function: impl Fn(&Call) -> Answer + Send + Sync + 'static,
 ) -> String {
     let queue = Arc::clone(queue);
-    let output = (
-        "CheckEmailFailureQueueUrl",
-        "https://sqs.example/1/failures",
-    );
+    let output = ("ShipOrderFailureQueueUrl", "https://sqs.example/1/failures");
     fake_aws::start(move |call: &Call| match call.operation.as_str() {
         "GetCallerIdentity" => fake_aws::identity(),
-        "DescribeStacks" => fake_aws::stack("media-query-dev", &[output]),
+        "DescribeStacks" => fake_aws::stack("shop-dev", &[output]),
         operation if operation.contains("/invocations") => function(call),
         _ => {
             let answer = queue.lock().unwrap().answer(call);
@@ -177,7 +174,7 @@ fn what_is_handled_leaves_the_queue_and_what_fails_stays() {
     assert!(dropped.status.success(), "{}", both(&dropped));
     let empty = output(&mut redrive(&aws, &[]));
     assert!(empty.status.success(), "{}", both(&empty));
-    assert!(both(&empty).contains("the failure queue of check-email is empty"));
+    assert!(both(&empty).contains("the failure queue of ship-order is empty"));
 }
 
 #[test]
@@ -271,7 +268,7 @@ fn what_another_reader_holds_is_not_called_empty() {
         let told = both(&ended);
         assert_eq!(ended.status.code(), Some(exit_code), "{told}");
         assert!(
-            told.contains("3 events in the failure queue of check-email are hidden: another `redrive` holds them")
+            told.contains("3 events in the failure queue of ship-order are hidden: another `redrive` holds them")
                 && told.contains("again within 30 seconds"),
             "{told}"
         );

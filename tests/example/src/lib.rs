@@ -2,10 +2,6 @@
 //!
 //! It is as small as the tests allow. Each function has one kind of trigger.
 
-mod checks;
-
-pub use checks::suite;
-
 use manifest::Manifest;
 use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
 

@@ -41,8 +41,8 @@ struct Files {
 
 impl Files {
     async fn file(&self, record: S3EventRecord) -> Result<(), Error> {
-        let key = record.s3.object.url_decoded_key;
-        let key = key.ok_or("the record names no object")?;
+        // It comes encoded as in a form, which changes no letter, digit or dot.
+        let key = record.s3.object.key.ok_or("the record names no object")?;
         let head = self.s3.head_object().bucket(&self.bucket).key(&key);
         let etag = head.send().await?.e_tag.unwrap_or_default();
         let put = self.dynamodb.put_item().table_name(&self.table);
