@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use acceptance::probe::Probe;
-use acceptance::{Stage, eventually, http_get, workspace, xtask, xtask_program};
+use acceptance::{Stage, eventually, example, http_get, workspace, xtask, xtask_program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,7 +37,7 @@ fn no_function_has_a_grant_too_few_or_too_many() {
     let (grants, _) = succeeded(command.output().unwrap());
     let grants: Value = serde_json::from_str(&grants).unwrap();
     assert_eq!(grants["local_stage_is_running"], false);
-    let names = app::app();
+    let names = shop::app();
     let names = names.function_names();
     assert_eq!(grants["functions"].as_array().unwrap().len(), names.len());
     for name in names {
@@ -47,10 +47,13 @@ fn no_function_has_a_grant_too_few_or_too_many() {
     }
     // The session is of the SDK's support for directory buckets.
     assert_eq!(
-        operations(function(&grants, "handle-user-stream")),
-        ["CreateSession", "DeleteObject", "GetItem", "PutObject"]
+        operations(function(&grants, "file-photo")),
+        ["CreateSession", "HeadObject", "PutItem"]
     );
-    assert_eq!(operations(function(&grants, "check-email")), ["UpdateItem"]);
+    assert_eq!(
+        operations(function(&grants, "place-order")),
+        ["PutItem", "Scan"]
+    );
 }
 
 #[test]
@@ -62,49 +65,36 @@ fn the_local_stage_tells_what_grants_are_used_on_and_which_is_missing() {
         403,
         "for the stage's own servers"
     );
-    stage.upload(
-        "MEDIA_BUCKET_NAME",
-        "a.jpg",
-        &workspace().join("assets/sample.jpg"),
-    );
+    stage.upload("PHOTOS_BUCKET_NAME", "a.jpg", &example().join("Cargo.toml"));
     stage.xtask_ok(&["wait"]);
-    let grants = stage.xtask_ok(&["grants", "handle-object-created", "--json"]);
+    let grants = stage.xtask_ok(&["grants", "file-photo", "--json"]);
     let grants: Value = serde_json::from_str(&grants).unwrap();
-    let created = function(&grants, "handle-object-created");
+    let created = function(&grants, "file-photo");
     let used: Vec<(&str, &Value)> = created["grants"]
         .as_array()
         .unwrap()
         .iter()
         .map(|grant| (grant["action"].as_str().unwrap(), &grant["used_on"]))
         .collect();
-    // A picture starts no video job.
+    // S3 asks whether the function may list the bucket if the object is gone.
     for (action, resources) in [
-        ("s3:GetObject", json!(["bucket `media`"])),
-        ("rekognition:DetectLabels", json!(["*"])),
-        ("rekognition:StartLabelDetection", json!([])),
-        ("iam:PassRole", json!([])),
+        ("s3:GetObject", json!(["bucket `photos`"])),
+        ("s3:ListBucket", json!([])),
+        ("dynamodb:PutItem", json!(["table `photos`"])),
     ] {
         assert!(used.contains(&(action, &resources)), "{action}: {used:?}");
     }
-    let puts = used
-        .iter()
-        .filter(|(action, _)| *action == "dynamodb:PutItem");
-    let puts: Vec<&Value> = puts.map(|(_, resources)| *resources).collect();
-    assert_eq!(
-        puts,
-        [&json!(["table `media-state`"]), &json!(["table `media`"])]
-    );
 
-    let probe = Probe::install(&stage, "detect-labels");
-    let table = stage.variable("MEDIA_TABLE_NAME");
+    let probe = Probe::install(&stage, "file-photo");
+    let table = stage.variable("PHOTOS_TABLE_NAME");
     let scan =
         json!({"service": "dynamodb", "operation": "scan", "parameters": {"TableName": table}});
-    let bucket = stage.variable("USER_BUCKET_NAME");
+    let bucket = stage.variable("RECEIPTS_BUCKET_NAME");
     let put = json!({"service": "s3", "operation": "put_object", "parameters": {"Bucket": bucket, "Key": "jane@example.com"}});
     for call in [&scan, &put] {
         assert!(probe.ask(call).starts_with("AccessDenied"), "{call}");
     }
-    let (_, said) = succeeded(stage.xtask(&["logs", "detect-labels"]).output().unwrap());
+    let (_, said) = succeeded(stage.xtask(&["logs", "file-photo"]).output().unwrap());
     // The stage reads logs and denials four times a second.
     let log = eventually("the stage tells of both denials", || {
         let log = stage.log();
@@ -112,10 +102,10 @@ fn the_local_stage_tells_what_grants_are_used_on_and_which_is_missing() {
     });
     for told in [said, log] {
         for expected in [
-            "warning: the local stage denied detect-labels the action dynamodb:Scan on table `media`\n",
+            "warning: the local stage denied file-photo the action dynamodb:Scan on table `photos`\n",
             " by .grant(catalogue.allow([PutItem, Scan]))\n",
-            "warning: the local stage denied detect-labels the action s3:PutObject on bucket `users`\n",
-            "hint: add .grant(user_data.allow([PutObject])) to the function at infra/app/src/lib.rs:",
+            "warning: the local stage denied file-photo the action s3:PutObject on bucket `receipts`\n",
+            "hint: add .grant(receipts.allow([PutObject])) to the function at tests/example/src/lib.rs:",
         ] {
             assert_eq!(told.matches(expected).count(), 1, "{expected}{told}");
         }
@@ -188,7 +178,10 @@ impl Copy {
     fn xtask(&self, arguments: &[&str]) -> Command {
         let mut command = xtask(&xtask_program(), arguments);
         command
-            .env("CARGO_MANIFEST_DIR", self.root.path().join("xtask"))
+            .env(
+                "CARGO_MANIFEST_DIR",
+                self.root.path().join("tests/example/xtask"),
+            )
             .env("CARGO_TARGET_DIR", &self.target)
             .env("XTASK_LOCAL_DIR", self.root.path());
         command
@@ -197,42 +190,36 @@ impl Copy {
 
 #[test]
 fn an_edit_that_adds_or_removes_a_call_is_found() {
-    let copy = Copy::new(&[
-        "check-email",
-        "handle-user-stream",
-        "users",
-        "users-api",
-        "xtask",
-    ]);
+    let copy = Copy::new(&["file-photo", "place-order", "ship-order", "xtask"]);
+    let functions = "tests/example/functions";
     copy.edit(
-        "functions/check-email/src/main.rs",
-        "    aws.open_connections",
-        "    function.flags.scan(1, None).await?;\n    aws.open_connections",
+        &format!("{functions}/file-photo/src/main.rs"),
+        "        info!(\"photo listed\");\n",
+        "        self.dynamodb.scan().table_name(&self.table).send().await?;\n",
     );
     copy.edit(
-        "functions/users-api/src/lib.rs",
-        "            Some(\"POST /delete\") => self.delete(&request).await,\n",
-        "",
+        &format!("{functions}/place-order/src/main.rs"),
+        "self.take(order.map_err(no_order)?).await?",
+        "order.map_err(no_order)?",
     );
-    // All three functions have this crate, and one of them this code.
     copy.edit(
-        "functions/users/src/s3.rs",
-        "        let deletion = self.client.delete_object();\n",
-        "        let look = self.client.head_object().bucket(&self.bucket).key(key.as_str());\n\
-         look.send().await.map_err(|error| failed(\"look at\", &ServiceError::of(&error)))?;\n\
-         let deletion = self.client.delete_object();\n",
+        &format!("{functions}/ship-order/src/main.rs"),
+        "    let put = client.put_object()",
+        "    let look = client.head_object().bucket(bucket).key(id).send().await;\n\
+         look.map_err(|error| ServiceError::of(&error).to_string())?;\n\
+         let put = client.put_object()",
     );
     let output = copy.xtask(&["grants"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    let declared = "infra/app/src/lib.rs:";
+    let declared = "tests/example/src/lib.rs:";
     for expected in [
-        ": check-email can call Scan, and no grant allows dynamodb:Scan\n",
-        "hint: add .grant(TABLE.allow([Scan])) to the function at infra/app/src/lib.rs:",
-        ": handle-user-stream can call HeadObject, and no grant allows s3:GetObject\n",
-        ": handle-user-stream can call HeadObject, and no grant allows s3:ListBucket\n",
-        "where BUCKET is one of: media, user_data\n",
-        ": users-api is granted dynamodb:DeleteItem on table `users`, and no operation that it can call needs it\n",
+        ": file-photo can call Scan, and no grant allows dynamodb:Scan\n",
+        "hint: add .grant(TABLE.allow([Scan])) to the function at tests/example/src/lib.rs:",
+        ": ship-order can call HeadObject, and no grant allows s3:GetObject\n",
+        ": ship-order can call HeadObject, and no grant allows s3:ListBucket\n",
+        "where BUCKET is one of: photos, receipts\n",
+        ": place-order is granted dynamodb:PutItem on table `orders`, and no operation that it can call needs it\n",
     ] {
         assert!(said.contains(expected), "{expected}{said}");
     }
