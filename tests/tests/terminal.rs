@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use acceptance::small_stack::{Ground, REGION};
 use acceptance::terminal::{CTRL_C, CTRL_D, Ended, Screen, Terminal};
-use acceptance::{eventually, http_get, succeed, two_free_ports, workspace, xtask, xtask_program};
+use acceptance::{eventually, example, http_get, succeed, two_free_ports, xtask, xtask_program};
 use aws_credential_types::provider::ProvideCredentials;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -74,7 +74,7 @@ fn errors_are_a_line_and_a_hint() {
     let empty = TempDir::new().unwrap();
     for (name, arguments, exit_code) in [
         ("error-stage", &["synth", "--stage", "prd"][..], 2),
-        ("error-function", &["logs", "detect_labels"], 2),
+        ("error-function", &["logs", "serve_shop"], 2),
         ("error-verb", &["deploi"], 2),
         ("error-not-running", &["info", "--stage", "local"], 1),
         ("error-delete-prod", &["delete", "--stage", "prod"], 2),
@@ -215,7 +215,7 @@ impl Other {
     }
 
     fn get(&self) -> u16 {
-        http_get(self.variable("API_URL")).status
+        http_get(self.variable("SHOP_URL")).status
     }
 }
 
@@ -232,10 +232,10 @@ fn the_local_stage() {
     keep("local-ready", &ready);
 
     assert_eq!(other.get(), 200);
-    terminal.wait_until("a log line of media-api", |screen| {
+    terminal.wait_until("a log line of serve-shop", |screen| {
         let text = screen.text();
         let after = text.split_once("Ctrl-C").map_or("", |(_, after)| after);
-        after.contains("media-api")
+        after.contains("serve-shop")
     });
 
     together(&[
@@ -277,11 +277,7 @@ fn info(other: &Other) {
     ] {
         let shown = other.run(&["info"], columns).with_code(0);
         let text = shown.screen.text();
-        for value in [
-            "media-query-local-check-email",
-            "API_URL",
-            "CREATE_COMPLETE",
-        ] {
+        for value in ["shop-local-ship-order", "SHOP_URL", "CREATE_COMPLETE"] {
             assert!(text.contains(value), "{value}: {shown}");
         }
         keep(name, &shown);
@@ -296,7 +292,7 @@ fn info(other: &Other) {
 
 fn names(other: &Other) {
     let shown = other.run(&["url"], USUAL).with_code(0);
-    assert_eq!(shown.screen.text().trim(), other.variable("API_URL"));
+    assert_eq!(shown.screen.text().trim(), other.variable("SHOP_URL"));
     let shown = other.run(&["url", "nosuch"], USUAL).with_code(2);
     keep("url-unknown", &shown);
     let shown = other.run(&["env"], NARROW).with_code(0);
@@ -315,7 +311,7 @@ fn names(other: &Other) {
 
 fn logs(other: &Other) {
     let mut follow = Terminal::run(
-        &other.xtask(&["logs", "media-api", "--follow", "--since", "1h"]),
+        &other.xtask(&["logs", "serve-shop", "--follow", "--since", "1h"]),
         USUAL,
     );
     let before = follow.wait_for("REPORT").lines().count();
@@ -324,14 +320,14 @@ fn logs(other: &Other) {
     follow.type_text(CTRL_C);
     interrupted(&follow.end());
     // Two functions are told apart by name.
-    let shown = other.run(&["logs", "media-api", "check-email"], WIDE);
+    let shown = other.run(&["logs", "serve-shop", "ship-order"], WIDE);
     let shown = shown.with_code(0);
     assert!(
         shown
             .screen
             .lines()
             .filter(|line| line.contains("REPORT"))
-            .all(|line| line.contains(" media-api ")),
+            .all(|line| line.contains(" serve-shop ")),
         "{shown}"
     );
 }
@@ -342,19 +338,17 @@ fn invoke(other: &Other) {
         let file = directory.path().join(format!("{name}.json"));
         std::fs::write(&file, event).unwrap();
         let file = file.to_str().unwrap();
-        let shown = other.run(&["invoke", "detect-labels", "--payload", file], USUAL);
+        let shown = other.run(&["invoke", "file-photo", "--payload", file], USUAL);
         keep(name, &shown);
         shown
     };
-    let bucket = other.variable("MEDIA_BUCKET_NAME");
-    let event = format!(r#"{{"Bucket": "{bucket}", "Key": "nosuch.jpg"}}"#);
-    invoke("invoke-function-error", &event).with_code(1);
+    invoke("invoke-function-error", NO_NOTIFICATION).with_code(1);
     invoke("invoke-no-json", "{").with_code(2);
-    let shown = other.run(&["invoke", "detect-labels"], USUAL).with_code(2);
+    let shown = other.run(&["invoke", "file-photo"], USUAL).with_code(2);
     keep("invoke-terminal-as-input", &shown);
 
-    let get = workspace().join("assets/events/media-api.json");
-    let get = ["invoke", "media-api", "--payload", get.to_str().unwrap()];
+    let get = example().join("assets/events/serve-shop.json");
+    let get = ["invoke", "serve-shop", "--payload", get.to_str().unwrap()];
     let shown = other.run(&get, USUAL).with_code(0);
     assert!(shown.screen.text().contains("statusCode"), "{shown}");
     keep("invoke-answer", &shown);
@@ -371,10 +365,10 @@ fn nothing_is_asked_locally(other: &Other) {
 }
 
 fn redrive(other: &Other) {
-    let function = "handle-object-removed";
+    let function = "file-photo";
     let shown = other.run(&["redrive", function], USUAL).with_code(0);
     keep("redrive-empty", &shown);
-    let shown = other.run(&["redrive", "media-api"], USUAL).with_code(2);
+    let shown = other.run(&["redrive", "serve-shop"], USUAL).with_code(2);
     keep("redrive-no-queue", &shown);
 
     fail_an_event(other, function);
@@ -404,7 +398,7 @@ fn redrive(other: &Other) {
 
 fn verify(other: &Other) {
     for (name, columns) in [("verify-narrow", NARROW), ("verify", USUAL)] {
-        let shown = other.run(&["verify", "media-errors"], columns);
+        let shown = other.run(&["verify", "visitors"], columns);
         keep(name, &shown.with_code(0).is_tidy());
     }
     let iam = aws_sdk_iam::Client::new(&other.config());
@@ -412,7 +406,7 @@ fn verify(other: &Other) {
     let broad = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
     let roles = runtime.block_on(iam.list_roles().send()).unwrap();
     let mut roles = roles.roles().iter();
-    let role = roles.find(|role| role.role_name().contains("-MediaApiRole-"));
+    let role = roles.find(|role| role.role_name().contains("-ServeShopRole-"));
     let put = iam.put_role_policy().role_name(role.unwrap().role_name());
     let put = put.policy_name("broad");
     runtime.block_on(put.policy_document(broad).send()).unwrap();
@@ -423,8 +417,8 @@ fn verify(other: &Other) {
     assert!(shown.screen.has_colours(), "{shown}");
     keep("verify-failed", &shown);
 
-    let mut terminal = Terminal::run(&other.xtask(&["verify", "video"]), USUAL);
-    terminal.wait_for("video-catalogued");
+    let mut terminal = Terminal::run(&other.xtask(&["verify", "quiet"]), USUAL);
+    terminal.wait_for("no-photo-appears");
     terminal.type_text(CTRL_C);
     let ended = terminal.end().with_code(130);
     let text = ended.screen.text();
@@ -434,16 +428,18 @@ fn verify(other: &Other) {
     );
 }
 
+/// An event that no function takes.
+const NO_NOTIFICATION: &str = r#"{"this": "is no notification of S3"}"#;
+
 /// Puts an event into a function's failure queue as Lambda does, when it has tried it often
 /// enough.
 fn fail_an_event(other: &Other, function: &str) {
-    let event = r#"{"this": "is no notification of S3"}"#;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let invoke = aws_sdk_lambda::Client::new(&other.config())
         .invoke()
-        .function_name(format!("media-query-local-{function}"))
+        .function_name(format!("shop-local-{function}"))
         .invocation_type(aws_sdk_lambda::types::InvocationType::Event)
-        .payload(aws_sdk_lambda::primitives::Blob::new(event));
+        .payload(aws_sdk_lambda::primitives::Blob::new(NO_NOTIFICATION));
     runtime.block_on(invoke.send()).unwrap();
     eventually("the event is in the failure queue", || {
         let info = succeed(&mut other.xtask(&["info", "--json"]));
@@ -497,7 +493,7 @@ impl Checkout {
         let ground = Ground::start();
         let directory = TempDir::new().unwrap();
         let path = directory.path();
-        for part in ["infra", "xtask", "bin", "code-1", "code-2"] {
+        for part in ["infra", "bin", "code-1", "code-2"] {
             std::fs::create_dir(path.join(part)).unwrap();
         }
         std::fs::write(path.join("infra/stages.yaml"), STAGES).unwrap();
@@ -506,10 +502,9 @@ impl Checkout {
             std::fs::write(&program, text).unwrap();
             std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         }
-        for entry in std::fs::read_dir(workspace().join("functions")).unwrap() {
-            let name = entry.unwrap().file_name();
+        for name in shop::app().function_names() {
             for version in [1, 2] {
-                let code = executable(&format!("{} {version}", name.to_str().unwrap()));
+                let code = executable(&format!("{name} {version}"));
                 std::fs::write(path.join(format!("code-{version}")).join(&name), code).unwrap();
             }
         }
@@ -559,12 +554,12 @@ impl Checkout {
     /// Deletes the packages of a function from the artifact bucket.
     fn remove_code(&self, stage: &str, function: &str) {
         let ground = &self.ground;
-        let bootstrap = ground.resources("media-query-bootstrap");
+        let bootstrap = ground.resources("shop-bootstrap");
         let bucket = bootstrap[0].physical_resource_id().unwrap();
         let s3 = ground.s3();
         ground.runtime.block_on(async {
             let list = s3.list_object_versions().bucket(bucket);
-            let prefix = format!("media-query/{stage}/{function}");
+            let prefix = format!("shop/{stage}/{function}");
             let listed = list.prefix(&prefix).send().await.unwrap();
             assert!(!listed.versions().is_empty(), "nothing at {prefix}");
             for version in listed.versions() {
@@ -694,11 +689,7 @@ fn deploy_change_return_delete(checkout: &Checkout) {
     let yes = yes.with_code(0).is_tidy().screen;
     // Resources are deleted side by side, and most have names that AWS made.
     let table = yes.from("DELETED").text();
-    for resource in [
-        "MediaBucket ",
-        "AWS::S3::Bucket",
-        "media-query-dev-check-email",
-    ] {
+    for resource in ["PhotosBucket ", "AWS::S3::Bucket", "shop-dev-ship-order"] {
         assert!(table.contains(resource), "{resource}: {yes}");
     }
     keep("delete-yes", &yes.from("Deleted "));
@@ -718,7 +709,7 @@ fn a_deployment_fails(checkout: &Checkout) {
     deploy.env("CODE", checkout.path().join("code-2"));
     let mut deploy = Terminal::run(&deploy, USUAL);
     deploy.wait_until(DEPLOY, |screen| screen.ends_with("[y/N] "));
-    checkout.remove_code("qa", "check-email");
+    checkout.remove_code("qa", "ship-order");
     deploy.type_line("y");
     let shown = deploy.end().with_code(1).is_tidy();
     keep("deploy-fails", &shown.screen.from(DEPLOY));
@@ -815,9 +806,9 @@ fn keep(name: &str, shown: &impl Display) {
             "[time]",
         ),
         // What CloudFormation makes of a logical ID.
-        (r"\b(media-query-[a-z]+-\w+)-[0-9A-F]{13}\b", "$1-[id]"),
+        (r"\b(shop-[a-z]+-\w+)-[0-9A-F]{13}\b", "$1-[id]"),
         (r"\b[0-9a-f]{8}\.execute-api\b", "[id].execute-api"),
-        (r"\bapp\.rs:\d+", "app.rs:[line]"),
+        (r"\blib\.rs:\d+", "lib.rs:[line]"),
         // Of the development build.
         (r"\d+\.\d\d MB\n", "[size]\n"),
         (r"artifactbucket-[0-9a-f]{13}\b", "artifactbucket-[id]"),
