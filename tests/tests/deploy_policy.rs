@@ -136,14 +136,14 @@ impl<'a> Deployer<'a> {
     }
 }
 
-/// This workspace's app, in a stage of the name that the small stack has.
+/// The example, in a stage of the name that the small stack has.
 fn resolved(ground: &Ground) -> App {
     let stages = format!(
         "{STAGE}:\n  endpoint_url: {}\n  region: {REGION}\n  account: \"{ACCOUNT}\"\n",
         ground.endpoint()
     );
     let stage = Stages::parse(&stages).unwrap().get(STAGE).unwrap();
-    app::app().resolve(&stage).unwrap()
+    shop::app().resolve(&stage).unwrap()
 }
 
 /// The policies less one action, wherever it is granted.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use acceptance::strangers::Request;
-use acceptance::{Stage, eventually, http_get, python, workspace};
+use acceptance::{Stage, eventually, example, http_get, python, workspace};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -77,14 +77,14 @@ fn port(url: &str) -> u16 {
     port.parse().unwrap()
 }
 
-/// The identifier of the media library's API, and that of its integration.
-fn media_api(stage: &Stage) -> (String, String) {
+/// The identifier of the shop's API, and that of its integration.
+fn shop_api(stage: &Stage) -> (String, String) {
     let id = |arguments: &[&str], list: &str, field: &str| {
         let answer = stage.aws_json(arguments);
         let items = answer["Items"].as_array().unwrap();
-        let of_media =
-            |item: &&Value| list == "integrations" || item["Name"] == "media-query-local-media";
-        let item = items.iter().find(of_media).unwrap();
+        let of_the_shop =
+            |item: &&Value| list == "integrations" || item["Name"] == "shop-local-shop";
+        let item = items.iter().find(of_the_shop).unwrap();
         item[field].as_str().unwrap().to_owned()
     };
     let api = id(&["apigatewayv2", "get-apis"], "apis", "ApiId");
@@ -107,7 +107,7 @@ fn invoke_in_vain(stage: &Stage, function: &str) {
         "lambda",
         "invoke",
         "--function-name",
-        &format!("media-query-local-{function}"),
+        &format!("shop-local-{function}"),
         "--invocation-type",
         "Event",
         "--payload",
@@ -119,12 +119,12 @@ fn invoke_in_vain(stage: &Stage, function: &str) {
 fn other_origins(stage: &Stage) {
     let answer = Request::new("GET", "/")
         .headers(&[("Origin", "http://attacker.test")])
-        .send(port(stage.variable("API_URL")));
+        .send(port(stage.variable("SHOP_URL")));
     assert_eq!(answer.status(), Some(403));
 }
 
 fn options_routes(stage: &Stage) {
-    let (api, integration) = media_api(stage);
+    let (api, integration) = shop_api(stage);
     stage.aws_ok(&[
         "apigatewayv2",
         "create-route",
@@ -135,12 +135,12 @@ fn options_routes(stage: &Stage) {
         "--target",
         &format!("integrations/{integration}"),
     ]);
-    let answer = Request::new("OPTIONS", "/x").send(port(stage.variable("API_URL")));
+    let answer = Request::new("OPTIONS", "/x").send(port(stage.variable("SHOP_URL")));
     assert_eq!(answer.status(), Some(404));
 }
 
 fn api_throttling(stage: &Stage) {
-    let (api, _) = media_api(stage);
+    let (api, _) = shop_api(stage);
     let set = |limit: u32| {
         stage.aws_ok(&[
             "apigatewayv2",
@@ -155,7 +155,7 @@ fn api_throttling(stage: &Stage) {
     };
     set(1);
     for _ in 0..10 {
-        assert_eq!(stage.get("API_URL", "/?limit=1").status, 200);
+        assert_eq!(stage.get("SHOP_URL", "/").status, 200);
     }
     set(10_000);
 }
@@ -181,7 +181,7 @@ while True:
         "lambda",
         "get-function-configuration",
         "--function-name",
-        "media-query-local-media-api",
+        "shop-local-serve-shop",
     ])["Role"]
         .take();
     stage.aws_ok(&[
@@ -221,27 +221,27 @@ while True:
 }
 
 fn retry_pauses(stage: &Stage) {
-    invoke_in_vain(stage, "handle-object-removed");
+    invoke_in_vain(stage, "file-photo");
     // The patience is less than AWS's first pause.
     eventually("the event in the failure queue", || {
-        (stage.failed_events("handle-object-removed") == 1).then_some(())
+        (stage.failed_events("file-photo") == 1).then_some(())
     });
 }
 
 fn failure_destinations(stage: &Stage) {
-    let bucket = stage.variable("USER_BUCKET_NAME");
+    let bucket = stage.variable("RECEIPTS_BUCKET_NAME");
     let destination = json!({"OnFailure": {"Destination": format!("arn:aws:s3:::{bucket}")}});
     stage.aws_ok(&[
         "lambda",
         "put-function-event-invoke-config",
         "--function-name",
-        "media-query-local-detect-labels",
+        "shop-local-ship-order",
         "--maximum-retry-attempts",
         "0",
         "--destination-config",
         &destination.to_string(),
     ]);
-    invoke_in_vain(stage, "detect-labels");
+    invoke_in_vain(stage, "ship-order");
     let port = port(stage.variable("AWS_ENDPOINT_URL"));
     let log = stage.directory().join(format!("emulator-{port}.log"));
     eventually("a line in the emulator's log", || {
@@ -249,18 +249,18 @@ fn failure_destinations(stage: &Stage) {
         let line = "only queues and topics are destinations of the local stage";
         log.contains(line).then_some(())
     });
-    assert_eq!(stage.keys("USER_BUCKET_NAME"), BTreeSet::new());
+    assert_eq!(stage.keys("RECEIPTS_BUCKET_NAME"), BTreeSet::new());
 }
 
 fn tumbling_windows(stage: &Stage) {
-    let table = stage.variable("USERS_TABLE_NAME");
+    let table = stage.variable("ORDERS_TABLE_NAME");
     let table = stage.aws_json(&["dynamodb", "describe-table", "--table-name", table]);
     let stream = table["Table"]["LatestStreamArn"].as_str().unwrap();
     stage.aws_ok(&[
         "lambda",
         "create-event-source-mapping",
         "--function-name",
-        "media-query-local-check-email",
+        "shop-local-ship-order",
         "--event-source-arn",
         stream,
         "--starting-position",
@@ -328,7 +328,7 @@ fn stack_permissions(stage: &Stage) {
 
 fn time_to_live(stage: &Stage) {
     // The template turns it on for this table.
-    let table = stage.variable("MEDIA_STATE_TABLE_NAME");
+    let table = stage.variable("ORDERS_TABLE_NAME");
     let described = stage.aws_json(&["dynamodb", "describe-time-to-live", "--table-name", table]);
     let status = &described["TimeToLiveDescription"]["TimeToLiveStatus"];
     assert_eq!(status, "DISABLED");
@@ -336,7 +336,7 @@ fn time_to_live(stage: &Stage) {
 
 fn lifecycle_rules(stage: &Stage) {
     // The template has a rule for this bucket.
-    let bucket = stage.variable("MEDIA_BUCKET_NAME");
+    let bucket = stage.variable("PHOTOS_BUCKET_NAME");
     let get = [
         "s3api",
         "get-bucket-lifecycle-configuration",
@@ -349,9 +349,9 @@ fn lifecycle_rules(stage: &Stage) {
 
 fn key_length(stage: &Stage) {
     stage.upload(
-        "MEDIA_BUCKET_NAME",
+        "PHOTOS_BUCKET_NAME",
         &"k".repeat(1025),
-        &workspace().join("assets/README.md"),
+        &example().join("Cargo.toml"),
     );
 }
 
@@ -382,7 +382,7 @@ fn root_user(stage: &Stage) {
 }
 
 fn invoke_permissions(stage: &Stage) {
-    let function = ["--function-name", "media-query-local-media-api"];
+    let function = ["--function-name", "shop-local-serve-shop"];
     let policy = stage.aws_json(&[&["lambda", "get-policy"][..], &function].concat());
     let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap()).unwrap();
     for statement in policy["Statement"].as_array().unwrap() {
@@ -390,5 +390,5 @@ fn invoke_permissions(stage: &Stage) {
         let remove = [&["lambda", "remove-permission"][..], &function, &statement].concat();
         stage.aws_ok(&remove);
     }
-    assert_eq!(stage.get("API_URL", "/?limit=1").status, 200);
+    assert_eq!(stage.get("SHOP_URL", "/").status, 200);
 }
