@@ -42,6 +42,9 @@ const NOBODY: u32 = 65534;
 const KEY: &str = "secret.txt";
 const CONTENT: &str = "for the owner only";
 
+/// What strangers must not change.
+const ORDER: &str = r#"{"id": "of-the-owner", "photo": "secret.txt"}"#;
+
 /// A page of another site.
 const ATTACKER_URL: &str = "http://attacker.test/";
 
@@ -209,16 +212,12 @@ impl Target {
     fn prepare(stage: Stage) -> Self {
         let file = stage.directory().join("content");
         std::fs::write(&file, CONTENT).unwrap();
-        stage.upload("MEDIA_BUCKET_NAME", KEY, &file);
+        stage.upload("PHOTOS_BUCKET_NAME", KEY, &file);
         std::fs::remove_file(&file).unwrap();
-        let created = stage.post(
-            "USERS_API_URL",
-            "/create",
-            r#"{"email": "owner@example.com"}"#,
-        );
-        assert_eq!(created.status, 200, "{created:?}");
+        let placed = stage.post("ORDERS_URL", "/orders", ORDER);
+        assert_eq!(placed.status, 200, "{placed:?}");
         // Each function has a process, which polls for invocations.
-        assert_eq!(stage.get("API_URL", "/").status, 200);
+        assert_eq!(stage.get("SHOP_URL", "/").status, 200);
         let functions = stage.aws_json(&["lambda", "list-functions"]);
         let functions = functions["Functions"].as_array().unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -247,13 +246,9 @@ impl Target {
         self.port("AWS_ENDPOINT_URL")
     }
 
-    fn rekognition(&self) -> u16 {
-        self.port("AWS_ENDPOINT_URL_REKOGNITION")
-    }
-
     /// The public HTTP APIs.
     fn public_ports(&self) -> BTreeSet<u16> {
-        ["API_URL", "USERS_API_URL"]
+        ["SHOP_URL", "ORDERS_URL"]
             .map(|name| self.port(name))
             .into()
     }
@@ -288,9 +283,8 @@ impl Target {
             .into_iter()
             .map(|(port, process)| (port, arguments(process)))
             .collect();
-        for port in [self.emulator(), self.rekognition()] {
-            assert!(found.contains_key(&port), "{port} is not among {found:?}");
-        }
+        let port = self.emulator();
+        assert!(found.contains_key(&port), "{port} is not among {found:?}");
         found
     }
 
@@ -355,7 +349,7 @@ impl Target {
         let object = self.stage.aws_ok(&[
             "s3",
             "cp",
-            &format!("s3://{}/{KEY}", self.stage.variable("MEDIA_BUCKET_NAME")),
+            &format!("s3://{}/{KEY}", self.stage.variable("PHOTOS_BUCKET_NAME")),
             "-",
         ]);
         assert_eq!(object, CONTENT);
@@ -363,14 +357,14 @@ impl Target {
             self.stage.aws_ok(&["iam", "list-roles"]),
             self.stage.aws_ok(&["lambda", "list-functions"]),
             self.stage.aws_ok(&["s3api", "list-buckets"]),
-            self.stage.keys("MEDIA_BUCKET_NAME").into_iter().collect(),
+            self.stage.keys("PHOTOS_BUCKET_NAME").into_iter().collect(),
         ];
         for list in everything {
             assert!(!list.contains("attack"), "{list}");
         }
-        let users = self.stage.post("USERS_API_URL", "/scan", "");
-        assert!(users.body.contains("owner@example.com"), "{users:?}");
-        assert_eq!(self.stage.get("API_URL", "/").status, 200);
+        let orders = self.stage.get("ORDERS_URL", "/orders");
+        assert!(orders.body.contains("of-the-owner"), "{orders:?}");
+        assert_eq!(self.stage.get("SHOP_URL", "/").status, 200);
     }
 }
 
@@ -408,7 +402,7 @@ fn the_owner_is_served(stages: &Stages) {
     target.assert_untouched();
 
     // By whatever name a tool calls this machine.
-    let bucket = stage.variable("MEDIA_BUCKET_NAME");
+    let bucket = stage.variable("PHOTOS_BUCKET_NAME");
     let endpoint = format!("http://localhost:{}", target.emulator());
     let list = ["s3api", "list-objects-v2", "--bucket", bucket];
     let listed = stage.aws_ok(&[&list[..], &["--endpoint-url", &endpoint]].concat());
@@ -417,22 +411,22 @@ fn the_owner_is_served(stages: &Stages) {
     let presigned = http_get(url.trim());
     assert_eq!(presigned.body, CONTENT, "{presigned:?}");
 
-    for variable in ["API_URL", "USERS_API_URL"] {
+    for variable in ["SHOP_URL", "ORDERS_URL"] {
         let port = target.port(variable);
-        let (method, path) = if variable == "API_URL" {
-            ("GET", "/")
+        let path = if variable == "SHOP_URL" {
+            "/"
         } else {
-            ("POST", "/scan")
+            "/orders"
         };
         for host in [
             "127.0.0.1",
             "localhost",
             "[::1]",
             "LOCALHOST",
-            "media.localhost",
+            "shop.localhost",
         ] {
             let host = format!("{host}:{port}");
-            let answer = Request::new(method, path).host(&host).send(port);
+            let answer = Request::new("GET", path).host(&host).send(port);
             assert_eq!(answer.status(), Some(200), "{host}: {answer}");
         }
     }
@@ -465,12 +459,7 @@ fn known_and_guessed_keys_are_refused(stages: &Stages) {
     let calls: [&[&str]; 3] = [
         &["sts", "get-caller-identity"],
         &["s3api", "list-buckets"],
-        &[
-            "rekognition",
-            "detect-labels",
-            "--image",
-            "S3Object={Bucket=any,Name=any}",
-        ],
+        &["dynamodb", "list-tables"],
     ];
     let mut served = Vec::new();
     for key in [target.known_keys(), target.guessed_keys()].concat() {
@@ -646,7 +635,7 @@ fn served_to_strangers(port: u16, process: &str, is_public: bool) -> Vec<String>
 
 fn public_apis_heed_hosts_and_cors(stages: &Stages) {
     let target = stages.plain();
-    let (media, users) = (target.port("API_URL"), target.port("USERS_API_URL"));
+    let (shop, orders) = (target.port("SHOP_URL"), target.port("ORDERS_URL"));
     let cross_site = |mode: &'static str, dest: &'static str| {
         [
             ("Sec-Fetch-Site", "cross-site"),
@@ -655,7 +644,7 @@ fn public_apis_heed_hosts_and_cors(stages: &Stages) {
         ]
     };
     let refused = |request: Request<'_>| {
-        let answer = request.send(media);
+        let answer = request.send(shop);
         assert_eq!(answer.status(), Some(403), "{request:?} -> {answer}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
     };
@@ -669,7 +658,7 @@ fn public_apis_heed_hosts_and_cors(stages: &Stages) {
     .concat();
     refused(Request::new("GET", "/").headers(&fetched));
     for headers in FOREIGN_ORIGINS {
-        let answer = Request::new("GET", "/").headers(headers).send(media);
+        let answer = Request::new("GET", "/").headers(headers).send(shop);
         assert_eq!(
             answer.header("access-control-allow-origin"),
             None,
@@ -684,27 +673,27 @@ fn public_apis_heed_hosts_and_cors(stages: &Stages) {
     };
     served(
         Request::new("GET", "/").headers(&cross_site("navigate", "document")),
-        media,
+        shop,
     );
     served(
         Request::new("GET", "/").headers(&[("Sec-Fetch-Site", "none")]),
-        media,
+        shop,
     );
     served(
         Request::new("GET", "/").headers(&[("Sec-Fetch-Site", "same-origin")]),
-        media,
+        shop,
     );
     // Its own CORS configuration allows every origin.
-    let answer = served(Request::new("POST", "/scan").headers(&fetched), users);
+    let answer = served(Request::new("GET", "/orders").headers(&fetched), orders);
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     let preflight = [&fetched[..], &[("Access-Control-Request-Method", "POST")]].concat();
     // As on AWS, where there is neither a CORS configuration nor a route.
-    let answer = Request::new("OPTIONS", "/").headers(&preflight).send(media);
+    let answer = Request::new("OPTIONS", "/").headers(&preflight).send(shop);
     assert_eq!(answer.status(), Some(404), "{answer}");
     assert_eq!(answer.header("access-control-allow-origin"), None);
-    let answer = Request::new("OPTIONS", "/scan")
+    let answer = Request::new("OPTIONS", "/orders")
         .headers(&preflight)
-        .send(users);
+        .send(orders);
     assert!(matches!(answer.status(), Some(200 | 204)), "{answer}");
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
 }
@@ -766,8 +755,8 @@ fn another_user_gets_no_further_than_the_public_apis(stages: &Stages) {
             }
         }
         let public = [
-            json!([target.port("API_URL"), "GET", "/", {}, null]),
-            json!([target.port("USERS_API_URL"), "POST", "/scan", {}, "{}"]),
+            json!([target.port("SHOP_URL"), "GET", "/", {}, null]),
+            json!([target.port("ORDERS_URL"), "GET", "/orders", {}, null]),
         ];
         let requests = [&private[..], &public[..]].concat();
         let given = json!({
@@ -910,7 +899,7 @@ impl Row {
 /// All that the emulator serves, as far as its source and the stage tell.
 fn paths(target: &Target) -> Vec<Row> {
     let stage = &target.stage;
-    let bucket = stage.variable("MEDIA_BUCKET_NAME");
+    let bucket = stage.variable("PHOTOS_BUCKET_NAME");
     let port = target.emulator();
     let function = target.functions.keys().next().unwrap();
     let api = target.apis.values().next().unwrap();
@@ -1103,28 +1092,29 @@ fn page(config: &Value) -> String {
 fn attack(target: &Target, marker: &Path) -> Value {
     let stage = &target.stage;
     let url = |port: u16| format!("http://127.0.0.1:{port}");
-    let known: BTreeSet<u16> = [target.emulator(), target.rekognition()].into();
+    let known = BTreeSet::from([target.emulator()]);
     let others = target.private_ports();
     let others: Vec<String> = others.difference(&known).map(|port| url(*port)).collect();
     let mut keys = target.known_keys();
-    let media_api = target.guessed_keys();
-    let media_api = media_api.iter().find(|key| key.name.contains("media-api"));
-    keys.push(media_api.unwrap().clone());
+    let of_function = target.guessed_keys();
+    let of_function = of_function
+        .iter()
+        .find(|key| key.name.contains("serve-shop"));
+    keys.push(of_function.unwrap().clone());
     json!({
         "plan": "foreign",
         "collector": COLLECTOR_URL,
         "emulator": url(target.emulator()),
-        "rekognition": url(target.rekognition()),
         "others": others,
-        "media": url(target.port("API_URL")),
-        "users": url(target.port("USERS_API_URL")),
+        "shop": url(target.port("SHOP_URL")),
+        "orders": url(target.port("ORDERS_URL")),
         "paths": INTERNAL_PATHS,
         "keys": keys.iter().map(KeyPair::to_json).collect::<Vec<_>>(),
         "account": "000000000000",
         "region": stage.variable("AWS_REGION"),
-        "bucket": stage.variable("MEDIA_BUCKET_NAME"),
+        "bucket": stage.variable("PHOTOS_BUCKET_NAME"),
         "key": KEY,
-        "table": stage.variable("USERS_TABLE_NAME"),
+        "table": stage.variable("ORDERS_TABLE_NAME"),
         "trustPolicy": {
             "Version": "2012-10-17",
             "Statement": [{
@@ -1150,10 +1140,10 @@ fn code(marker: &Path) -> Vec<u8> {
 /// A request as the list of failures names it, if it was not refused as it should have been.
 fn wrongly_served(target: &Target, exchange: &Exchange) -> Option<String> {
     let port = exchange.port();
-    let allowed = if port == target.port("USERS_API_URL") {
+    let allowed = if port == target.port("ORDERS_URL") {
         // As on AWS: its CORS configuration allows every origin.
         !exchange.authority.starts_with("rebind.test")
-    } else if port == target.port("API_URL") {
+    } else if port == target.port("SHOP_URL") {
         let of_this_site = exchange.header("sec-fetch-site") == Some("same-site");
         let unreadable = exchange
             .answer
@@ -1176,7 +1166,7 @@ fn a_page_of_another_origin_gets_nothing(stages: &Stages) {
     assert!(!target.runtime_ports().is_empty());
     let listeners = target.listeners();
     let mut config = attack(target, &marker);
-    config["next"] = json!(target.stage.variable("API_URL"));
+    config["next"] = json!(target.stage.variable("SHOP_URL"));
     let mut served = Vec::new();
     let mut navigations = Vec::new();
 
@@ -1198,17 +1188,17 @@ fn a_page_of_another_origin_gets_nothing(stages: &Stages) {
             assert_eq!(unsent, None, "{url}");
         }
         for finding in findings {
-            // The users API alone lets pages read its answers.
+            // The API of orders alone lets pages read its answers.
             let of_an_api = finding["name"].as_str().unwrap().starts_with("API");
             if (finding["status"] != 0 && !of_an_api) || finding["type"] == "opened" {
                 served.push(format!("{url} could read: {finding}"));
             }
         }
-        // At its end, the page goes to the media API, which is public.
+        // At its end, the page goes to the API of the shop, which is public.
         navigations.push(eventually("a top-level navigation", || {
             let mut exchanges = network.exchanges().into_iter();
             exchanges.find(|exchange| {
-                exchange.port() == target.port("API_URL") && exchange.is_top_level_navigation()
+                exchange.port() == target.port("SHOP_URL") && exchange.is_top_level_navigation()
             })
         }));
         stages.tell(&browser, &report);
@@ -1318,14 +1308,14 @@ fn pages_are_served_where_cors_allows_it(stages: &Stages) {
     std::fs::remove_file(file).unwrap();
 
     let presigned = stage.aws_ok(&["s3", "presign", &format!("s3://{bucket}/{KEY}")]);
-    let of_another_bucket = format!("s3://{}/{KEY}", stage.variable("MEDIA_BUCKET_NAME"));
+    let of_another_bucket = format!("s3://{}/{KEY}", stage.variable("PHOTOS_BUCKET_NAME"));
     let of_another_bucket = stage.aws_ok(&["s3", "presign", &of_another_bucket]);
-    let users = format!("{}scan", stage.variable("USERS_API_URL"));
+    let orders = format!("{}orders", stage.variable("ORDERS_URL"));
     let requests = json!([
         ["object", presigned.trim(), {}],
         ["object by a request with a preflight", presigned.trim(), {"headers": {"x-mine": "1"}}],
         ["object of a bucket without CORS", of_another_bucket.trim(), {}],
-        ["users", users, {"method": "POST", "body": "{}", "headers": {"content-type": "application/json"}}],
+        ["orders", orders, {"method": "POST", "body": ORDER, "headers": {"content-type": "application/json"}}],
     ]);
     let config = json!({"plan": "guest", "collector": COLLECTOR_URL, "requests": requests});
     for (url, allowed) in [
@@ -1349,13 +1339,10 @@ fn pages_are_served_where_cors_allows_it(stages: &Stages) {
         }
         let other = finding("object of a bucket without CORS");
         assert_eq!(other["status"], 0, "{url}: {other}");
-        let users = finding("users");
+        let orders = finding("orders");
         assert!(
-            users["body"]
-                .as_str()
-                .unwrap()
-                .contains("owner@example.com"),
-            "{users}"
+            orders["body"].as_str().unwrap().contains("of-the-owner"),
+            "{orders}"
         );
         for exchange in network.take_exchanges() {
             let origin = exchange.answer.header("access-control-allow-origin");

@@ -219,11 +219,6 @@ async function readWith(key) {
       ...json("dynamodb", "/", "POST", { TableName: config.table }),
       headers: { "content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.Scan" },
     });
-    await read("label a photo", {
-      method: "POST", url: config.rekognition + "/", service: "rekognition",
-      body: JSON.stringify({ Image: { S3Object: { Bucket: config.bucket, Name: config.key } } }),
-      headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.DetectLabels" },
-    });
   }
   await attemptSigned(`put an object with ${key.name}`, {
     method: "PUT", url: `${config.emulator}/${config.bucket}/attack-${key.name}`, service: "s3", body: "attack", key,
@@ -274,8 +269,8 @@ async function controlChaos(base) {
 async function callApi(base) {
   await attempt("API: fetch", base + "/");
   await attempt("API: blind fetch", base + "/?blind", { mode: "no-cors" });
-  await attempt("API: POST", base + "/scan", { method: "POST", body: "{}" });
-  await attempt("API: POST of JSON", base + "/scan", {
+  await attempt("API: POST", base + "/orders", { method: "POST", body: "{}" });
+  await attempt("API: POST of JSON", base + "/orders", {
     method: "POST", body: "{}", headers: { "content-type": "application/json" },
   });
   await load("API: an image", "img", { src: base + "/image.jpg" });
@@ -295,13 +290,12 @@ const plans = {
       await readWith(key);
     }
     await withoutKeys(config.emulator);
-    await withoutKeys(config.rekognition);
     for (const base of config.others) {
       await pollRuntime(base);
       await controlChaos(base);
     }
-    await callApi(config.media);
-    await callApi(config.users);
+    await callApi(config.shop);
+    await callApi(config.orders);
   },
 
   // A page that needs no key and no answer.
@@ -312,7 +306,7 @@ const plans = {
   // A page whose own origin has become the stage's.
   async rebound() {
     const base = location.origin;
-    config.emulator = config.rekognition = base;
+    config.emulator = base;
     for (const key of config.keys) {
       await runCode(key, "headers");
       await readWith(key);
