@@ -10,6 +10,7 @@
 
 pub mod browser;
 pub mod fake_aws;
+pub mod names;
 pub mod probe;
 pub mod small_stack;
 pub mod strangers;

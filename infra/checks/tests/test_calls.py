@@ -63,7 +63,7 @@ def sent_by_botocore(service, operation, **parameters):
 
 def detect_labels(answer, status=200):
     headers = {"content-type": JSON, "x-amz-target": "RekognitionService.DetectLabels"}
-    body = json.dumps({"Image": {"S3Object": {"Bucket": "media", "Name": "a.jpg"}}}).encode()
+    body = json.dumps({"Image": {"S3Object": {"Bucket": "photos", "Name": "a.jpg"}}}).encode()
     return call("rekognition", headers=headers, body=body, status=status, answer=answer)
 
 

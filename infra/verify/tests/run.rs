@@ -51,7 +51,7 @@ async fn stage() -> Stage {
         target: deploy::connect(&settings).await.unwrap(),
         variables: BTreeMap::new(),
         functions: BTreeMap::new(),
-        apis: [("API_URL".to_owned(), api)].into(),
+        apis: [("SHOP_URL".to_owned(), api)].into(),
     }
 }
 
@@ -149,7 +149,7 @@ async fn a_check_that_cannot_be_made_is_no_failure() {
 #[tokio::test]
 async fn an_api_that_asks_for_a_token_is_not_checked_without_one() {
     let run = run_of(|probe| async move {
-        let asked = async { Ok((probe.http("API_URL", "GET", "", "").await?, String::new())) };
+        let asked = async { Ok((probe.http("SHOP_URL", "GET", "", "").await?, String::new())) };
         probe.check("first", asked).await?;
         pass(&probe, "second").await
     })

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_shell_forgets_what_would_lead_it_away() {
         let environment = StageEnvironment {
-            set: [("API_URL".to_owned(), "http://127.0.0.1:8000/".to_owned())].into(),
+            set: [("SHOP_URL".to_owned(), "http://127.0.0.1:8000/".to_owned())].into(),
             unset: vec!["AWS_PROFILE".to_owned(), "AWS_SESSION_TOKEN".to_owned()],
             commands: Some("/no one's/commands".into()),
         };
@@ -171,7 +171,7 @@ mod tests {
             environment.shell_lines(),
             [
                 "unset AWS_PROFILE AWS_SESSION_TOKEN",
-                "export API_URL=http://127.0.0.1:8000/",
+                "export SHOP_URL=http://127.0.0.1:8000/",
                 r#"export PATH='/no one'\''s/commands':"$PATH""#,
             ]
         );

@@ -57,15 +57,15 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Wait) -> Result<()> {
 
 /// What is under way, in words.
 fn describe(under_way: &UnderWay) -> String {
-    let count = |count: u64, one: &str, many: &str| match count {
+    let count = |count: u64, many: &str| match count {
         0 => None,
-        1 => Some(format!("1 {one}")),
+        1 => Some(format!("1 {}", many.trim_end_matches('s'))),
         count => Some(format!("{count} {many}")),
     };
     let parts: Vec<String> = [
-        count(under_way.events, "event", "events"),
-        count(under_way.video_jobs, "video", "videos"),
-        count(under_way.shards, "stream", "streams"),
+        count(under_way.events, "events"),
+        count(under_way.video_jobs, "videos"),
+        count(under_way.shards, "streams"),
     ]
     .into_iter()
     .flatten()
