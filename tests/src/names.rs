@@ -78,7 +78,7 @@ impl Names {
             places(line, name).any(|(before, after)| {
                 let continues = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
                 let joined = |c: Option<char>| is_variable && c == Some('_');
-                !continues(before) && !joined(before) && !(is_variable && continues(after))
+                !(continues(before) || joined(before) || is_variable && continues(after))
             })
         });
         let ids = self.logical_ids.iter().filter(|id| {
@@ -146,23 +146,19 @@ fn as_identifier(line: &str, word: &str) -> Option<String> {
     if places(line, &variable).any(begins_variable) {
         return Some(variable);
     }
-    let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
-    let quoted = |(before, after): (Option<char>, Option<char>)| {
-        // A media type, such as `video/mp4`, is no path: only the app's own has one before.
-        before.is_some_and(is_quote) && after.is_some_and(is_quote)
-    };
-    let in_path = |(before, after): (Option<char>, Option<char>)| {
-        before == Some('/') && !after.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_')
-    };
-    let folder = format!("functions/{word}");
-    if places(line, word).any(quoted) {
+    let is_quote = |c: Option<char>| c.is_some_and(|c| matches!(c, '"' | '\'' | '`'));
+    if places(line, word).any(|(before, after)| is_quote(before) && is_quote(after)) {
         return Some(word.to_owned());
     }
-    let rooted = format!("/{word}");
-    let is_path = places(line, &folder).any(|(_, after)| in_path((Some('/'), after)))
-        || places(line, &rooted)
-            .any(|(before, after)| before.is_some_and(is_quote) && in_path((Some('/'), after)));
-    is_path.then_some(folder)
+    let ends =
+        |after: Option<char>| !after.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    // A media type, such as `video/mp4`, is no path.
+    let (folder, path) = (format!("functions/{word}"), format!("/{word}"));
+    if places(line, &folder).any(|(_, after)| ends(after)) {
+        return Some(folder);
+    }
+    let is_path = places(line, &path).any(|(before, after)| is_quote(before) && ends(after));
+    is_path.then_some(path)
 }
 
 /// The characters before and after each occurrence.
@@ -239,7 +235,7 @@ mod tests {
             ("a table like `orders`", "orders"),
             ("table('orders')", "orders"),
             ("see functions/orders.", "functions/orders"),
-            ("get \"/shop/1\"", "functions/shop"),
+            ("get \"/shop/1\"", "/shop"),
             ("like put-item", "put-item"),
             ("PutItemFunction", "PutItemFunction"),
         ] {
