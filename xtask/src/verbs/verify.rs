@@ -308,3 +308,16 @@ fn show_left(left: &[Left], stage: &str) {
         tell(format_args!("  {}", left.command));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn an_app_without_checks_is_told_how_to_have_some() {
+        let suite = testing::workspace().checks().ok_or_else(no_checks);
+        let error = format!("{:?}", suite.unwrap_err());
+        assert!(error.contains("Program::checks"), "{error}");
+    }
+}
