@@ -198,26 +198,17 @@ fn kebab(pascal: &str) -> String {
 #[cfg(test)]
 mod tests {
     use manifest::Manifest;
-    use manifest::declare::{Function, HttpApi, Table};
 
     use super::*;
 
     fn names() -> Names {
-        let http = HttpApi::new("shop").variable("SHOP_URL");
-        let manifest = Manifest {
-            name: "corner-shop",
-            buckets: Vec::new(),
-            tables: vec![Table::new("orders", "id").variable("ORDERS_TABLE_NAME")],
-            topics: Vec::new(),
-            publishers: Vec::new(),
-            functions: vec![
-                Function::new("take-order").trigger(http.get("/")),
-                Function::new("put-item"),
-            ],
-            http_apis: vec![http],
-        };
+        let app = Manifest::new("corner-shop");
+        let http = app.http_api("shop").variable("SHOP_URL");
+        app.table("orders", "id").variable("ORDERS_TABLE_NAME");
+        app.function("take-order").trigger(http.get("/"));
+        app.function("put-item");
         let stage = manifest::Stage::with_defaults("dev");
-        Names::of(&manifest.resolve(&stage).unwrap(), &["PutItem"])
+        Names::of(&app.resolve(&stage).unwrap(), &["PutItem"])
     }
 
     #[test]
