@@ -25,13 +25,19 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Answer {
     status: u16,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, String)>,
     body: String,
 }
 
 impl Answer {
-    /// An answer with this body.
+    /// An answer of AWS's with this body.
     pub fn new(status: u16, body: impl Into<String>) -> Self {
+        Self::of_another(status, body)
+            .header("x-amzn-RequestId", "7a62c49f-347e-4fc4-9331-6e8eEXAMPLE")
+    }
+
+    /// An answer of something else in AWS's place: it has no request ID.
+    pub fn of_another(status: u16, body: impl Into<String>) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -41,8 +47,8 @@ impl Answer {
 
     /// Adds a header.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.push((name, value));
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
         self
     }
 }
@@ -154,8 +160,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Call) -> Answer) -> std::io::Re
         .collect();
     write!(
         stream,
-        "HTTP/1.1 {} Answer\r\n{headers}x-amzn-RequestId: 7a62c49f-347e-4fc4-9331-6e8eEXAMPLE\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+        "HTTP/1.1 {} Answer\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{}",
         answer.status,
         answer.body.len(),
         answer.body

@@ -11,9 +11,9 @@ pub struct Names {
     /// Names that nobody writes by accident: `some-function`, `some_function`, `SOME_FUNCTION`,
     /// `SomeFunction`, and the variables of functions.
     distinct: BTreeSet<String>,
-    /// Logical IDs that begin with a name, such as `UsersTable`.
+    /// Logical IDs that begin with a name, such as `OrdersTable`.
     logical_ids: BTreeSet<String>,
-    /// Names that are plain words as well, such as `users`.
+    /// Names that are plain words as well, such as `orders`.
     words: BTreeSet<String>,
 }
 
@@ -73,7 +73,7 @@ impl Names {
     #[must_use]
     pub fn found_in(&self, line: &str) -> BTreeSet<String> {
         let distinct = self.distinct.iter().filter(|name| {
-            // A longer variable is another one; other names may go on, as `media-query-dev`.
+            // A longer variable is another one; other names may go on, as `corner-shop-dev`.
             let is_variable = !name.contains(|c: char| c.is_lowercase());
             places(line, name).any(|(before, after)| {
                 let continues = |c: Option<char>| c.is_some_and(char::is_alphanumeric);

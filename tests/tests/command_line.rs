@@ -2,12 +2,11 @@
 //! script can rely on. None of these needs a stage.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
-use std::time::Duration;
 
+use acceptance::fake_aws::{self, Answer, Call};
 use acceptance::{xtask, xtask_program};
 use serde_json::Value;
 
@@ -214,7 +213,7 @@ fn without_a_network_it_says_so() {
 #[test]
 fn an_expired_token_is_told_apart() {
     let endpoint = answer_with(
-        "403 Forbidden",
+        403,
         "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>\
          <Message>The security token included in the request is expired</Message></Error>\
          <RequestId>7a62c49f-347e-4fc4-9331-6e8eEXAMPLE</RequestId></ErrorResponse>",
@@ -239,7 +238,7 @@ fn an_expired_token_is_told_apart() {
 fn another_account_than_the_stages_is_refused() {
     // The local stage is guarded by its account; here the credentials belong to another.
     let endpoint = answer_with(
-        "200 OK",
+        200,
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::111122223333:user/ann</Arn><UserId>AIDA</UserId><Account>111122223333</Account>\
          </GetCallerIdentityResult><ResponseMetadata><RequestId>01234567-89ab-cdef-0123-456789abcdef</RequestId>\
@@ -563,31 +562,6 @@ fn folders_start_where_the_user_stands() {
 }
 
 /// An endpoint that gives every request the same answer, for as long as the test runs.
-fn answer_with(status: &'static str, body: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || serve(stream, status, body));
-        }
-    });
-    url
-}
-
-fn serve(mut stream: TcpStream, status: &str, body: &str) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut request = Vec::new();
-    let mut buffer = [0; 4096];
-    // The requests of these tests have short bodies: they arrive with their heads.
-    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            count => request.extend_from_slice(&buffer[..count]),
-        }
-    }
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+fn answer_with(status: u16, body: &'static str) -> String {
+    fake_aws::start(move |_: &Call| Answer::new(status, body))
 }

@@ -2,14 +2,15 @@
 //! what answers in AWS's place. None of these needs a stage or an account.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use acceptance::fake_aws::{self, Answer, Call};
 use acceptance::{xtask, xtask_program};
 use tempfile::TempDir;
 
@@ -67,45 +68,45 @@ fn verb_with_keys(arguments: &[&str], home: &TempDir) -> Command {
 
 /// An AWS with one account and nothing in it, on a port of this machine.
 struct Empty {
+    url: String,
     port: u16,
     requests: Arc<AtomicUsize>,
 }
 
 impl Empty {
     fn start() -> Self {
-        Self::answering(|request| {
-            if request.contains("Action=GetCallerIdentity") {
-                ("200 OK", IDENTITY)
-            } else {
-                ("400 Bad Request", NO_STACK)
-            }
-        })
+        Self::answering(empty)
     }
 
-    fn answering(
-        answer: impl Fn(&str) -> (&'static str, &'static str) + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let empty = Self {
-            port: listener.local_addr().unwrap().port(),
-            requests: Arc::default(),
-        };
-        let (requests, answer) = (Arc::clone(&empty.requests), Arc::new(answer));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
-                std::thread::spawn(move || serve(stream, &requests, &*answer));
-            }
+    fn answering(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        let url = fake_aws::start(move |call| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            answer(call)
         });
-        empty
+        let port = url.rsplit(':').next().unwrap().parse().unwrap();
+        Self {
+            url,
+            port,
+            requests,
+        }
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.url.clone()
     }
 
     fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn empty(call: &Call) -> Answer {
+    if call.operation == "GetCallerIdentity" {
+        Answer::new(200, IDENTITY)
+    } else {
+        Answer::new(400, NO_STACK)
     }
 }
 
@@ -114,35 +115,6 @@ const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws
     </GetCallerIdentityResult></GetCallerIdentityResponse>";
 const NO_STACK: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>\
     <Message>Stack with id shop-dev does not exist</Message></Error></ErrorResponse>";
-
-fn serve(
-    mut stream: TcpStream,
-    requests: &AtomicUsize,
-    answer: &dyn Fn(&str) -> (&'static str, &'static str),
-) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut request = Vec::new();
-    let mut buffer = [0; 4096];
-    // The requests of these tests are short, but a body may come after its head.
-    while !request.ends_with(b"2011-06-15") && !request.ends_with(b"Version=2010-05-15") {
-        let text = String::from_utf8_lossy(&request);
-        if text.contains("shop-") {
-            break;
-        }
-        match stream.read(&mut buffer)? {
-            // Whether a port is taken is found out by a connection without a request.
-            0 => return Ok(()),
-            count => request.extend_from_slice(&buffer[..count]),
-        }
-    }
-    requests.fetch_add(1, Ordering::SeqCst);
-    let (status, body) = answer(&String::from_utf8_lossy(&request));
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
 
 fn configured(home: &TempDir, config: &str) {
     std::fs::create_dir_all(home.path().join(".aws")).unwrap();
@@ -290,7 +262,7 @@ fn nothing_of_the_users_matters_to_the_local_stage() {
 #[test]
 fn what_answers_in_place_of_the_local_stage_is_told_as_that() {
     let home = TempDir::new().unwrap();
-    let other = Empty::answering(|_| ("200 OK", "<title>Something else</title>"));
+    let other = Empty::answering(|_| Answer::of_another(200, "<title>Something else</title>"));
     stage_file(home.path(), other.port);
     let (code, error) = fail(&mut verb(&["info", "--stage", "local"], &home));
     assert_eq!(code, Some(1));
@@ -304,12 +276,10 @@ fn what_answers_in_place_of_the_local_stage_is_told_as_that() {
 #[test]
 fn a_page_in_place_of_aws_is_told_by_its_title() {
     let home = TempDir::new().unwrap();
-    for (status, words) in [
-        ("200 OK", "200 OK"),
-        ("403 Forbidden", "403 Forbidden"),
-        ("407 Proxy Authentication Required", "407"),
-    ] {
-        let portal = Empty::answering(move |_| (status, "<html><title>Guest Wi-Fi</title></html>"));
+    for (status, words) in [(200, "200 OK"), (403, "403 Forbidden"), (407, "407")] {
+        let portal = Empty::answering(move |_| {
+            Answer::of_another(status, "<html><title>Guest Wi-Fi</title></html>")
+        });
         let (code, error) =
             fail(verb_with_keys(&["info"], &home).env("AWS_ENDPOINT_URL", portal.url()));
         assert_eq!(code, Some(1));
@@ -329,7 +299,7 @@ fn a_page_in_place_of_aws_is_told_by_its_title() {
 fn as_many_attempts_are_made_as_were_asked_for() {
     let home = TempDir::new().unwrap();
     let fault = "<ErrorResponse><Error><Code>InternalFailure</Code><Message>oops</Message></Error></ErrorResponse>";
-    let broken = Empty::answering(move |_| ("500 Internal Server Error", fault));
+    let broken = Empty::answering(move |_| Answer::new(500, fault));
     let mut command = verb_with_keys(&["info"], &home);
     command.env("AWS_ENDPOINT_URL", broken.url());
     fail(command.env("AWS_MAX_ATTEMPTS", "1"));
@@ -342,12 +312,11 @@ fn as_many_attempts_are_made_as_were_asked_for() {
 #[test]
 fn an_answer_that_takes_seconds_is_told_of() {
     let home = TempDir::new().unwrap();
-    let slow = Empty::answering(|request| {
-        if request.contains("Action=GetCallerIdentity") {
+    let slow = Empty::answering(|call| {
+        if call.operation == "GetCallerIdentity" {
             std::thread::sleep(Duration::from_secs(7));
-            return ("200 OK", IDENTITY);
         }
-        ("400 Bad Request", NO_STACK)
+        empty(call)
     });
     let (_, error) = fail(verb_with_keys(&["info"], &home).env("AWS_ENDPOINT_URL", slow.url()));
     assert!(

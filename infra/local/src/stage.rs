@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
-    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keys,
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keys, Models,
     QuietServer, RekognitionConfig, RekognitionServer, Seed, StageTools, StreamPoller,
     StreamPollerConfig,
 };
@@ -148,8 +148,8 @@ impl LocalStage {
         }
         let chaos = config.start_faults().await?;
         let emulator = async { Ok(config.start_emulator(chaos.as_ref(), app).await?) };
-        let ((tools, emulator), built) = tokio::try_join!(emulator, app.build())?;
-        let rekognition = config.start_rekognition(&built, &tools, &emulator, app);
+        let ((models, emulator), built) = tokio::try_join!(emulator, app.build())?;
+        let rekognition = config.start_rekognition(models, &built, &emulator, app);
         let rekognition = rekognition.await?;
         let poller = config.start_poller(&emulator, chaos.as_ref());
         let quiet = QuietServer::start(&emulator, config.ports.rekognition(), &poller).await?;
@@ -257,13 +257,18 @@ impl LocalStageConfig<'_> {
         chaos.await.map(Some)
     }
 
+    /// Installs what is missing, too: the models of the local Rekognition if there is to be one.
     async fn start_emulator(
         &self,
         chaos: Option<&Chaos>,
         app: &impl StagedApp,
-    ) -> Result<(StageTools, Emulator), Error> {
+    ) -> Result<(Option<Models>, Emulator), Error> {
         let installing = |line: &str| app.tell(StageProgress::Installing(line));
         let tools = StageTools::prepare(self.tools_dir, installing).await?;
+        let models = match self.ports.rekognition {
+            None => None,
+            Some(_) => Some(tools.models(installing).await?),
+        };
         let emulator = Emulator::start(EmulatorConfig {
             python: &tools.python(),
             dir: self.dir,
@@ -274,21 +279,19 @@ impl LocalStageConfig<'_> {
             chaos,
         })
         .await?;
-        Ok((tools, emulator))
+        Ok((models, emulator))
     }
 
     async fn start_rekognition<A: StagedApp>(
         &self,
+        models: Option<Models>,
         built: &A::Built,
-        tools: &StageTools,
         emulator: &Emulator,
         app: &A,
     ) -> Result<Option<RekognitionServer>, A::Error> {
-        let Some(port) = self.ports.rekognition() else {
+        let Some((port, models)) = self.ports.rekognition().zip(models) else {
             return Ok(None);
         };
-        let installing = |line: &str| app.tell(StageProgress::Installing(line));
-        let models = tools.models(installing).await?;
         let server = RekognitionServer::start(RekognitionConfig {
             program: &app.rekognition_program(built)?,
             model: &models.classifier,
