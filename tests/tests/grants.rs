@@ -195,7 +195,8 @@ fn an_edit_that_adds_or_removes_a_call_is_found() {
     copy.edit(
         &format!("{functions}/file-photo/src/main.rs"),
         "        info!(\"photo listed\");\n",
-        "        self.dynamodb.scan().table_name(&self.table).send().await?;\n",
+        "        let scan = self.dynamodb.scan().table_name(&self.table).send().await;\n\
+         scan.map_err(|error| NotListed(ServiceError::of(&error)))?;\n",
     );
     copy.edit(
         &format!("{functions}/place-order/src/main.rs"),
@@ -206,7 +207,7 @@ fn an_edit_that_adds_or_removes_a_call_is_found() {
         &format!("{functions}/ship-order/src/main.rs"),
         "    let put = client.put_object()",
         "    let look = client.head_object().bucket(bucket).key(id).send().await;\n\
-         look.map_err(|error| ServiceError::of(&error).to_string())?;\n\
+         look.map_err(|error| NotShipped::Receipt(ServiceError::of(&error)))?;\n\
          let put = client.put_object()",
     );
     let output = copy.xtask(&["grants"]).output().unwrap();

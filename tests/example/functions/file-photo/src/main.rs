@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use aws_lambda_events::s3::{S3Event, S3EventRecord};
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::Error;
-use runtime::{Aws, Environment, Service};
+use runtime::records::RecordFailure;
+use runtime::s3::{BucketName, Notification, ObjectEvent};
+use runtime::service_error::ServiceError;
+use runtime::{Aws, Environment};
 use tracing::info;
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,35 +21,42 @@ async fn start() -> Result<(), Error> {
     let bucket = environment.require("PHOTOS_BUCKET_NAME")?;
     let files = Files {
         s3: runtime::s3::client(&aws, &bucket),
-        bucket,
-        dynamodb: aws_sdk_dynamodb::Client::new(&aws.config(Service::DYNAMODB)),
+        bucket: BucketName::new(bucket),
+        dynamodb: runtime::dynamodb::client(&aws),
         table: environment.require("PHOTOS_TABLE_NAME")?,
     };
-    runtime::serve(async |event: S3Event| {
-        for record in event.records {
-            files.file(record).await?;
-        }
-        Ok::<_, Error>(())
+    let file = async |event| files.file(event).await;
+    runtime::serve(async |event: Notification| {
+        event
+            .for_each(&files.bucket, &["ObjectCreated:"], file)
+            .await
     })
     .await
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("could not list the photo: {0}")]
+struct NotListed(ServiceError);
+
+impl RecordFailure for NotListed {}
+
 struct Files {
     s3: aws_sdk_s3::Client,
-    bucket: String,
+    bucket: BucketName,
     dynamodb: aws_sdk_dynamodb::Client,
     table: String,
 }
 
 impl Files {
-    async fn file(&self, record: S3EventRecord) -> Result<(), Error> {
-        // It comes encoded as in a form, which changes no letter, digit or dot.
-        let key = record.s3.object.key.ok_or("the record names no object")?;
-        let head = self.s3.head_object().bucket(&self.bucket).key(&key);
-        let etag = head.send().await?.e_tag.unwrap_or_default();
+    async fn file(&self, ObjectEvent { key, .. }: ObjectEvent) -> Result<(), NotListed> {
+        let head = self.s3.head_object().bucket(self.bucket.as_str());
+        let head = head.key(key.as_str()).send().await;
+        let head = head.map_err(|error| NotListed(ServiceError::of(&error)))?;
+        let name = AttributeValue::S(key.as_str().to_owned());
+        let etag = AttributeValue::S(head.e_tag.unwrap_or_default());
         let put = self.dynamodb.put_item().table_name(&self.table);
-        let put = put.item("name", AttributeValue::S(key));
-        put.item("etag", AttributeValue::S(etag)).send().await?;
+        let put = put.item("name", name).item("etag", etag).send().await;
+        put.map_err(|error| NotListed(ServiceError::of(&error)))?;
         info!("photo listed");
         Ok(())
     }

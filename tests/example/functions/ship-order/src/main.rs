@@ -6,10 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use lambda_runtime::Error;
 use runtime::service_error::ServiceError;
+use runtime::stream::{RecordError, StreamEvent, StreamRecord};
 use runtime::{Aws, Environment};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tracing::{error, info};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -20,38 +18,27 @@ async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let bucket = environment.require("RECEIPTS_BUCKET_NAME")?;
     let client = runtime::s3::client(&Aws::new(&environment)?, &bucket);
-    runtime::serve(async |batch: Batch| {
-        let mut failures = Vec::new();
-        for record in &batch.records {
-            if let Err(reason) = ship(&client, &bucket, record).await {
-                error!(reason, "order not shipped");
-                failures.push(json!({"itemIdentifier": record["dynamodb"]["SequenceNumber"]}));
-                break;
-            }
-            info!("order shipped");
-        }
-        Ok::<_, Error>(json!({"batchItemFailures": failures}))
-    })
-    .await
+    let ship = async |record: &StreamRecord| ship(&client, &bucket, record).await;
+    runtime::serve(async |event: StreamEvent| event.handle_in_order(ship).await).await
 }
 
-/// What Lambda delivers of the stream of orders.
-#[derive(Deserialize)]
-struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Value>,
+#[derive(Debug, thiserror::Error)]
+enum NotShipped {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("the order has no {0}")]
+    Lacks(&'static str),
+    #[error("could not write the receipt: {0}")]
+    Receipt(ServiceError),
 }
 
-async fn ship(client: &Client, bucket: &str, record: &Value) -> Result<(), String> {
-    let order = &record["dynamodb"]["NewImage"];
-    let text = |attribute: &str| {
-        let text = order[attribute]["S"].as_str();
-        text.ok_or_else(|| format!("the order has no {attribute}"))
-    };
-    let (id, photo) = (text("id")?, text("photo")?);
+async fn ship(client: &Client, bucket: &str, record: &StreamRecord) -> Result<(), NotShipped> {
+    let order = record.new_image()?;
+    let id = order.text("id")?.ok_or(NotShipped::Lacks("id"))?;
+    let photo = order.text("photo")?.ok_or(NotShipped::Lacks("photo"))?;
     let put = client.put_object().bucket(bucket).key(format!("{id}.txt"));
     let put = put.body(ByteStream::from(photo.as_bytes().to_vec()));
     let sent = put.send().await;
-    sent.map_err(|error| ServiceError::of(&error).to_string())?;
+    sent.map_err(|error| NotShipped::Receipt(ServiceError::of(&error)))?;
     Ok(())
 }
