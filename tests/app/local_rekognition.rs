@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::Stdio;
 
 use acceptance::strangers::Request;
-use acceptance::{both, one_command_of};
+use acceptance::{both, eventually, one_command_of};
 use tempfile::TempDir;
 
 use crate::library::{Stage, xtask_program};
@@ -75,5 +75,9 @@ fn it_refuses_strangers_and_ends_with_the_stage() {
     }
 
     stage.stop();
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    eventually("the port closed", || {
+        TcpStream::connect(("127.0.0.1", port))
+            .is_err()
+            .then_some(())
+    });
 }
