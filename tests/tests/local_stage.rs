@@ -4,6 +4,7 @@
 use std::net::TcpStream;
 use std::process::Stdio;
 
+use acceptance::strangers::{arguments, process_tree};
 use acceptance::{Stage, eventually, signal};
 
 #[test]
@@ -58,4 +59,18 @@ fn nothing_is_left_when_it_is_stopped_or_killed() {
             },
         );
     }
+}
+
+#[test]
+fn an_app_that_does_not_use_rekognition_has_a_stage_without_it() {
+    let stage = Stage::start();
+    let variable = "AWS_ENDPOINT_URL_REKOGNITION";
+    assert!(!stage.variables.contains_key(variable));
+    let processes = process_tree(stage.process_id());
+    assert!(processes.len() > 1, "{processes:?}");
+    assert!(
+        !processes
+            .iter()
+            .any(|process| arguments(*process).contains("rekognition"))
+    );
 }
