@@ -47,7 +47,7 @@ fn a_stage_that_works_is_verified_and_left_as_it_was() {
 
 #[test]
 #[ignore = "takes two minutes: effects that do not come are waited for"]
-fn each_check_fails_on_its_fault() {
+fn long_each_check_fails_on_its_fault() {
     let bench = Bench::start();
     let all: BTreeSet<String> = bench.run(&[], TIMEOUT).passed().into_keys().collect();
     let mut failed = BTreeSet::new();
