@@ -11,6 +11,7 @@
 pub mod browser;
 pub mod fake_aws;
 pub mod names;
+mod ports;
 pub mod probe;
 pub mod small_stack;
 pub mod strangers;
@@ -18,11 +19,9 @@ pub mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -600,23 +599,7 @@ fn stage_tools() -> local::StageTools {
         .unwrap()
 }
 
-/// A free port whose successor is free too, both for the caller only: whatever takes them may do
-/// so later. They lie below the ports that systems give to connections, or one of those might come
-/// first.
+/// A free port whose successor is free too.
 pub fn two_free_ports() -> u16 {
-    const FIRST: u16 = 10_000;
-    const PAIRS: u16 = 11_000;
-    static GIVEN: AtomicU16 = AtomicU16::new(0);
-
-    // Other processes of tests count from elsewhere.
-    let start = std::process::id() % u32::from(PAIRS);
-    loop {
-        let given = u32::from(GIVEN.fetch_add(1, Ordering::Relaxed));
-        let pair = u16::try_from((start * 7 + given) % u32::from(PAIRS)).unwrap();
-        let port = FIRST + 2 * pair;
-        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if is_free(port) && is_free(port + 1) {
-            return port;
-        }
-    }
+    ports::two_free_ports()
 }

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests share")]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use local::{Error, Keys, RekognitionConfig, RekognitionServer};
+
+#[path = "../../../tests/src/ports.rs"]
+mod ports;
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -14,10 +16,9 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
             dir: tempfile::tempdir().unwrap(),
-            port: listener.local_addr().unwrap().port(),
+            port: ports::two_free_ports(),
         }
     }
 

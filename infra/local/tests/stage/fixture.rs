@@ -1,22 +1,16 @@
 //! A stage with a function in it.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use local::{ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FrontDoor, Seed, StageTools};
 use serde_json::Value;
 
-pub(crate) const REGION: &str = "us-east-1";
+use crate::ports::two_free_ports;
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
+pub(crate) const REGION: &str = "us-east-1";
 
 pub(crate) struct Stage {
     python: PathBuf,
@@ -38,7 +32,7 @@ impl Stage {
             .await
             .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let emulator_port = free_port();
+        let emulator_port = two_free_ports();
         let chaos = match seed {
             None => None,
             Some(seed) => {

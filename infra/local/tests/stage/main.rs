@@ -7,4 +7,6 @@ mod emulator;
 mod ends;
 mod fixture;
 mod front_door;
+#[path = "../../../../tests/src/ports.rs"]
+mod ports;
 mod whole;

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use local::{
     ApiId, Error, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp,
     UnderWay,
 };
+
+use crate::ports::two_free_ports;
 
 /// What the stage has asked of it, in order.
 #[derive(Default)]
@@ -56,10 +58,9 @@ impl StagedApp for Asked {
 }
 
 fn free_ports(with_rekognition: bool) -> Ports {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [aws, rekognition, api] = listeners.map(|listener| Port {
+    let [aws, rekognition, api] = [(); 3].map(|()| Port {
         purpose: "a test".to_owned(),
-        number: listener.local_addr().unwrap().port(),
+        number: two_free_ports(),
     });
     Ports {
         aws,
