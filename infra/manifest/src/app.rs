@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::check::{Check, Subject, Violation};
 use crate::cloudformation::Template;
@@ -32,18 +32,18 @@ impl Manifest {
         if !violations.is_empty() {
             return Err(violations);
         }
-        let app = App::new(self.name(), stage, resources, &functions);
+        let mut app = App::new(self.name(), stage, resources, &functions);
         let template = app.template();
         let collisions: Vec<Violation> = template
             .collisions()
             .iter()
             .map(|(logical_id, origin)| Violation::collision(logical_id, *origin))
             .collect();
-        if collisions.is_empty() {
-            Ok(app)
-        } else {
-            Err(collisions)
+        if !collisions.is_empty() {
+            return Err(collisions);
         }
+        app.origins = template.origins().clone();
+        Ok(app)
     }
 }
 
@@ -103,7 +103,8 @@ pub struct App {
     resources: Vec<Arc<dyn DeclaredResource>>,
     functions: Vec<Function>,
     ignores_alarms: bool,
-    origins: OnceLock<BTreeMap<String, Origin>>,
+    /// Of the template's resources.
+    origins: BTreeMap<String, Origin>,
 }
 
 impl App {
@@ -125,7 +126,7 @@ impl App {
             resources,
             functions,
             ignores_alarms: false,
-            origins: OnceLock::new(),
+            origins: BTreeMap::new(),
         }
     }
 
@@ -277,10 +278,7 @@ impl App {
     /// `infra/app/src/lib.rs:63`; `None` if the template has no such resource.
     #[must_use]
     pub fn declared_at(&self, logical_id: &str) -> Option<String> {
-        let origins = self
-            .origins
-            .get_or_init(|| self.template().origins().clone());
-        origins.get(logical_id).map(ToString::to_string)
+        self.origins.get(logical_id).map(ToString::to_string)
     }
 
     /// Every resource that functions can refer to, and where it is declared.

@@ -190,6 +190,14 @@ impl From<BucketEvents> for Trigger {
 }
 
 impl Filter {
+    /// What it asks of keys: S3's name of the rule, and its value.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parts = [("prefix", &self.prefix), ("suffix", &self.suffix)];
+        parts
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+
     /// Whether there is a key that both let through.
     fn overlaps(&self, other: &Self) -> bool {
         let (prefix, suffix) = (text(&self.prefix), text(&self.suffix));
@@ -200,11 +208,8 @@ impl Filter {
 
     /// How messages tell which objects it is about.
     fn of_objects(&self) -> String {
-        let parts = [("prefix", &self.prefix), ("suffix", &self.suffix)];
-        let parts: Vec<String> = parts
-            .into_iter()
-            .filter_map(|(part, text)| Some(format!("{part} `{}`", text.as_deref()?)))
-            .collect();
+        let parts = self.parts().map(|(part, text)| format!("{part} `{text}`"));
+        let parts: Vec<String> = parts.collect();
         match parts.as_slice() {
             [] => String::new(),
             parts => format!(" with {}", parts.join(" and ")),
@@ -263,8 +268,7 @@ impl DeclaredResource for Declaration {
 impl Declaration {
     /// S3 takes other characters in an encoded form only.
     fn check_filter(&self, check: &mut Check<'_>, subject: &Subject, filter: &Filter) {
-        for (part, text) in [("prefix", &filter.prefix), ("suffix", &filter.suffix)] {
-            let Some(text) = text else { continue };
+        for (part, text) in filter.parts() {
             check.require(
                 (1..=FILTER_MAX).contains(&text.len()),
                 subject,
@@ -377,11 +381,10 @@ struct Notifications {
 impl Filter {
     fn configuration(&self, event_type: &str, function: &Value) -> Value {
         let mut configuration = json!({"Event": event_type, "Function": function});
-        let parts = [("prefix", &self.prefix), ("suffix", &self.suffix)];
-        let rules: Vec<Value> = parts
-            .into_iter()
-            .filter_map(|(name, value)| Some(json!({"Name": name, "Value": value.as_ref()?})))
-            .collect();
+        let rules = self
+            .parts()
+            .map(|(name, value)| json!({"Name": name, "Value": value}));
+        let rules: Vec<Value> = rules.collect();
         if !rules.is_empty() {
             configuration["Filter"] = json!({"S3Key": {"Rules": rules}});
         }

@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
     deployer: deployer_statements,
 };
 
-pub(super) static NOUN: Noun = Noun {
+static NOUN: Noun = Noun {
     noun: "topic",
     logical_id: "Topic",
     identifier: "topic",
