@@ -4,7 +4,8 @@ mod arguments;
 mod help;
 mod values;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::workspace::Workspace;
 
@@ -12,6 +13,7 @@ pub(crate) use arguments::{
     Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, Grants, Info, Invoke,
     Local, Logs, Package, Redrive, Rollback, Synth, Url, Verify, Wait,
 };
+
 /// Build, deploy, run and delete the serverless app of this workspace.
 #[derive(Debug, Parser)]
 #[command(
@@ -31,9 +33,15 @@ impl Cli {
     /// # Errors
     /// What clap has to say instead: also the help and the version.
     pub(crate) fn from_command_line(workspace: &Workspace) -> Result<Self, clap::Error> {
-        let mut command = help::explain(Self::command(), workspace);
-        let arguments = command.try_get_matches_from_mut(std::env::args_os())?;
-        Self::from_arg_matches(&arguments).map_err(|error| error.format(&mut command))
+        Self::try_parse().map_err(|error| {
+            if error.kind() != ErrorKind::DisplayHelp {
+                return error;
+            }
+            // Only help needs the app, which takes longer than all else here.
+            let explained = help::explain(Self::command(), workspace);
+            let help = explained.try_get_matches_from(std::env::args_os());
+            help.err().unwrap_or(error)
+        })
     }
 }
 
