@@ -281,6 +281,11 @@ impl App {
         self.origins.get(logical_id).map(ToString::to_string)
     }
 
+    /// Every resource that functions can refer to.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &Arc<dyn DeclaredResource>> {
+        self.resources.iter()
+    }
+
     /// Every resource that functions can refer to, and where it is declared.
     pub(crate) fn resources(&self) -> impl Iterator<Item = (ResourceId, Origin)> {
         let resources = self.resources.iter();

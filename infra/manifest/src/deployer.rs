@@ -174,19 +174,7 @@ impl<'a> Deployer<'a> {
 
     /// IAM knows no pattern of partitions; without a region it is the largest.
     pub(crate) fn partition(&self) -> &'static str {
-        const PARTITIONS: [(&str, &str); 7] = [
-            ("cn-", "aws-cn"),
-            ("us-gov-", "aws-us-gov"),
-            ("us-iso-", "aws-iso"),
-            ("us-isob-", "aws-iso-b"),
-            ("eu-isoe-", "aws-iso-e"),
-            ("us-isof-", "aws-iso-f"),
-            ("eusc-", "aws-eusc"),
-        ];
-        PARTITIONS
-            .iter()
-            .find(|(prefix, _)| self.region().starts_with(prefix))
-            .map_or("aws", |(_, partition)| *partition)
+        name::partition(self.region())
     }
 }
 

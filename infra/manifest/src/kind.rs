@@ -8,6 +8,7 @@
 use crate::check::Check;
 use crate::deployer::{Deployer, Statement};
 use crate::resource_id::{Noun, ResourceId};
+use crate::trigger_word::TriggerWord;
 
 /// Declares an enumeration of what may be done to resources of a kind, in IAM's words, and its
 /// names.
@@ -67,6 +68,8 @@ pub(crate) struct Kind {
     pub(crate) settings: fn(&mut Check<'_>),
     /// What whoever deploys needs for resources of the kind.
     pub(crate) deployer: fn(&Deployer<'_>) -> Vec<Statement>,
+    /// The words by which a new function is wired to events of resources of the kind.
+    pub(crate) triggers: &'static [TriggerWord],
 }
 
 /// What can be granted on resources of a kind, in IAM's words and in Rust's.
@@ -84,6 +87,15 @@ pub(crate) struct Grants {
 /// The kind of a resource.
 pub(crate) fn of(id: &ResourceId) -> Option<&'static Kind> {
     KINDS.into_iter().find(|kind| id.is_of(kind.noun))
+}
+
+/// The words by which a new function is wired to events, each with the kind of the resource that
+/// they come from; without one, they are of the function itself.
+pub(crate) fn trigger_words() -> impl Iterator<Item = (Option<&'static Kind>, &'static TriggerWord)>
+{
+    let of_kind = |kind: &'static Kind| kind.triggers.iter().map(move |word| (Some(kind), word));
+    let of_functions = function::TRIGGERS.iter().map(|word| (None, word));
+    KINDS.into_iter().flat_map(of_kind).chain(of_functions)
 }
 
 /// How most kinds that have actions are granted them.

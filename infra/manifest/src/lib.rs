@@ -38,6 +38,8 @@ mod synthesis;
 #[cfg(test)]
 mod testing;
 mod trigger;
+mod trigger_word;
+mod wiring;
 
 pub use app::{App, Assembly, HttpApi};
 pub use bootstrap::bootstrap_template;
@@ -51,6 +53,7 @@ pub use manifest::Manifest;
 pub use name::nearest;
 pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};
 pub use trigger::Trigger;
+pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 
 /// The kinds of resources, as a declaration speaks of them.
 pub mod kinds {

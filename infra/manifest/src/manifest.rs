@@ -5,6 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::check::Check;
 use crate::function::Declaration;
 use crate::origin::Origin;
@@ -172,6 +174,11 @@ pub(crate) trait DeclaredResource: Send + Sync {
             origin: *origin,
         });
         name.into_iter().collect()
+    }
+
+    /// The key of something in it, in sample events; null if they have none.
+    fn sample_key(&self) -> Value {
+        Value::Null
     }
 
     /// What is wrong with it, and with the triggers made of it.

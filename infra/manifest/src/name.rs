@@ -56,6 +56,30 @@ pub(crate) fn bucket_arn(name: &str) -> String {
     format!("arn:${{AWS::Partition}}:s3:::{}", bucket(name))
 }
 
+/// The partition of a region.
+/// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
+pub(crate) fn partition(region: &str) -> &'static str {
+    const PARTITIONS: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ];
+    PARTITIONS
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix))
+        .map_or("aws", |(_, partition)| *partition)
+}
+
+/// `orders` and `TOPIC_ARN` → `ORDERS_TOPIC_ARN`: the environment variable of a resource that is
+/// declared without one being named.
+pub(crate) fn environment_variable(name: &str, of: &str) -> String {
+    format!("{}_{of}", name.replace('-', "_").to_uppercase())
+}
+
 /// Whether `name` is words of `a-z0-9` joined by single hyphens, starting with a letter.
 pub(crate) fn is_kebab_case(name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_ascii_lowercase())

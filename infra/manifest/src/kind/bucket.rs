@@ -14,6 +14,7 @@ use crate::policy;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
+use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 mod deployer;
 
@@ -32,6 +33,43 @@ pub(super) static KIND: Kind = Kind {
     is_at,
     settings: super::no_settings,
     deployer: deployer::statements,
+    triggers: &[
+        TriggerWord {
+            word: "object-created",
+            about: "objects written to the bucket",
+            call: |bucket, _| format!(".trigger({bucket}.object_created())"),
+            events: |_| vec!["ObjectCreated:".to_owned()],
+            sample: |about| sample(about, "ObjectCreated:Put"),
+            ..OBJECTS
+        },
+        TriggerWord {
+            word: "object-removed",
+            about: "objects deleted from the bucket, or expired",
+            call: |bucket, _| format!(".trigger({bucket}.object_removed())"),
+            events: |_| {
+                vec![
+                    "ObjectRemoved:".to_owned(),
+                    "LifecycleExpiration:".to_owned(),
+                ]
+            },
+            sample: |about| sample(about, "ObjectRemoved:Delete"),
+            ..OBJECTS
+        },
+    ],
+};
+
+/// What the words of the kind have in common. A bucket holds data, so none is declared by the way.
+const OBJECTS: TriggerWord = TriggerWord {
+    takes: "BUCKET",
+    example: "photos",
+    declare: None,
+    skeleton: &Skeleton {
+        handles: "events of a bucket",
+        lib: include_str!("bucket/skeleton/lib.rs"),
+        main: include_str!("bucket/skeleton/main.rs"),
+        dependencies: &["tracing"],
+    },
+    ..TriggerWord::DEFAULTS
 };
 
 static NOUN: Noun = Noun {
@@ -390,6 +428,39 @@ impl Filter {
         }
         configuration
     }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+fn sample(about: &Sample<'_>, event_name: &str) -> Value {
+    let bucket = about.bucket_name();
+    let mut object = json!({"key": "holiday+photos/dog.jpg", "sequencer": "0055AED6DCD90281E5"});
+    if event_name.starts_with("ObjectCreated") {
+        object["size"] = json!(1024);
+        object["eTag"] = json!("d41d8cd98f00b204e9800998ecf8427e");
+    }
+    json!({"Records": [{
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": about.names.region,
+        "eventTime": "2026-01-05T09:30:00.000Z",
+        "eventName": event_name,
+        "userIdentity": {"principalId": "AIDAEXAMPLE"},
+        "requestParameters": {"sourceIPAddress": "192.0.2.1"},
+        "responseElements": {
+            "x-amz-request-id": "C3D13FE58DE4C810",
+            "x-amz-id-2": "FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG4V5Wp6S7S/JRWeUWerMUE5JgHvANOjpD",
+        },
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": about.name(),
+            "bucket": {
+                "arn": format!("arn:{}:s3:::{bucket}", name::partition(&about.names.region)),
+                "name": bucket,
+                "ownerIdentity": {"principalId": "A3NL1KOZZKEXAMPLE"},
+            },
+            "object": object,
+        },
+    }]})
 }
 
 /// A bucket's name is derived: stack, name, account and region.

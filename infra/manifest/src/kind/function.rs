@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use crate::exception::Exception;
 use crate::function::Declaration;
 use crate::grant::Grant;
 use crate::manifest::{Entry, Manifest};
 use crate::origin::{Declared, Origin};
 use crate::trigger::Trigger;
+use crate::trigger_word::{self, Skeleton, TriggerWord};
 
 use super::Bucket;
 
@@ -25,6 +28,22 @@ pub(crate) use alarms::rollback_output;
 pub(crate) use deployer::statements as deployer_statements;
 pub(crate) use rules::check;
 pub(crate) use template::{policy, synth, synth_common};
+
+/// The words for what invokes a function without a resource of the app.
+pub(super) static TRIGGERS: &[TriggerWord] = &[TriggerWord {
+    word: "invoke",
+    about: "whoever invokes the function by its name",
+    resource: |_, function| Ok(function.to_owned()),
+    call: |_, _| String::new(),
+    sample: |_| json!({"name": "Ada"}),
+    skeleton: &Skeleton {
+        handles: "what callers send",
+        lib: include_str!("function/skeleton/lib.rs"),
+        main: trigger_word::MAIN,
+        dependencies: &["serde"],
+    },
+    ..TriggerWord::DEFAULTS
+}];
 
 /// A Lambda function, built from the workspace package of the same name.
 #[derive(Clone)]

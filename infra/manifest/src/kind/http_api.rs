@@ -7,12 +7,15 @@ use crate::check::Check;
 use crate::cloudformation::sub;
 use crate::deployer::{Deployer, OfService, Statement};
 use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
+use crate::name;
 use crate::resource_id::Noun;
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
+use crate::trigger_word::{self, Skeleton, TriggerWord};
 
 mod path;
 mod rules;
+mod sample;
 mod settings;
 mod template;
 
@@ -27,7 +30,61 @@ pub(super) static KIND: Kind = Kind {
     is_at: |_, _, _, _| false,
     settings: settings::check,
     deployer: deployer_statements,
+    triggers: &[
+        TriggerWord {
+            word: "GET",
+            about: "GET requests for a path, like /orders/{id}",
+            call: |api, text| format!(".trigger({api}.get({:?}))", path_of(text)),
+            events: |text| vec![format!("GET {}", path_of(text))],
+            sample: |about| sample::request(about, "GET"),
+            ..REQUESTS
+        },
+        TriggerWord {
+            word: "POST",
+            about: "POST requests for a path",
+            call: |api, text| format!(".trigger({api}.post({:?}))", path_of(text)),
+            events: |text| vec![format!("POST {}", path_of(text))],
+            sample: |about| sample::request(about, "POST"),
+            ..REQUESTS
+        },
+    ],
 };
+
+/// What the words of the kind have in common.
+const REQUESTS: TriggerWord = TriggerWord {
+    takes: "[API]/PATH",
+    example: "/orders/{id}",
+    resource: api_of,
+    declare: Some(|app, name, _| {
+        let variable = name::environment_variable(name, "URL");
+        format!("{app}.http_api({name:?}).variable({variable:?})")
+    }),
+    skeleton: &Skeleton {
+        handles: "requests of an HTTP API",
+        lib: include_str!("http_api/skeleton/lib.rs"),
+        main: trigger_word::MAIN,
+        dependencies: &["aws_lambda_events", "serde_json"],
+    },
+    ..TriggerWord::DEFAULTS
+};
+
+/// The API of `/path` or `api/path`, and the path.
+fn api_and_path(text: &str) -> (&str, &str) {
+    text.split_at(text.find('/').unwrap_or(text.len()))
+}
+
+fn path_of(text: &str) -> &str {
+    api_and_path(text).1
+}
+
+fn api_of(text: &str, _function: &str) -> Result<String, String> {
+    let (api, path) = api_and_path(text);
+    if (api.is_empty() || name::is_kebab_case(api)) && path::is_valid(path) {
+        Ok(api.to_owned())
+    } else {
+        Err("write a path like `/`, `/orders/{id}` or `/{name+}`, and the API's name before it if there are several".to_owned())
+    }
+}
 
 static NOUN: Noun = Noun {
     noun: "HTTP API",

@@ -29,6 +29,7 @@ pub(super) static KIND: Kind = Kind {
     settings: super::no_settings,
     // Roles are deployed with the functions'.
     deployer: |_| Vec::new(),
+    triggers: &[],
 };
 
 static NOUN: Noun = Noun {

@@ -14,6 +14,7 @@ use crate::policy;
 use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::stage::Removal;
 use crate::synthesis::Synthesis;
+use crate::trigger_word::{self, Skeleton, TriggerWord};
 
 mod item_changes;
 
@@ -38,6 +39,24 @@ pub(super) static KIND: Kind = Kind {
     },
     settings: super::no_settings,
     deployer: deployer_statements,
+    // A table holds data, and nobody but its author knows its key: none is declared by the way.
+    triggers: &[TriggerWord {
+        word: "stream",
+        takes: "TABLE",
+        example: "orders",
+        about: "changes of the table's items",
+        declare: None,
+        call: |table, _| format!(".trigger({table}.item_changes([Insert, Modify, Remove]))"),
+        imports: &["ItemChange::*"],
+        sample: item_changes::sample,
+        skeleton: &Skeleton {
+            handles: "batches of a table's stream",
+            lib: include_str!("table/skeleton/lib.rs"),
+            main: trigger_word::MAIN,
+            dependencies: &[],
+        },
+        ..TriggerWord::DEFAULTS
+    }],
 };
 
 static NOUN: Noun = Noun {
@@ -176,6 +195,10 @@ impl DeclaredResource for Declaration {
                 origin: *origin,
             })
             .collect()
+    }
+
+    fn sample_key(&self) -> Value {
+        json!({&self.partition_key: {"S": "1"}})
     }
 
     fn check(&self, check: &mut Check<'_>) {

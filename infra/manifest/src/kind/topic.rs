@@ -1,16 +1,18 @@
 //! SNS topics, and the functions that handle their messages.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Kind;
 use crate::check::{Check, Subject};
 use crate::cloudformation::{Resource, reference};
 use crate::deployer::{Deployer, OfService, Statement};
 use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
+use crate::name;
 use crate::policy;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
+use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
 
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
@@ -19,7 +21,51 @@ pub(super) static KIND: Kind = Kind {
     is_at: |id, stack, service, name| service == "sns" && super::is_made_up(id, stack, name),
     settings: super::no_settings,
     deployer: deployer_statements,
+    triggers: &[TriggerWord {
+        word: "topic",
+        takes: "TOPIC",
+        example: "orders",
+        about: "messages published to the topic",
+        declare: Some(|app, name, _| {
+            let variable = name::environment_variable(name, "TOPIC_ARN");
+            format!("{app}.topic({name:?}).variable({variable:?})")
+        }),
+        call: |topic, _| format!(".trigger({topic}.published())"),
+        sample,
+        skeleton: &Skeleton {
+            handles: "messages of a topic",
+            lib: include_str!("topic/skeleton/lib.rs"),
+            main: trigger_word::MAIN,
+            dependencies: &["serde", "tracing"],
+        },
+        ..TriggerWord::DEFAULTS
+    }],
 };
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>
+fn sample(about: &Sample<'_>) -> Value {
+    let topic = about.arn("sns", &about.made_up_name());
+    let subscription = format!("{topic}:21be56ed-a058-49f5-8c98-aedd2564c486");
+    let endpoint = format!("https://sns.{}.amazonaws.com/", about.names.region);
+    json!({"Records": [{
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription,
+        "Sns": {
+            "Type": "Notification",
+            "MessageId": "95df01b4-ee98-5cb9-9903-4c221d41eb5e",
+            "TopicArn": topic,
+            "Subject": null,
+            "Message": r#"{"id":"1"}"#,
+            "Timestamp": "2026-01-05T09:30:00.000Z",
+            "SignatureVersion": "1",
+            "Signature": "dGhpcyBpcyBub3QgYSBzaWduYXR1cmU=",
+            "SigningCertUrl": format!("{endpoint}SimpleNotificationService-0000000000000000000000.pem"),
+            "UnsubscribeUrl": format!("{endpoint}?Action=Unsubscribe&SubscriptionArn={subscription}"),
+            "MessageAttributes": {},
+        },
+    }]})
+}
 
 static NOUN: Noun = Noun {
     noun: "topic",

@@ -49,6 +49,12 @@ pub(super) fn pattern(path: &str) -> String {
     segments.join("/")
 }
 
+/// The names of a path's parameters.
+pub(super) fn parameters(path: &str) -> impl Iterator<Item = &str> {
+    let parameters = path.split('/').filter_map(parameter);
+    parameters.map(|name| name.strip_suffix('+').unwrap_or(name))
+}
+
 /// `name` of the segment `{name}`.
 fn parameter(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')

@@ -13,6 +13,7 @@ use crate::policy;
 use crate::resource_id::ResourceId;
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
+use crate::trigger_word::Sample;
 
 /// Records of one batch of a stream.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html>
@@ -49,6 +50,30 @@ impl ItemChange {
             Self::Remove => "REMOVE",
         }
     }
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>
+pub(super) fn sample(about: &Sample<'_>) -> Value {
+    let stream = format!(
+        "table/{}/stream/2026-01-05T09:00:00.000",
+        about.made_up_name()
+    );
+    json!({"Records": [{
+        "eventID": "c4ca4238a0b923820dcc509a6f75849b",
+        "eventName": ItemChange::Insert.event_name(),
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": about.names.region,
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_767_605_400,
+            "Keys": about.key,
+            "NewImage": about.key,
+            "SequenceNumber": "4421584500000000017450439091",
+            "SizeBytes": 26,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": about.arn("dynamodb", &stream),
+    }]})
 }
 
 /// Changes of a table's items, with the old and the new item, in the order in which they
