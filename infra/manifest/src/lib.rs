@@ -23,6 +23,7 @@ mod exception;
 mod function;
 mod grant;
 mod grants;
+mod graph;
 
 mod kind;
 mod manifest;

@@ -176,6 +176,11 @@ pub(crate) trait DeclaredResource: Send + Sync {
         name.into_iter().collect()
     }
 
+    /// What it passes on to, without a function between; for a picture of the app.
+    fn leads_to(&self) -> Vec<ResourceId> {
+        Vec::new()
+    }
+
     /// The key of something in it, in sample events; null if they have none.
     fn sample_key(&self) -> Value {
         Value::Null

@@ -14,6 +14,7 @@ use crate::resource_id::ResourceId;
 #[derive(Clone)]
 pub struct Trigger {
     source: ResourceId,
+    label: String,
     invocation: Invocation,
     details: Arc<dyn Any + Send + Sync>,
     statements: Vec<Value>,
@@ -46,11 +47,18 @@ impl Trigger {
     ) -> Self {
         Self {
             source,
+            label: String::new(),
             invocation,
             details: Arc::new(details),
             statements: Vec::new(),
             tells_variables: false,
         }
+    }
+
+    /// What the event is, in a picture of the app; such as `object created`.
+    pub(crate) fn labelled(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
     }
 
     /// Also gives the function the source's variables.
@@ -67,6 +75,10 @@ impl Trigger {
 
     pub(crate) fn source(&self) -> &ResourceId {
         &self.source
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.label
     }
 
     pub(crate) fn invocation(&self) -> &Invocation {

@@ -119,14 +119,17 @@ impl Bucket {
     /// Objects written, by whatever call wrote them.
     #[must_use]
     pub fn object_created(&self) -> BucketEvents {
-        self.events(&["s3:ObjectCreated:*"])
+        self.events("object created", &["s3:ObjectCreated:*"])
     }
 
     /// Objects gone, whether deleted by a call or expired by a lifecycle rule: S3
     /// announces the two as different events.
     #[must_use]
     pub fn object_removed(&self) -> BucketEvents {
-        self.events(&["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"])
+        self.events(
+            "object removed",
+            &["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"],
+        )
     }
 
     /// Lets a function do `actions` to the bucket and its objects.
@@ -156,9 +159,10 @@ impl Bucket {
         self.0.get().named.id
     }
 
-    fn events(&self, event_types: &'static [&'static str]) -> BucketEvents {
+    fn events(&self, label: &'static str, event_types: &'static [&'static str]) -> BucketEvents {
         BucketEvents {
             bucket: self.id(),
+            label,
             filter: Filter {
                 event_types,
                 prefix: None,
@@ -192,6 +196,7 @@ iam_actions! {
 #[derive(Clone, Debug)]
 pub struct BucketEvents {
     bucket: ResourceId,
+    label: &'static str,
     filter: Filter,
 }
 
@@ -222,8 +227,15 @@ impl BucketEvents {
 
 impl From<BucketEvents> for Trigger {
     fn from(events: BucketEvents) -> Self {
-        let BucketEvents { bucket, filter } = events;
-        Self::new(bucket, Invocation::Asynchronous, filter).telling_variables()
+        let BucketEvents {
+            bucket,
+            label,
+            filter,
+        } = events;
+        let label = format!("{label}{}", filter.of_objects());
+        Self::new(bucket, Invocation::Asynchronous, filter)
+            .labelled(label)
+            .telling_variables()
     }
 }
 

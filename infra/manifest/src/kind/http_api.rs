@@ -148,7 +148,8 @@ impl HttpApi {
             method,
             path: path.to_owned(),
         };
-        Trigger::new(self.0.get().named.id, Invocation::Synchronous, route)
+        let key = route.key();
+        Trigger::new(self.0.get().named.id, Invocation::Synchronous, route).labelled(key)
     }
 }
 

@@ -103,6 +103,10 @@ impl DeclaredResource for Declaration {
         &self.named
     }
 
+    fn leads_to(&self) -> Vec<ResourceId> {
+        vec![self.topic.clone()]
+    }
+
     fn check(&self, check: &mut Check<'_>) {
         let subject = Subject::new(&self.named.id).at(self.named.origin);
         check.references(&subject, [&self.topic]);

@@ -108,7 +108,7 @@ impl Topic {
     /// Messages published to the topic.
     #[must_use]
     pub fn published(&self) -> Trigger {
-        Trigger::new(self.id(), Invocation::Asynchronous, Messages)
+        Trigger::new(self.id(), Invocation::Asynchronous, Messages).labelled("message")
     }
 
     pub(crate) fn id(&self) -> ResourceId {

@@ -158,7 +158,9 @@ impl From<ItemChanges> for Trigger {
             record_age_seconds: changes.record_age_seconds,
         };
         let statements = stream_statements(&changes.table);
+        let label = changes.event_names().into_iter().collect::<Vec<_>>();
         Self::new(changes.table.clone(), invocation, changes)
+            .labelled(label.join(", "))
             .telling_variables()
             .with_statements(statements)
     }
