@@ -152,7 +152,8 @@ impl App {
         arn: Option<&str>,
         source: impl Fn(&str, u32) -> Option<String>,
     ) -> Result<GrantLine, NoGrant> {
-        let Some(word) = Word::of(action)? else {
+        let at = arn.and_then(|arn| self.id_at(arn));
+        let Some(word) = Word::of(action, at.as_ref())? else {
             return unscoped_grant_line(function, action);
         };
         let of_kind: Vec<(ResourceId, Origin)> = self
@@ -162,11 +163,10 @@ impl App {
         let resource = match (arn, of_kind.as_slice()) {
             (None, [only]) => Some(only.clone()),
             (None, _) => None,
-            (Some(arn), _) => {
-                let id = self.id_at(arn);
+            (Some(_), _) => {
                 let mut of_kind = of_kind.iter();
                 of_kind
-                    .find(|(of_kind, _)| Some(of_kind) == id.as_ref())
+                    .find(|(of_kind, _)| Some(of_kind) == at.as_ref())
                     .cloned()
             }
         };
@@ -214,8 +214,10 @@ impl App {
         let service = parts.nth(2)?;
         let name = parts.nth(2)?;
         let stack = self.stack_name();
-        let mut ids = self.resources().map(|(id, _)| id);
-        ids.find(|id| kind::of(id).is_some_and(|kind| (kind.is_at)(id, &stack, service, name)))
+        let ids = self.resources().map(|(id, _)| id);
+        // The last, because parts of a resource come after it.
+        ids.filter(|id| kind::of(id).is_some_and(|kind| (kind.is_at)(id, &stack, service, name)))
+            .last()
     }
 }
 
@@ -227,13 +229,17 @@ struct Word {
 }
 
 impl Word {
-    /// `None` if the action is one of those that are granted on every resource.
-    fn of(action: &str) -> Result<Option<Self>, NoGrant> {
+    /// The word for an action on a resource, if that is known; `None` if the action is one of
+    /// those that are granted on every resource.
+    fn of(action: &str, on: Option<&ResourceId>) -> Result<Option<Self>, NoGrant> {
         let (service, verb) = action.split_once(':').unwrap_or((action, ""));
-        let mut kinds = KINDS
-            .iter()
-            .filter_map(|kind| Some((*kind, kind.grants.as_ref()?)));
-        let Some((kind, grants)) = kinds.find(|(_, grants)| grants.service == service) else {
+        let of_service = |kind: &'static Kind| {
+            let grants = kind.grants.as_ref()?;
+            (grants.service == service).then_some((kind, grants))
+        };
+        let of_resource = on.and_then(kind::of).and_then(of_service);
+        let of_any = || KINDS.into_iter().find_map(of_service);
+        let Some((kind, grants)) = of_resource.or_else(of_any) else {
             return Ok(None);
         };
         let known = grants.actions.iter().find(|known| **known == verb);

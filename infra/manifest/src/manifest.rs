@@ -65,10 +65,16 @@ impl Manifest {
         &self.name
     }
 
-    /// Its resources, as they are declared by now.
+    /// Its resources, as they are declared by now, each before its parts.
     pub(crate) fn resources(&self) -> Vec<Arc<dyn DeclaredResource>> {
         let resources = self.resources.borrow();
-        resources.iter().map(|resource| resource()).collect()
+        let resources = resources.iter().map(|resource| resource());
+        resources
+            .flat_map(|resource| {
+                let parts = resource.parts();
+                std::iter::once(resource).chain(parts)
+            })
+            .collect()
     }
 
     /// Its functions, as they are declared by now.
@@ -184,6 +190,11 @@ pub(crate) trait DeclaredResource: Send + Sync {
     /// The key of something in it, in sample events; null if they have none.
     fn sample_key(&self) -> Value {
         Value::Null
+    }
+
+    /// What functions can refer to beside the whole of it.
+    fn parts(&self) -> Vec<Arc<dyn DeclaredResource>> {
+        Vec::new()
     }
 
     /// What is wrong with it, and with the triggers made of it.
