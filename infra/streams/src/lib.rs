@@ -1,8 +1,11 @@
 //! Records of DynamoDB streams, as Lambda shows them to functions.
 //!
-//! Lambda reads a stream by the same API as everybody, and hands functions the records in a
-//! JSON form of its own. Whoever does Lambda's work needs that form: the local stage, which
-//! delivers records, and the deploy tool, which delivers again what had failed.
+//! Lambda reads a stream by the same API as everybody, hands functions the records in a JSON form
+//! of its own, and leaves out those that the filters of a mapping do not let pass. Whoever does
+//! Lambda's work needs the form and the filters: the local stage, which delivers records, and the
+//! deploy tool, which delivers again what had failed.
+
+mod filter;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -11,6 +14,8 @@ use aws_sdk_dynamodbstreams::types::{AttributeValue, Identity, Record, StreamRec
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+
+pub use filter::{Filters, InvalidFilter};
 
 /// A record as an element of `Records` in a function's event.
 ///

@@ -6,7 +6,7 @@ use aws_sdk_lambda::types::{
     EventSourceMappingConfiguration, EventSourcePosition, FilterCriteria, FunctionResponseType,
 };
 
-use super::filter::Filters;
+use streams::Filters;
 
 /// How long a stream keeps its records.
 const RETENTION: Duration = Duration::from_hours(24);

@@ -22,7 +22,6 @@ mod activity;
 mod batch;
 mod clients;
 mod destination;
-mod filter;
 mod function;
 mod lane;
 mod lineage;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::stream_poller::batch::Response;
-use crate::stream_poller::filter::Filters;
+use streams::Filters;
 
 fn settings() -> Settings {
     Settings {

@@ -22,11 +22,11 @@ use serde_json::{Map, Value};
 /// The filters of a mapping, of which a record has to pass one. Without filters, every
 /// record passes.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Filters(Vec<Pattern>);
+pub struct Filters(Vec<Pattern>);
 
 /// A filter that Lambda would have refused to save.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct InvalidFilter(String);
+pub struct InvalidFilter(String);
 
 impl fmt::Display for InvalidFilter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,9 +36,7 @@ impl fmt::Display for InvalidFilter {
 
 impl Filters {
     /// Reads the texts of `FilterCriteria.Filters[].Pattern`.
-    pub(super) fn parse<'a>(
-        patterns: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, InvalidFilter> {
+    pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidFilter> {
         patterns
             .into_iter()
             .map(|text| {
@@ -55,7 +53,7 @@ impl Filters {
     }
 
     /// Whether a record, in the form in which functions see it, is delivered.
-    pub(super) fn pass(&self, record: &Value) -> bool {
+    pub fn pass(&self, record: &Value) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| pattern.matches(record))
     }
 }
