@@ -183,18 +183,29 @@ impl Function {
             .any(|invocation| *invocation == Invocation::Asynchronous)
     }
 
-    /// The event names of the stream records that invoke it, in batches; none if it reads no
-    /// stream. Lambda retries a batch, and what the function still fails on ends in its failure
-    /// queue, as a message that says where in the stream the records are.
+    /// Whether it reads a table's stream, in batches. Lambda retries a batch, and what the function
+    /// still fails on ends in its failure queue, as a message that says where in the stream the
+    /// records are.
     #[must_use]
-    pub fn stream_event_names(&self) -> BTreeSet<&'static str> {
-        self.invocations()
-            .filter_map(|invocation| match invocation {
-                Invocation::Stream { event_names, .. } => Some(event_names),
-                Invocation::Asynchronous | Invocation::Synchronous => None,
+    pub fn reads_stream(&self) -> bool {
+        self.record_age_seconds().is_some()
+    }
+
+    /// The patterns of Lambda's event filtering by which it reads the stream of `table`, such as
+    /// ``table `orders` ``. A record that invokes it matches one of them.
+    #[must_use]
+    pub fn stream_patterns(&self, table: &str) -> Vec<String> {
+        let of_table = self
+            .triggers()
+            .filter(|of| of.source().to_string() == table);
+        of_table
+            .filter_map(|trigger| {
+                let Invocation::Stream { patterns, .. } = trigger.invocation() else {
+                    return None;
+                };
+                Some(patterns.clone())
             })
             .flatten()
-            .copied()
             .collect()
     }
 

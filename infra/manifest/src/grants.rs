@@ -325,12 +325,13 @@ mod tests {
         let app = Manifest::new("shop");
         let photos = app.bucket("photos");
         let (orders, _) = (app.table("orders", "id"), app.table("carts", "id"));
+        let by_status = orders.index("by-status", "status");
         let films = app.topic("films");
         let service = app.publisher(&films, "rekognition");
         app.function("sell")
             .grant(orders.allow([GetItem, PutItem]))
             .exception(Exception::missing("sts:AssumeRole", "only profiles do"));
-        drop((photos, service));
+        drop((photos, service, by_status));
         resolve(&app, "")
     }
 
@@ -369,6 +370,10 @@ mod tests {
             (
                 "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC/index/by-day",
                 Some("table `orders`"),
+            ),
+            (
+                "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC/index/by-status",
+                Some("index `by-status` of table `orders`"),
             ),
             (
                 "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTableau-1ABC",
@@ -475,6 +480,18 @@ mod tests {
                 |_: &str, asked: u32| Some(if asked == number { line } else { above }.to_owned());
             assert_eq!(variable(&id, origin, source), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_grant_on_an_index_is_one_of_its_own() {
+        let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-dev-OrdersTable-1ABC/index/by-status";
+        let query = line("dynamodb:Query", Some(arn)).unwrap();
+        assert!(!query.replaces);
+        assert_eq!(query.rust, ".grant(by_status.allow([Query]))");
+        assert_eq!(
+            line("dynamodb:PutItem", Some(arn)),
+            Err(NoGrant::NoWord("dynamodb:PutItem".to_owned()))
+        );
     }
 
     #[test]

@@ -42,13 +42,14 @@ pub use bucket::{Bucket, BucketAction, BucketEvents};
 pub use function::DeclaredFunction;
 pub use http_api::{Cors, HttpApi};
 pub use publisher::Publisher;
-pub use table::{ItemChange, ItemChanges, Table, TableAction};
+pub use table::{Index, IndexAction, ItemChange, ItemChanges, Key, Match, Table, TableAction};
 pub use topic::Topic;
 
 /// Every kind of resource that functions can refer to.
-pub(crate) static KINDS: [&Kind; 5] = [
+pub(crate) static KINDS: [&Kind; 6] = [
     &bucket::KIND,
     &table::KIND,
+    &table::index::KIND,
     &topic::KIND,
     &publisher::KIND,
     &http_api::KIND,

@@ -59,7 +59,7 @@ pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 /// The kinds of resources, as a declaration speaks of them.
 pub mod kinds {
     pub use crate::kind::{
-        Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, ItemChange,
-        ItemChanges, Publisher, Table, TableAction, Topic,
+        Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, Index, IndexAction,
+        ItemChange, ItemChanges, Key, Match, Publisher, Table, TableAction, Topic,
     };
 }

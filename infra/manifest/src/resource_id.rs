@@ -25,6 +25,8 @@ pub(crate) struct Noun {
 pub(crate) struct ResourceId {
     noun: &'static Noun,
     name: String,
+    /// The resource that it is a part of.
+    of: Option<Box<ResourceId>>,
 }
 
 impl ResourceId {
@@ -32,7 +34,21 @@ impl ResourceId {
         Self {
             noun,
             name: name.to_owned(),
+            of: None,
         }
+    }
+
+    /// A part of a resource, with a name of its own among the parts.
+    pub(crate) fn part_of(of: &Self, noun: &'static Noun, name: &str) -> Self {
+        Self {
+            of: Some(Box::new(of.clone())),
+            ..Self::new(noun, name)
+        }
+    }
+
+    /// The resource that it is a part of.
+    pub(crate) fn whole(&self) -> Option<&Self> {
+        self.of.as_deref()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -55,14 +71,18 @@ impl ResourceId {
         (self.noun.value)(self)
     }
 
-    fn key(&self) -> (&str, &str) {
-        (self.noun.noun, &self.name)
+    fn key(&self) -> (&str, &str, Option<&Self>) {
+        (self.noun.noun, &self.name, self.whole())
     }
 }
 
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.noun.noun, self.name)
+        write!(f, "{} `{}`", self.noun.noun, self.name)?;
+        match self.whole() {
+            Some(whole) => write!(f, " of {whole}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What invokes a function.
 
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,8 +30,8 @@ pub(crate) enum Invocation {
     Synchronous,
     /// Lambda reads a stream, and invokes the function with batches of records.
     Stream {
-        /// The event names of the records that invoke it.
-        event_names: BTreeSet<&'static str>,
+        /// Lambda's patterns, of which a record that invokes it matches one.
+        patterns: Vec<String>,
         /// The age at which a record is given up, in seconds.
         record_age_seconds: u32,
     },

@@ -38,7 +38,7 @@ impl Names {
             found.map_or_else(|| "FUNCTION".to_owned(), |found| found.name().to_owned())
         };
         let has_queue = |function: &&Function| function.failure_queue_output().is_some();
-        let reads_stream = |function: &&Function| !function.stream_event_names().is_empty();
+        let reads_stream = |function: &&Function| function.reads_stream();
         let retried = functions().find(reads_stream);
         let apis: Vec<_> = app.iter().flat_map(App::http_apis).collect();
         let suite = workspace.checks();

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use crate::workspace::Workspace;
 use deploy::{
-    FailedEvent, FailureQueueReader, FunctionError, HIDDEN_AT_MOST, Redriven, Subject, Target,
+    FailedEvent, FailureQueueReader, FunctionError, HIDDEN_AT_MOST, Redriven, StreamBatch, Subject,
+    Target,
 };
-use manifest::Function;
+use manifest::{App, Function};
 use serde::Serialize;
 use serde_json::Value;
+use streams::Filters;
 
 use crate::cli;
 use crate::context::Context;
@@ -56,7 +58,7 @@ enum Content {
     Event(Value),
     Records(Vec<Value>),
     /// Where the records were.
-    ExpiredRecords(deploy::StreamBatch),
+    ExpiredRecords(StreamBatch),
     Unknown(String),
 }
 
@@ -88,6 +90,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<Ex
     let mut endings = Endings::catch()?;
     let mut redrive = Redrive {
         args,
+        app: &context.app,
         function,
         target: &target,
         queue: &queue,
@@ -160,6 +163,7 @@ enum Ended {
 
 struct Redrive<'a> {
     args: &'a cli::Redrive,
+    app: &'a App,
     function: &'a Function,
     target: &'a Target,
     queue: &'a FailureQueueReader,
@@ -254,20 +258,23 @@ impl Redrive<'_> {
             Subject::Event(event) => Content::Event(event.clone()),
             Subject::Unknown(body) => Content::Unknown(body.clone()),
             Subject::Records(batch) => match deploy::records_of(self.target, batch).await? {
-                Some(records) => Content::Records(self.meant_for_the_function(records)),
+                Some(records) => Content::Records(self.meant_for_the_function(batch, records)?),
                 None => Content::ExpiredRecords(batch.clone()),
             },
         })
     }
 
-    /// The mapping's filter keeps other records from the function, and so must this.
-    fn meant_for_the_function(&self, records: Vec<Value>) -> Vec<Value> {
-        let events = self.function.stream_event_names();
-        let meant = |record: &Value| {
-            let name = record["eventName"].as_str().unwrap_or_default();
-            events.contains(&name)
-        };
-        records.into_iter().filter(meant).collect()
+    /// The mapping's filters keep other records from the function, and so must this.
+    fn meant_for_the_function(
+        &self,
+        batch: &StreamBatch,
+        records: Vec<Value>,
+    ) -> Result<Vec<Value>> {
+        let table = self.app.resource_at(&batch.stream_arn).unwrap_or_default();
+        let patterns = self.function.stream_patterns(&table);
+        let filters = Filters::parse(patterns.iter().map(String::as_str)).map_err(CliError::new)?;
+        let records = records.into_iter();
+        Ok(records.filter(|record| filters.pass(record)).collect())
     }
 
     /// Returns when the event is written. A reader that is slow, such as a pager, must not keep

@@ -1,6 +1,7 @@
 //! DynamoDB tables, and the functions that read their streams.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -16,12 +17,18 @@ use crate::stage::Removal;
 use crate::synthesis::Synthesis;
 use crate::trigger_word::{self, Skeleton, TriggerWord};
 
+pub(super) mod index;
 mod item_changes;
+mod item_filter;
+mod key;
 
 #[cfg(test)]
 mod tests;
 
+pub use index::{Index, IndexAction};
 pub use item_changes::{ItemChange, ItemChanges};
+pub use item_filter::Match;
+pub use key::Key;
 
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
@@ -69,6 +76,10 @@ static NOUN: Noun = Noun {
 /// Functions that read one table's stream: with more, reads of a shard are throttled.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
 const STREAM_READERS_MAX: usize = 2;
+/// Global secondary indexes of a table, by the same page.
+const INDEXES_MAX: usize = 20;
+/// Attributes that all indexes of a table include, by the same page.
+const INCLUDED_ATTRIBUTES_MAX: usize = 100;
 
 /// A DynamoDB table: on demand, encrypted.
 #[derive(Clone, Debug)]
@@ -77,18 +88,23 @@ pub struct Table(Entry<Declaration>);
 #[derive(Clone, Debug)]
 struct Declaration {
     named: Named,
-    partition_key: String,
+    partition_key: Key,
+    sort_key: Option<Key>,
+    indexes: Vec<index::Declaration>,
     time_to_live: Option<String>,
     attribute_variables: Vec<(String, String)>,
 }
 
 impl Manifest {
-    /// Declares a table and its partition key, a string attribute.
+    /// Declares a table and its partition key: an attribute that is a string unless a [`Key`] says
+    /// otherwise. On a table that is deployed, another key replaces the table.
     #[track_caller]
-    pub fn table(&self, name: &str, partition_key: &str) -> Table {
+    pub fn table(&self, name: &str, partition_key: impl Into<Key>) -> Table {
         Table(self.declare(Declaration {
             named: Named::by_caller(&NOUN, name),
-            partition_key: partition_key.to_owned(),
+            partition_key: partition_key.into(),
+            sort_key: None,
+            indexes: Vec::new(),
             time_to_live: None,
             attribute_variables: Vec::new(),
         }))
@@ -96,6 +112,33 @@ impl Manifest {
 }
 
 impl Table {
+    /// The sort key: the attribute that tells the items of a partition apart, and in whose order
+    /// they are read. It is a string unless a [`Key`] says otherwise. On a table that is deployed,
+    /// another sort key replaces the table.
+    pub fn sort_key(self, key: impl Into<Key>) -> Self {
+        let key = key.into();
+        self.0.change(|table| table.sort_key = Some(key));
+        self
+    }
+
+    /// Declares a global secondary index and its partition key: the items that have the attribute,
+    /// by another key than the table's. It follows the table within a moment, and is never read
+    /// consistently.
+    ///
+    /// One index of a table can be added or removed in a deployment, and none can be changed;
+    /// `cargo xtask deploy` refuses more before AWS would.
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html>
+    #[track_caller]
+    pub fn index(&self, name: &str, partition_key: impl Into<Key>) -> Index {
+        let index = index::Declaration::by_caller(&self.id(), name, partition_key.into());
+        let mut position = 0;
+        self.0.change(|table| {
+            position = table.indexes.len();
+            table.indexes.push(index);
+        });
+        Index::new(self.0.clone(), position)
+    }
+
     /// The attribute, in seconds since the epoch, after which DynamoDB drops an item.
     pub fn time_to_live(self, attribute: &str) -> Self {
         let attribute = attribute.to_owned();
@@ -113,7 +156,7 @@ impl Table {
 
     /// The environment variable that tells the partition key's name to the same functions.
     pub fn key_variable(self, name: &str) -> Self {
-        let partition_key = self.0.get().partition_key;
+        let partition_key = self.0.get().partition_key.attribute;
         self.attribute_variable(name, &partition_key)
     }
 
@@ -164,7 +207,7 @@ iam_actions! {
         GetItem,
         /// Write a whole item.
         PutItem,
-        /// Read the items of one partition.
+        /// Read the items of one partition. For those of an index, see [`Index::allow`].
         Query,
         /// Read the whole table.
         Scan,
@@ -176,6 +219,13 @@ iam_actions! {
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named
+    }
+
+    fn parts(&self) -> Vec<Arc<dyn DeclaredResource>> {
+        let indexes = self.indexes.iter().cloned();
+        indexes
+            .map(|index| -> Arc<dyn DeclaredResource> { Arc::new(index) })
+            .collect()
     }
 
     fn variables(&self) -> Vec<Variable> {
@@ -198,11 +248,15 @@ impl DeclaredResource for Declaration {
     }
 
     fn sample_key(&self) -> Value {
-        json!({&self.partition_key: {"S": "1"}})
+        let keys = std::iter::once(&self.partition_key).chain(&self.sort_key);
+        keys.map(|key| (key.attribute.clone(), key.sample()))
+            .collect()
     }
 
     fn check(&self, check: &mut Check<'_>) {
         self.check_attributes(check);
+        self.check_keys(check);
+        self.check_indexes(check);
         let mut readers = Vec::new();
         for function in check.functions() {
             let triggers: Vec<_> = function
@@ -239,15 +293,17 @@ impl DeclaredResource for Declaration {
         let logical_id = self.named.id.logical_id();
         let stage = synthesis.stage();
         let mut properties = json!({
-            "AttributeDefinitions": [
-                {"AttributeName": self.partition_key, "AttributeType": "S"},
-            ],
+            "AttributeDefinitions": self.attribute_definitions(),
             "BillingMode": "PAY_PER_REQUEST",
             "DeletionProtectionEnabled": stage.removal == Removal::Retain,
-            "KeySchema": [{"AttributeName": self.partition_key, "KeyType": "HASH"}],
+            "KeySchema": key::schema(&self.partition_key, self.sort_key.as_ref()),
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": stage.production},
             "SSESpecification": {"SSEEnabled": true},
         });
+        if !self.indexes.is_empty() {
+            let indexes = self.indexes.iter().map(index::Declaration::properties);
+            properties["GlobalSecondaryIndexes"] = indexes.collect();
+        }
         if let Some(attribute) = &self.time_to_live {
             properties["TimeToLiveSpecification"] =
                 json!({"AttributeName": attribute, "Enabled": true});
@@ -268,29 +324,93 @@ impl DeclaredResource for Declaration {
 }
 
 impl Declaration {
+    fn subject(&self) -> Subject {
+        Subject::new(&self.named.id).at(self.named.origin)
+    }
+
+    /// The attributes of its keys and of those of its indexes.
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        let own = std::iter::once(&self.partition_key).chain(&self.sort_key);
+        own.chain(self.indexes.iter().flat_map(index::Declaration::keys))
+    }
+
+    /// DynamoDB wants the type of each attribute of a key, and of no other.
+    fn attribute_definitions(&self) -> Value {
+        let mut seen = BTreeSet::new();
+        let keys = self.keys().filter(|key| seen.insert(&key.attribute));
+        keys.map(Key::definition).collect()
+    }
+
     fn check_attributes(&self, check: &mut Check<'_>) {
-        let subject = Subject::new(&self.named.id).at(self.named.origin);
+        let subject = self.subject();
         let told = self.attribute_variables.iter();
-        let attributes: BTreeSet<&String> = std::iter::once(&self.partition_key)
+        let attributes: BTreeSet<&String> = [&self.partition_key]
+            .into_iter()
+            .chain(&self.sort_key)
+            .map(|key| &key.attribute)
             .chain(&self.time_to_live)
             .chain(told.map(|(_, attribute)| attribute))
             .collect();
         for attribute in attributes {
+            key::check_name(check, &subject, attribute);
+        }
+        let ttl = self.time_to_live.as_ref();
+        let key = self.keys().find(|key| Some(&key.attribute) == ttl);
+        if let Some(key) = key {
             check.require(
-                (1..=255).contains(&attribute.len()),
+                key.is_number(),
                 &subject,
-                format!("has an attribute name of {} bytes", attribute.len()),
-                "use 1 to 255",
+                format!(
+                    "has `{}` as time to live, which must be a number, and in a key as a {}",
+                    key.attribute,
+                    key.type_name()
+                ),
+                "name another attribute in `time_to_live`",
             );
         }
+    }
+
+    fn check_keys(&self, check: &mut Check<'_>) {
+        let subject = self.subject();
+        key::check(check, &subject, &self.partition_key, self.sort_key.as_ref());
+        let mut types = BTreeMap::new();
+        let mut told = BTreeSet::new();
+        for key in self.keys() {
+            let first = types.entry(&key.attribute).or_insert(key);
+            let conflicts = first.is_of_another_type(key);
+            check.require(
+                !conflicts || !told.insert(&key.attribute),
+                &subject,
+                format!(
+                    "has the attribute `{}` in keys as a {} and as a {}",
+                    key.attribute,
+                    first.type_name(),
+                    key.type_name()
+                ),
+                "declare it with one type",
+            );
+        }
+    }
+
+    fn check_indexes(&self, check: &mut Check<'_>) {
+        let subject = self.subject();
         check.require(
-            self.time_to_live.as_ref() != Some(&self.partition_key),
+            self.indexes.len() <= INDEXES_MAX,
             &subject,
             format!(
-                "has its partition key `{}` as time to live, which must be a number",
-                self.partition_key
+                "has {} indexes, where DynamoDB takes {INDEXES_MAX}",
+                self.indexes.len()
             ),
-            "name another attribute in `time_to_live`",
+            "let one index serve several queries, or split the table",
+        );
+        let included: usize = self.indexes.iter().map(index::Declaration::included).sum();
+        check.require(
+            included <= INCLUDED_ATTRIBUTES_MAX,
+            &subject,
+            format!(
+                "includes {included} attributes in its indexes, where DynamoDB takes {INCLUDED_ATTRIBUTES_MAX} in all"
+            ),
+            "leave `include` out of an index, which then has every attribute",
         );
     }
 }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
+use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, Key, Match, TableAction::*};
+use manifest::kinds::{IndexAction, TableAction};
 use manifest::{App, Grant, Manifest, Stages};
 
 /// A shop whose photos are labelled, whose orders are shipped, and whose films are watched.
@@ -17,6 +18,15 @@ pub(crate) fn shop() -> Manifest {
         .table("sessions", "token")
         .time_to_live("expires_at")
         .variable("SESSIONS_TABLE_NAME");
+    let refunds = app
+        .table("refunds", "customer")
+        .sort_key(Key::number("asked_at"))
+        .variable("REFUNDS_TABLE_NAME");
+    let by_status = refunds
+        .index("by-status", "status")
+        .sort_key(Key::number("asked_at"))
+        .include(["sum"])
+        .variable("REFUNDS_BY_STATUS_INDEX_NAME");
     let films = app.topic("films").variable("FILMS_TOPIC_ARN");
     let rekognition = app
         .publisher(&films, "rekognition")
@@ -48,6 +58,17 @@ pub(crate) fn shop() -> Manifest {
         .trigger(orders.item_changes([Insert, Remove]))
         .grant(orders.allow([GetItem]))
         .environment("CARRIERS", "pigeon,snail");
+    app.function("pay-refund")
+        .trigger(
+            refunds
+                .item_changes([Insert, Modify])
+                .where_new("status", "granted")
+                .where_new("paid_at", Match::no_number())
+                .or()
+                .where_new("urgent", true),
+        )
+        .grant(refunds.allow([TableAction::Query, UpdateItem]))
+        .grant(by_status.allow([IndexAction::Query]));
     app.function("serve-shop")
         .trigger(shop.get("/"))
         .trigger(shop.get("/orders/{id}"))

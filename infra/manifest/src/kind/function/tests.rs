@@ -162,7 +162,7 @@ fn what_a_function_fails_on_goes_to_one_queue() {
             .find(|resolved| resolved.logical_id("") == function)
             .unwrap();
         assert_eq!(resolved.is_asynchronous(), asynchronous);
-        assert_eq!(!resolved.stream_event_names().is_empty(), reads_stream);
+        assert_eq!(resolved.reads_stream(), reads_stream);
         let output = resolved.failure_queue_output();
         assert_eq!(output, queue.then(|| format!("{function}FailureQueueUrl")));
         let statements = super::policy(resolved)["Statement"].to_string();

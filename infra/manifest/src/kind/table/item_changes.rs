@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
+use super::item_filter::{Image, ItemFilter, Match};
+use super::key;
 use crate::check::{Check, Subject};
 use crate::cloudformation::{attribute, reference, sub};
 use crate::function::{Declaration, Function};
@@ -29,6 +31,13 @@ const RETRY_ATTEMPTS: RangeInclusive<u32> = 0..=10_000;
 const RECORD_AGE_SECONDS: RangeInclusive<u32> = 60..=24 * 60 * 60;
 /// Batches of one shard at a time, by the page of the mapping.
 const PARALLELIZATION_FACTOR: RangeInclusive<u32> = 1..=10;
+/// Filters of one mapping. AWS raises the quota to 10 on request.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html>
+const FILTERS_MAX: usize = 5;
+/// Characters of a filter's pattern.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_Filter.html>
+const PATTERN_MAX: usize = 4096;
+
 /// What happens to an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ItemChange {
@@ -95,6 +104,8 @@ pub struct ItemChanges {
     pub(super) retry_attempts: u32,
     pub(super) record_age_seconds: u32,
     pub(super) parallelization_factor: u32,
+    /// One of which must pass a change; the first is empty if every change passes.
+    filters: Vec<ItemFilter>,
 }
 
 impl ItemChanges {
@@ -107,7 +118,36 @@ impl ItemChanges {
             retry_attempts: 5,
             record_age_seconds: 3600,
             parallelization_factor: 1,
+            filters: vec![ItemFilter::default()],
         }
+    }
+
+    /// Only changes after which the item has such an attribute. All conditions must be met, up to
+    /// an [`or`](Self::or). Lambda leaves other changes out before it makes batches, and does not
+    /// charge for them.
+    #[must_use]
+    pub fn where_new(self, attribute: &str, wanted: impl Into<Match>) -> Self {
+        self.with_condition(Image::New, attribute, wanted.into())
+    }
+
+    /// Only changes before which the item had such an attribute, likewise.
+    #[must_use]
+    pub fn where_old(self, attribute: &str, wanted: impl Into<Match>) -> Self {
+        self.with_condition(Image::Old, attribute, wanted.into())
+    }
+
+    /// Also changes that meet the conditions that follow instead of those before.
+    #[must_use]
+    pub fn or(mut self) -> Self {
+        self.filters.push(ItemFilter::default());
+        self
+    }
+
+    fn with_condition(mut self, image: Image, attribute: &str, wanted: Match) -> Self {
+        if let Some(filter) = self.filters.last_mut() {
+            filter.add(image, attribute, wanted);
+        }
+        self
     }
 
     /// The most records of a batch: 100 unless told.
@@ -154,7 +194,7 @@ impl ItemChanges {
 impl From<ItemChanges> for Trigger {
     fn from(changes: ItemChanges) -> Self {
         let invocation = Invocation::Stream {
-            event_names: changes.event_names(),
+            patterns: changes.patterns(),
             record_age_seconds: changes.record_age_seconds,
         };
         let statements = stream_statements(&changes.table);
@@ -170,6 +210,13 @@ impl ItemChanges {
     fn event_names(&self) -> BTreeSet<&'static str> {
         let kinds = self.kinds.iter().copied();
         kinds.map(ItemChange::event_name).collect()
+    }
+
+    /// Lambda's patterns, of which a record has to match one.
+    fn patterns(&self) -> Vec<String> {
+        let event_names = self.event_names();
+        let filters = self.filters.iter();
+        filters.map(|filter| filter.pattern(&event_names)).collect()
     }
 
     /// What is wrong with the trigger of `function`, which stands at `origin`.
@@ -211,7 +258,48 @@ impl ItemChanges {
                 format!("set it to {} to {}", range.start(), range.end()),
             );
         }
+        self.check_filters(check, &subject);
         self.check_attempts(check, subject, function);
+    }
+
+    fn check_filters(&self, check: &mut Check<'_>, subject: &Subject) {
+        check.require(
+            self.filters.len() <= FILTERS_MAX,
+            subject,
+            format!(
+                "has {} filters, where Lambda takes {FILTERS_MAX}",
+                self.filters.len()
+            ),
+            "merge filters that differ in one value: a condition takes several",
+        );
+        check.require(
+            self.filters.len() == 1 || !self.filters.iter().any(ItemFilter::is_empty),
+            subject,
+            "has an `or` with no condition on one side",
+            "add one, or remove the `or`",
+        );
+        for filter in &self.filters {
+            for contradiction in filter.contradictions(&self.kinds) {
+                check.require(
+                    false,
+                    subject,
+                    contradiction,
+                    "ask for what each of its changes can have, or handle fewer changes",
+                );
+            }
+            for attribute in filter.attributes() {
+                key::check_name(check, subject, attribute);
+            }
+        }
+        for pattern in self.patterns() {
+            let length = pattern.chars().count();
+            check.require(
+                length <= PATTERN_MAX,
+                subject,
+                format!("has a filter of {length} characters, where Lambda takes {PATTERN_MAX}"),
+                "ask for fewer values, or let the function decide",
+            );
+        }
     }
 
     /// All attempts at a record must fit into the age at which it is given up.
@@ -234,7 +322,10 @@ impl ItemChanges {
     /// the queue. It may once the function exists: its policy is part of the role.
     pub(super) fn synth(&self, synthesis: &mut Synthesis<'_>, function: &Function, origin: Origin) {
         let table_id = self.table.logical_id();
-        let pattern = json!({"eventName": self.event_names()});
+        let patterns = self.patterns().into_iter();
+        let filters: Vec<Value> = patterns
+            .map(|pattern| json!({"Pattern": pattern}))
+            .collect();
         let function_name = if synthesis.has_canary() {
             synthesis.invoked(function)
         } else {
@@ -254,7 +345,7 @@ impl ItemChanges {
                 "MaximumRecordAgeInSeconds": self.record_age_seconds,
                 "ParallelizationFactor": self.parallelization_factor,
                 "DestinationConfig": function.on_failure(),
-                "FilterCriteria": {"Filters": [{"Pattern": pattern.to_string()}]},
+                "FilterCriteria": {"Filters": filters},
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
             }),
         );
