@@ -101,6 +101,13 @@ impl<'a> Deployer<'a> {
         self.types.contains(resource_type)
     }
 
+    /// Whether the template has a resource of a type with such properties.
+    pub(crate) fn has_with(&self, resource_type: &str, such: impl Fn(&Value) -> bool) -> bool {
+        let resources = self.template.of_type(resource_type);
+        let mut resources = resources.filter_map(|logical_id| self.template.get(logical_id));
+        resources.any(|resource| such(&resource["Properties"]))
+    }
+
     /// The statement, unless the app has none of the types that need its actions.
     pub(crate) fn needed(
         &self,

@@ -149,7 +149,7 @@ impl Function {
     }
 
     /// The stack output with the URL of the queue of events that it failed on;
-    /// `None` unless it is invoked asynchronously or reads a stream.
+    /// `None` unless it is invoked asynchronously or reads a stream or a queue.
     #[must_use]
     pub fn failure_queue_output(&self) -> Option<String> {
         self.has_failure_queue()
@@ -223,20 +223,37 @@ impl Function {
                 Invocation::Stream {
                     record_age_seconds, ..
                 } => Some(*record_age_seconds),
-                Invocation::Asynchronous | Invocation::Synchronous => None,
+                Invocation::Asynchronous | Invocation::Synchronous | Invocation::Queue { .. } => {
+                    None
+                }
             })
             .min()
     }
 
     /// Whether what it fails on is kept.
     pub(crate) fn has_failure_queue(&self) -> bool {
+        self.sends_failures() || self.queues_read().next().is_some()
+    }
+
+    /// Whether Lambda sends what it fails on to the failure queue, by the function's role. From a
+    /// queue that it reads, SQS moves messages there by itself.
+    pub(crate) fn sends_failures(&self) -> bool {
         self.is_asynchronous() || self.record_age_seconds().is_some()
+    }
+
+    /// Whether its failure queue is a FIFO queue, as the queue that it reads is.
+    pub(crate) fn has_fifo_failure_queue(&self) -> bool {
+        self.queues_read().any(|is_fifo| is_fifo)
+    }
+
+    /// The ARN of the queue of what it fails on.
+    pub(crate) fn failure_queue_arn(&self) -> Value {
+        attribute(&self.logical_id("FailureQueue"), "Arn")
     }
 
     /// The destination of what it fails on.
     pub(crate) fn on_failure(&self) -> Value {
-        let queue_arn = attribute(&self.logical_id("FailureQueue"), "Arn");
-        json!({"OnFailure": {"Destination": queue_arn}})
+        json!({"OnFailure": {"Destination": self.failure_queue_arn()}})
     }
 
     /// The logical ID of the `part` of the template that belongs to the function.
@@ -275,6 +292,17 @@ impl Function {
 
     pub(crate) fn declared_exceptions(&self) -> impl Iterator<Item = &Declared<Exception>> {
         self.exceptions.iter()
+    }
+
+    /// Whether each of the queues that it reads is a FIFO queue.
+    fn queues_read(&self) -> impl Iterator<Item = bool> {
+        self.invocations()
+            .filter_map(|invocation| match invocation {
+                Invocation::Queue { is_fifo } => Some(*is_fifo),
+                Invocation::Asynchronous | Invocation::Synchronous | Invocation::Stream { .. } => {
+                    None
+                }
+            })
     }
 
     fn invocations(&self) -> impl Iterator<Item = &Invocation> {

@@ -143,6 +143,7 @@ mod tests {
     PhotosBucket(["bucket photos"])
     OrdersTable(["table orders"])
     OrdersPublisherRole(["publisher orders"])
+    ParcelsQueue(["queue parcels"])
     ShopHttpApi(["HTTP API shop"])
     BillFunction["bill"]
     SellFunction["sell"]

@@ -35,6 +35,7 @@ mod bucket;
 pub(crate) mod function;
 mod http_api;
 mod publisher;
+mod queue;
 mod table;
 mod topic;
 
@@ -42,15 +43,17 @@ pub use bucket::{Bucket, BucketAction, BucketEvents};
 pub use function::DeclaredFunction;
 pub use http_api::{Cors, HttpApi};
 pub use publisher::Publisher;
+pub use queue::{Messages, Queue, QueueAction};
 pub use table::{Index, IndexAction, ItemChange, ItemChanges, Key, Match, Table, TableAction};
 pub use topic::Topic;
 
 /// Every kind of resource that functions can refer to.
-pub(crate) static KINDS: [&Kind; 6] = [
+pub(crate) static KINDS: [&Kind; 7] = [
     &bucket::KIND,
     &table::KIND,
     &table::index::KIND,
     &topic::KIND,
+    &queue::KIND,
     &publisher::KIND,
     &http_api::KIND,
 ];

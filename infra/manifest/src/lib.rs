@@ -60,6 +60,7 @@ pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 pub mod kinds {
     pub use crate::kind::{
         Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, Index, IndexAction,
-        ItemChange, ItemChanges, Key, Match, Publisher, Table, TableAction, Topic,
+        ItemChange, ItemChanges, Key, Match, Messages, Publisher, Queue, QueueAction, Table,
+        TableAction, Topic,
     };
 }

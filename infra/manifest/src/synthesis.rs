@@ -116,6 +116,15 @@ impl<'a> Synthesis<'a> {
         }
     }
 
+    /// How an event source mapping names `function`.
+    pub(crate) fn mapped(&self, function: &Function) -> Value {
+        if self.has_canary() {
+            self.invoked(function)
+        } else {
+            reference(&function.logical_id("Function"))
+        }
+    }
+
     /// Whether functions are invoked by an alias that a deployment moves slowly.
     pub(crate) fn has_canary(&self) -> bool {
         self.stage.canary.is_some()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::app::App;
-use crate::kind::{Bucket, DeclaredFunction, HttpApi, Publisher, Table, Topic};
+use crate::kind::{Bucket, DeclaredFunction, HttpApi, Publisher, Queue, Table, Topic};
 use crate::manifest::Manifest;
 use crate::stage::{Stage, Stages};
 
@@ -14,6 +14,7 @@ pub(crate) struct Shop {
     pub(crate) table: Table,
     pub(crate) topic: Topic,
     pub(crate) publisher: Publisher,
+    pub(crate) queue: Queue,
     pub(crate) http_api: HttpApi,
     pub(crate) sell: DeclaredFunction,
 }
@@ -25,6 +26,7 @@ pub(crate) fn shop() -> Shop {
         bucket: app.bucket("photos").variable("PHOTOS_BUCKET_NAME"),
         table: app.table("orders", "id"),
         publisher: app.publisher(&topic, "rekognition"),
+        queue: app.queue("parcels"),
         http_api: app.http_api("shop"),
         sell: app.function("sell"),
         topic,

@@ -35,6 +35,12 @@ pub(crate) enum Invocation {
         /// The age at which a record is given up, in seconds.
         record_age_seconds: u32,
     },
+    /// Lambda reads a queue, and invokes the function with batches of messages. SQS moves a
+    /// message that the function fails on too often to the function's failure queue.
+    Queue {
+        /// Whether the queue is a FIFO queue. Then its failure queue must be one.
+        is_fifo: bool,
+    },
 }
 
 impl Trigger {

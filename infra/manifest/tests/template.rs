@@ -103,6 +103,9 @@ fn every_resource_has_the_line_that_declares_it() {
                 | "AWS::SNS::Subscription"
                 | "AWS::ApiGatewayV2::Integration"
                 | "AWS::ApiGatewayV2::Route" => &[".trigger("],
+                "AWS::SQS::Queue" | "AWS::SQS::QueuePolicy" => {
+                    &[".function(", ".queue(", ".fifo_queue("]
+                }
                 "AWS::IAM::Role" => &[".function(", ".publisher("],
                 "AWS::Logs::LogGroup" => &[".function(", ".http_api("],
                 _ => &[".function("],
@@ -299,6 +302,7 @@ fn no_stream_is_read_without_bounds() {
             .values()
             .filter(|resource| resource["Type"] == "AWS::Lambda::EventSourceMapping")
             .map(|mapping| &mapping["Properties"])
+            .filter(|mapping| mapping["StartingPosition"].is_string())
             .collect();
         assert!(!mappings.is_empty());
         for mapping in mappings {
@@ -325,6 +329,10 @@ fn data_stays_where_it_is_to_and_production_can_be_restored() {
         for (logical_id, resource) in template["Resources"].as_object().unwrap() {
             let (deletion, replacement) = match resource["Type"].as_str().unwrap() {
                 "AWS::S3::Bucket" if retain => ("RetainExceptOnCreate", "Retain"),
+                "AWS::SQS::Queue" if retain && !logical_id.ends_with("FailureQueue") => {
+                    ("RetainExceptOnCreate", "Retain")
+                }
+                "AWS::SQS::Queue" => ("Delete", "Delete"),
                 "AWS::DynamoDB::Table" if retain => ("Retain", "Retain"),
                 "AWS::S3::Bucket" | "AWS::DynamoDB::Table" => ("Delete", "Delete"),
                 _ => continue,

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, Key, Match, TableAction::*};
+use manifest::kinds::{
+    BucketAction::*, Cors, ItemChange::*, Key, Match, QueueAction::*, TableAction::*,
+};
 use manifest::kinds::{IndexAction, TableAction};
 use manifest::{App, Grant, Manifest, Stages};
 
-/// A shop whose photos are labelled, whose orders are shipped, and whose films are watched.
+/// A shop whose photos are labelled, whose orders are packed, shipped and refunded, and whose films
+/// are watched.
 pub(crate) fn shop() -> Manifest {
     let app = Manifest::new("shop");
     let photos = app.bucket("photos").variable("PHOTOS_BUCKET_NAME");
@@ -36,6 +39,11 @@ pub(crate) fn shop() -> Manifest {
         .variable("SHOP_URL")
         .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
     let admin = app.http_api("admin").variable("ADMIN_URL");
+    let parcels = app
+        .queue("parcels")
+        .retention_seconds(14 * 24 * 60 * 60)
+        .variable("PARCELS_QUEUE_URL");
+    let claims = app.fifo_queue("claims").variable("CLAIMS_QUEUE_URL");
 
     app.function("watch-film")
         .timeout_seconds(60)
@@ -69,13 +77,27 @@ pub(crate) fn shop() -> Manifest {
         )
         .grant(refunds.allow([TableAction::Query, UpdateItem]))
         .grant(by_status.allow([IndexAction::Query]));
+    app.function("pack-parcel")
+        .trigger(
+            parcels
+                .messages()
+                .batch_size(20)
+                .batching_window_seconds(1)
+                .max_concurrency(2)
+                .max_receive_count(10)
+                .visibility_timeout_seconds(600),
+        )
+        .grant(orders.allow([GetItem]));
+    app.function("settle-claim").trigger(claims.messages());
     app.function("serve-shop")
         .trigger(shop.get("/"))
         .trigger(shop.get("/orders/{id}"))
         .trigger(shop.post("/orders"))
         .trigger(admin.get("/{path+}"))
         .grant(sessions.allow([GetItem]))
-        .grant(orders.allow([PutItem, Scan]));
+        .grant(orders.allow([PutItem, Scan]))
+        .grant(parcels.allow([SendMessage]))
+        .grant(claims.allow([SendMessage]));
     app
 }
 

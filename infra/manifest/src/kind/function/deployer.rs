@@ -11,6 +11,8 @@ use crate::deployer::{Deployer, OfService, Statement, one_or_more};
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
 const ROLE_NAME_MAX: usize = 64;
 const QUEUE_NAME_MAX: usize = 80;
+/// The end of a FIFO queue's name, which counts.
+const FIFO_SUFFIX: &str = ".fifo";
 
 /// Roles, but for what gives them permissions.
 const ROLE: &[&str] = &[
@@ -184,7 +186,7 @@ pub(crate) fn statements(deployer: &Deployer<'_>) -> Vec<Statement> {
         functions(deployer),
         event_source_mappings(deployer),
         logs(deployer),
-        failure_queues(deployer),
+        queues(deployer),
         alarms(deployer),
         canaries(deployer),
     ]
@@ -290,8 +292,16 @@ fn logs(deployer: &Deployer<'_>) -> Vec<Statement> {
     ]
 }
 
-fn failure_queues(deployer: &Deployer<'_>) -> Vec<Statement> {
-    let names: BTreeSet<String> = deployer.made_up_names("AWS::SQS::Queue", QUEUE_NAME_MAX);
+/// Failure queues, and the queues of the app: CloudFormation makes up the names of both.
+fn queues(deployer: &Deployer<'_>) -> Vec<Statement> {
+    let is_fifo = |properties: &Value| properties["FifoQueue"] == true;
+    // A pattern with a shorter beginning also matches longer ones.
+    let max = if deployer.has_with("AWS::SQS::Queue", is_fifo) {
+        QUEUE_NAME_MAX - FIFO_SUFFIX.len()
+    } else {
+        QUEUE_NAME_MAX
+    };
+    let names: BTreeSet<String> = deployer.made_up_names("AWS::SQS::Queue", max);
     let queues: Vec<String> = names.iter().map(|name| deployer.arn("sqs", name)).collect();
     let queues: Value = one_or_more(&queues);
     let deploy = deployer.needed("DeployQueues", "sqs", SQS, &queues);

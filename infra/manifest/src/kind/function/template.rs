@@ -28,11 +28,11 @@ pub(crate) fn policy(function: &Function) -> Value {
             "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:${{{log_group}}}:*"
         )),
     )];
-    if function.has_failure_queue() {
+    if function.sends_failures() {
         statements.push(policy::allow(
             "KeepFailedEvents",
             &["sqs:SendMessage".to_owned()],
-            &attribute(&function.logical_id("FailureQueue"), "Arn"),
+            &function.failure_queue_arn(),
         ));
     }
     statements.extend(function.triggers().flat_map(Trigger::statements).cloned());
@@ -130,14 +130,15 @@ fn failure_queue(synthesis: &mut Synthesis<'_>, function: &Function) {
     const RETENTION_SECONDS: u32 = 14 * 24 * 60 * 60;
 
     let queue_id = function.logical_id("FailureQueue");
+    let mut properties = json!({
+        "MessageRetentionPeriod": RETENTION_SECONDS,
+        "SqsManagedSseEnabled": true,
+    });
+    if function.has_fifo_failure_queue() {
+        properties["FifoQueue"] = json!(true);
+    }
     let queue = synthesis
-        .tagged(
-            "AWS::SQS::Queue",
-            json!({
-                "MessageRetentionPeriod": RETENTION_SECONDS,
-                "SqsManagedSseEnabled": true,
-            }),
-        )
+        .tagged("AWS::SQS::Queue", properties)
         .deletion_policy(DeletionPolicy::Delete);
     synthesis.add(queue_id.clone(), function.origin(), queue);
     synthesis.tls_only(
@@ -146,7 +147,7 @@ fn failure_queue(synthesis: &mut Synthesis<'_>, function: &Function) {
         "AWS::SQS::QueuePolicy",
         json!({
             "Queues": [reference(&queue_id)],
-            "PolicyDocument": policy::tls_only("sqs:*", &attribute(&queue_id, "Arn")),
+            "PolicyDocument": policy::tls_only("sqs:*", &function.failure_queue_arn()),
         }),
     );
     if let Some(output) = function.failure_queue_output() {

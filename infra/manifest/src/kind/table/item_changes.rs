@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::item_filter::{Image, ItemFilter, Match};
 use super::key;
 use crate::check::{Check, Subject};
-use crate::cloudformation::{attribute, reference, sub};
+use crate::cloudformation::{attribute, sub};
 use crate::function::{Declaration, Function};
 use crate::origin::Origin;
 use crate::policy;
@@ -326,16 +326,11 @@ impl ItemChanges {
         let filters: Vec<Value> = patterns
             .map(|pattern| json!({"Pattern": pattern}))
             .collect();
-        let function_name = if synthesis.has_canary() {
-            synthesis.invoked(function)
-        } else {
-            reference(&function.logical_id("Function"))
-        };
         let mapping = synthesis.tagged(
             "AWS::Lambda::EventSourceMapping",
             json!({
                 "EventSourceArn": attribute(&table_id, "StreamArn"),
-                "FunctionName": function_name,
+                "FunctionName": synthesis.mapped(function),
                 // Changes that were made before the mapping are handled, too.
                 "StartingPosition": "TRIM_HORIZON",
                 "BatchSize": self.batch_size,
