@@ -103,7 +103,11 @@ pub fn app() -> Manifest {
                 .item_changes([Insert, Modify])
                 .parallelization_factor(10),
         )
-        .grant(users.allow([UpdateItem]))
+        .grant(
+            users
+                .allow([UpdateItem])
+                .recursive("it updates only what is wrong, and an update makes it right"),
+        )
         .environment(
             "PERSONAL_EMAIL_DOMAINS",
             "gmail.com,outlook.com,hotmail.com",

@@ -16,6 +16,14 @@ pub struct Grant {
     statements: Vec<Value>,
     reason: Option<String>,
     service: Option<String>,
+    recursion: Option<Recursion>,
+}
+
+/// What a function's events that the function causes itself lead to.
+#[derive(Clone, Debug)]
+struct Recursion {
+    reason: String,
+    is_long: bool,
 }
 
 impl Grant {
@@ -32,6 +40,7 @@ impl Grant {
             statements: vec![policy::allow(&sid, &[action.to_owned()], &json!("*"))],
             reason: Some(reason.to_owned()),
             service: Some(service.to_owned()),
+            recursion: None,
         }
     }
 
@@ -49,7 +58,32 @@ impl Grant {
             statements,
             reason: None,
             service: None,
+            recursion: None,
         }
+    }
+
+    /// Lets the function cause events that invoke it again. `reason` says what ends the recursion
+    /// after a few rounds. Should it not end, Lambda stops it after about 16 rounds, unless it goes
+    /// through a table.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
+    #[must_use]
+    pub fn recursive(mut self, reason: &str) -> Self {
+        self.recursion = Some(Recursion {
+            reason: reason.to_owned(),
+            is_long: false,
+        });
+        self
+    }
+
+    /// As [`Grant::recursive`], for a recursion that may have more than 16 rounds. Lambda does not
+    /// stop the function then, whatever it does.
+    #[must_use]
+    pub fn long_recursive(self, reason: &str) -> Self {
+        let mut grant = self.recursive(reason);
+        if let Some(recursion) = &mut grant.recursion {
+            recursion.is_long = true;
+        }
+        grant
     }
 
     /// Also gives the function the variables of another resource.
@@ -86,6 +120,20 @@ impl Grant {
     /// The action on every resource, and why no resource can be named.
     pub(crate) fn reason(&self) -> Option<(&str, &str)> {
         Some((self.actions.first()?, self.reason.as_deref()?))
+    }
+
+    /// Why the function may cause events that invoke it again.
+    pub(crate) fn recursion_reason(&self) -> Option<&str> {
+        self.recursion
+            .as_ref()
+            .map(|recursion| recursion.reason.as_str())
+    }
+
+    /// Whether Lambda must not stop the function for causing events that invoke it again.
+    pub(crate) fn is_long_recursive(&self) -> bool {
+        self.recursion
+            .as_ref()
+            .is_some_and(|recursion| recursion.is_long)
     }
 
     /// The service that is called beside the stack's own resources, as IAM's actions name it.

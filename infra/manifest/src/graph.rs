@@ -131,7 +131,11 @@ mod tests {
             .trigger(shop.http_api.get("/{name+}"))
             .trigger(shop.http_api.post("/"))
             .trigger(shop.table.item_changes([Remove, Insert]))
-            .grant(shop.bucket.allow([GetObject, PutObject]))
+            .grant(
+                shop.bucket
+                    .allow([GetObject, PutObject])
+                    .recursive("it writes .png"),
+            )
             .grant(shop.publisher.pass())
             .grant(Grant::unscoped("rekognition:DetectLabels", "no ARN"));
         shop.app.function("bill").trigger(shop.topic.published());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::grant::Grant;
 use crate::resource_id::ResourceId;
 
 /// An event and the function's permission to be invoked by it, made by the resource
@@ -18,6 +19,7 @@ pub struct Trigger {
     details: Arc<dyn Any + Send + Sync>,
     statements: Vec<Value>,
     tells_variables: bool,
+    caused_by: Vec<String>,
 }
 
 /// How Lambda invokes the function, and who learns that it failed.
@@ -57,6 +59,7 @@ impl Trigger {
             details: Arc::new(details),
             statements: Vec::new(),
             tells_variables: false,
+            caused_by: Vec::new(),
         }
     }
 
@@ -78,6 +81,12 @@ impl Trigger {
         self
     }
 
+    /// `actions`, IAM's names, on the source cause such an event.
+    pub(crate) fn caused_by(mut self, actions: impl IntoIterator<Item = String>) -> Self {
+        self.caused_by = actions.into_iter().collect();
+        self
+    }
+
     pub(crate) fn source(&self) -> &ResourceId {
         &self.source
     }
@@ -96,6 +105,15 @@ impl Trigger {
 
     pub(crate) fn tells_variables(&self) -> bool {
         self.tells_variables
+    }
+
+    /// The action of `grant` that causes such an event, if it has one.
+    pub(crate) fn cause_in<'a>(&self, grant: &'a Grant) -> Option<&'a str> {
+        let of_source = grant.resource() == Some(&self.source);
+        let mut actions = grant.iam_actions().iter().filter(|_| of_source);
+        actions
+            .find(|action| self.caused_by.contains(action))
+            .map(String::as_str)
     }
 
     /// What a kind has to know of the trigger; `None` if it is one of another kind.

@@ -119,7 +119,11 @@ impl Bucket {
     /// Objects written, by whatever call wrote them.
     #[must_use]
     pub fn object_created(&self) -> BucketEvents {
-        self.events("object created", &["s3:ObjectCreated:*"])
+        self.events(
+            "object created",
+            &["s3:ObjectCreated:*"],
+            BucketAction::PutObject,
+        )
     }
 
     /// Objects gone, whether deleted by a call or expired by a lifecycle rule: S3
@@ -129,6 +133,7 @@ impl Bucket {
         self.events(
             "object removed",
             &["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"],
+            BucketAction::DeleteObject,
         )
     }
 
@@ -159,10 +164,16 @@ impl Bucket {
         self.0.get().named.id
     }
 
-    fn events(&self, label: &'static str, event_types: &'static [&'static str]) -> BucketEvents {
+    fn events(
+        &self,
+        label: &'static str,
+        event_types: &'static [&'static str],
+        cause: BucketAction,
+    ) -> BucketEvents {
         BucketEvents {
             bucket: self.id(),
             label,
+            cause,
             filter: Filter {
                 event_types,
                 prefix: None,
@@ -197,6 +208,7 @@ iam_actions! {
 pub struct BucketEvents {
     bucket: ResourceId,
     label: &'static str,
+    cause: BucketAction,
     filter: Filter,
 }
 
@@ -230,12 +242,14 @@ impl From<BucketEvents> for Trigger {
         let BucketEvents {
             bucket,
             label,
+            cause,
             filter,
         } = events;
         let label = format!("{label}{}", filter.of_objects());
         Self::new(bucket, Invocation::Asynchronous, filter)
             .labelled(label)
             .telling_variables()
+            .caused_by([cause.iam_action()])
     }
 }
 

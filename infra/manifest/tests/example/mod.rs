@@ -56,7 +56,11 @@ pub(crate) fn shop() -> Manifest {
     app.function("resize-photo")
         .trigger(photos.object_created().prefix("photos/").suffix(".jpg"))
         .trigger(photos.object_removed())
-        .grant(photos.allow([GetObject, PutObject, ListBucket]));
+        .grant(
+            photos
+                .allow([GetObject, PutObject, ListBucket])
+                .recursive("photos are resized into another prefix"),
+        );
     app.function("file-film")
         .trigger(films.published())
         .variable_of(&photos)
@@ -75,7 +79,11 @@ pub(crate) fn shop() -> Manifest {
                 .or()
                 .where_new("urgent", true),
         )
-        .grant(refunds.allow([TableAction::Query, UpdateItem]))
+        .grant(
+            refunds
+                .allow([TableAction::Query, UpdateItem])
+                .recursive("a refund that is paid matches no filter"),
+        )
         .grant(by_status.allow([IndexAction::Query]));
     app.function("pack-parcel")
         .trigger(
@@ -87,7 +95,12 @@ pub(crate) fn shop() -> Manifest {
                 .max_receive_count(10)
                 .visibility_timeout_seconds(600),
         )
-        .grant(orders.allow([GetItem]));
+        .grant(orders.allow([GetItem]))
+        .grant(
+            parcels
+                .allow([SendMessage])
+                .long_recursive("a parcel goes back to the queue until there is a box for it"),
+        );
     app.function("settle-claim").trigger(claims.messages());
     app.function("serve-shop")
         .trigger(shop.get("/"))

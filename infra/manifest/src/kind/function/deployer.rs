@@ -42,7 +42,8 @@ const EMPOWER_BOUNDED_ROLE: &[&str] =
     &["CreateRole", "PutRolePermissionsBoundary", "PutRolePolicy"];
 
 /// Without event source mappings, which are resources of their own in IAM, too. A stage that had
-/// reserved concurrency takes it off its functions, and puts it back if the update is rolled back.
+/// reserved concurrency takes it off its functions, and puts it back if the update is rolled back. So
+/// it does with what Lambda does about recursion.
 const LAMBDA: OfService = &[
     (
         "AWS::Lambda::Function",
@@ -57,6 +58,7 @@ const LAMBDA: OfService = &[
             "GetRuntimeManagementConfig",
             "ListTags",
             "PutFunctionConcurrency",
+            "PutFunctionRecursionConfig",
             "TagResource",
             "UntagResource",
             "UpdateFunctionCode",

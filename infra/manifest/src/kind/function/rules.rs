@@ -26,8 +26,46 @@ pub(crate) fn check(check: &mut Check<'_>, function: &Declaration, variables: &[
     check.timeout(&subject, function.timeout_seconds);
     environment(check, function, variables);
     grants(check, function);
+    recursion(check, function);
     super::exceptions::check(check, function);
     references(check, function);
+}
+
+/// A function that causes its own events may run without end, and costs money as long as it does.
+fn recursion(check: &mut Check<'_>, function: &Declaration) {
+    for declared in &function.grants {
+        let grant = &declared.what;
+        let subject = Subject::of_function(function).at(declared.origin);
+        let triggers = function.triggers.iter();
+        let cause = triggers
+            .filter_map(|trigger| Some((trigger.what.cause_in(grant)?, trigger)))
+            .next();
+        match (cause, grant.recursion_reason()) {
+            (Some((action, trigger)), None) => check.require(
+                false,
+                &subject,
+                format!(
+                    "is granted {action} on {}, which causes events that invoke it, by the trigger at {}",
+                    trigger.what.source(),
+                    trigger.origin
+                ),
+                "remove the grant or the trigger, or say what ends the recursion by `.recursive(\"…\")` at the grant",
+            ),
+            (Some((action, _)), Some(reason)) => check.require(
+                !reason.trim().is_empty(),
+                &subject,
+                format!("is granted {action} on what invokes it for no reason"),
+                "say in `recursive` what ends the recursion",
+            ),
+            (None, Some(_)) => check.require(
+                false,
+                &subject,
+                "has a recursive grant that causes none of its events",
+                "remove `recursive`",
+            ),
+            (None, None) => {}
+        }
+    }
 }
 
 fn references(check: &mut Check<'_>, function: &Declaration) {

@@ -83,6 +83,9 @@ pub(crate) fn synth(synthesis: &mut Synthesis<'_>, function: &Function) {
     if let Some(reserved_concurrency) = function.reserved_concurrency() {
         properties["ReservedConcurrentExecutions"] = json!(reserved_concurrency);
     }
+    if function.grants().any(Grant::is_long_recursive) {
+        properties["RecursiveLoop"] = json!("Allow");
+    }
     if !function.environment().is_empty() {
         properties["Environment"] = json!({"Variables": function.environment()});
     }

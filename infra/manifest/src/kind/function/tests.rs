@@ -3,9 +3,14 @@ use serde_json::{Value, json};
 use super::template::TRACING_ACTIONS;
 use crate::app::App;
 use crate::grant::Grant;
-use crate::kind::{BucketAction, Cors, ItemChange::Insert, TableAction};
+use crate::kind::{
+    BucketAction, Cors,
+    ItemChange::{Insert, Modify, Remove},
+    QueueAction, TableAction,
+};
 use crate::manifest::Manifest;
 use crate::testing::{Shop, complaints, resolve, resources, shop};
+use crate::trigger::Trigger;
 
 #[test]
 fn names_fit_into_aws() {
@@ -136,6 +141,93 @@ fn the_environment_is_limited() {
     sell.trigger(table.key_variable("KEY").item_changes([Insert]))
         .environment("TEXT", &"x".repeat(4088));
     complaints(&app, "").are(&["has an environment of up to 4097 bytes"]);
+}
+
+#[test]
+fn a_function_that_causes_its_own_events_says_what_ends_the_recursion() {
+    type Causes = fn(&Shop) -> Grant;
+    type Caused = fn(&Shop) -> Trigger;
+    let causes: [(&str, Causes, Caused); 6] = [
+        (
+            "s3:PutObject on bucket `photos`",
+            |shop| shop.bucket.allow([BucketAction::PutObject]),
+            |shop| shop.bucket.object_created().into(),
+        ),
+        (
+            "s3:DeleteObject on bucket `photos`",
+            |shop| shop.bucket.allow([BucketAction::DeleteObject]),
+            |shop| shop.bucket.object_removed().into(),
+        ),
+        (
+            "dynamodb:PutItem on table `orders`",
+            |shop| shop.table.allow([TableAction::PutItem]),
+            |shop| shop.table.item_changes([Modify]).into(),
+        ),
+        (
+            "dynamodb:UpdateItem on table `orders`",
+            |shop| shop.table.allow([TableAction::UpdateItem]),
+            |shop| shop.table.item_changes([Insert]).into(),
+        ),
+        (
+            "dynamodb:DeleteItem on table `orders`",
+            |shop| shop.table.allow([TableAction::DeleteItem]),
+            |shop| shop.table.item_changes([Remove]).into(),
+        ),
+        (
+            "sqs:SendMessage on queue `parcels`",
+            |shop| shop.queue.allow([QueueAction::SendMessage]),
+            |shop| shop.queue.messages().into(),
+        ),
+    ];
+    for (what, grant, trigger) in causes {
+        let told = |reason: Option<&str>| {
+            let shop = shop();
+            shop.sell.trigger(trigger(&shop));
+            shop.sell.grant(match reason {
+                None => grant(&shop),
+                Some(reason) => grant(&shop).recursive(reason),
+            });
+            complaints(&shop.app, "")
+        };
+        told(Some("it writes once")).are(&[]);
+        told(Some(" ")).are(&["on what invokes it for no reason; say in `recursive`"]);
+        let complaints = told(None);
+        complaints.are(&["which causes events that invoke it, by the trigger at infra/manifest"]);
+        let granted = format!("function `sell` is granted {what}, which");
+        complaints.are(&[&granted]);
+    }
+}
+
+#[test]
+fn what_causes_no_event_of_the_function_is_no_recursion() {
+    let shop = shop();
+    shop.sell
+        .trigger(shop.bucket.object_removed())
+        .trigger(shop.table.item_changes([Remove]))
+        .trigger(shop.queue.messages())
+        .grant(shop.bucket.allow([BucketAction::PutObject]))
+        .grant(shop.table.allow([TableAction::PutItem]))
+        .grant(shop.queue.allow([QueueAction::GetQueueAttributes]));
+    let other = shop.app.table("other", "id");
+    shop.sell.grant(other.allow([TableAction::DeleteItem]));
+    complaints(&shop.app, "").are(&[]);
+    let once = shop.app.queue("once").allow([QueueAction::SendMessage]);
+    shop.sell.grant(once.recursive("there is nothing to end"));
+    complaints(&shop.app, "")
+        .are(&["has a recursive grant that causes none of its events; remove"]);
+}
+
+#[test]
+fn lambda_does_not_stop_a_recursion_that_is_to_be_long() {
+    let allowed = |grant: fn(Grant) -> Grant| {
+        let shop = shop();
+        shop.sell
+            .trigger(shop.queue.messages())
+            .grant(grant(shop.queue.allow([QueueAction::SendMessage])));
+        resources(&shop.app, "")["SellFunction"]["Properties"]["RecursiveLoop"].clone()
+    };
+    assert_eq!(allowed(|grant| grant.recursive("twice")), Value::Null);
+    assert_eq!(allowed(|grant| grant.long_recursive("for days")), "Allow");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
+use super::QueueAction;
 use crate::check::{Check, Subject};
 use crate::cloudformation::attribute;
 use crate::function::{Declaration, Function};
@@ -117,6 +118,7 @@ impl From<Messages> for Trigger {
         Self::new(queue, invocation, messages)
             .labelled("message")
             .with_statements(vec![statement])
+            .caused_by([QueueAction::SendMessage.iam_action()])
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
+use super::TableAction;
 use super::item_filter::{Image, ItemFilter, Match};
 use super::key;
 use crate::check::{Check, Subject};
@@ -57,6 +58,14 @@ impl ItemChange {
             Self::Insert => "INSERT",
             Self::Modify => "MODIFY",
             Self::Remove => "REMOVE",
+        }
+    }
+
+    /// What makes such a change. An update of an item that is not there makes it.
+    fn causes(self) -> &'static [TableAction] {
+        match self {
+            Self::Insert | Self::Modify => &[TableAction::PutItem, TableAction::UpdateItem],
+            Self::Remove => &[TableAction::DeleteItem],
         }
     }
 }
@@ -199,10 +208,13 @@ impl From<ItemChanges> for Trigger {
         };
         let statements = stream_statements(&changes.table);
         let label = changes.event_names().into_iter().collect::<Vec<_>>();
+        let causes = changes.kinds.iter().flat_map(|kind| kind.causes());
+        let causes: Vec<String> = causes.map(|action| action.iam_action()).collect();
         Self::new(changes.table.clone(), invocation, changes)
             .labelled(label.join(", "))
             .telling_variables()
             .with_statements(statements)
+            .caused_by(causes)
     }
 }
 
