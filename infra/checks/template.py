@@ -35,6 +35,7 @@ ATTRIBUTES = {
     ("AWS::Lambda::Version", "Version"): "1",
     ("AWS::Logs::LogGroup", "Arn"): "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
     ("AWS::S3::Bucket", "Arn"): "arn:{partition}:s3:::{name}",
+    ("AWS::Scheduler::Schedule", "Arn"): "arn:{partition}:scheduler:{region}:{account}:schedule/default/{name}",
     ("AWS::SNS::Topic", "TopicArn"): "arn:{partition}:sns:{region}:{account}:{name}",
     ("AWS::SNS::Topic", "TopicName"): "{name}",
     ("AWS::SQS::Queue", "Arn"): "arn:{partition}:sqs:{region}:{account}:{name}",
@@ -55,6 +56,7 @@ NAMES = {
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
+    "AWS::Scheduler::Schedule": "Name",
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
 }

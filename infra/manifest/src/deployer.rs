@@ -137,6 +137,18 @@ impl<'a> Deployer<'a> {
         names
     }
 
+    /// The ARNs of the stack's roles.
+    pub(crate) fn roles(&self) -> Value {
+        /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+        const NAME_MAX: usize = 64;
+        let names = self.made_up_names("AWS::IAM::Role", NAME_MAX);
+        let roles: Vec<String> = names
+            .iter()
+            .map(|name| self.global_arn("iam", &format!("role/{name}")))
+            .collect();
+        one_or_more(&roles)
+    }
+
     /// The actions for those types of a service's resources that the app has.
     pub(crate) fn needed_actions(&self, handlers: OfService) -> Vec<&'static str> {
         let actions: BTreeSet<&'static str> = handlers

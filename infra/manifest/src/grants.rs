@@ -238,7 +238,7 @@ impl Word {
             (grants.service == service).then_some((kind, grants))
         };
         let of_resource = on.and_then(kind::of).and_then(of_service);
-        let of_any = || KINDS.into_iter().find_map(of_service);
+        let of_any = || KINDS.iter().copied().find_map(of_service);
         let Some((kind, grants)) = of_resource.or_else(of_any) else {
             return Ok(None);
         };

@@ -36,6 +36,7 @@ pub(crate) mod function;
 mod http_api;
 mod publisher;
 mod queue;
+mod schedule;
 mod table;
 mod topic;
 
@@ -44,11 +45,12 @@ pub use function::DeclaredFunction;
 pub use http_api::{Cors, HttpApi};
 pub use publisher::Publisher;
 pub use queue::{Messages, Queue, QueueAction};
+pub use schedule::{DeployedSchedule, Schedule};
 pub use table::{Index, IndexAction, ItemChange, ItemChanges, Key, Match, Table, TableAction};
 pub use topic::Topic;
 
 /// Every kind of resource that functions can refer to.
-pub(crate) static KINDS: [&Kind; 7] = [
+pub(crate) static KINDS: &[&Kind] = &[
     &bucket::KIND,
     &table::KIND,
     &table::index::KIND,
@@ -56,6 +58,7 @@ pub(crate) static KINDS: [&Kind; 7] = [
     &queue::KIND,
     &publisher::KIND,
     &http_api::KIND,
+    &schedule::KIND,
 ];
 
 /// What there is to a kind beside each resource of it.
@@ -90,7 +93,7 @@ pub(crate) struct Grants {
 
 /// The kind of a resource.
 pub(crate) fn of(id: &ResourceId) -> Option<&'static Kind> {
-    KINDS.into_iter().find(|kind| id.is_of(kind.noun))
+    KINDS.iter().copied().find(|kind| id.is_of(kind.noun))
 }
 
 /// The words by which a new function is wired to events, each with the kind of the resource that
@@ -99,7 +102,7 @@ pub(crate) fn trigger_words() -> impl Iterator<Item = (Option<&'static Kind>, &'
 {
     let of_kind = |kind: &'static Kind| kind.triggers.iter().map(move |word| (Some(kind), word));
     let of_functions = function::TRIGGERS.iter().map(|word| (None, word));
-    KINDS.into_iter().flat_map(of_kind).chain(of_functions)
+    KINDS.iter().copied().flat_map(of_kind).chain(of_functions)
 }
 
 /// How most kinds that have actions are granted them.

@@ -50,6 +50,7 @@ pub use exception::{Direction, Exception};
 pub use function::Function;
 pub use grant::Grant;
 pub use grants::{DeclaredException, GrantLine, GrantedAction, NoGrant};
+pub use kind::DeployedSchedule;
 pub use manifest::Manifest;
 pub use name::nearest;
 pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};
@@ -60,7 +61,7 @@ pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 pub mod kinds {
     pub use crate::kind::{
         Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, Index, IndexAction,
-        ItemChange, ItemChanges, Key, Match, Messages, Publisher, Queue, QueueAction, Table,
-        TableAction, Topic,
+        ItemChange, ItemChanges, Key, Match, Messages, Publisher, Queue, QueueAction, Schedule,
+        Table, TableAction, Topic,
     };
 }

@@ -111,6 +111,9 @@ fn every_type_of_resource_can_be_created_and_deleted() {
                 "AWS::SNS::TopicPolicy" => ("sns:SetTopicAttributes", "sns:SetTopicAttributes"),
                 "AWS::SQS::Queue" => ("sqs:CreateQueue", "sqs:DeleteQueue"),
                 "AWS::SQS::QueuePolicy" => ("sqs:SetQueueAttributes", "sqs:SetQueueAttributes"),
+                "AWS::Scheduler::Schedule" => {
+                    ("scheduler:CreateSchedule", "scheduler:DeleteSchedule")
+                }
                 unheard_of => panic!("what does it take to create {unheard_of}?"),
             };
             assert!(grants.contains_key(create), "{create} is missing");
@@ -230,9 +233,16 @@ fn resources_are_those_of_the_stack() {
     ] {
         assert_eq!(resources(&grants, action), expected);
     }
+    let passed: Vec<&Value> = grants["iam:PassRole"]
+        .iter()
+        .map(|(_, condition)| &condition["StringEquals"]["iam:PassedToService"])
+        .collect();
     assert_eq!(
-        grants["iam:PassRole"][0].1,
-        json!({"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}})
+        passed,
+        [
+            &json!("scheduler.amazonaws.com"),
+            &json!(["lambda.amazonaws.com"])
+        ]
     );
     assert_eq!(
         grants["lambda:CreateEventSourceMapping"][0].1,

@@ -97,6 +97,7 @@ fn every_resource_has_the_line_that_declares_it() {
                 "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &[".bucket("][..],
                 "AWS::DynamoDB::Table" => &[".table("],
                 "AWS::SNS::Topic" | "AWS::SNS::TopicPolicy" => &[".topic("],
+                "AWS::Scheduler::Schedule" => &[".schedule("],
                 "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" => &[".http_api("],
                 "AWS::Lambda::Permission"
                 | "AWS::Lambda::EventSourceMapping"
@@ -106,7 +107,7 @@ fn every_resource_has_the_line_that_declares_it() {
                 "AWS::SQS::Queue" | "AWS::SQS::QueuePolicy" => {
                     &[".function(", ".queue(", ".fifo_queue("]
                 }
-                "AWS::IAM::Role" => &[".function(", ".publisher("],
+                "AWS::IAM::Role" => &[".function(", ".publisher(", ".schedule("],
                 "AWS::Logs::LogGroup" => &[".function(", ".http_api("],
                 _ => &[".function("],
             };

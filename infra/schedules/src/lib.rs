@@ -17,9 +17,11 @@
 
 mod cron;
 mod expression;
+mod input;
 mod zone;
 
 pub use expression::{Expression, ExpressionError};
+pub use input::{Firing, Input};
 /// A moment.
 pub use jiff::Timestamp;
 pub use zone::{TimeZone, UnknownTimeZone};

@@ -34,6 +34,9 @@ pub(crate) fn shop() -> Manifest {
     let rekognition = app
         .publisher(&films, "rekognition")
         .variable("FILMS_ROLE_ARN");
+    let nightly = app
+        .schedule("nightly", "cron(0 3 * * ? *)")
+        .time_zone("Europe/Zurich");
     let shop = app
         .http_api("shop")
         .variable("SHOP_URL")
@@ -68,6 +71,7 @@ pub(crate) fn shop() -> Manifest {
     app.function("notify-order-shippers")
         .timeout_seconds(60)
         .trigger(orders.item_changes([Insert, Remove]))
+        .trigger(nightly.fires())
         .grant(orders.allow([GetItem]))
         .environment("CARRIERS", "pigeon,snail");
     app.function("pay-refund")

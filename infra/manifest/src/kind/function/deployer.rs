@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 
 use crate::deployer::{Deployer, OfService, Statement, one_or_more};
 
-/// The longest name of a role and of a queue.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+/// The longest name of a queue.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
-const ROLE_NAME_MAX: usize = 64;
 const QUEUE_NAME_MAX: usize = 80;
 /// The end of a FIFO queue's name, which counts.
 const FIFO_SUFFIX: &str = ".fifo";
@@ -196,12 +194,7 @@ pub(crate) fn statements(deployer: &Deployer<'_>) -> Vec<Statement> {
 }
 
 fn roles(deployer: &Deployer<'_>) -> Vec<Statement> {
-    let names = deployer.made_up_names("AWS::IAM::Role", ROLE_NAME_MAX);
-    let roles: Vec<String> = names
-        .iter()
-        .map(|name| deployer.global_arn("iam", &format!("role/{name}")))
-        .collect();
-    let roles = one_or_more(&roles);
+    let roles = deployer.roles();
     let empower = match &deployer.stage().permissions_boundary {
         None => Statement::allow("EmpowerRoles", "iam", EMPOWER_ROLE, &roles),
         Some(boundary) => Statement::allow("EmpowerRoles", "iam", EMPOWER_BOUNDED_ROLE, &roles)
