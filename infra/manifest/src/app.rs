@@ -11,6 +11,7 @@ use crate::grant::Grant;
 use crate::kind;
 use crate::manifest::{DeclaredResource, Manifest, Named};
 use crate::name;
+use crate::operator_value::OperatorValue;
 use crate::origin::Origin;
 use crate::render;
 use crate::resource_id::{ResourceId, Variable};
@@ -265,6 +266,17 @@ impl App {
                 url_output: name::pascal_case(&variable.name),
                 variable: variable.name,
             })
+    }
+
+    /// The values that an operator must have stored before the app can be deployed, in the order
+    /// of their declaration.
+    #[must_use]
+    pub fn operator_values(&self) -> Vec<OperatorValue> {
+        let stack = self.stack_name();
+        let resources = self.resources.iter();
+        resources
+            .filter_map(|resource| resource.operator_value(&stack))
+            .collect()
     }
 
     /// The stack output with the ARN of the composite alarm that CloudFormation is to watch

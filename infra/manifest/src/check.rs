@@ -147,6 +147,11 @@ impl<'a> Check<'a> {
         self.functions
     }
 
+    /// The app's name.
+    pub(crate) fn app_name(&self) -> &'a str {
+        self.app
+    }
+
     /// The names of the declared resources of a kind.
     pub(crate) fn names_of(&self, noun: &Noun) -> Vec<String> {
         let of_kind = self.resources.iter().filter(|id| id.is_of(noun));

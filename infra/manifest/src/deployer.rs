@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::Template;
 use crate::name;
+use crate::resource_id::{Noun, ResourceId};
 use crate::stage::{Removal, Stage};
 
 /// The actions for each type of a service's resources: what CloudFormation does with the
@@ -66,15 +67,22 @@ pub(crate) struct Deployer<'a> {
     stage: &'a Stage,
     types: BTreeSet<&'static str>,
     template: &'a Template,
+    declared: Vec<ResourceId>,
 }
 
 impl<'a> Deployer<'a> {
-    pub(crate) fn new(app: &'a str, stage: &'a Stage, template: &'a Template) -> Self {
+    pub(crate) fn new(
+        app: &'a str,
+        stage: &'a Stage,
+        template: &'a Template,
+        declared: Vec<ResourceId>,
+    ) -> Self {
         Self {
             app,
             stage,
             types: template.types(),
             template,
+            declared,
         }
     }
 
@@ -106,6 +114,11 @@ impl<'a> Deployer<'a> {
         let resources = self.template.of_type(resource_type);
         let mut resources = resources.filter_map(|logical_id| self.template.get(logical_id));
         resources.any(|resource| such(&resource["Properties"]))
+    }
+
+    /// Whether the app has a resource of a kind, of which the template may know nothing.
+    pub(crate) fn declares(&self, noun: &Noun) -> bool {
+        self.declared.iter().any(|id| id.is_of(noun))
     }
 
     /// The statement, unless the app has none of the types that need its actions.

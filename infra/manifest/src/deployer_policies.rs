@@ -55,7 +55,8 @@ impl App {
 
     fn deployer_statements(&self) -> Vec<Statement> {
         let template = self.template();
-        let deployer = Deployer::new(self.name(), self.stage(), &template);
+        let declared = self.resources().map(|(id, _)| id).collect();
+        let deployer = Deployer::new(self.name(), self.stage(), &template, declared);
         let mut statements = stacks(&deployer);
         statements.extend(kind::deployer_statements(&deployer));
         statements

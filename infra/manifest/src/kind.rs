@@ -34,18 +34,23 @@ macro_rules! iam_actions {
 mod bucket;
 pub(crate) mod function;
 mod http_api;
+mod operator_value;
+mod parameter;
 mod publisher;
 mod queue;
 mod schedule;
+mod secret;
 mod table;
 mod topic;
 
 pub use bucket::{Bucket, BucketAction, BucketEvents};
 pub use function::DeclaredFunction;
 pub use http_api::{Cors, HttpApi};
+pub use parameter::Parameter;
 pub use publisher::Publisher;
 pub use queue::{Messages, Queue, QueueAction};
 pub use schedule::{DeployedSchedule, Schedule};
+pub use secret::Secret;
 pub use table::{Index, IndexAction, ItemChange, ItemChanges, Key, Match, Table, TableAction};
 pub use topic::Topic;
 
@@ -59,6 +64,8 @@ pub(crate) static KINDS: &[&Kind] = &[
     &publisher::KIND,
     &http_api::KIND,
     &schedule::KIND,
+    &parameter::KIND,
+    &secret::KIND,
 ];
 
 /// What there is to a kind beside each resource of it.

@@ -28,6 +28,7 @@ mod graph;
 mod kind;
 mod manifest;
 mod name;
+mod operator_value;
 mod origin;
 mod policy;
 mod render;
@@ -53,6 +54,7 @@ pub use grants::{DeclaredException, GrantLine, GrantedAction, NoGrant};
 pub use kind::DeployedSchedule;
 pub use manifest::Manifest;
 pub use name::nearest;
+pub use operator_value::{OperatorValue, ValueStore};
 pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};
 pub use trigger::Trigger;
 pub use wiring::{TriggerUsage, Wiring, trigger_usages};
@@ -61,7 +63,7 @@ pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 pub mod kinds {
     pub use crate::kind::{
         Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, Index, IndexAction,
-        ItemChange, ItemChanges, Key, Match, Messages, Publisher, Queue, QueueAction, Schedule,
-        Table, TableAction, Topic,
+        ItemChange, ItemChanges, Key, Match, Messages, Parameter, Publisher, Queue, QueueAction,
+        Schedule, Secret, Table, TableAction, Topic,
     };
 }

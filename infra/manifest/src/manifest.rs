@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::check::Check;
 use crate::function::Declaration;
+use crate::operator_value::OperatorValue;
 use crate::origin::Origin;
 use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::synthesis::Synthesis;
@@ -195,6 +196,11 @@ pub(crate) trait DeclaredResource: Send + Sync {
     /// What functions can refer to beside the whole of it.
     fn parts(&self) -> Vec<Arc<dyn DeclaredResource>> {
         Vec::new()
+    }
+
+    /// The value that it refers to and that somebody else keeps, on the stage with this stack.
+    fn operator_value(&self, _stack: &str) -> Option<OperatorValue> {
+        None
     }
 
     /// What is wrong with it, and with the triggers made of it.

@@ -125,7 +125,7 @@ fn every_type_of_resource_can_be_created_and_deleted() {
 
 #[test]
 fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
-    const WITHOUT_A_RESOURCE: [&str; 16] = [
+    const WITHOUT_A_RESOURCE: [&str; 17] = [
         "cloudformation:BatchDescribeTypeConfigurations",
         "cloudformation:DescribeStackDriftDetectionStatus",
         // Of composite alarms, which every setting has.
@@ -143,6 +143,7 @@ fn actions_are_single_and_only_those_without_a_resource_are_for_all() {
         "logs:UpdateLogDelivery",
         "sns:GetSubscriptionAttributes",
         "sns:Unsubscribe",
+        "ssm:DescribeParameters",
     ];
     for app in apps() {
         for (action, grants) in grants(&app) {

@@ -47,6 +47,11 @@ pub(crate) fn shop() -> Manifest {
         .retention_seconds(14 * 24 * 60 * 60)
         .variable("PARCELS_QUEUE_URL");
     let claims = app.fifo_queue("claims").variable("CLAIMS_QUEUE_URL");
+    let carriers = app.parameter("carriers").variable("CARRIERS_PARAMETER");
+    let carrier_key = app
+        .secret("carrier-key")
+        .key("alias/shop")
+        .variable("CARRIER_KEY_SECRET");
 
     app.function("watch-film")
         .timeout_seconds(60)
@@ -73,6 +78,8 @@ pub(crate) fn shop() -> Manifest {
         .trigger(orders.item_changes([Insert, Remove]))
         .trigger(nightly.fires())
         .grant(orders.allow([GetItem]))
+        .grant(carriers.read())
+        .grant(carrier_key.read())
         .environment("CARRIERS", "pigeon,snail");
     app.function("pay-refund")
         .trigger(
