@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deploy::{Connection, Endpoint, ErrorKind, Outputs, Settings, Target};
-use manifest::{App, Function, Removal};
+use manifest::{App, DeployedSchedule, Function, Removal};
 
 use crate::environment::STAGE_VARIABLE;
 use crate::error::{CliError, Result};
@@ -124,6 +124,22 @@ impl Context {
                     None => error.hint(format!("the functions are: {}", names.join(", "))),
                 }
             })
+    }
+
+    /// The schedule of this name.
+    pub(crate) fn schedule(&self, name: &str) -> Result<DeployedSchedule> {
+        let found = self.app.schedules().find(|schedule| schedule.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<String> = self.app.schedules().map(|schedule| schedule.name).collect();
+            let error = CliError::misuse(format!("the app declares no schedule `{name}`"));
+            match manifest::nearest(name, names.iter().map(String::as_str)) {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None if names.is_empty() => {
+                    error.hint("declare one by `app.schedule(…)` in infra/app/src/lib.rs")
+                }
+                None => error.hint(format!("name one of: {}", names.join(", "))),
+            }
+        })
     }
 
     /// The app's environment variables: what functions see, and the URLs of its HTTP APIs.

@@ -3,6 +3,9 @@
 //! Lambda puts two kinds of message into a failure queue. That of an asynchronous
 //! invocation holds the event. That of a stream tells only where the records lie, and they
 //! must be read again while the stream still has them.
+//!
+//! EventBridge and its scheduler put an event that Lambda did not take there as it is. Why, the
+//! message's attributes tell.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -47,7 +50,7 @@ const PUT_BACK_ATTEMPTS: usize = 3;
 pub struct FailedEvent {
     /// The message's id in the queue.
     pub message_id: String,
-    /// Why Lambda gave up, in its own words, for example `RetriesExhausted`.
+    /// Why whoever was to invoke it gave up, in AWS's words, for example `RetriesExhausted`.
     pub condition: Option<String>,
     /// How often the function was invoked with it.
     pub attempts: Option<u64>,
@@ -67,7 +70,7 @@ pub enum Subject {
     Event(Value),
     /// Records of a stream.
     Records(StreamBatch),
-    /// Neither: the message was not written by Lambda.
+    /// Neither: the message was written by nobody who invokes functions.
     Unknown(String),
 }
 
@@ -110,6 +113,8 @@ struct RequestContext {
 
 impl FailedEvent {
     fn parse(message: Message) -> Self {
+        let attributes = message.message_attributes.unwrap_or_default();
+        let attribute = |name: &str| attributes.get(name)?.string_value.clone();
         let body = message.body.unwrap_or_default();
         let mut failed = Self {
             message_id: message.message_id.unwrap_or_default(),
@@ -120,6 +125,21 @@ impl FailedEvent {
             subject: Subject::Unknown(body.clone()),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
         };
+        if attribute("TARGET_ARN").is_some()
+            && let Ok(event) = serde_json::from_str(&body)
+        {
+            failed.subject = Subject::Event(event);
+            // Without it, no further attempt would have helped.
+            failed.condition =
+                attribute("EXHAUSTED_RETRY_CONDITION").or_else(|| attribute("ERROR_CODE"));
+            // Lambda has not invoked the function.
+            failed.attempts = Some(0);
+            failed.error = Some(FunctionError {
+                error_type: attribute("ERROR_CODE").unwrap_or_default(),
+                error_message: attribute("ERROR_MESSAGE").unwrap_or_default(),
+            });
+            return failed;
+        }
         let Ok(record) = serde_json::from_str::<InvocationRecord>(&body) else {
             return failed;
         };
@@ -297,6 +317,7 @@ impl Shared {
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(i32::try_from(PAGE).unwrap_or(i32::MAX))
+            .message_attribute_names("All")
             .visibility_timeout(seconds(HIDDEN_AT_MOST))
             .wait_time_seconds(WAIT_SECONDS)
             .send()

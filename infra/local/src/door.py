@@ -31,6 +31,7 @@ from ministack.services import apigateway, lambda_svc, s3
 
 import decisions
 import recorder
+import schedules
 import under_way
 
 # Functions would be handed it as well.
@@ -46,8 +47,9 @@ HOST = re.compile(r"(?:(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)
 INTERNAL_PATHS = ("/_", "/health", "/latest/")
 UNDER_WAY_PATH = "/_stage/under-way"
 DECISIONS_PATH = "/_stage/decisions"
+SCHEDULES_PATH = "/_stage/schedules"
 # What the stage's own servers may ask for by their key.
-PATHS_OF_THE_STAGE = ("/_aws/execute-api/", UNDER_WAY_PATH, DECISIONS_PATH)
+PATHS_OF_THE_STAGE = ("/_aws/execute-api/", UNDER_WAY_PATH, DECISIONS_PATH, SCHEDULES_PATH)
 
 # There is one key of the root user, whose signature is checked as anybody's.
 iam_evaluator.is_root_access_key = lambda key: key == ROOT_KEY_ID
@@ -109,6 +111,8 @@ async def door(scope, receive, send):
                 await send_json(send, under_way.counts())
             elif request.is_of_the_stage() and request.path == DECISIONS_PATH:
                 await send_json(send, decisions.counts())
+            elif request.is_of_the_stage() and request.path == SCHEDULES_PATH:
+                await send_json(send, schedules.listed())
             elif recorder.recorder is not None:
                 await recorder.recorder.pass_on(inside, request, send)
             else:

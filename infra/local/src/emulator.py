@@ -211,9 +211,9 @@ iam_evaluator._resource_policy = lambda service, arn: resource_policy(
     "s3" if service == "rekognition" and arn.startswith("arn:aws:s3:::") else service, arn
 )
 
-# A service that assumes a role has no access key here. The local Rekognition
-# does it as root and says which service it is, and for whom it does it: MiniStack
-# would let root assume the role of any service, and not know the condition key.
+# A service that assumes a role has no access key here. The local Rekognition and the
+# scheduler do it as root and say which service they are, and for whom they do it: MiniStack
+# would let root assume the role of any service, and not know the condition keys.
 sts = app.SERVICE_HANDLERS["sts"]
 request_headers = contextvars.ContextVar("request_headers", default={})
 evaluate_trust_policy = iam_evaluator.evaluate_trust_policy
@@ -240,7 +240,11 @@ def evaluate_trust_policy_of_service(trust_policy, caller_arn, context=None):
                 if iam_evaluator._service_principal_matches(statement.get("Principal"), service)
             ]
         }
-        source = {"aws:sourceaccount": headers.get("x-amz-source-account")}
+        source = {
+            "aws:sourceaccount": headers.get("x-amz-source-account"),
+            "aws:sourcearn": headers.get("x-amz-source-arn"),
+        }
+        source = {key: value for key, value in source.items() if value is not None}
         context = dataclasses.replace(context, service_context={**context.service_context, **source})
     return evaluate_trust_policy(trust_policy, caller_arn, context)
 
@@ -299,6 +303,7 @@ import decisions
 import door
 import limits
 import logs
+import schedules
 
 if "CHAOS_URL" in os.environ:
     import chaos

@@ -15,6 +15,8 @@
 //!   it answers without asking who asks, would be open doors: `door.py` shuts them.
 //! - Its asynchronous invocation of functions is not quite AWS's, and SNS goes
 //!   past it. `asynchronous.py` takes its place.
+//! - It fires schedules in its own way. `schedules.py` keeps it from that, see
+//!   [`Scheduler`](crate::Scheduler).
 //! - It takes payloads of any size for functions. `limits.py` has Lambda's limits.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
@@ -33,7 +35,7 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 10] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("decisions.py", include_str!("decisions.py")),
@@ -42,6 +44,7 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("logs.py", include_str!("logs.py")),
     ("chaos.py", include_str!("chaos.py")),
     ("recorder.py", include_str!("recorder.py")),
+    ("schedules.py", include_str!("schedules.py")),
     ("under_way.py", include_str!("under_way.py")),
 ];
 

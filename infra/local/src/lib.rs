@@ -6,6 +6,7 @@
 //! crate `loopback` tell whom it answers), and everything that is started ends with the
 //! process that started it, however that process ends.
 
+mod aws;
 mod chaos;
 mod decisions;
 mod emulator;
@@ -18,6 +19,7 @@ mod python;
 mod quiet;
 mod recording;
 mod rekognition;
+mod scheduler;
 mod server;
 mod service;
 mod stage;
@@ -36,6 +38,7 @@ pub use private::{create_private_file, create_private_folder};
 pub use python::{CheckTools, CrossTools, Models, ScanTools, StageTools};
 pub use quiet::{QuietServer, UnderWay};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
+pub use scheduler::Scheduler;
 pub use stage::{LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
 pub use stream_poller::{StreamPoller, StreamPollerConfig};
 

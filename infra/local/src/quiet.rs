@@ -7,7 +7,8 @@
 //!
 //! - the emulator, of events (`under_way.py`);
 //! - the local Rekognition, if there is one, of video jobs;
-//! - the stream poller, of records ([`Activity`]).
+//! - the stream poller, of records ([`Activity`]);
+//! - the scheduler, of events that it hands to Lambda.
 //!
 //! Each counts what it takes over before the part that hands it over counts it as ended, so
 //! nothing is ever between two parts. The stage is quiet if, after a moment at which nothing was
@@ -26,9 +27,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::random_text;
+use crate::scheduler::Firings;
 use crate::server::{BoxError, Server, client, json_response, refusal};
 use crate::stream_poller::Activity;
-use crate::{Emulator, Error, STAGE_KEY_HEADER, StreamPoller};
+use crate::{Emulator, Error, STAGE_KEY_HEADER, Scheduler, StreamPoller};
 
 /// How long one request waits for quiet before it is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -68,6 +70,7 @@ impl QuietServer {
         emulator: &Emulator,
         rekognition_port: Option<u16>,
         poller: &StreamPoller,
+        scheduler: &Scheduler,
     ) -> Result<Self, Error> {
         let secret: Arc<str> = random_text(40)?.into();
         let parts = Arc::new(Parts {
@@ -77,6 +80,7 @@ impl QuietServer {
             rekognition: rekognition_port.map(|port| format!("http://127.0.0.1:{port}/")),
             key: emulator.keys().stage_key.clone(),
             activity: poller.activity(),
+            firings: scheduler.firings(),
         });
         let path = format!("/{secret}");
         let answer = move |request: Request<Incoming>| {
@@ -139,6 +143,7 @@ struct Parts {
     rekognition: Option<String>,
     key: String,
     activity: Arc<Activity>,
+    firings: Arc<Firings>,
 }
 
 /// What a part has begun and ended since it was started.
@@ -157,6 +162,7 @@ impl Counts {
 /// All parts at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moment {
+    firings: Counts,
     events: Counts,
     video_jobs: Counts,
     pages: u64,
@@ -169,7 +175,8 @@ impl Parts {
         loop {
             let began = Instant::now();
             let first = self.moment().await?;
-            let is_idle = first.events.under_way() == 0 && first.video_jobs.under_way() == 0;
+            let events = first.firings.under_way() + first.events.under_way();
+            let is_idle = events == 0 && first.video_jobs.under_way() == 0;
             let mut shards = self.activity.behind(began);
             while is_idle && shards > 0 && Instant::now() < give_up_at {
                 tokio::time::sleep(INTERVAL).await;
@@ -178,7 +185,7 @@ impl Parts {
             let is_quiet = is_idle && shards == 0 && self.moment().await? == first;
             if is_quiet || Instant::now() >= give_up_at {
                 return Ok(UnderWay {
-                    events: first.events.under_way(),
+                    events,
                     video_jobs: first.video_jobs.under_way(),
                     shards,
                     is_quiet,
@@ -189,7 +196,10 @@ impl Parts {
     }
 
     async fn moment(&self) -> Result<Moment, BoxError> {
+        let (begun, ended) = self.firings.counts();
         Ok(Moment {
+            // Before the events that they become.
+            firings: Counts { begun, ended },
             // The jobs first: the end of one is an event before the job has ended.
             video_jobs: match &self.rekognition {
                 None => Counts::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
     ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keys, Models,
-    QuietServer, RekognitionConfig, RekognitionServer, Seed, StageTools, StreamPoller,
+    QuietServer, RekognitionConfig, RekognitionServer, Scheduler, Seed, StageTools, StreamPoller,
     StreamPollerConfig,
 };
 
@@ -125,6 +125,7 @@ pub struct LocalStage {
     doors: FrontDoors,
     quiet: QuietServer,
     poller: StreamPoller,
+    scheduler: Scheduler,
     rekognition: Option<RekognitionServer>,
     emulator: Emulator,
     chaos: Option<Chaos>,
@@ -152,12 +153,15 @@ impl LocalStage {
         let rekognition = config.start_rekognition(models, &built, &emulator, app);
         let rekognition = rekognition.await?;
         let poller = config.start_poller(&emulator, chaos.as_ref());
-        let quiet = QuietServer::start(&emulator, config.ports.rekognition(), &poller).await?;
+        let scheduler = Scheduler::start(&emulator, config.region);
+        let rekognition_port = config.ports.rekognition();
+        let quiet = QuietServer::start(&emulator, rekognition_port, &poller, &scheduler).await?;
         let doors = FrontDoors::open(&config.ports.apis, &emulator).await?;
         let stage = Self {
             doors,
             quiet,
             poller,
+            scheduler,
             rekognition,
             emulator,
             chaos,
@@ -226,6 +230,7 @@ impl LocalStage {
     pub async fn shutdown(self) -> Option<Figures> {
         self.quiet.shutdown().await;
         self.poller.shutdown().await;
+        self.scheduler.shutdown().await;
         self.doors.close().await;
         if let Some(rekognition) = self.rekognition {
             rekognition.shutdown().await;

@@ -4,7 +4,8 @@
 //! - [`environment`]: the variables that Lambda and the stack set;
 //! - [`aws`]: the configuration of the AWS clients, and their connections;
 //! - what comes in: [`s3`] (event notifications), [`sns`] (messages of a topic), [`stream`] (batches
-//!   of a DynamoDB stream), [`http`] (requests of an HTTP API). [`records`] is what events of
+//!   of a DynamoDB stream), [`http`] (requests of an HTTP API), [`schedule`] (the times of
+//!   EventBridge Scheduler). [`records`] is what events of
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
 //! - what goes out: [`dynamodb`] and [`s3`], as far as whoever derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
@@ -49,6 +50,7 @@ pub mod form;
 pub mod http;
 pub mod records;
 pub mod s3;
+pub mod schedule;
 pub mod service_error;
 pub mod sns;
 pub mod stream;

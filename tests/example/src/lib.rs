@@ -17,6 +17,9 @@ pub fn app() -> Manifest {
         .table("orders", "id")
         .time_to_live("expires_at")
         .variable("ORDERS_TABLE_NAME");
+    let stock_taking = app
+        .schedule("stock-taking", "cron(0 3 29 2 ? *)")
+        .time_zone("Europe/Zurich");
     // Pages of other origins may use one of the two.
     let shop = app.http_api("shop").variable("SHOP_URL");
     let counter = app
@@ -43,6 +46,11 @@ pub fn app() -> Manifest {
     app.function("ship-order")
         .timeout_seconds(30)
         .trigger(orders.item_changes([Insert]))
+        .grant(receipts.allow([PutObject]));
+
+    app.function("take-stock")
+        .trigger(stock_taking.fires())
+        .grant(catalogue.allow([Scan]))
         .grant(receipts.allow([PutObject]));
 
     app

@@ -151,7 +151,11 @@ pub(crate) struct Delete {
 #[derive(Debug, Args)]
 pub(crate) struct Invoke {
     /// The function's name in the manifest.
-    pub(crate) function: String,
+    #[arg(required_unless_present = "schedule")]
+    pub(crate) function: Option<String>,
+    /// Invoke the function of this schedule now, with the event of a schedule that has fired.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["function", "payload"])]
+    pub(crate) schedule: Option<String>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
     /// A file with the event, JSON; `-`, or none, for standard input. What begins as a JSON

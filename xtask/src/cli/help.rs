@@ -65,6 +65,13 @@ impl Names {
                     apis.first().map_or("URL", |api| api.variable.as_str())
                 ),
             ),
+            (
+                "schedule",
+                app.iter()
+                    .flat_map(App::schedules)
+                    .next()
+                    .map_or_else(|| "SCHEDULE".to_owned(), |schedule| schedule.name),
+            ),
             ("upload", examples::upload(app.as_ref(), "photo.jpg")),
             (
                 "flows",

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use deploy::ErrorKind;
+use schedules::{Firing, Input, Timestamp};
+use uuid::Uuid;
 
 use crate::cli;
 use crate::context::Context;
@@ -23,8 +26,17 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Invoke) -> Result<ExitCode> {
     let context = Context::load(workspace, &args.stage.stage)?;
-    let function = context.function(&args.function)?;
-    let event = Source::of(args.payload.as_deref()).read()?;
+    let (function, event) = match (&args.schedule, &args.function) {
+        (Some(schedule), _) => {
+            let schedule = context.schedule(schedule)?;
+            (schedule.function, fired(&schedule.input).into_bytes())
+        }
+        (None, function) => {
+            let event = Source::of(args.payload.as_deref()).read()?;
+            (function.clone().unwrap_or_default(), event)
+        }
+    };
+    let function = context.function(&function)?;
     check(&event)?;
     let target = context.connect().await?;
     let invocation = match deploy::invoke(&target, &function.invocation_name(), event).await {
@@ -59,6 +71,20 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Invoke) -> Result<Exi
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What EventBridge Scheduler would send now, but for the ARN of a schedule, which `input` does not
+/// ask for.
+fn fired(input: &Input) -> String {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = since_epoch.map_or(0, |since_epoch| since_epoch.as_secs());
+    let seconds = i64::try_from(seconds).unwrap_or_default();
+    input.event(&Firing {
+        schedule_arn: String::new(),
+        scheduled_time: Timestamp::from_second(seconds).unwrap_or_default(),
+        execution_id: Uuid::new_v4().to_string(),
+        attempt_number: 1,
+    })
 }
 
 /// Where the event is.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{Answer, Aws};
+use aws_sdk_sqs::types::MessageAttributeValue;
 
 fn failed(body: &Value) -> FailedEvent {
     let message = Message::builder()
@@ -38,6 +39,41 @@ fn an_asynchronous_invocation_is_understood() {
         event.error.map(|error| error.error_message).as_deref(),
         Some("Process exited before completing request")
     );
+}
+
+#[test]
+fn an_event_that_lambda_did_not_take_is_understood() {
+    let attribute = |value: &str| {
+        let attribute = MessageAttributeValue::builder().data_type("String");
+        attribute.string_value(value).build().unwrap()
+    };
+    let message = Message::builder()
+        .body(r#"{"schedule": "nightly"}"#)
+        .message_attributes("ERROR_CODE", attribute("AccessDeniedException"))
+        .message_attributes("ERROR_MESSAGE", attribute("not authorized"))
+        .message_attributes(
+            "TARGET_ARN",
+            attribute("arn:aws:lambda:us-east-2:123456789012:function:sweep"),
+        );
+    let exhausted = attribute("MaximumRetryAttempts");
+    let given_up = FailedEvent::parse(
+        message
+            .clone()
+            .message_attributes("EXHAUSTED_RETRY_CONDITION", exhausted)
+            .build(),
+    );
+    let event = FailedEvent::parse(message.build());
+    assert_eq!(
+        event.subject,
+        Subject::Event(json!({"schedule": "nightly"}))
+    );
+    assert_eq!(event.condition.as_deref(), Some("AccessDeniedException"));
+    assert_eq!(event.attempts, Some(0));
+    assert_eq!(
+        event.error.map(|error| error.error_message).as_deref(),
+        Some("not authorized")
+    );
+    assert_eq!(given_up.condition.as_deref(), Some("MaximumRetryAttempts"));
 }
 
 #[test]

@@ -1,23 +1,17 @@
 //! The services that the poller calls, and what it asks them.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_lambda::config::retry::RetryConfig;
-use aws_sdk_lambda::config::{BehaviorVersion, SharedHttpClient, StalledStreamProtectionConfig};
-use aws_sdk_lambda::error::ProvideErrorMetadata;
-use aws_types::SdkConfig;
-use aws_types::region::Region;
+use aws_sdk_lambda::config::{SharedHttpClient, StalledStreamProtectionConfig};
 
 use super::StreamPollerConfig;
 use super::activity::Activity;
 use super::batch::Batch;
 use super::lineage::Listed;
 use super::mapping::{self, Mapping, Settings, ShardId, StreamArn};
-use crate::{Chaos, Delivery, Faults};
+use crate::{Chaos, Delivery, Faults, aws};
 
 /// The services that the poller calls.
 #[derive(Debug)]
@@ -35,21 +29,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(config: StreamPollerConfig<'_>, http: SharedHttpClient) -> Self {
         let faults = config.chaos.map(Chaos::faults);
-        // Not from the environment: the user's own AWS settings do not concern the local stage.
-        let credentials = Credentials::new(
-            &config.keys.access_key_id,
-            &config.keys.secret_access_key,
-            None,
-            None,
-            "local stage",
-        );
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .endpoint_url(config.endpoint)
-            .region(Region::new(config.region.to_owned()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http)
-            .build();
+        let config = aws::config(config.endpoint, config.keys, config.region, http);
         let lambda = aws_sdk_lambda::config::Builder::from(&config)
             // Whether and when a batch is tried again is the mapping's matter.
             .retry_config(RetryConfig::disabled())
@@ -132,19 +112,4 @@ impl Clients {
             }
         }
     }
-}
-
-/// What a service says, or what kept it from answering, in one line.
-pub(super) fn text_of(error: &(impl ProvideErrorMetadata + Error)) -> String {
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or_default());
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tracing::{error, warn};
 
 use super::batch::{Batch, Condition, back_off};
-use super::clients::{Clients, text_of};
+use super::clients::Clients;
 use super::mapping::{Destination, Settings, ShardId, StreamArn};
+use crate::aws::text_of;
 
 impl Destination {
     async fn send(&self, clients: &Clients, message: &str) -> Result<(), String> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::batch::{Batch, Outcome, Response};
-use super::clients::text_of;
 use super::mapping::Settings;
+use crate::aws::text_of;
 
 /// Delivers a batch: every delivery of the poller is a call of this function.
 ///

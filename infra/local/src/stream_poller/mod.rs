@@ -39,9 +39,10 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{debug, warn};
 
 pub(crate) use self::activity::Activity;
-use self::clients::{Clients, text_of};
+use self::clients::Clients;
 use self::lineage::Lineage;
 use self::mapping::{Mapping, MappingId, Settings};
+use crate::aws::text_of;
 use crate::{Chaos, Keys};
 
 /// How often changes of mappings are looked for.

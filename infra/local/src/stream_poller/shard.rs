@@ -12,12 +12,13 @@ use tracing::warn;
 
 use super::activity::ShardActivity;
 use super::batch::{Record, back_off};
-use super::clients::{Clients, text_of};
+use super::clients::Clients;
 use super::destination::give_up;
 use super::function::deliver;
 use super::lane::{Lane, Step};
 use super::lineage::Start;
 use super::mapping::{Settings, ShardId, StreamArn};
+use crate::aws::text_of;
 
 /// How long a shard without new records is left alone. AWS reads four times a second.
 const IDLE_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,0 +1,163 @@
+//! Schedules of EventBridge Scheduler, fired when they are due.
+//!
+//! MiniStack has the schedules in its API and its CloudFormation, and fires them in its own way,
+//! so `schedules.py` keeps it from that, and lists them here.
+//!
+//! - `schedule` reads what is listed, and decides when something is due. No clock, no AWS.
+//! - `delivery` hands the event to Lambda by the schedule's role, and to the schedule's
+//!   dead-letter queue if Lambda does not take it.
+//!
+//! What differs from AWS: a schedule fires within two seconds of its time instead of within a
+//! minute, and pauses between attempts are seconds.
+
+mod delivery;
+mod schedule;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use schedules::Timestamp;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::warn;
+
+use self::delivery::Delivery;
+use self::schedule::{Listed, Schedule};
+use crate::server::{BoxError, client};
+use crate::{Emulator, STAGE_KEY_HEADER};
+
+/// How often schedules are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Fires schedules. Dropping it stops it.
+///
+/// What it has to tell (an event that Lambda does not take) goes to `tracing`.
+#[derive(Debug)]
+pub struct Scheduler {
+    firings: Arc<Firings>,
+    task: JoinHandle<()>,
+}
+
+/// How many events are on their way from the scheduler to Lambda.
+#[derive(Debug, Default)]
+pub(crate) struct Firings {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Firings {
+    /// Begun, and ended, since the scheduler was started. What has been begun before `begun` is
+    /// read has been ended at the most.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.begun.load(Ordering::SeqCst), ended)
+    }
+}
+
+impl Scheduler {
+    /// Starts to look at the emulator's schedules. Must be called in a Tokio runtime.
+    #[must_use]
+    pub fn start(emulator: &Emulator, region: &str) -> Self {
+        let list = Listing {
+            client: client(),
+            url: format!("{}/_stage/schedules", emulator.endpoint()),
+            key: emulator.keys().stage_key.clone(),
+        };
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let delivery = Delivery::new(emulator, region, http);
+        let firings = Arc::new(Firings::default());
+        Self {
+            firings: Arc::clone(&firings),
+            task: tokio::spawn(run(list, Arc::new(delivery), firings)),
+        }
+    }
+
+    /// What is on its way.
+    pub(crate) fn firings(&self) -> Arc<Firings> {
+        Arc::clone(&self.firings)
+    }
+
+    /// Stops. Deliveries under way are broken off.
+    pub async fn shutdown(mut self) {
+        self.task.abort();
+        // An error says that it was stopped.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Where the emulator lists its schedules.
+struct Listing {
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: String,
+    key: String,
+}
+
+impl Listing {
+    async fn schedules(&self) -> Result<Vec<Listed>, BoxError> {
+        let request = Request::get(&self.url)
+            .header(STAGE_KEY_HEADER, &self.key)
+            .body(Full::default())?;
+        let response = self.client.request(request).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// Never returns.
+async fn run(list: Listing, delivery: Arc<Delivery>, firings: Arc<Firings>) {
+    let mut known: HashMap<String, Schedule> = HashMap::new();
+    let mut deliveries = JoinSet::new();
+    let mut is_answered = true;
+    loop {
+        match list.schedules().await {
+            Ok(listed) => {
+                is_answered = true;
+                let now = Timestamp::now();
+                known.retain(|arn, _| listed.iter().any(|listed| listed.arn == *arn));
+                for listed in listed {
+                    let arn = listed.arn.clone();
+                    match known.get_mut(&arn) {
+                        Some(schedule) if schedule.is(&listed) => {}
+                        _ => {
+                            let schedule = Schedule::new(listed);
+                            if let Some(fault) = schedule.fault() {
+                                warn!(schedule = arn, "the schedule never fires: {fault}");
+                            }
+                            known.insert(arn, schedule);
+                        }
+                    }
+                }
+                for schedule in known.values_mut() {
+                    if let Some(scheduled_time) = schedule.due(now) {
+                        firings.begun.fetch_add(1, Ordering::SeqCst);
+                        let (delivery, firings) = (Arc::clone(&delivery), Arc::clone(&firings));
+                        let listed = Arc::clone(schedule.listed());
+                        deliveries.spawn(async move {
+                            delivery.deliver(&listed, scheduled_time).await;
+                            firings.ended.fetch_add(1, Ordering::SeqCst);
+                        });
+                    }
+                }
+            }
+            Err(error) if is_answered => {
+                is_answered = false;
+                warn!(%error, "the schedules cannot be listed");
+            }
+            Err(_) => {}
+        }
+        while deliveries.try_join_next().is_some() {}
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
