@@ -238,6 +238,28 @@ const TABLE: &[Row] = &[
         ],
     ),
     row("s3", "UploadPart", &[always("s3:PutObject")]),
+    // The operations on a batch need the actions for a single message.
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    row(
+        "sqs",
+        "ChangeMessageVisibility",
+        &[always("sqs:ChangeMessageVisibility")],
+    ),
+    row(
+        "sqs",
+        "ChangeMessageVisibilityBatch",
+        &[always("sqs:ChangeMessageVisibility")],
+    ),
+    row("sqs", "DeleteMessage", &[always("sqs:DeleteMessage")]),
+    row("sqs", "DeleteMessageBatch", &[always("sqs:DeleteMessage")]),
+    row(
+        "sqs",
+        "GetQueueAttributes",
+        &[always("sqs:GetQueueAttributes")],
+    ),
+    row("sqs", "ReceiveMessage", &[always("sqs:ReceiveMessage")]),
+    row("sqs", "SendMessage", &[always("sqs:SendMessage")]),
+    row("sqs", "SendMessageBatch", &[always("sqs:SendMessage")]),
     // The SDK's default chain of credentials has these. All but the first need no permission.
     // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     row("sts", "AssumeRole", &[always("sts:AssumeRole")]),

@@ -3,11 +3,11 @@
 //! - here: [`run`] and [`serve`], what `main` consists of;
 //! - [`environment`]: the variables that Lambda and the stack set;
 //! - [`aws`]: the configuration of the AWS clients, and their connections;
-//! - what comes in: [`s3`] (event notifications), [`sns`] (messages of a topic), [`stream`] (batches
-//!   of a DynamoDB stream), [`http`] (requests of an HTTP API), [`schedule`] (the times of
-//!   EventBridge Scheduler). [`records`] is what events of
+//! - what comes in: [`s3`] (event notifications), [`sns`] (messages of a topic), [`sqs`] (batches
+//!   of messages of a queue), [`stream`] (batches of a DynamoDB stream), [`http`] (requests of an
+//!   HTTP API), [`schedule`] (the times of EventBridge Scheduler). [`records`] is what events of
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
-//! - what goes out: [`dynamodb`] and [`s3`], as far as whoever derives data from events needs
+//! - what goes out: [`sqs`], and [`dynamodb`] and [`s3`] as far as who derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
 //! - `testing`, behind the feature of that name: an AWS that answers from a script, and random
 //!   orders of events.
@@ -53,6 +53,7 @@ pub mod s3;
 pub mod schedule;
 pub mod service_error;
 pub mod sns;
+pub mod sqs;
 pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -95,6 +95,12 @@ pub struct Failed {
     error_type: Option<String>,
 }
 
+impl Failed {
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 impl<E: RecordFailure> From<E> for Failed {
     fn from(error: E) -> Self {
         Self {

@@ -23,7 +23,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 impl<'a> Service<'a> {
     /// Of all services.
-    pub(crate) const IDS: [&'static str; 3] = ["DYNAMODB", "REKOGNITION", "S3"];
+    pub(crate) const IDS: [&'static str; 4] = ["DYNAMODB", "REKOGNITION", "S3", "SQS"];
 
     /// Amazon DynamoDB.
     pub const DYNAMODB: Self = Self {
@@ -45,6 +45,20 @@ impl<'a> Service<'a> {
         bucket: None,
         rules: |region, _| {
             use aws_sdk_rekognition::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        },
+    };
+
+    /// Amazon SQS.
+    pub const SQS: Self = Self {
+        id: "SQS",
+        bucket: None,
+        rules: |region, _| {
+            use aws_sdk_sqs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
             let params = Params::builder().region(region).build()?;
             Ok((
                 DefaultResolver::new().into_shared_resolver(),
