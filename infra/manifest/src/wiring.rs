@@ -168,18 +168,23 @@ impl App {
             .map_err(|problem| about(format!("{problem}, as in `{}`", usage(word))))?;
         let source = match kind {
             None => Source::Function,
-            Some(kind) => self.source(kind, word, name).map_err(about)?,
+            Some(kind) => {
+                let is_named = name == text;
+                let source = self.source(kind, word, name, is_named);
+                source.map_err(about)?
+            }
         };
         let text = text.to_owned();
         Ok(Events { word, text, source })
     }
 
-    /// The resource of a kind and a name.
+    /// The resource of a kind and a name, which the trigger names or the word makes up.
     fn source(
         &self,
         kind: &'static Kind,
         word: &TriggerWord,
         name: String,
+        is_named: bool,
     ) -> Result<Source<'_>, String> {
         let of_kind = || {
             let resources = self.declared();
@@ -206,7 +211,7 @@ impl App {
             return Ok(Source::Declared(resource));
         }
         let unknown = format!("the app declares no {noun} `{name}`");
-        if let Some(meant) = name::nearest(&name, names.iter().copied()) {
+        if is_named && let Some(meant) = name::nearest(&name, names.iter().copied()) {
             return Err(format!("{unknown}; did you mean `{meant}`?"));
         }
         match (word.declare, names.as_slice()) {
@@ -418,7 +423,14 @@ mod tests {
             assert!(!usage.is_empty() && !about.is_empty(), "{trigger}");
             let wiring = wired(&shop.app, "pack-order", &[&trigger]).unwrap();
             assert!(wiring.event.is_object(), "{trigger}");
-            assert_eq!(wiring.declarations, [""; 0], "{trigger}");
+            // What is not the shop's is named after the function.
+            let declarations = wiring.declarations.iter();
+            for declaration in declarations {
+                assert!(
+                    declaration.contains("(\"pack-order\""),
+                    "{trigger}: {declaration}"
+                );
+            }
             for source in [&wiring.lib, &wiring.main] {
                 for placeholder in ["new-function", "new_function", "NewFunction", "RESOURCE"] {
                     assert!(!source.contains(placeholder), "{trigger}: {source}");
@@ -451,6 +463,25 @@ mod tests {
         assert_eq!(changes.imports, ["ItemChange::*"].into());
         let record = &changes.event["Records"][0]["dynamodb"];
         assert_eq!(record["Keys"], json!({"id": {"S": "1"}}));
+    }
+
+    #[test]
+    fn a_schedule_is_named_after_its_function() {
+        let app = Manifest::new("shop");
+        let weekly = app.schedule("sweep-a", "cron(0 3 ? * SUN *)");
+        app.function("sweep-a").trigger(weekly.fires());
+        let wiring = wired(&app, "sweep-b", &["schedule:rate(5 minutes)"]).unwrap();
+        assert_eq!(
+            wiring.declarations,
+            [r#"let sweep_b_schedule = app.schedule("sweep-b", "rate(5 minutes)");"#]
+        );
+        assert_eq!(wiring.event["scheduledTime"], "2026-01-05T09:30:00Z");
+        assert_refused(
+            &app,
+            "sweep-b",
+            &["schedule:rate(5 minute)"],
+            &["the unit of 5 is `minutes`; write `rate(5 minutes)`"],
+        );
     }
 
     #[test]

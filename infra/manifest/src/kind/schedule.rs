@@ -1,6 +1,6 @@
 //! Schedules of EventBridge Scheduler, each of which invokes a function.
 
-use schedules::{Expression, Input, TimeZone};
+use schedules::{Expression, Firing, Input, TimeZone, Timestamp};
 use serde_json::{Value, json};
 
 use super::Kind;
@@ -14,6 +14,7 @@ use crate::policy;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
+use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
 
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,41 @@ pub(super) static KIND: Kind = Kind {
     },
     settings: super::no_settings,
     deployer: deployer_statements,
-    triggers: &[],
+    triggers: &[TriggerWord {
+        word: "schedule",
+        takes: "EXPRESSION",
+        example: "rate(5 minutes)",
+        about: "the times of `rate(…)`, `cron(…)` or `at(…)`",
+        resource: |text, function| match Expression::parse(text) {
+            Ok(_) => Ok(function.to_owned()),
+            Err(error) => Err(format!("{error}; {}", error.remedy())),
+        },
+        declare: Some(|app, name, text| format!("{app}.schedule({name:?}, {text:?})")),
+        call: |schedule, _| format!(".trigger({schedule}.fires())"),
+        sample,
+        skeleton: &Skeleton {
+            handles: "the times of a schedule",
+            lib: include_str!("schedule/skeleton/lib.rs"),
+            main: trigger_word::MAIN,
+            dependencies: &["tracing"],
+        },
+        ..TriggerWord::DEFAULTS
+    }],
 };
+
+fn sample(about: &Sample<'_>) -> Value {
+    let firing = Firing {
+        schedule_arn: about.arn(
+            "scheduler",
+            &format!("schedule/default/{}", about.made_up_name()),
+        ),
+        scheduled_time: Timestamp::constant(1_767_605_400, 0),
+        execution_id: "d32c5kddcf5bb8c3".to_owned(),
+        attempt_number: 1,
+    };
+    let event = Input::of_schedule(about.name()).event(&firing);
+    serde_json::from_str(&event).unwrap_or_default()
+}
 
 static NOUN: Noun = Noun {
     noun: "schedule",
@@ -131,7 +165,7 @@ impl Schedule {
     /// The times at which the schedule fires, delivered asynchronously.
     #[must_use]
     pub fn fires(&self) -> Trigger {
-        Trigger::new(self.0.get().named.id, Invocation::Asynchronous, Fires)
+        Trigger::new(self.0.get().named.id, Invocation::Asynchronous, Fires).labelled("fires")
     }
 }
 
