@@ -290,13 +290,33 @@ impl ItemChanges {
             "has an `or` with no condition on one side",
             "add one, or remove the `or`",
         );
+        for change in &self.kinds {
+            let lacking = [Image::New, Image::Old]
+                .into_iter()
+                .find(|image| !image.is_of(*change));
+            check.require(
+                self.filters.iter().any(|filter| filter.can_pass(*change)),
+                subject,
+                format!(
+                    "handles {change:?}, but asks for attributes of the {}, which {change:?} does not have",
+                    lacking.map_or("item", Image::noun)
+                ),
+                "remove one of the two, or let the change in by an `or`",
+            );
+        }
         for filter in &self.filters {
-            for contradiction in filter.contradictions(&self.kinds) {
+            check.require(
+                self.kinds.is_empty() || self.kinds.iter().any(|change| filter.can_pass(*change)),
+                subject,
+                "has an `or` that lets in none of the changes that it handles",
+                "remove it, or list the change in `item_changes`",
+            );
+            for contradiction in filter.contradictions() {
                 check.require(
                     false,
                     subject,
                     contradiction,
-                    "ask for what each of its changes can have, or handle fewer changes",
+                    "ask once, with all values that will do",
                 );
             }
             for attribute in filter.attributes() {
