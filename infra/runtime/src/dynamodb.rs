@@ -8,7 +8,8 @@
 //! - [`client`]: a client with timeouts.
 //! - [`transact_write`]: several writes or none, tried again after conflicts.
 //! - [`outcome`]: of one write on a condition; [`LostAnswers`]: of one that must not be repeated.
-//! - [`scan_page`]: a page of a listing, which reads no more than a bound.
+//! - [`scan_page`], [`query_page`]: a page of a listing, which reads no more than a bound;
+//!   [`PageKey`]: where the next one starts.
 //!
 //! ```no_run
 //! use aws_sdk_dynamodb::Client;
@@ -50,7 +51,7 @@ use crate::aws::{Aws, Service, short_timeouts};
 
 pub use attribute::{Attributes, text};
 pub use condition::{LostAnswers, Outcome, outcome};
-pub use page::{MAX_SCANNED_PAGES, Page, scan_page};
+pub use page::{MAX_SCANNED_PAGES, Page, PageKey, query_page, scan_page};
 pub use transaction::transact_write;
 
 /// A client of DynamoDB. An attempt of a call has 3 s, all of them have 10 s.

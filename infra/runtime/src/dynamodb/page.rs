@@ -1,6 +1,14 @@
 //! Listings that come in pages.
 
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use super::attribute::Attributes;
 use crate::service_error::ServiceError;
@@ -32,21 +40,63 @@ pub async fn scan_page(
     fitting: impl Fn(&[Attributes]) -> usize,
 ) -> Result<Page, ServiceError> {
     let is_filtered = scan.get_filter_expression().is_some();
+    fill(limit, is_filtered, after, fitting, async |wanted, start| {
+        let read = scan
+            .clone()
+            .set_limit(wanted)
+            .set_exclusive_start_key(start);
+        let output = read.send().await;
+        let output = output.map_err(|error| ServiceError::of(&error))?;
+        let items = output.items.unwrap_or_default();
+        Ok((items, output.last_evaluated_key))
+    })
+    .await
+}
+
+/// Up to `limit` items that `query` finds in a partition of a table or an index, as [`scan_page`]
+/// finds them in the whole. The next page of an index starts after the attributes of the index's
+/// key and of the table's: see [`PageKey`].
+pub async fn query_page(
+    query: &QueryFluentBuilder,
+    limit: usize,
+    after: Option<Attributes>,
+    fitting: impl Fn(&[Attributes]) -> usize,
+) -> Result<Page, ServiceError> {
+    let is_filtered = query.get_filter_expression().is_some();
+    fill(limit, is_filtered, after, fitting, async |wanted, start| {
+        let read = query
+            .clone()
+            .set_limit(wanted)
+            .set_exclusive_start_key(start);
+        let output = read.send().await;
+        let output = output.map_err(|error| ServiceError::of(&error))?;
+        let items = output.items.unwrap_or_default();
+        Ok((items, output.last_evaluated_key))
+    })
+    .await
+}
+
+/// A page out of what `read` finds: so many items at most, from the one after a key on, with the
+/// key at which it stopped.
+async fn fill(
+    limit: usize,
+    is_filtered: bool,
+    after: Option<Attributes>,
+    fitting: impl Fn(&[Attributes]) -> usize,
+    read: impl AsyncFn(
+        Option<i32>,
+        Option<Attributes>,
+    ) -> Result<(Vec<Attributes>, Option<Attributes>), ServiceError>,
+) -> Result<Page, ServiceError> {
     let mut items: Vec<Attributes> = Vec::new();
     let mut start = after;
     for _ in 0..MAX_SCANNED_PAGES {
         // Without a filter, no item is read in vain: one more than asked for tells whether
         // another page follows.
         let wanted = i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX);
-        let output = scan
-            .clone()
-            .set_limit((!is_filtered).then_some(wanted))
-            .set_exclusive_start_key(start.take())
-            .send()
-            .await
-            .map_err(|error| ServiceError::of(&error))?;
-        items.extend(output.items.unwrap_or_default());
-        start = output.last_evaluated_key;
+        let (found, last) = read((!is_filtered).then_some(wanted), start.take()).await?;
+        items.extend(found);
+        start = last;
         let length = fitting(&items[..items.len().min(limit)]).max(1);
         if length < items.len() {
             items.truncate(length);
@@ -60,12 +110,75 @@ pub async fn scan_page(
     Ok(Page { items, next: start })
 }
 
+/// The attributes by which a listing is continued: those of the table's key, and of an index's if it
+/// is one of an index. They are strings, numbers or bytes.
+///
+/// ```
+/// use runtime::dynamodb::{Attributes, PageKey, text};
+///
+/// const ORDERS_OF_A_DAY: PageKey = PageKey(&["day", "id"]);
+///
+/// let order = Attributes::from(["day", "id", "status"].map(|name| (name.into(), text("1"))));
+/// let cursor = ORDERS_OF_A_DAY.to_text(&order).unwrap();
+/// assert_eq!(cursor, r#"{"day":{"S":"1"},"id":{"S":"1"}}"#);
+/// assert_eq!(ORDERS_OF_A_DAY.parse(&cursor).unwrap().len(), 2);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageKey(pub &'static [&'static str]);
+
+impl PageKey {
+    /// The key in an item, or in [`Page::next`]. `None` if that lacks an attribute of it.
+    pub fn of(self, item: &Attributes) -> Option<Attributes> {
+        let attributes = self.0.iter().map(|name| {
+            let value = item.get(*name)?;
+            Some(((*name).to_owned(), value.clone()))
+        });
+        attributes.collect()
+    }
+
+    /// The key in an item as a text: the same one for the same key, for cursors and for names of
+    /// items. `None` if the item lacks an attribute of it, or has one of another type.
+    pub fn to_text(self, item: &Attributes) -> Option<String> {
+        let attributes = self.0.iter().map(|name| {
+            let value = match item.get(*name)? {
+                AttributeValue::S(text) => json!({"S": text}),
+                AttributeValue::N(number) => json!({"N": number}),
+                AttributeValue::B(bytes) => json!({"B": STANDARD.encode(bytes)}),
+                _ => return None,
+            };
+            Some(((*name).to_owned(), value))
+        });
+        let attributes: BTreeMap<String, Value> = attributes.collect::<Option<_>>()?;
+        serde_json::to_string(&attributes).ok()
+    }
+
+    /// The key that a text of [`to_text`](Self::to_text) holds; `None` if it holds another one.
+    pub fn parse(self, text: &str) -> Option<Attributes> {
+        let attributes: BTreeMap<String, BTreeMap<String, String>> =
+            serde_json::from_str(text).ok()?;
+        let is_whole = attributes.len() == self.0.len();
+        let attributes = self.0.iter().map(|name| {
+            let mut value = attributes.get(*name)?.iter();
+            let (Some((kind, value)), None) = (value.next(), value.next()) else {
+                return None;
+            };
+            let value = match kind.as_str() {
+                "S" => AttributeValue::S(value.clone()),
+                "N" => AttributeValue::N(value.clone()),
+                "B" => AttributeValue::B(Blob::new(STANDARD.decode(value).ok()?)),
+                _ => return None,
+            };
+            Some(((*name).to_owned(), value))
+        });
+        attributes.collect::<Option<_>>().filter(|_| is_whole)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dynamodb::{client, text};
     use crate::testing::Wire;
-    use serde_json::{Value, json};
 
     fn found(ids: &[&str], last: Option<&str>) -> (u16, Value) {
         let items: Vec<_> = ids
@@ -167,5 +280,64 @@ mod tests {
         assert_eq!(page.items.len(), 2);
         assert_eq!(page.next.as_ref().map(id), Some("b".into()));
         assert_eq!(wire.requests()[0].1["Limit"], Value::Null);
+    }
+
+    #[tokio::test]
+    async fn a_query_is_listed_as_a_scan_is() {
+        let wire = Wire::new([found(&["a"], Some("a")), found(&["b", "c"], None)]);
+        let query = client(&wire.aws()).query().table_name("orders");
+        let query = query.index_name("by-status");
+        let page = query_page(&query, 2, None, <[_]>::len).await.unwrap();
+        assert_eq!(page.items.len(), 2);
+        assert_eq!(page.next.as_ref().map(id), Some("b".into()));
+        let requests = wire.requests();
+        assert_eq!(requests[0].0, "DynamoDB_20120810.Query");
+        assert_eq!(
+            requests[1].1,
+            json!({
+                "TableName": "orders",
+                "IndexName": "by-status",
+                "Limit": 2,
+                "ExclusiveStartKey": {"id": {"S": "a"}},
+            })
+        );
+    }
+
+    const KEY: PageKey = PageKey(&["status", "placed_at", "id"]);
+
+    #[test]
+    fn a_key_survives_its_text_and_leaves_the_rest_behind() {
+        let mut order = Attributes::from([
+            ("id".into(), AttributeValue::B(Blob::new(*b"\xff\0"))),
+            ("placed_at".into(), AttributeValue::N("-1.5".into())),
+            ("status".into(), text("pa\"id")),
+        ]);
+        let key = order.clone();
+        order.insert("note".into(), text("secret"));
+        let written = KEY.to_text(&order).unwrap();
+        assert_eq!(KEY.parse(&written), Some(key.clone()));
+        assert_eq!(KEY.of(&order), Some(key));
+        order.remove("id");
+        assert_eq!((KEY.of(&order), KEY.to_text(&order)), (None, None));
+        order.insert("id".into(), AttributeValue::Bool(true));
+        assert_eq!(KEY.to_text(&order), None);
+    }
+
+    #[test]
+    fn a_text_of_another_key_is_none() {
+        const ID: PageKey = PageKey(&["id"]);
+        assert!(ID.parse(r#"{"id":{"S":"1"}}"#).is_some());
+        for text in [
+            "",
+            "{}",
+            r#"{"id":{"S":"1"},"status":{"S":"paid"}}"#,
+            r#"{"name":{"S":"1"}}"#,
+            r#"{"id":{"BOOL":"true"}}"#,
+            r#"{"id":{"B":"%"}}"#,
+            r#"{"id":{"S":"1","N":"1"}}"#,
+            r#"{"id":{"S":1}}"#,
+        ] {
+            assert_eq!(ID.parse(text), None, "{text}");
+        }
     }
 }
