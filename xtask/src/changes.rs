@@ -8,11 +8,13 @@ use deploy::{
     StackSpec, Target,
 };
 use manifest::App;
-use review::{Access, AccessChange, Declared, Difference, Effect, PropertyChange, Review, review};
+use review::{
+    Access, AccessChange, Declared, Difference, Effect, PropertyChange, Refusal, Review, review,
+};
 use serde::Serialize;
 
 use crate::cli::Approval;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::question::confirm;
 use crate::table::table_lines;
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW};
@@ -72,6 +74,25 @@ impl<'a> Changes<'a> {
             warnings: &change_set.warnings,
             review,
         })
+    }
+
+    /// Refuses what CloudFormation would refuse halfway.
+    pub(crate) fn check(&self, app: &App) -> Result<()> {
+        let Some(refusal) = self.review.refusals.first() else {
+            return Ok(());
+        };
+        let Refusal {
+            logical_id,
+            why,
+            instead,
+        } = refusal;
+        let error = CliError::new(format!(
+            "could not deploy {}: {logical_id} {why}",
+            self.stack
+        ));
+        let declared = app.declared_at(logical_id);
+        let note = declared.map(|place| format!("{logical_id} is declared at {place}"));
+        Err(note.into_iter().fold(error, CliError::note).hint(instead))
     }
 
     /// The resources that change, by logical ID.
@@ -139,6 +160,12 @@ impl<'a> Changes<'a> {
             lines.push(format!(
                 "{YELLOW}{:>15}{YELLOW:#} {} {DIM}{}{DIM:#}: {}",
                 "warning", warning.logical_id, warning.check, warning.message
+            ));
+        }
+        for refusal in &self.review.refusals {
+            lines.push(format!(
+                "{RED}{:>15}{RED:#} {} {}",
+                "refused", refusal.logical_id, refusal.why
             ));
         }
         let access = &self.review.access_changes;

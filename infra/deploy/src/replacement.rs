@@ -1,9 +1,13 @@
 //! Whether a change replaces a resource.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_cloudformation::types::{
-    self as sdk, RequiresRecreation, ResourceAttribute, ResourceChange, ResourceChangeDetail,
+    self as sdk, AttributeChangeType, RequiresRecreation, ResourceAttribute, ResourceChange,
+    ResourceChangeDetail, ResourceTargetDefinition,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 /// Whether a modified resource is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -104,6 +108,7 @@ fn may_replace(resource_type: &str, detail: &ResourceChangeDetail) -> bool {
         (Some(ResourceAttribute::Properties), Some(RequiresRecreation::Conditionally)) => {
             let known = REPLACING.iter().find(|(known, _)| *known == resource_type);
             match (known, target.name()) {
+                (Some(_), Some("AttributeDefinitions")) => may_retype(target),
                 (Some((_, replacing)), Some(name)) => replacing.contains(&name),
                 _ => true,
             }
@@ -112,10 +117,32 @@ fn may_replace(resource_type: &str, detail: &ResourceChangeDetail) -> bool {
     }
 }
 
+/// Whether an attribute of a key may get another type. No schema lists it among the properties that
+/// replace a table, but the resource reference says "Replacement if you edit an existing
+/// AttributeDefinition", and one that comes or goes with an index does not.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html>
+fn may_retype(target: &ResourceTargetDefinition) -> bool {
+    let types = |value: Option<&str>| -> Option<BTreeMap<String, Value>> {
+        let definitions: Vec<Value> = serde_json::from_str(value?).ok()?;
+        let types = definitions.into_iter().map(|mut definition| {
+            let name = definition["AttributeName"].as_str()?.to_owned();
+            Some((name, definition["AttributeType"].take()))
+        });
+        types.collect()
+    };
+    match (types(target.before_value()), types(target.after_value())) {
+        (Some(before), Some(after)) => before
+            .iter()
+            .any(|(name, kind)| after.get(name).is_some_and(|after| after != kind)),
+        _ => !matches!(
+            target.attribute_change_type(),
+            Some(AttributeChangeType::Add | AttributeChangeType::Remove)
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudformation::types::ResourceTargetDefinition;
-
     use super::*;
 
     fn detail(
@@ -214,5 +241,57 @@ mod tests {
         assert_eq!(always, Replacement::Always);
         let never = told("AWS::S3::Bucket", sdk::Replacement::False, tags());
         assert_eq!(never, Replacement::Never);
+    }
+
+    /// What becomes of a table by a change of `AttributeDefinitions`.
+    fn of_definitions(
+        change_type: Option<AttributeChangeType>,
+        before: Option<&str>,
+        after: Option<&str>,
+    ) -> Replacement {
+        let target = ResourceTargetDefinition::builder()
+            .attribute(ResourceAttribute::Properties)
+            .name("AttributeDefinitions")
+            .requires_recreation(RequiresRecreation::Conditionally)
+            .set_attribute_change_type(change_type)
+            .set_before_value(before.map(str::to_owned))
+            .set_after_value(after.map(str::to_owned));
+        let detail = ResourceChangeDetail::builder().target(target.build());
+        let change = ResourceChange::builder()
+            .resource_type("AWS::DynamoDB::Table")
+            .replacement(sdk::Replacement::Conditional)
+            .details(detail.build());
+        of(&change.build())
+    }
+
+    #[test]
+    fn an_attribute_of_another_type_replaces_its_table() {
+        let id = r#"[{"AttributeName": "id", "AttributeType": "S"}]"#;
+        let number = r#"[{"AttributeName": "id", "AttributeType": "N"}]"#;
+        let more = r#"[{"AttributeName": "id", "AttributeType": "S"}, {"AttributeName": "day", "AttributeType": "S"}]"#;
+        for (change_type, before, after, expected) in [
+            (None, Some(id), Some(more), Replacement::Never),
+            (None, Some(more), Some(id), Replacement::Never),
+            (None, Some(id), Some(number), Replacement::Conditional),
+            (None, None, None, Replacement::Conditional),
+            (
+                Some(AttributeChangeType::Modify),
+                Some("S"),
+                Some("N"),
+                Replacement::Conditional,
+            ),
+            (
+                Some(AttributeChangeType::Add),
+                None,
+                Some("day"),
+                Replacement::Never,
+            ),
+        ] {
+            assert_eq!(
+                of_definitions(change_type, before, after),
+                expected,
+                "{before:?} → {after:?}"
+            );
+        }
     }
 }

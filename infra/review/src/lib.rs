@@ -24,6 +24,7 @@
 //! is taken to stay the same.
 
 mod by_hand;
+mod indexes;
 mod permissions;
 mod properties;
 mod template;
@@ -34,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 pub use by_hand::roles_by_hand;
+pub use indexes::Refusal;
 use permissions::Permission;
 pub use permissions::{Condition, Effect};
 pub use properties::{PropertyChange, between, path_of_pointer};
@@ -67,6 +69,8 @@ pub struct Review {
     /// The properties that the templates give another value, by logical ID, for resources
     /// that are in both.
     pub property_changes: BTreeMap<String, Vec<PropertyChange>>,
+    /// What CloudFormation refuses, although it plans it.
+    pub refusals: Vec<Refusal>,
     /// The resources that both templates declare alike, by logical ID, each with what it refers
     /// to. Left out is what may change although its declaration does not, by a macro or a dynamic
     /// reference.
@@ -131,6 +135,7 @@ pub fn review(deployed: Option<Declared<'_>>, wanted: Declared<'_>) -> Result<Re
         access: worst.unwrap_or(Access::Unchanged),
         access_changes,
         property_changes: property_changes(&before, &after),
+        refusals: indexes::refusals(&before, &after),
         unchanged: unchanged::between(&before, &after),
     })
 }

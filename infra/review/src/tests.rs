@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::*;
 
+mod indexes;
 mod orders;
 mod random;
 mod reading;

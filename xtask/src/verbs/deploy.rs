@@ -268,6 +268,7 @@ pub(crate) async fn execute(
         let changes = Changes::of(change_set, spec, target).await?;
         let lines = changes.lines(&context.app, stderr_columns());
         show.suspend(|| lines.iter().for_each(tell));
+        changes.check(&context.app)?;
         show.expect(changes.logical_ids());
         if context.local.is_none() {
             let denied = deploy::denied(target, &context.app.deployment_policy()).await;

@@ -127,6 +127,7 @@ fn a_review_is_json_for_scripts() {
                 "conditions": [{"operator": "StringEquals", "key": "iam:PassedToService", "values": ["a"]}],
                 "declared_by": "R",
             }],
+            "refusals": [],
         })
     );
 }
