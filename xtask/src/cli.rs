@@ -10,8 +10,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::workspace::Workspace;
 
 pub(crate) use arguments::{
-    Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, Grants, Info, Invoke,
-    Local, Logs, Package, Redrive, Rollback, Synth, Url, Verify, Wait,
+    Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, GenerateEvent, Grants,
+    Graph, Info, Invoke, Local, Logs, New, NewFunction, NewThing, Package, Redrive, Rollback,
+    Synth, Url, Verify, Wait,
 };
 
 /// Build, deploy, run and delete the serverless app of this workspace.
@@ -47,6 +48,12 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Begin a function.
+    New(New),
+    /// Print an event as AWS sends it, with the names of a stage.
+    GenerateEvent(GenerateEvent),
+    /// Print the app as a flowchart: events, functions, and what these may do.
+    Graph(Graph),
     /// Print the CloudFormation template.
     Synth(Synth),
     /// Write the functions' IAM policies to policies/, or print the deployer's policies.

@@ -8,11 +8,14 @@ mod deploy;
 mod diff;
 mod env;
 mod gen_policy;
+mod generate_event;
 mod grants;
+mod graph;
 mod info;
 mod invoke;
 mod local;
 mod logs;
+mod new;
 mod package;
 mod redrive;
 mod rollback;
@@ -30,6 +33,9 @@ use crate::workspace::Workspace;
 /// Runs a verb; the exit code is that of a command which the verb ran, if it ran one.
 pub(crate) async fn run(workspace: &Workspace, verb: Verb) -> Result<ExitCode> {
     match verb {
+        Verb::New(args) => new::run(workspace, &args).await?,
+        Verb::GenerateEvent(args) => generate_event::run(workspace, &args)?,
+        Verb::Graph(args) => graph::run(workspace, &args)?,
         Verb::Synth(args) => synth::run(workspace, &args)?,
         Verb::GenPolicy(args) => gen_policy::run(workspace, &args)?,
         Verb::Package(args) => package::run(workspace, &args)?,

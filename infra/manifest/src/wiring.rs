@@ -136,6 +136,21 @@ impl App {
         Ok(self.events(trigger, "function")?.sample(&names))
     }
 
+    /// The triggers of the resources that the app declares, as far as they take nothing else than
+    /// the resource's name.
+    #[must_use]
+    pub fn triggers(&self) -> Vec<String> {
+        let of_kind = |kind: &'static Kind, name: &str| -> Vec<String> {
+            let words = kind.triggers.iter();
+            let words = words.filter(|word| (word.resource)(name, "").as_deref() == Ok(name));
+            words.map(|word| format!("{}:{name}", word.word)).collect()
+        };
+        let ids = self.declared().map(|resource| &resource.named().id);
+        ids.filter_map(|id| Some(of_kind(kind::of(id)?, id.name())))
+            .flatten()
+            .collect()
+    }
+
     fn errors_of_name(&self, function: &str) -> Vec<String> {
         let mut errors = Vec::new();
         if !name::is_kebab_case(function) {
@@ -168,11 +183,7 @@ impl App {
             .map_err(|problem| about(format!("{problem}, as in `{}`", usage(word))))?;
         let source = match kind {
             None => Source::Function,
-            Some(kind) => {
-                let is_named = name == text;
-                let source = self.source(kind, word, name, is_named);
-                source.map_err(about)?
-            }
+            Some(kind) => self.source(kind, word, name, text).map_err(about)?,
         };
         let text = text.to_owned();
         Ok(Events { word, text, source })
@@ -184,7 +195,7 @@ impl App {
         kind: &'static Kind,
         word: &TriggerWord,
         name: String,
-        is_named: bool,
+        text: &str,
     ) -> Result<Source<'_>, String> {
         let of_kind = || {
             let resources = self.declared();
@@ -194,14 +205,16 @@ impl App {
             .map(|resource| resource.named().id.name())
             .collect();
         let noun = kind.noun.noun;
+        let is_named = name == text;
         let name = match (name.is_empty(), names.as_slice()) {
             (false, _) => name,
             (true, []) => self.name().to_owned(),
             (true, [only]) => (*only).to_owned(),
             (true, several) => {
                 return Err(format!(
-                    "write which {noun} as well, as in `{}`: the app declares {}",
-                    usage(word),
+                    "write which {noun} as well, like `{}:{}{text}`: the app declares {}",
+                    word.word,
+                    several[0],
                     several.join(", ")
                 ));
             }
@@ -536,7 +549,7 @@ mod tests {
             ],
             &[
                 "`Sell` is no name of a function",
-                "`GET:/orders`: write which HTTP API as well, as in `GET:[API]/PATH`: the app declares shop, admin",
+                "`GET:/orders`: write which HTTP API as well, like `GET:shop/orders`: the app declares shop, admin",
                 "`GET:shop/a b`: write a path",
                 "`topic:order`: the app declares no topic `order`; did you mean `orders`?",
                 "`invoke:sell`: write `invoke` alone",
@@ -592,6 +605,15 @@ mod tests {
         assert_eq!(request["rawPath"], "/orders/1/1");
         assert_eq!(request["routeKey"], "POST /orders/{id}/{rest+}");
         assert_eq!(request["pathParameters"], json!({"id": "1", "rest": "1"}));
+        assert_eq!(
+            app.triggers(),
+            [
+                "topic:orders",
+                "object-created:photos",
+                "object-removed:photos",
+                "stream:orders"
+            ]
+        );
         let committed = wired(&shop.app, "file", &["object-removed:photos"]).unwrap();
         assert_eq!(
             committed.event["Records"][0]["s3"]["bucket"]["name"],

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::values::{parse_duration, parse_pattern};
 use crate::environment::STAGE_VARIABLE;
@@ -13,6 +13,45 @@ pub(crate) struct StageArgs {
     /// The stage, one of infra/stages.yaml.
     #[arg(long, default_value = "dev", env = STAGE_VARIABLE)]
     pub(crate) stage: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    #[command(subcommand)]
+    pub(crate) what: NewThing,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NewThing {
+    /// Write a function's crate, its sample event and its declaration.
+    Function(NewFunction),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewFunction {
+    /// The function's name: words joined by hyphens, such as `resize-photo`.
+    pub(crate) name: String,
+    /// What invokes it; several times for several events of one form.
+    #[arg(long, value_name = "TRIGGER", required = true)]
+    pub(crate) on: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateEvent {
+    /// What happens, as `cargo xtask new function --on` takes it.
+    pub(crate) trigger: String,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// Write the flowchart into README.md and ARCHITECTURE.md, where they have marks for it.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) update: bool,
+    /// Write nothing; fail when a flowchart in them is not as it would be written.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]

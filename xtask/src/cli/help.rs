@@ -12,10 +12,18 @@ const TEXTS: &str = include_str!("help.txt");
 
 /// Adds to the help of each verb what is to be said for the app of a workspace.
 pub(super) fn explain(command: Command, workspace: &Workspace) -> Command {
-    let names = Names::of(workspace);
-    command.mut_subcommands(|verb| match text(verb.get_name()) {
-        Some(text) => verb.after_help(names.filled_in(text)),
-        None => verb,
+    explain_below("", command, &Names::of(workspace))
+}
+
+/// `verb` is the command's name, as it is typed after the program's.
+fn explain_below(verb: &str, command: Command, names: &Names) -> Command {
+    command.mut_subcommands(|below| {
+        let verb = format!("{verb} {}", below.get_name());
+        let below = explain_below(&verb, below, names);
+        match text(verb.trim_start()) {
+            Some(text) => below.after_help(names.filled_in(text)),
+            None => below,
+        }
     })
 }
 
@@ -89,6 +97,8 @@ impl Names {
                 ),
             ),
             ("prefix", verify::PREFIX.to_owned()),
+            ("trigger", trigger(app.as_ref())),
+            ("triggers", triggers()),
         ])
     }
 
@@ -98,6 +108,24 @@ impl Names {
             text.replace(&format!("{{{name}}}"), value)
         })
     }
+}
+
+/// A trigger of a resource that the app has; of anything else if it has no such.
+fn trigger(app: Option<&App>) -> String {
+    let examples: Vec<String> = app.into_iter().flat_map(App::triggers).collect();
+    let first = examples.into_iter().next();
+    first.unwrap_or_else(|| "GET:/orders".to_owned())
+}
+
+/// How triggers are written, a line for each.
+fn triggers() -> String {
+    let usages: Vec<_> = manifest::trigger_usages().collect();
+    let widths = usages.iter().map(|trigger| trigger.usage.len());
+    let width = widths.max().unwrap_or_default();
+    let lines = usages
+        .iter()
+        .map(|trigger| format!("  {:width$}  {}", trigger.usage, trigger.about));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::environment::without_cargo_variables;
 use crate::error::{AboutFile, Result};
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
-use crate::verbs::{bench, gen_policy, grants};
+use crate::verbs::{bench, gen_policy, grants, graph};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
@@ -28,6 +28,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     cmd!(shell, "{cargo} fmt --all --check").quiet().run()?;
     status("Checking", "policies");
     gen_policy::check(workspace)?;
+    graph::check(workspace)?;
     let python = workspace.target().join("python");
     let checks =
         CheckTools::prepare(&python.join("checks"), |line| status("Installing", line)).await?;

@@ -139,7 +139,7 @@ impl StageEnvironment {
 }
 
 /// A value as a POSIX shell reads it back.
-fn quote(value: &str) -> String {
+pub(super) fn quote(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
         value.to_owned()

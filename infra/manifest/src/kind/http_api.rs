@@ -33,7 +33,7 @@ pub(super) static KIND: Kind = Kind {
     triggers: &[
         TriggerWord {
             word: "GET",
-            about: "GET requests for a path, like /orders/{id}",
+            about: "GET requests for a path of an HTTP API",
             call: |api, text| format!(".trigger({api}.get({:?}))", path_of(text)),
             events: |text| vec![format!("GET {}", path_of(text))],
             sample: |about| sample::request(about, "GET"),
@@ -41,7 +41,7 @@ pub(super) static KIND: Kind = Kind {
         },
         TriggerWord {
             word: "POST",
-            about: "POST requests for a path",
+            about: "POST requests for a path of an HTTP API",
             call: |api, text| format!(".trigger({api}.post({:?}))", path_of(text)),
             events: |text| vec![format!("POST {}", path_of(text))],
             sample: |about| sample::request(about, "POST"),
@@ -52,7 +52,7 @@ pub(super) static KIND: Kind = Kind {
 
 /// What the words of the kind have in common.
 const REQUESTS: TriggerWord = TriggerWord {
-    takes: "[API]/PATH",
+    takes: "PATH",
     example: "/orders/{id}",
     resource: api_of,
     declare: Some(|app, name, _| {
@@ -82,7 +82,7 @@ fn api_of(text: &str, _function: &str) -> Result<String, String> {
     if (api.is_empty() || name::is_kebab_case(api)) && path::is_valid(path) {
         Ok(api.to_owned())
     } else {
-        Err("write a path like `/`, `/orders/{id}` or `/{name+}`, and the API's name before it if there are several".to_owned())
+        Err("write a path like `/`, `/orders/{id}` or `/{name+}`, after the API's name if the app has several, like `shop/orders`".to_owned())
     }
 }
 

@@ -1,0 +1,151 @@
+//! `graph`: the app as a picture, and the pictures in its documents.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::cli;
+use crate::error::{AboutFile, CliError, Result};
+use crate::output::print;
+use crate::terminal::status;
+use crate::workspace::Workspace;
+
+/// The documents that may have the picture, in the app's folder.
+const DOCUMENTS: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+
+/// The lines between which a document has the picture.
+const BEGIN: &str = "<!-- Written by `cargo xtask graph --update`. -->\n";
+const END: &str = "<!-- The end of the graph. -->\n";
+
+pub(crate) fn run(workspace: &Workspace, args: &cli::Graph) -> Result<()> {
+    if args.check {
+        return check(workspace);
+    }
+    if !args.update {
+        return print(workspace.declared_app()?.graph());
+    }
+    let documents = documents(workspace)?;
+    if documents.is_empty() {
+        return Err(
+            CliError::new("README.md and ARCHITECTURE.md have no marks for a flowchart").hint(
+                format!(
+                    "add these two lines to one of them: {} {}",
+                    BEGIN.trim_end(),
+                    END.trim_end()
+                ),
+            ),
+        );
+    }
+    for Document {
+        name,
+        file,
+        present,
+        wanted,
+    } in documents
+    {
+        if present != wanted {
+            fs::write(&file, wanted).about("write", &file)?;
+            status("Wrote", name);
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a document has another picture.
+pub(super) fn check(workspace: &Workspace) -> Result<()> {
+    for Document {
+        name,
+        present,
+        wanted,
+        ..
+    } in documents(workspace)?
+    {
+        if present != wanted {
+            return Err(CliError::new(format!("the flowchart in {name} is stale"))
+                .hint("run `cargo xtask graph --update`, and commit it"));
+        }
+        status("Fresh", format!("the flowchart in {name}"));
+    }
+    Ok(())
+}
+
+/// The documents that have the picture.
+pub(super) fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let documents = documents(workspace)?.into_iter();
+    Ok(documents.map(|document| document.file).collect())
+}
+
+/// A document with the picture, as it is and as it should be.
+struct Document {
+    name: &'static str,
+    file: PathBuf,
+    present: String,
+    wanted: String,
+}
+
+fn documents(workspace: &Workspace) -> Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    for name in DOCUMENTS {
+        let file = workspace.root().join(name);
+        if !file.exists() {
+            continue;
+        }
+        let present = fs::read_to_string(&file).about("read", &file)?;
+        let Some((before, rest)) = present.split_once(BEGIN) else {
+            continue;
+        };
+        let Some((_, after)) = rest.split_once(END) else {
+            return Err(CliError::new(format!("the flowchart in {name} has no end"))
+                .hint(format!("add the line {}", END.trim_end())));
+        };
+        let graph = workspace.declared_app()?.graph();
+        let wanted = format!("{before}{BEGIN}\n```mermaid\n{graph}```\n\n{END}{after}");
+        documents.push(Document {
+            name,
+            file,
+            present,
+            wanted,
+        });
+    }
+    Ok(documents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_stale_picture_is_noticed_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = testing::workspace_in(folder.path());
+        check(&workspace).unwrap();
+        let readme = folder.path().join("README.md");
+        fs::write(&readme, format!("before\n{BEGIN}old\n{END}after\n")).unwrap();
+        fs::write(folder.path().join("ARCHITECTURE.md"), "no picture\n").unwrap();
+        let error = format!("{:?}", check(&workspace).unwrap_err());
+        assert!(
+            error.contains("the flowchart in README.md is stale"),
+            "{error}"
+        );
+        assert!(error.contains("cargo xtask graph --update"), "{error}");
+
+        let update = cli::Graph {
+            update: true,
+            check: false,
+        };
+        run(&workspace, &update).unwrap();
+        check(&workspace).unwrap();
+        let text = fs::read_to_string(&readme).unwrap();
+        assert!(text.starts_with("before\n<!-- Written"), "{text}");
+        assert!(text.contains("```mermaid\nflowchart LR\n"), "{text}");
+        assert!(
+            text.ends_with("<!-- The end of the graph. -->\nafter\n"),
+            "{text}"
+        );
+        assert_eq!(files(&workspace).unwrap(), [readme.clone()]);
+
+        fs::write(&readme, BEGIN).unwrap();
+        let error = format!("{:?}", check(&workspace).unwrap_err());
+        assert!(error.contains("has no end"), "{error}");
+    }
+}

@@ -1,0 +1,15 @@
+//! `new`: what a function, or an app, begins as.
+
+mod declaration;
+mod function;
+mod written;
+
+use crate::cli;
+use crate::error::Result;
+use crate::workspace::Workspace;
+
+pub(crate) async fn run(workspace: &Workspace, args: &cli::New) -> Result<()> {
+    match &args.what {
+        cli::NewThing::Function(args) => function::run(workspace, args).await,
+    }
+}

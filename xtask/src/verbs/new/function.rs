@@ -1,0 +1,353 @@
+//! `new function`: a crate, a sample event, and the declaration.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use manifest::{App, Wiring};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::declaration::Declaration;
+use super::written::Written;
+use crate::cli;
+use crate::environment::set_by_cargo;
+use crate::error::{AboutFile, CliError, Result};
+use crate::interrupt::Endings;
+use crate::terminal::{status, tell};
+use crate::verbs::env::quote;
+use crate::verbs::graph;
+use crate::workspace::Workspace;
+
+pub(super) async fn run(workspace: &Workspace, args: &cli::NewFunction) -> Result<()> {
+    let app = workspace.declared_app()?;
+    let declaration = Declaration::of(workspace, &app)?;
+    let new = New::of(workspace, &app, &declaration, args)?;
+    let mut endings = Endings::catch()?;
+    // Whatever ends this before it is done takes everything back.
+    let mut written = Written::default();
+    tokio::select! {
+        done = new.write(workspace, &mut written) => done?,
+        _ = endings.next() => {
+            drop(written);
+            return Err(CliError::new(format!(
+                "stopped before function {} was complete: nothing of it was kept",
+                new.name
+            )));
+        }
+    }
+    written.keep();
+    new.announce(workspace, &args.on);
+    Ok(())
+}
+
+/// A function that is about to be part of the app.
+struct New<'a> {
+    name: &'a str,
+    declaration: &'a Declaration,
+    /// The declaration with the function.
+    declared: String,
+    wiring: Wiring,
+    /// The function's crate.
+    folder: PathBuf,
+    event: PathBuf,
+}
+
+impl<'a> New<'a> {
+    /// Checks everything that can be checked before the first file is written.
+    fn of(
+        workspace: &Workspace,
+        app: &App,
+        declaration: &'a Declaration,
+        args: &'a cli::NewFunction,
+    ) -> Result<Self> {
+        let name = &args.name;
+        let folder = workspace.root().join("functions").join(name);
+        let event = workspace.root().join(format!("assets/events/{name}.json"));
+        let mut errors = Vec::new();
+        let is_empty = std::fs::read_dir(&folder)
+            .map_or(!folder.exists(), |mut entries| entries.next().is_none());
+        if !is_empty {
+            errors.push(format!(
+                "{} is there already and not empty",
+                folder.display()
+            ));
+        }
+        if event.exists() {
+            errors.push(format!("{} is there already", event.display()));
+        }
+        if is_taken(workspace, name)? {
+            errors.push(format!("there is a package `{name}`: choose another name"));
+        }
+        let manifest = declaration.manifest();
+        let variable_at = |file: &str, line: u32| {
+            let same = workspace.cargo_root().join(file) == declaration.file();
+            same.then(|| declaration.variable_at(line)).flatten()
+        };
+        let wired = app.wire(
+            name,
+            &args.on,
+            manifest.as_deref().unwrap_or("app"),
+            variable_at,
+        );
+        match wired {
+            Ok(wiring) if errors.is_empty() => {
+                let declared = declaration.with(&wiring);
+                let declared = declared.ok_or_else(|| cannot_edit(declaration, &wiring))?;
+                Ok(Self {
+                    name,
+                    declaration,
+                    declared,
+                    wiring,
+                    folder,
+                    event,
+                })
+            }
+            wired => {
+                errors.extend(wired.err().unwrap_or_default());
+                let list: Vec<String> = errors
+                    .iter()
+                    .map(|error| format!("\n  - {error}"))
+                    .collect();
+                Err(CliError::misuse(format!(
+                    "could not make function {name}:{}",
+                    list.concat()
+                )))
+            }
+        }
+    }
+
+    async fn write(&self, workspace: &Workspace, written: &mut Written) -> Result<()> {
+        let wiring = &self.wiring;
+        let source = self.folder.join("src");
+        written.create(&self.folder.join("Cargo.toml"), &self.cargo_toml())?;
+        written.create(
+            &source.join("lib.rs"),
+            &formatted(&wiring.lib, &self.folder).await?,
+        )?;
+        written.create(
+            &source.join("main.rs"),
+            &formatted(&wiring.main, &self.folder).await?,
+        )?;
+        written.create(&self.event, &format!("{:#}\n", wiring.event))?;
+        let file = self.declaration.file();
+        let folder = file.parent().unwrap_or(Path::new("."));
+        written.change(file, &formatted(&self.declared, folder).await?)?;
+        self.generate(workspace, written).await
+    }
+
+    /// Generates what is generated from the declaration: by this program as it is when it is built
+    /// anew, for this one knows the app as it was.
+    async fn generate(&self, workspace: &Workspace, written: &mut Written) -> Result<()> {
+        written.remember(&workspace.cargo_root().join("Cargo.lock"))?;
+        written.remember(
+            &workspace
+                .root()
+                .join(format!("policies/{}.json", self.name)),
+        )?;
+        let program = program()?;
+        let mut generate = cargo(workspace);
+        generate.args(["run", "--quiet", "--package", &program, "--", "gen-policy"]);
+        succeed(generate, "could not write the policies").await?;
+        let pictures = graph::files(workspace)?;
+        if !pictures.is_empty() {
+            for picture in &pictures {
+                written.remember(picture)?;
+            }
+            let mut draw = cargo(workspace);
+            draw.args([
+                "run",
+                "--quiet",
+                "--package",
+                &program,
+                "--",
+                "graph",
+                "--update",
+            ]);
+            succeed(draw, "could not draw the app").await?;
+        }
+        let package = self.declaration.package();
+        if package.join("tests/goldens.rs").exists() {
+            for golden in files_below(&package.join("tests/golden"))? {
+                written.remember(&golden)?;
+            }
+            let manifest = package.join("Cargo.toml");
+            let mut test = cargo(workspace);
+            test.args(["test", "--quiet", "--test", "goldens", "--manifest-path"])
+                .arg(manifest)
+                .env("UPDATE_GOLDENS", "1")
+                .stdout(Stdio::null());
+            succeed(test, "could not write the golden files").await?;
+        }
+        Ok(())
+    }
+
+    fn cargo_toml(&self) -> String {
+        let Wiring {
+            handles,
+            dependencies,
+            dev_dependencies,
+            ..
+        } = &self.wiring;
+        let list = |names: &std::collections::BTreeSet<&str>| -> String {
+            let lines = names.iter();
+            lines
+                .map(|name| format!("{name}.workspace = true\n"))
+                .collect()
+        };
+        let dev = match list(dev_dependencies) {
+            none if none.is_empty() => none,
+            list => format!("\n[dev-dependencies]\n{list}"),
+        };
+        format!(
+            "[package]\n\
+             name = \"{}\"\n\
+             description = \"Lambda function: handles {handles}\"\n\
+             version.workspace = true\n\
+             edition.workspace = true\n\
+             rust-version.workspace = true\n\
+             license.workspace = true\n\
+             publish.workspace = true\n\
+             \n\
+             [dependencies]\n\
+             {}{dev}\n\
+             [lints]\n\
+             workspace = true\n",
+            self.name,
+            list(dependencies),
+        )
+    }
+
+    fn announce(&self, workspace: &Workspace, triggers: &[String]) {
+        let name = self.name;
+        let relative = |path: &Path| {
+            let path = path.strip_prefix(workspace.cargo_root()).unwrap_or(path);
+            path.display().to_string()
+        };
+        status(
+            "Created",
+            format!("{}: the handler and its tests", relative(&self.folder)),
+        );
+        status(
+            "Created",
+            format!("{}: a sample event", relative(&self.event)),
+        );
+        status(
+            "Changed",
+            format!("{}: the declaration", relative(self.declaration.file())),
+        );
+        status("Generated", format!("policies/{name}.json"));
+        tell("");
+        tell("  Next:");
+        tell(format_args!("    cargo xtask ci {name}"));
+        tell("    cargo xtask local");
+        let trigger = triggers.first().map_or("invoke", String::as_str);
+        tell(format_args!(
+            "    cargo xtask generate-event {} --stage local | cargo xtask invoke {name} --stage local",
+            quote(trigger)
+        ));
+        tell("");
+    }
+}
+
+fn cannot_edit(declaration: &Declaration, wiring: &Wiring) -> CliError {
+    let lines = wiring.declarations.iter().chain([&wiring.function]);
+    let lines: Vec<String> = lines.map(|line| format!("\n    {line}")).collect();
+    CliError::new(format!(
+        "could not add to {}, which has no function that begins with `let app = Manifest::new(…);` and ends in a line `app`:{}",
+        declaration.file().display(),
+        lines.concat()
+    ))
+    .hint("give the function that declares the app this form, and try again")
+}
+
+/// Whether cargo would have to choose between packages of the name. The standard library's names
+/// are taken as well.
+fn is_taken(workspace: &Workspace, name: &str) -> Result<bool> {
+    const OF_RUST: [&str; 5] = ["alloc", "core", "proc-macro", "std", "test"];
+    let lock = workspace.cargo_root().join("Cargo.lock");
+    let lock = std::fs::read_to_string(&lock).about("read", &lock)?;
+    let line = format!("name = \"{name}\"");
+    let is_keyword = syn::parse_str::<syn::Ident>(&name.replace('-', "_")).is_err();
+    Ok(OF_RUST.contains(&name) || is_keyword || lock.lines().any(|known| known == line))
+}
+
+/// The package of this program, which has its name.
+fn program() -> Result<String> {
+    let program = std::env::current_exe();
+    let program =
+        program.map_err(|error| CliError::new(format!("could not find this program: {error}")))?;
+    let name = program
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    Ok(name.unwrap_or_default())
+}
+
+fn cargo(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.cargo());
+    command
+        .current_dir(workspace.cargo_root())
+        .kill_on_drop(true);
+    for name in set_by_cargo() {
+        command.env_remove(name);
+    }
+    if let Some(target) = Workspace::named_target() {
+        command.env("CARGO_TARGET_DIR", target);
+    }
+    command
+}
+
+async fn succeed(mut command: Command, failed: &str) -> Result<()> {
+    let status = command.status().await;
+    let status = status.map_err(|error| CliError::new(format!("could not run cargo: {error}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(
+        CliError::new(format!("{failed}: cargo ended with {status}"))
+            .hint("see what is told above; nothing of the function was kept"),
+    )
+}
+
+/// Rust as `cargo fmt` writes it, with the settings of a folder.
+async fn formatted(source: &str, folder: &Path) -> Result<String> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::new(format!("could not format the function's source: {error}"))
+            .hint("install rustfmt: rustup component add rustfmt")
+    };
+    // The folder of a new function is not there yet.
+    let folder = folder.ancestors().find(|folder| folder.exists());
+    let mut rustfmt = Command::new("rustfmt")
+        .args(["--edition", "2024"])
+        .current_dir(folder.unwrap_or(Path::new(".")))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    if let Some(mut stdin) = rustfmt.stdin.take() {
+        stdin
+            .write_all(source.as_bytes())
+            .await
+            .map_err(|error| failed(&error))?;
+    }
+    let output = rustfmt
+        .wait_with_output()
+        .await
+        .map_err(|error| failed(&error))?;
+    if !output.status.success() {
+        return Err(failed(&output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|error| failed(&error))
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        entries => entries.about("read", folder)?,
+    };
+    for entry in entries {
+        files.push(entry.about("read", folder)?.path());
+    }
+    Ok(files)
+}
