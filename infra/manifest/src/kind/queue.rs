@@ -2,16 +2,18 @@
 
 use std::ops::RangeInclusive;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Grants, Kind};
 use crate::check::{Check, Subject};
 use crate::cloudformation::{DeletionPolicy, attribute, reference};
 use crate::grant::Grant;
 use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
+use crate::name;
 use crate::policy;
 use crate::resource_id::Noun;
 use crate::synthesis::Synthesis;
+use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
 
 mod messages;
 
@@ -33,8 +35,46 @@ pub(super) static KIND: Kind = Kind {
     settings: super::no_settings,
     // What a function's failure queue needs is for every queue of the stack.
     deployer: |_| Vec::new(),
-    triggers: &[],
+    triggers: &[TriggerWord {
+        word: "queue",
+        takes: "QUEUE",
+        example: "parcels",
+        about: "messages sent to the queue, in batches",
+        declare: Some(|app, name, _| {
+            let variable = name::environment_variable(name, "QUEUE_URL");
+            format!("{app}.queue({name:?}).variable({variable:?})")
+        }),
+        call: |queue, _| format!(".trigger({queue}.messages())"),
+        sample,
+        skeleton: &Skeleton {
+            handles: "messages of a queue",
+            lib: include_str!("queue/skeleton/lib.rs"),
+            main: trigger_word::MAIN,
+            dependencies: &["serde", "tracing"],
+        },
+        ..TriggerWord::DEFAULTS
+    }],
 };
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+fn sample(about: &Sample<'_>) -> Value {
+    json!({"Records": [{
+        "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+        "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+        "body": r#"{"id":"1"}"#,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1767605400000",
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": "1767605400005",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e405fac593027bc534cf08cd4d2a5647",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": about.arn("sqs", &about.made_up_name()),
+        "awsRegion": about.names.region,
+    }]})
+}
 
 static NOUN: Noun = Noun {
     noun: "queue",
