@@ -260,6 +260,21 @@ const TABLE: &[Row] = &[
     row("sqs", "ReceiveMessage", &[always("sqs:ReceiveMessage")]),
     row("sqs", "SendMessage", &[always("sqs:SendMessage")]),
     row("sqs", "SendMessageBatch", &[always("sqs:SendMessage")]),
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
+    // The key of an encrypted value is granted with the value.
+    row(
+        "secretsmanager",
+        "GetSecretValue",
+        &[always("secretsmanager:GetSecretValue")],
+    ),
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
+    row("ssm", "GetParameter", &[always("ssm:GetParameter")]),
+    row("ssm", "GetParameters", &[always("ssm:GetParameters")]),
+    row(
+        "ssm",
+        "GetParametersByPath",
+        &[always("ssm:GetParametersByPath")],
+    ),
     // The SDK's default chain of credentials has these. All but the first need no permission.
     // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     row("sts", "AssumeRole", &[always("sts:AssumeRole")]),

@@ -9,6 +9,7 @@
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
 //! - what goes out: [`sqs`], and [`dynamodb`] and [`s3`] as far as who derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
+//! - what an operator stores: `parameters` and `secrets`, behind the features of these names;
 //! - `testing`, behind the feature of that name: an AWS that answers from a script, and random
 //!   orders of events.
 //!
@@ -48,12 +49,18 @@ pub mod dynamodb;
 pub mod environment;
 pub mod form;
 pub mod http;
+#[cfg(feature = "parameters")]
+pub mod parameters;
 pub mod records;
 pub mod s3;
 pub mod schedule;
+#[cfg(feature = "secrets")]
+pub mod secrets;
 pub mod service_error;
 pub mod sns;
 pub mod sqs;
+#[cfg(any(feature = "parameters", feature = "secrets"))]
+pub mod stored_value;
 pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -23,7 +23,14 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 impl<'a> Service<'a> {
     /// Of all services.
-    pub(crate) const IDS: [&'static str; 4] = ["DYNAMODB", "REKOGNITION", "S3", "SQS"];
+    pub(crate) const IDS: [&'static str; 6] = [
+        "DYNAMODB",
+        "REKOGNITION",
+        "S3",
+        "SECRETS_MANAGER",
+        "SQS",
+        "SSM",
+    ];
 
     /// Amazon DynamoDB.
     pub const DYNAMODB: Self = Self {
@@ -59,6 +66,38 @@ impl<'a> Service<'a> {
         bucket: None,
         rules: |region, _| {
             use aws_sdk_sqs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        },
+    };
+
+    /// AWS Secrets Manager.
+    #[cfg(feature = "secrets")]
+    pub const SECRETS_MANAGER: Self = Self {
+        id: "SECRETS_MANAGER",
+        bucket: None,
+        rules: |region, _| {
+            use aws_sdk_secretsmanager::config::endpoint::{
+                DefaultResolver, Params, ResolveEndpoint,
+            };
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        },
+    };
+
+    /// AWS Systems Manager, which Parameter Store is part of.
+    #[cfg(feature = "parameters")]
+    pub const SSM: Self = Self {
+        id: "SSM",
+        bucket: None,
+        rules: |region, _| {
+            use aws_sdk_ssm::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
             let params = Params::builder().region(region).build()?;
             Ok((
                 DefaultResolver::new().into_shared_resolver(),
