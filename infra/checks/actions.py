@@ -20,7 +20,7 @@ EXCEPTIONS = pathlib.Path(__file__).with_name("action-exceptions.yaml")
 GLOBAL_KEYS = {"aws:SecureTransport": "Bool", "aws:SourceAccount": "String", "aws:SourceArn": "ARN"}
 OPERATORS = {"ARN": ("Arn", "String"), "Bool": ("Bool",), "String": ("String",), "ArrayOfString": ("String",)}
 # Variables of the reference's ARNs that stand for text with a slash, or with a colon.
-WITH_SLASHES = re.compile(r"Path|ObjectName|LogGroupName|RelativeId|^\*$")
+WITH_SLASHES = re.compile(r"Path|ObjectName|LogGroupName|RelativeId|ParameterName|SecretId|^\*$")
 WITH_COLONS = re.compile(r"StreamLabel|ObjectName|^\*$")
 DOCUMENTS = {
     "AWS::S3::BucketPolicy": "PolicyDocument",

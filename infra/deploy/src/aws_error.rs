@@ -93,7 +93,7 @@ impl Error {
     }
 
     /// The codes are those of "Common error types" and of the services' own references.
-    fn from_code(what: String, code: &str, message: &str) -> Self {
+    pub(crate) fn from_code(what: String, code: &str, message: &str) -> Self {
         let error = Self::new(what).because(format!("{message} ({code})"));
         match code {
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => error

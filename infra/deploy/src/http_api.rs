@@ -30,15 +30,20 @@ pub struct HttpAnswer {
 ///
 /// # Errors
 /// When the API cannot be reached, or does not answer in time.
-pub async fn ask(
+pub async fn ask(target: &Target, request: Request<String>, signed: bool) -> Result<HttpAnswer> {
+    send(target, request, signed.then_some("execute-api")).await
+}
+
+/// Sends one request, with the caller's signature for a service if there is one.
+pub(crate) async fn send(
     target: &Target,
     mut request: Request<String>,
-    signed: bool,
+    signed_for: Option<&str>,
 ) -> Result<HttpAnswer> {
     let what = format!("could not ask {} {}", request.method(), request.uri());
     let failed = |error: &dyn Display| Error::new(&what).because(error.to_string());
-    if signed {
-        add_signature(target, &mut request).await?;
+    if let Some(service) = signed_for {
+        add_signature(target, &mut request, service).await?;
     }
     let request = HttpRequest::try_from(request.map(SdkBody::from));
     let request = request.map_err(|error| failed(&error))?;
@@ -55,7 +60,11 @@ pub async fn ask(
     })
 }
 
-async fn add_signature(target: &Target, request: &mut Request<String>) -> Result<()> {
+async fn add_signature(
+    target: &Target,
+    request: &mut Request<String>,
+    service: &str,
+) -> Result<()> {
     let failed = |error: &dyn Display| {
         Error::new(format!("could not sign a request to {}", request.uri()))
             .because(error.to_string())
@@ -67,7 +76,7 @@ async fn add_signature(target: &Target, request: &mut Request<String>) -> Result
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(&target.region)
-        .name("execute-api")
+        .name(service)
         .time(SystemTime::now())
         .settings(SigningSettings::default())
         .build()

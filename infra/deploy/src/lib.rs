@@ -36,6 +36,7 @@ mod explain;
 mod finding;
 mod functions;
 mod http_api;
+mod json_api;
 mod leftovers;
 mod logs;
 mod network;
@@ -57,6 +58,7 @@ mod status;
 mod target;
 #[cfg(test)]
 mod testing;
+mod values;
 
 pub use artifact::{Artifact, Published, publish};
 pub use bootstrap::ensure_bootstrap;
@@ -91,3 +93,4 @@ pub use settings::Settings;
 pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store, outputs};
 pub use status::{DeployedFunction, FailureQueue, QueueDepth, Status, queue_depth, status};
 pub use target::Target;
+pub use values::{NeededValue, ValueProblem, ValueStore, store_value, value_problems};

@@ -28,7 +28,7 @@ use crate::settings::{ATTEMPTS_MAX, BACKOFF_MAX, Settings};
 const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 
 /// The services that are called, as the SDK names them.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 10] = [
     "CloudFormation",
     "CloudWatch Logs",
     "DynamoDB Streams",
@@ -36,7 +36,9 @@ const SERVICES: [&str; 8] = [
     "Lambda",
     "S3",
     "SQS",
+    "SSM",
     "STS",
+    "Secrets Manager",
 ];
 
 /// How many profiles an error lists.
