@@ -22,7 +22,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
@@ -117,7 +117,25 @@ pub fn xtask(program: &Path, arguments: &[&str]) -> Command {
             command.env(&name, value);
         }
     }
+    command.env("XTASK_LOCAL_VALUES", local_values());
     command
+}
+
+/// The example's values for the local stage, in a copy that only its owner may read: git does not
+/// keep that.
+fn local_values() -> &'static Path {
+    static COPY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let text = std::fs::read(example().join("infra/local-values.example.yaml")).unwrap();
+        let target = workspace().join("target");
+        std::fs::create_dir_all(&target).unwrap();
+        let copy = target.join("local-values-of-tests.yaml");
+        // Tests that run beside this one write the same, at once.
+        let file = tempfile::NamedTempFile::new_in(&target).unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file.persist(&copy).unwrap();
+        copy
+    });
+    &COPY
 }
 
 /// `xtask local -- COMMAND` on free ports, and the folder that its stage lives in.

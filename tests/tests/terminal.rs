@@ -15,7 +15,10 @@ use std::sync::LazyLock;
 use acceptance::small_stack::{Ground, REGION};
 use acceptance::terminal::{CTRL_C, CTRL_D, Ended, Screen, Terminal};
 use acceptance::{eventually, example, http_get, succeed, two_free_ports, xtask, xtask_program};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use deploy::{Settings, ValueStore};
+use manifest::Stage;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -488,6 +491,34 @@ const GETCONF: &str = "#!/bin/sh\necho glibc 2.34\n";
 /// Enough for an upload that can be seen.
 const CODE_BYTES: usize = 1_000_000;
 
+/// What an operator stores before a deployment.
+fn store_values(ground: &Ground, credentials: &Credentials) {
+    let settings = Settings {
+        region: Some(REGION.to_owned()),
+        endpoint_url: Some(ground.endpoint().to_owned()),
+        account: None,
+        static_credentials: Some((
+            credentials.access_key_id().to_owned(),
+            credentials.secret_access_key().to_owned(),
+        )),
+    };
+    ground.runtime.block_on(async {
+        let target = deploy::connect(&settings).await.unwrap();
+        for stage in ["dev", "qa", "ci", "prod"] {
+            let app = shop::app().resolve(&Stage::with_defaults(stage)).unwrap();
+            for value in app.operator_values() {
+                let store = match value.store {
+                    manifest::ValueStore::Parameters => ValueStore::Parameters,
+                    manifest::ValueStore::Secrets => ValueStore::Secrets,
+                };
+                let name = &value.stored_as;
+                let stored = deploy::store_value(&target, store, name, "a value");
+                stored.await.unwrap();
+            }
+        }
+    });
+}
+
 impl Checkout {
     fn new() -> Self {
         let ground = Ground::start();
@@ -511,6 +542,7 @@ impl Checkout {
         let credentials = ground.config().credentials_provider().unwrap();
         let credentials = ground.runtime.block_on(credentials.provide_credentials());
         let credentials = credentials.unwrap();
+        store_values(&ground, &credentials);
         Self {
             access_key_id: credentials.access_key_id().to_owned(),
             secret_access_key: credentials.secret_access_key().to_owned(),

@@ -29,6 +29,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod toolchain;
+mod values;
 mod verbs;
 mod wanted;
 mod workspace;

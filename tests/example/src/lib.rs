@@ -20,6 +20,11 @@ pub fn app() -> Manifest {
     let stock_taking = app
         .schedule("stock-taking", "cron(0 3 29 2 ? *)")
         .time_zone("Europe/Zurich");
+    // An operator stores them.
+    let carrier = app
+        .parameter("carrier-url")
+        .variable("CARRIER_URL_PARAMETER");
+    let carrier_key = app.secret("carrier-key").variable("CARRIER_KEY_SECRET");
     // Pages of other origins may use one of the two.
     let shop = app.http_api("shop").variable("SHOP_URL");
     let counter = app
@@ -41,7 +46,10 @@ pub fn app() -> Manifest {
     app.function("place-order")
         .trigger(counter.get("/orders"))
         .trigger(counter.post("/orders"))
-        .grant(orders.allow([PutItem, Scan]));
+        .trigger(counter.get("/carrier"))
+        .grant(orders.allow([PutItem, Scan]))
+        .grant(carrier.read())
+        .grant(carrier_key.read());
 
     app.function("ship-order")
         .timeout_seconds(30)

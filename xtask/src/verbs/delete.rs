@@ -10,6 +10,7 @@ use crate::progress::{Show, print_timings};
 use crate::question::{confirm, type_name};
 use crate::table::table;
 use crate::terminal::{status, tell, warn};
+use crate::values;
 use crate::wanted::artifact_prefix;
 use crate::workspace::Workspace;
 
@@ -84,6 +85,9 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Delete) -> Result<()>
                 left.resource_type, left.name, left.reason
             ));
         }
+    }
+    for value in values::kept(&context.app, &target.region) {
+        status("Kept", value);
     }
     Ok(())
 }

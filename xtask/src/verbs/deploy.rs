@@ -20,6 +20,7 @@ use crate::package::{self, Packaged};
 use crate::progress::{Show, print_timings};
 use crate::table::pairs;
 use crate::terminal::{status, stderr_columns, tell, warn};
+use crate::values;
 use crate::wanted::{Wanted, artifact_prefix};
 use crate::workspace::Workspace;
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()>
     let started = Instant::now();
     // Credentials first: a build that nothing can be done with would be a waste.
     let target = context.connect().await?;
+    values::check(&context.app, &target).await?;
     let show = Show::new("building");
     show.begin("build");
     let packaged = show.suspend(|| package::package(&context.workspace, &context.app))?;

@@ -22,6 +22,7 @@ use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
 use crate::terminal::{BOLD, show_parts, status, tell};
+use crate::values::LocalValues;
 use crate::verbs::{
     deploy::{Way, deploy},
     env::StageEnvironment,
@@ -73,6 +74,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         LevelFilter::WARN
     });
     let app = workspace.app(LOCAL)?;
+    let values = LocalValues::of(workspace, &app)?;
     let apis = app.http_apis().map(|api| api.name);
     let ports = ports::of(&args, package::uses_rekognition(&app), apis)?;
     let directory = StageState::directory(workspace);
@@ -89,6 +91,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let app = WorkspaceApp {
         workspace,
         app,
+        values,
         first_api_port: args.port,
     };
     let (mut stage, deployed) = LocalStage::start(config, &app).await?;
@@ -125,6 +128,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
 struct WorkspaceApp<'a> {
     workspace: &'a Workspace,
     app: App,
+    values: LocalValues,
     first_api_port: u16,
 }
 
@@ -170,6 +174,7 @@ impl local::StagedApp for WorkspaceApp<'_> {
             local: Some(state.clone()),
         };
         let target = context.connect().await?;
+        self.values.store(&target).await?;
         let show = Show::new("deploying");
         let deployed = deploy(
             &context,

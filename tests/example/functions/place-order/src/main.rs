@@ -1,4 +1,4 @@
-//! Takes an order, or lists all of them.
+//! Takes an order, lists all of them, or tells who carries them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::Error;
 use runtime::http::{HttpError, json_response, respond};
+use runtime::parameters::Parameter;
+use runtime::secrets::Secret;
 use runtime::{Aws, Environment, Service};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +26,8 @@ async fn start() -> Result<(), Error> {
     let counter = Counter {
         client: Client::new(&aws.config(Service::DYNAMODB)),
         table: environment.require("ORDERS_TABLE_NAME")?,
+        carrier: Parameter::new(&aws, environment.require("CARRIER_URL_PARAMETER")?),
+        carrier_key: Secret::new(&aws, environment.require("CARRIER_KEY_SECRET")?),
     };
     runtime::serve(async |request: ApiGatewayV2httpRequest| {
         Ok::<_, Infallible>(respond(&request, counter.answer(&request).await))
@@ -41,6 +45,8 @@ struct Order {
 struct Counter {
     client: Client,
     table: String,
+    carrier: Parameter,
+    carrier_key: Secret,
 }
 
 impl Counter {
@@ -55,6 +61,7 @@ impl Counter {
                 let no_order = |_| HttpError::BadRequest("send an order".to_owned());
                 self.take(order.map_err(no_order)?).await?
             }
+            Some("GET /carrier") => self.carrier().await?,
             _ => {
                 let scan = self.client.scan().table_name(&self.table).send().await;
                 let orders = scan.map_err(HttpError::internal)?;
@@ -62,6 +69,14 @@ impl Counter {
             }
         };
         Ok(json_response(200, &body))
+    }
+
+    /// Where the carrier is, and how long our key to it is: nobody is told the key.
+    async fn carrier(&self) -> Result<Value, HttpError> {
+        let url = self.carrier.value().await.map_err(HttpError::internal)?;
+        let key = self.carrier_key.value().await;
+        let key = key.map_err(HttpError::internal)?;
+        Ok(json!({"url": url.expose(), "key_bytes": key.expose().len()}))
     }
 
     async fn take(&self, Order { id, photo }: Order) -> Result<Value, HttpError> {
