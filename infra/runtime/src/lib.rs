@@ -7,6 +7,7 @@
 //!   of messages of a queue), [`stream`] (batches of a DynamoDB stream), [`http`] (requests of an
 //!   HTTP API), [`schedule`] (the times of EventBridge Scheduler). [`records`] is what events of
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
+//! - [`counting`]: counts that follow a table by its stream;
 //! - what goes out: [`sqs`], and [`dynamodb`] and [`s3`] as far as who derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
 //! - what an operator stores: `parameters` and `secrets`, behind the features of these names;
@@ -45,6 +46,7 @@
 //! executable the operations that it can call, and no others.
 
 pub mod aws;
+pub mod counting;
 pub mod dynamodb;
 pub mod environment;
 pub mod form;

@@ -111,6 +111,11 @@ impl StreamRecord {
         Ok(text.filter(|_| keys.len() == 1))
     }
 
+    /// The item's key, as DynamoDB writes it in JSON.
+    pub fn key_json(&self) -> String {
+        Value::Object(self.change.keys.clone()).to_string()
+    }
+
     /// The item before the change. An item that was created has none.
     pub fn old_image(&self) -> Result<Image<'_>, RecordError> {
         Image::of("old image", self.change.old_image.as_ref())
