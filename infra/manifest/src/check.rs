@@ -324,6 +324,16 @@ impl<'a> Check<'a> {
         );
     }
 
+    /// <https://docs.aws.amazon.com/lambda/latest/api/API_EphemeralStorage.html>
+    pub(crate) fn ephemeral_storage(&mut self, subject: &Subject, ephemeral_storage_mb: u32) {
+        self.require(
+            (512..=10_240).contains(&ephemeral_storage_mb),
+            subject,
+            format!("asks for {ephemeral_storage_mb} MB of ephemeral storage"),
+            "set `ephemeral_storage_mb` to 512 to 10240",
+        );
+    }
+
     pub(crate) fn timeout(&mut self, subject: &Subject, timeout_seconds: u32) {
         self.require(
             (1..=900).contains(&timeout_seconds),

@@ -10,7 +10,7 @@ use crate::grant::Grant;
 use crate::name;
 use crate::origin::{Declared, Origin};
 use crate::resource_id::{ResourceId, Variable};
-use crate::stage::Stage;
+use crate::stage::{LogLevel, Stage};
 use crate::trigger::{Invocation, Trigger};
 
 /// What the manifest says of a function.
@@ -19,6 +19,9 @@ pub(crate) struct Declaration {
     pub(crate) name: String,
     pub(crate) origin: Origin,
     pub(crate) memory_mb: u32,
+    pub(crate) description: Option<String>,
+    pub(crate) ephemeral_storage_mb: Option<u32>,
+    pub(crate) log_level: Option<LogLevel>,
     pub(crate) timeout_seconds: u32,
     pub(crate) triggers: Vec<Declared<Trigger>>,
     pub(crate) grants: Vec<Declared<Grant>>,
@@ -65,7 +68,10 @@ pub struct Function {
     name: String,
     physical_name: String,
     invoked_by_alias: bool,
+    description: Option<String>,
     memory_mb: u32,
+    ephemeral_storage_mb: Option<u32>,
+    log_level: Option<LogLevel>,
     timeout_seconds: u32,
     reserved_concurrency: Option<u32>,
     environment: BTreeMap<String, Value>,
@@ -99,6 +105,12 @@ impl Function {
                 .memory_mb
                 .of(&declared.name)
                 .unwrap_or(declared.memory_mb),
+            description: declared.description.clone(),
+            ephemeral_storage_mb: stage
+                .ephemeral_storage_mb
+                .of(&declared.name)
+                .or(declared.ephemeral_storage_mb),
+            log_level: stage.log_level.of(&declared.name).or(declared.log_level),
             timeout_seconds: stage
                 .timeout_seconds
                 .of(&declared.name)
@@ -160,6 +172,21 @@ impl Function {
     #[must_use]
     pub fn memory_mb(&self) -> u32 {
         self.memory_mb
+    }
+
+    /// What it is for, in its author's words.
+    pub(crate) fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The size of its `/tmp`, in MB; `None` is Lambda's default, 512.
+    pub(crate) fn ephemeral_storage_mb(&self) -> Option<u32> {
+        self.ephemeral_storage_mb
+    }
+
+    /// The least severe of its log lines that are kept; `None` is Lambda's default, `info`.
+    pub(crate) fn log_level(&self) -> Option<LogLevel> {
+        self.log_level
     }
 
     /// The longest an invocation of it may take, in seconds.

@@ -55,7 +55,7 @@ pub use kind::DeployedSchedule;
 pub use manifest::Manifest;
 pub use name::nearest;
 pub use operator_value::{OperatorValue, ValueStore};
-pub use stage::{Alarms, Architecture, Authorization, Removal, Stage, Stages};
+pub use stage::{Alarms, Architecture, Authorization, LogLevel, Removal, Stage, Stages};
 pub use trigger::Trigger;
 pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 

@@ -211,6 +211,16 @@ impl Check<'_> {
             self.function_of_setting(&keys);
             self.memory(&self.setting(&keys), memory_mb);
         }
+        for (function, ephemeral_storage_mb) in stage.ephemeral_storage_mb.written() {
+            let setting = std::iter::once("ephemeral_storage_mb");
+            let keys: Vec<&str> = setting.chain(function).collect();
+            self.function_of_setting(&keys);
+            self.ephemeral_storage(&self.setting(&keys), ephemeral_storage_mb);
+        }
+        for (function, _) in stage.log_level.written() {
+            let keys: Vec<&str> = std::iter::once("log_level").chain(function).collect();
+            self.function_of_setting(&keys);
+        }
         for (function, timeout_seconds) in stage.timeout_seconds.written() {
             let keys: Vec<&str> = std::iter::once("timeout_seconds").chain(function).collect();
             self.function_of_setting(&keys);

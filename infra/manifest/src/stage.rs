@@ -181,6 +181,8 @@ pub struct Stage {
     pub architecture: Architecture,
     /// Memory of functions, in MB, instead of what the app declares.
     pub memory_mb: PerFunction,
+    /// Size of functions' `/tmp`, in MB, instead of what the app declares.
+    pub ephemeral_storage_mb: PerFunction,
     /// Timeouts of functions, in seconds, instead of what the app declares.
     pub timeout_seconds: PerFunction,
     /// How many invocations of a function run at a time at most, by functions' names. No
@@ -188,8 +190,8 @@ pub struct Stage {
     pub reserved_concurrency: BTreeMap<String, u32>,
     /// More variables of every function.
     pub environment: BTreeMap<String, String>,
-    /// The least severe log lines that are kept; `None` is Lambda's default, `info`.
-    pub log_level: Option<LogLevel>,
+    /// The least severe log lines that are kept, instead of what the app declares.
+    pub log_level: PerFunction<LogLevel>,
     /// How long logs are kept, in days, one of the periods that CloudWatch Logs knows.
     pub log_retention_days: u32,
     /// Whether X-Ray traces a sample of the invocations.

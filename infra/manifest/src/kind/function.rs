@@ -9,6 +9,7 @@ use crate::function::Declaration;
 use crate::grant::Grant;
 use crate::manifest::{Entry, Manifest};
 use crate::origin::{Declared, Origin};
+use crate::stage::LogLevel;
 use crate::trigger::Trigger;
 use crate::trigger_word::{self, Skeleton, TriggerWord};
 
@@ -58,6 +59,9 @@ impl Manifest {
             name: name.to_owned(),
             origin: Origin::of_caller(),
             memory_mb: 256,
+            description: None,
+            ephemeral_storage_mb: None,
+            log_level: None,
             timeout_seconds: 30,
             triggers: Vec::new(),
             grants: Vec::new(),
@@ -72,6 +76,23 @@ impl DeclaredFunction {
     /// Memory, in MB; Lambda's share of CPU grows with it.
     pub fn memory_mb(&self, memory_mb: u32) -> Self {
         self.with(|function| function.memory_mb = memory_mb)
+    }
+
+    /// What the function is for, as the list of functions in AWS's console shows it.
+    pub fn description(&self, description: &str) -> Self {
+        let description = description.to_owned();
+        self.with(|function| function.description = Some(description))
+    }
+
+    /// The size of the folder `/tmp`, in MB: 512 unless told. An execution environment keeps what
+    /// is in it from one invocation to the next.
+    pub fn ephemeral_storage_mb(&self, ephemeral_storage_mb: u32) -> Self {
+        self.with(|function| function.ephemeral_storage_mb = Some(ephemeral_storage_mb))
+    }
+
+    /// The least severe of the function's own log lines that are kept: `info` unless told.
+    pub fn log_level(&self, log_level: LogLevel) -> Self {
+        self.with(|function| function.log_level = Some(log_level))
     }
 
     /// The longest an invocation may take, in seconds.

@@ -28,6 +28,14 @@ fn settings_have_values_that_aws_takes() {
         ("memory_mb: {sell: 1}", &["asks for 1 MB of memory"][..]),
         ("reserved_concurrency: {sell: 0}", &[]),
         (
+            "ephemeral_storage_mb: 100",
+            &["asks for 100 MB of ephemeral storage"],
+        ),
+        (
+            "log_level: {sel: debug}",
+            &["has `log_level` for function `sel`, which the manifest does not declare"],
+        ),
+        (
             "express: true, production: true",
             &["is production and has `express: true`"],
         ),

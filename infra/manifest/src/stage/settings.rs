@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, Visitor};
 
 use super::Stage;
 use super::values::{self, Named, Number, Switch};
 
 /// The names of all settings, in the order of the list at the head of `stages.yaml`.
-pub(super) const SETTINGS: [&str; 21] = [
+pub(super) const SETTINGS: [&str; 22] = [
     "region",
     "account",
     "endpoint_url",
@@ -22,6 +22,7 @@ pub(super) const SETTINGS: [&str; 21] = [
     "tags",
     "architecture",
     "memory_mb",
+    "ephemeral_storage_mb",
     "timeout_seconds",
     "reserved_concurrency",
     "environment",
@@ -49,10 +50,11 @@ pub(super) struct Settings {
     tags: Option<Named<String>>,
     architecture: Option<ArchitectureSetting>,
     memory_mb: Option<PerFunction>,
+    ephemeral_storage_mb: Option<PerFunction>,
     timeout_seconds: Option<PerFunction>,
     reserved_concurrency: Option<Named<Number>>,
     environment: Option<Named<String>>,
-    log_level: Option<LogLevel>,
+    log_level: Option<PerFunction<LogLevel>>,
     log_retention_days: Option<Number>,
     tracing: Option<Switch>,
     alarms: Option<Alarms>,
@@ -89,10 +91,11 @@ impl Settings {
                 ArchitectureSetting::Host => Architecture::HOST,
             },
             memory_mb: self.memory_mb.unwrap_or_default(),
+            ephemeral_storage_mb: self.ephemeral_storage_mb.unwrap_or_default(),
             timeout_seconds: self.timeout_seconds.unwrap_or_default(),
             reserved_concurrency: values::numbers(self.reserved_concurrency.unwrap_or_default()),
             environment: self.environment.unwrap_or_default().into_map(),
-            log_level: self.log_level,
+            log_level: self.log_level.unwrap_or_default(),
             log_retention_days: self
                 .log_retention_days
                 .map_or(LOG_RETENTION_DAYS, |days| days.value()),
@@ -194,39 +197,65 @@ impl LogLevel {
     }
 }
 
-/// A number for all functions, or for some by their names.
+/// A number, or something else, for all functions, or for some by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum PerFunction {
+pub enum PerFunction<T = u32> {
     /// What the app declares.
     #[default]
     AsDeclared,
     /// The same for every function.
-    All(u32),
+    All(T),
     /// For these functions; the others as the app declares.
-    Some(BTreeMap<String, u32>),
+    Some(BTreeMap<String, T>),
 }
 
-impl PerFunction {
-    /// The number for a function; `None` leaves it to the app.
+impl<T: Copy> PerFunction<T> {
+    /// What a function has; `None` leaves it to the app.
     #[must_use]
-    pub fn of(&self, function: &str) -> Option<u32> {
+    pub fn of(&self, function: &str) -> Option<T> {
         match self {
             Self::AsDeclared => None,
-            Self::All(number) => Some(*number),
-            Self::Some(numbers) => numbers.get(function).copied(),
+            Self::All(setting) => Some(*setting),
+            Self::Some(settings) => settings.get(function).copied(),
         }
     }
 
-    /// What is written: the numbers, and of which function each is.
-    pub(crate) fn written(&self) -> Vec<(Option<&str>, u32)> {
+    /// What is written, and of which function each is.
+    pub(crate) fn written(&self) -> Vec<(Option<&str>, T)> {
         match self {
             Self::AsDeclared => Vec::new(),
-            Self::All(number) => vec![(None, *number)],
-            Self::Some(numbers) => numbers
+            Self::All(setting) => vec![(None, *setting)],
+            Self::Some(settings) => settings
                 .iter()
-                .map(|(function, number)| (Some(function.as_str()), *number))
+                .map(|(function, setting)| (Some(function.as_str()), *setting))
                 .collect(),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for PerFunction<LogLevel> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LevelOrMap;
+
+        impl<'de> Visitor<'de> for LevelOrMap {
+            type Value = PerFunction<LogLevel>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a log level, or log levels by functions' names")
+            }
+
+            fn visit_str<E: de::Error>(self, level: &str) -> Result<Self::Value, E> {
+                LogLevel::deserialize(level.into_deserializer()).map(PerFunction::All)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let levels: Named<LogLevel> =
+                    Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(PerFunction::Some(levels.into_map()))
+            }
+        }
+
+        deserializer.deserialize_any(LevelOrMap)
     }
 }
 

@@ -22,10 +22,11 @@ fn a_stage_without_settings_has_the_defaults() {
             tags: BTreeMap::new(),
             architecture: Architecture::X86_64,
             memory_mb: PerFunction::AsDeclared,
+            ephemeral_storage_mb: PerFunction::AsDeclared,
             timeout_seconds: PerFunction::AsDeclared,
             reserved_concurrency: BTreeMap::new(),
             environment: BTreeMap::new(),
-            log_level: None,
+            log_level: PerFunction::AsDeclared,
             log_retention_days: 14,
             tracing: false,
             alarms: Alarms::Off,
@@ -52,6 +53,7 @@ all:
   tags: {team: shop}
   architecture: arm64
   memory_mb: 512
+  ephemeral_storage_mb: {sell: 1024}
   timeout_seconds: {sell: 20}
   reserved_concurrency: {sell: 5}
   environment: {GREETING: hello}
@@ -89,10 +91,11 @@ all:
             tags: [(text("team"), text("shop"))].into(),
             architecture: Architecture::Arm64,
             memory_mb: PerFunction::All(512),
+            ephemeral_storage_mb: PerFunction::Some([(text("sell"), 1024)].into()),
             timeout_seconds: PerFunction::Some([(text("sell"), 20)].into()),
             reserved_concurrency: [(text("sell"), 5)].into(),
             environment: [(text("GREETING"), text("hello"))].into(),
-            log_level: Some(LogLevel::Debug),
+            log_level: PerFunction::All(LogLevel::Debug),
             log_retention_days: 30,
             tracing: true,
             alarms: Alarms::Topic(text("arn:aws:sns:eu-central-1:123456789012:alarms")),

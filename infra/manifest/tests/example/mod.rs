@@ -6,7 +6,7 @@ use manifest::kinds::{
     BucketAction::*, Cors, ItemChange::*, Key, Match, QueueAction::*, TableAction::*,
 };
 use manifest::kinds::{IndexAction, TableAction};
-use manifest::{App, Grant, Manifest, Stages};
+use manifest::{App, Grant, LogLevel, Manifest, Stages};
 
 /// A shop whose photos are labelled, whose orders are packed, shipped and refunded, and whose films
 /// are watched.
@@ -54,6 +54,8 @@ pub(crate) fn shop() -> Manifest {
         .variable("CARRIER_KEY_SECRET");
 
     app.function("watch-film")
+        .description("Has each film labelled")
+        .log_level(LogLevel::Trace)
         .timeout_seconds(60)
         .trigger(photos.object_created().prefix("films/"))
         .grant(rekognition.pass())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::{Check, Subject};
+use crate::check::{Check, Subject, is_xml};
 use crate::function::Declaration;
 use crate::grant::Grant;
 use crate::kind::KINDS;
@@ -11,6 +11,8 @@ use crate::resource_id::Variable;
 /// The longest name of a function, in characters.
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>
 const NAME_MAX: usize = 64;
+/// The longest description, by the same page.
+const DESCRIPTION_MAX: usize = 256;
 /// The longest name or ARN that a reference to a resource can turn into, in bytes.
 const REFERENCE_MAX: usize = 256;
 /// A function's environment, names and values together, in bytes.
@@ -23,6 +25,12 @@ pub(crate) fn check(check: &mut Check<'_>, function: &Declaration, variables: &[
     check.kebab_case(&subject, &function.name);
     check.length_in_stack(&subject, 1 + function.name.len(), NAME_MAX);
     check.memory(&subject, function.memory_mb);
+    if let Some(ephemeral_storage_mb) = function.ephemeral_storage_mb {
+        check.ephemeral_storage(&subject, ephemeral_storage_mb);
+    }
+    if let Some(description) = &function.description {
+        check_description(check, &subject, description);
+    }
     check.timeout(&subject, function.timeout_seconds);
     environment(check, function, variables);
     grants(check, function);
@@ -66,6 +74,22 @@ fn recursion(check: &mut Check<'_>, function: &Declaration) {
             (None, None) => {}
         }
     }
+}
+
+fn check_description(check: &mut Check<'_>, subject: &Subject, description: &str) {
+    let length = description.chars().count();
+    check.require(
+        length <= DESCRIPTION_MAX,
+        subject,
+        format!("has a description of {length} characters, where Lambda takes {DESCRIPTION_MAX}"),
+        "shorten it",
+    );
+    check.require(
+        description.chars().all(is_xml),
+        subject,
+        "has a description with characters that CloudFormation cannot pass on",
+        "remove control characters from it",
+    );
 }
 
 fn references(check: &mut Check<'_>, function: &Declaration) {

@@ -74,7 +74,13 @@ pub(crate) fn synth(synthesis: &mut Synthesis<'_>, function: &Function) {
         "Runtime": "provided.al2023",
         "Timeout": function.timeout_seconds(),
     });
-    if let Some(log_level) = stage.log_level {
+    if let Some(description) = function.description() {
+        properties["Description"] = json!(description);
+    }
+    if let Some(size) = function.ephemeral_storage_mb() {
+        properties["EphemeralStorage"] = json!({"Size": size});
+    }
+    if let Some(log_level) = function.log_level() {
         properties["LoggingConfig"]["ApplicationLogLevel"] = json!(log_level.as_str());
     }
     if stage.tracing {

@@ -9,6 +9,7 @@ use crate::kind::{
     QueueAction, TableAction,
 };
 use crate::manifest::Manifest;
+use crate::stage::LogLevel;
 use crate::testing::{Shop, complaints, resolve, resources, shop};
 use crate::trigger::Trigger;
 
@@ -297,6 +298,50 @@ fn busy() -> Manifest {
 
 fn resources_on(settings: &str) -> Value {
     resources(&busy(), settings)
+}
+
+#[test]
+fn a_function_has_what_it_declares_unless_the_stage_says_otherwise() {
+    let app = busy();
+    app.function("count")
+        .description("Counts orders")
+        .ephemeral_storage_mb(1024)
+        .log_level(LogLevel::Debug);
+    let count = |settings: &str| resources(&app, settings)["CountFunction"]["Properties"].clone();
+    let declared = count("ephemeral_storage_mb: {serve: 600}, log_level: {serve: warn}");
+    assert_eq!(declared["Description"], "Counts orders");
+    assert_eq!(declared["EphemeralStorage"], json!({"Size": 1024}));
+    assert_eq!(declared["LoggingConfig"]["ApplicationLogLevel"], "DEBUG");
+    for settings in [
+        "ephemeral_storage_mb: 600, log_level: warn",
+        "ephemeral_storage_mb: {count: 600}, log_level: {count: warn}",
+    ] {
+        let set = count(settings);
+        assert_eq!(set["EphemeralStorage"], json!({"Size": 600}));
+        assert_eq!(set["LoggingConfig"]["ApplicationLogLevel"], "WARN");
+    }
+    let ship = resources(&app, "")["ShipFunction"]["Properties"].clone();
+    for property in ["Description", "EphemeralStorage"] {
+        assert!(ship[property].is_null());
+    }
+    assert!(ship["LoggingConfig"]["ApplicationLogLevel"].is_null());
+}
+
+#[test]
+fn settings_that_a_function_declares_are_within_limits() {
+    let app = busy();
+    app.function("little").ephemeral_storage_mb(511);
+    app.function("much").ephemeral_storage_mb(10_241);
+    app.function("wordy").description(&"\u{e4}".repeat(257));
+    app.function("odd").description("\u{1}");
+    let fits = app.function("fits").ephemeral_storage_mb(10_240);
+    fits.description(&"\u{e4}".repeat(256));
+    complaints(&app, "").are(&[
+        "function `little` asks for 511 MB of ephemeral storage; set `ephemeral_storage_mb` to 512",
+        "function `much` asks for 10241 MB",
+        "function `wordy` has a description of 257 characters, where Lambda takes 256",
+        "function `odd` has a description with characters that CloudFormation cannot pass on",
+    ]);
 }
 
 #[test]
