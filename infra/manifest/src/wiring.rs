@@ -611,7 +611,8 @@ mod tests {
                 "topic:orders",
                 "object-created:photos",
                 "object-removed:photos",
-                "stream:orders"
+                "stream:orders",
+                "queue:parcels"
             ]
         );
         let committed = wired(&shop.app, "file", &["object-removed:photos"]).unwrap();
