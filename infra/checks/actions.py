@@ -12,6 +12,7 @@ import re
 
 import aws_data
 import yaml
+from template import Opaque
 
 EXCEPTIONS = pathlib.Path(__file__).with_name("action-exceptions.yaml")
 
@@ -88,8 +89,9 @@ def statement_faults(statement, exceptions):
         if not actions:
             yield f"the Service Authorization Reference has no action {name}"
         known += [(name, action) for action in actions]
-    if "Resource" in statement:
-        yield from resource_faults(known, as_list(statement["Resource"]), exceptions)
+    resources = as_list(statement.get("Resource", []))
+    if "Resource" in statement and not any(isinstance(resource, Opaque) for resource in resources):
+        yield from resource_faults(known, resources, exceptions)
     for operator, keys in statement.get("Condition", {}).items():
         for key in keys:
             yield from condition_faults(known, operator, key)

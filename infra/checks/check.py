@@ -2,6 +2,8 @@
 
     check.py templates TEMPLATE...       A template NAME.yaml has its stage's deployer's policies beside it, in
                                          NAME.deployer.json.
+    check.py actions TYPE...             Prints what whoever deploys needs for resources of a type, as Rust: the permissions
+                                         of all handlers, for all properties of the type.
     check.py calls FOLDER [--list]       The folder is what XTASK_RECORD_CALLS named. --list counts the requests of each
                                          operation.
 """
@@ -53,7 +55,20 @@ def recorded_calls(arguments):
     return faults, checked.summary()
 
 
-VERBS = {"templates": templates, "calls": recorded_calls}
+def deployer_actions(kinds):
+    faults = []
+    for kind in kinds:
+        try:
+            permissions = {permission for _, permission in handlers.permissions(kind)}
+        except aws_data.Unknown as unknown:
+            faults.append(str(unknown))
+            continue
+        listed = ", ".join(f'"{permission}"' for permission in sorted(permissions, key=str.lower))
+        print(f"// {kind}\n.deployer_actions(\"*\", [{listed}])")
+    return faults, f"{len(kinds)} types"
+
+
+VERBS = {"actions": deployer_actions, "templates": templates, "calls": recorded_calls}
 
 
 def main(arguments):

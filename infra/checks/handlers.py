@@ -26,23 +26,23 @@ class Exceptions:
         self.properties = {}
         for template in templates:
             for _, kind, properties in template.of_types():
-                self.properties.setdefault(kind, []).append(properties)
+                self.properties.setdefault((template.app, kind), []).append(properties)
 
     @classmethod
     def read(cls, templates):
         return cls(yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8")), templates)
 
-    def excepts(self, kind, permission, resource):
+    def excepts(self, app, kind, permission, resource):
         for index, (of_kind, entry) in enumerate(self.entries):
-            if of_kind == kind and permission in entry["permissions"] and self.applies(kind, entry, resource):
+            if of_kind == kind and permission in entry["permissions"] and self.applies(app, kind, entry, resource):
                 self.needed.add((index, permission))
                 return True
         return False
 
-    def applies(self, kind, entry, resource):
+    def applies(self, app, kind, entry, resource):
         if "without" in entry:
-            # A stage that loses a setting needs the permission once more. So no stage may have it.
-            uses = self.properties[kind]
+            # A stage that loses a setting needs the permission once more. So no stage of the app may have it.
+            uses = self.properties[app, kind]
             return not any(is_set(properties, path) for properties in uses for path in entry["without"])
         if "with" in entry:
             return all(is_set(resource.get("Properties", {}), path) for path in entry["with"])
@@ -68,7 +68,7 @@ def check(pairs, exceptions):
         for logical_id, resource in template.resources.items():
             kind = resource["Type"]
             for handler, permission in permissions(kind):
-                if allows(allowed, permission) or exceptions.excepts(kind, permission, resource):
+                if allows(allowed, permission) or exceptions.excepts(template.app, kind, permission, resource):
                     continue
                 handlers, where = faults.setdefault((kind, permission), (set(), set()))
                 handlers.add(handler)

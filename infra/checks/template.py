@@ -63,13 +63,25 @@ NAMES = {
 PARAMETER = "example-parameter"
 
 
+class Opaque(str):
+    """What only AWS knows, of types that the framework does not generate: nothing can be said of it."""
+
+
+OPAQUE = Opaque("opaque")
+
+
+def is_generated(kind):
+    """Whether the tables above know a type."""
+    return kind in REFERENCES or kind in NAMES or any(kind == of_kind for of_kind, _ in ATTRIBUTES)
+
+
 class Template:
     def __init__(self, name, document):
         self.name = name
         self.resources = document["Resources"]
         self.parameters = document.get("Parameters", {})
-        app, _, stage = document.get("Description", "").partition(", stage ")
-        self.stack = f"{app}-{stage}" if stage else "example-stack"
+        self.app, _, stage = document.get("Description", "").partition(", stage ")
+        self.stack = f"{self.app}-{stage}" if stage else "example-stack"
         self.pseudo_parameters = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": PARTITION,
@@ -100,11 +112,11 @@ class Template:
             if name == "Ref":
                 return self.reference(argument)
             if name == "Fn::GetAtt":
-                return self.attribute(*argument)
-            if name == "Fn::Sub":
+                return self.attribute(*(argument.split(".", 1) if isinstance(argument, str) else argument))
+            if name == "Fn::Sub" and isinstance(argument, str):
                 return self.substitute(argument)
             if name.startswith("Fn::"):
-                raise aws_data.Unknown(f"{self.name}: the checks have no example of {name}: add it to template.py")
+                return OPAQUE
         return {key: self.example(item) for key, item in value.items()}
 
     def reference(self, name):
@@ -112,22 +124,30 @@ class Template:
             return self.pseudo_parameters[name]
         if name in self.parameters:
             return PARAMETER
-        form = REFERENCES.get(self.resources[name]["Type"], "{name}")
-        return self.fill(form, name)
+        kind = self.resources[name]["Type"]
+        if not is_generated(kind):
+            return OPAQUE
+        return self.fill(REFERENCES.get(kind, "{name}"), name)
 
     def attribute(self, logical_id, name):
         kind = self.resources[logical_id]["Type"]
         form = ATTRIBUTES.get((kind, name))
+        if form is None and not is_generated(kind):
+            return OPAQUE
         if form is None:
             raise aws_data.Unknown(f"{self.name}: the checks have no example of {kind}'s {name}: add it to template.py")
         return self.fill(form, logical_id)
 
     def substitute(self, text):
+        values = []
+
         def value(match):
             logical_id, _, attribute = match[1].partition(".")
-            return self.attribute(logical_id, attribute) if attribute else self.reference(logical_id)
+            values.append(self.attribute(logical_id, attribute) if attribute else self.reference(logical_id))
+            return values[-1]
 
-        return re.sub(r"\$\{([^!}]+)\}", value, text)
+        text = re.sub(r"\$\{([^!}]+)\}", value, text)
+        return OPAQUE if any(isinstance(value, Opaque) for value in values) else text
 
     def fill(self, form, logical_id):
         properties = self.resources[logical_id].get("Properties", {})

@@ -96,6 +96,19 @@ class PropertyFaults(unittest.TestCase):
             properties.check([template({"Queue": {"Type": "AWS::SQS::Kew"}})])
 
 
+    def test_nothing_is_said_of_what_only_aws_knows(self):
+        unknown = {"Type": "AWS::EC2::VPC", "Properties": {}}
+        for value in (
+            {"Ref": "Network"},
+            {"Fn::GetAtt": ["Network", "VpcId"]},
+            {"Fn::Sub": "${Network}/role"},
+            {"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "Network"}]}]},
+        ):
+            function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": {}, "Role": value}}
+            read = template({"Function": function, "Network": unknown})
+            self.assertEqual(properties.check([read]), [], value)
+
+
 class HandlerFaults(unittest.TestCase):
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "topic"}}
 
@@ -132,6 +145,17 @@ class HandlerFaults(unittest.TestCase):
         policy = {"Statement": [{"Action": allowed}]}
         faults = handlers.check([(plain, [policy])], handlers.Exceptions(exceptions, [plain, protected]))
         self.assertIn("sns:PutDataProtectionPolicy", faults[0])
+
+    def test_a_property_that_another_app_sets_changes_nothing(self):
+        missing = ["sns:PutDataProtectionPolicy"]
+        exceptions = {"AWS::SNS::Topic": [{"without": ["DataProtectionPolicy"], "permissions": missing}]}
+        protected = template({"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DataProtectionPolicy": {}}}})
+        protected.app = "another"
+        plain = template({"Topic": self.topic})
+        allowed = [permission for _, permission in handlers.permissions("AWS::SNS::Topic") if permission not in missing]
+        policy = {"Statement": [{"Action": allowed}]}
+        faults = handlers.check([(plain, [policy])], handlers.Exceptions(exceptions, [plain, protected]))
+        self.assertEqual(faults, [])
 
     def test_an_exception_excepts_nothing(self):
         (fault,) = self.faults(self.topic, exceptions=[{"reason": "why", "permissions": ["sns:CreateTopic"]}])
