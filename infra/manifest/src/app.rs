@@ -13,6 +13,7 @@ use crate::manifest::{DeclaredResource, Manifest, Named};
 use crate::name;
 use crate::operator_value::OperatorValue;
 use crate::origin::Origin;
+use crate::overrides::Override;
 use crate::render;
 use crate::resource_id::{ResourceId, Variable};
 use crate::stage::Stage;
@@ -34,7 +35,20 @@ impl Manifest {
             return Err(violations);
         }
         let mut app = App::new(self.name(), stage, resources, &functions);
-        let template = app.template();
+        let mut template = app.template();
+        let overrides = self.overrides();
+        if !overrides.is_empty() {
+            let mut check = Check::new(self.name(), stage, &functions, BTreeSet::new());
+            for property in &overrides {
+                property.check(&mut check, &template);
+            }
+            let violations = check.violations();
+            if !violations.is_empty() {
+                return Err(violations);
+            }
+            app.overrides = overrides;
+            template = app.template();
+        }
         let collisions: Vec<Violation> = template
             .collisions()
             .iter()
@@ -42,6 +56,10 @@ impl Manifest {
             .collect();
         if !collisions.is_empty() {
             return Err(collisions);
+        }
+        let unknown: Vec<Violation> = unknown_references(self.name(), stage, &template);
+        if !unknown.is_empty() {
+            return Err(unknown);
         }
         app.origins = template.origins().clone();
         Ok(app)
@@ -82,6 +100,24 @@ fn violations(
     check.violations()
 }
 
+/// What JSON of the declaration refers to, and the template does not have.
+fn unknown_references(app: &str, stage: &Stage, template: &Template) -> Vec<Violation> {
+    let mut check = Check::new(app, stage, &[], BTreeSet::new());
+    for (logical_id, name) in template.unknown_references() {
+        let mut subject = Subject::new(format!("resource `{logical_id}` of the template"));
+        if let Some(origin) = template.origins().get(logical_id) {
+            subject = subject.at(*origin);
+        }
+        let remedy = match name::nearest(&name, template.logical_ids()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "refer to resources of this app by `reference()` and `attribute(…)`".to_owned(),
+        };
+        let problem = format!("refers to `{name}`, which the template does not have");
+        check.require(false, &subject, problem, remedy);
+    }
+    check.violations()
+}
+
 fn variables(resources: &[Arc<dyn DeclaredResource>]) -> impl Iterator<Item = Variable> {
     resources.iter().flat_map(|resource| resource.variables())
 }
@@ -104,6 +140,7 @@ pub struct App {
     resources: Vec<Arc<dyn DeclaredResource>>,
     functions: Vec<Function>,
     ignores_alarms: bool,
+    overrides: Vec<Override>,
     /// Of the template's resources.
     origins: BTreeMap<String, Origin>,
 }
@@ -127,6 +164,7 @@ impl App {
             resources,
             functions,
             ignores_alarms: false,
+            overrides: Vec::new(),
             origins: BTreeMap::new(),
         }
     }
@@ -154,6 +192,7 @@ impl App {
             &self.functions,
             self.tags(),
             self.ignores_alarms,
+            &self.overrides,
         );
         synthesis.parameter(
             ARTIFACT_BUCKET.to_owned(),
@@ -296,6 +335,11 @@ impl App {
     /// Every resource that functions can refer to.
     pub(crate) fn declared(&self) -> impl Iterator<Item = &Arc<dyn DeclaredResource>> {
         self.resources.iter()
+    }
+
+    /// Every declared resource.
+    pub(crate) fn declared_resources(&self) -> impl Iterator<Item = &dyn DeclaredResource> {
+        self.resources.iter().map(AsRef::as_ref)
     }
 
     /// Every resource that functions can refer to, and where it is declared.

@@ -1,5 +1,6 @@
 //! The parts of CloudFormation's template language that are used here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ pub(crate) struct Template {
     parameters: BTreeMap<String, Value>,
     resources: BTreeMap<String, Value>,
     outputs: BTreeMap<String, Value>,
-    types: BTreeSet<&'static str>,
+    types: BTreeSet<String>,
     origins: BTreeMap<String, Origin>,
     collisions: BTreeMap<String, Origin>,
 }
@@ -41,11 +42,11 @@ impl Template {
 
     /// Adds a resource that is there because of what `origin` declares.
     pub(crate) fn resource(&mut self, logical_id: String, origin: Origin, resource: Resource) {
-        let kind = resource.kind;
-        self.types.insert(kind);
+        let kind = resource.kind.clone();
+        self.types.insert(kind.to_string());
         let mut resource = resource.into_value();
         if self.is_scanned
-            && let Some(exceptions) = scanner::exceptions(kind, &resource["Properties"])
+            && let Some(exceptions) = scanner::exceptions(&kind, &resource["Properties"])
         {
             resource["Metadata"]["checkov"] = exceptions;
         }
@@ -66,7 +67,7 @@ impl Template {
     }
 
     /// The types of its resources.
-    pub(crate) fn types(&self) -> BTreeSet<&'static str> {
+    pub(crate) fn types(&self) -> BTreeSet<String> {
         self.types.clone()
     }
 
@@ -76,6 +77,31 @@ impl Template {
         resources
             .filter(move |(_, resource)| resource["Type"] == kind)
             .map(|(logical_id, _)| logical_id.as_str())
+    }
+
+    /// What resources refer to and the template does not have: the logical ID of the resource, and
+    /// the name.
+    pub(crate) fn unknown_references(&self) -> BTreeSet<(&str, String)> {
+        let mut unknown = BTreeSet::new();
+        for (logical_id, resource) in &self.resources {
+            let depends_on = resource["DependsOn"].as_array().into_iter().flatten();
+            let depends_on = depends_on.filter_map(Value::as_str).map(str::to_owned);
+            let mut names = BTreeSet::new();
+            referred_names(resource, &mut names);
+            names.extend(depends_on);
+            names.retain(|name| {
+                !self.resources.contains_key(name)
+                    && !self.parameters.contains_key(name)
+                    && !name.starts_with("AWS::")
+            });
+            unknown.extend(names.into_iter().map(|name| (logical_id.as_str(), name)));
+        }
+        unknown
+    }
+
+    /// The logical IDs of all resources.
+    pub(crate) fn logical_ids(&self) -> impl Iterator<Item = &str> {
+        self.resources.keys().map(String::as_str)
     }
 
     /// Why there is each resource, by its logical ID.
@@ -105,7 +131,7 @@ impl Template {
 /// One entry of a template's `Resources`.
 #[derive(Debug)]
 pub(crate) struct Resource {
-    kind: &'static str,
+    kind: Cow<'static, str>,
     properties: Value,
     depends_on: Vec<String>,
     deletion_policy: Option<DeletionPolicy>,
@@ -125,9 +151,9 @@ pub(crate) enum DeletionPolicy {
 }
 
 impl Resource {
-    pub(crate) fn new(kind: &'static str, properties: Value) -> Self {
+    pub(crate) fn new(kind: impl Into<Cow<'static, str>>, properties: Value) -> Self {
         Self {
-            kind,
+            kind: kind.into(),
             properties,
             depends_on: Vec::new(),
             deletion_policy: None,
@@ -165,6 +191,18 @@ impl Resource {
     pub(crate) fn metadata(mut self, metadata: Value) -> Self {
         self.metadata = Some(metadata);
         self
+    }
+
+    /// Adds to the metadata that there is.
+    pub(crate) fn with_metadata(mut self, key: &str, value: Value) -> Self {
+        let mut metadata = self.metadata.unwrap_or_else(|| json!({}));
+        metadata[key] = value;
+        self.metadata = Some(metadata);
+        self
+    }
+
+    pub(crate) fn change_properties(&mut self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.properties);
     }
 
     pub(crate) fn update_policy(mut self, update_policy: Value) -> Self {
@@ -226,4 +264,46 @@ pub(crate) fn references(value: &Value) -> BTreeSet<String> {
         Value::Array(items) => items.iter().flat_map(references).collect(),
         _ => BTreeSet::new(),
     }
+}
+
+/// The names that a value refers to in any way: by `Ref`, by `Fn::GetAtt`, or in the text of
+/// `Fn::Sub`.
+fn referred_names(value: &Value, names: &mut BTreeSet<String>) {
+    let members = match value {
+        Value::Array(items) => {
+            items.iter().for_each(|item| referred_names(item, names));
+            return;
+        }
+        Value::Object(members) => members,
+        _ => return,
+    };
+    for (key, value) in members {
+        let before_dot = |text: &str| text.split('.').next().unwrap_or_default().to_owned();
+        match (key.as_str(), value) {
+            ("Ref", Value::String(name)) => names.extend([name.clone()]),
+            ("Fn::GetAtt", Value::String(path)) => names.extend([before_dot(path)]),
+            ("Fn::GetAtt", Value::Array(path)) => {
+                names.extend(path.first().and_then(Value::as_str).map(str::to_owned));
+            }
+            ("Fn::Sub", Value::String(text)) => names.extend(placeholders(text).map(before_dot)),
+            ("Fn::Sub", Value::Array(parts)) => {
+                let text = parts.first().and_then(Value::as_str).unwrap_or_default();
+                let variables = parts.get(1);
+                let is_variable =
+                    |name: &&str| variables.is_none_or(|known| known.get(name).is_none());
+                names.extend(placeholders(text).filter(is_variable).map(before_dot));
+                variables
+                    .into_iter()
+                    .for_each(|values| referred_names(values, names));
+            }
+            _ => referred_names(value, names),
+        }
+    }
+}
+
+/// `Table.Arn`, of `${Table.Arn}/*`. `${!Text}` stands for itself.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split("${").skip(1);
+    let names = parts.filter_map(|part| Some(part.split_once('}')?.0));
+    names.filter(|name| !name.starts_with('!'))
 }

@@ -33,6 +33,11 @@ impl Statement {
             .iter()
             .map(|action| format!("{service}:{action}"))
             .collect();
+        Self::allow_actions(sid, &actions, resources)
+    }
+
+    /// Actions of any services, by their whole names.
+    pub(crate) fn allow_actions(sid: &str, actions: &[String], resources: &Value) -> Self {
         Self {
             document: json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}),
             is_of_deployment: true,
@@ -65,7 +70,7 @@ impl Statement {
 pub(crate) struct Deployer<'a> {
     app: &'a str,
     stage: &'a Stage,
-    types: BTreeSet<&'static str>,
+    types: BTreeSet<String>,
     template: &'a Template,
     declared: Vec<ResourceId>,
 }
@@ -166,7 +171,7 @@ impl<'a> Deployer<'a> {
     pub(crate) fn needed_actions(&self, handlers: OfService) -> Vec<&'static str> {
         let actions: BTreeSet<&'static str> = handlers
             .iter()
-            .filter(|(resource_type, _)| self.types.contains(resource_type))
+            .filter(|(resource_type, _)| self.types.contains(*resource_type))
             .flat_map(|(_, actions)| actions.iter().copied())
             .collect();
         actions.into_iter().collect()
@@ -185,6 +190,14 @@ impl<'a> Deployer<'a> {
             self.partition(),
             self.account()
         )
+    }
+
+    /// A text with CloudFormation's pseudo parameters, as it is on the stage.
+    pub(crate) fn fill_in(&self, text: &str) -> String {
+        text.replace("${AWS::Partition}", self.partition())
+            .replace("${AWS::Region}", self.region())
+            .replace("${AWS::AccountId}", self.account())
+            .replace("${AWS::StackName}", &self.stack())
     }
 
     /// The ARN of something in the stage's account, in all regions.

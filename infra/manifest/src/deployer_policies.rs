@@ -59,6 +59,8 @@ impl App {
         let deployer = Deployer::new(self.name(), self.stage(), &template, declared);
         let mut statements = stacks(&deployer);
         statements.extend(kind::deployer_statements(&deployer));
+        let resources = self.declared_resources();
+        statements.extend(resources.flat_map(|resource| resource.deployer_statements(&deployer)));
         statements
     }
 }

@@ -285,7 +285,7 @@ impl Function {
 
     /// The logical ID of the `part` of the template that belongs to the function.
     pub(crate) fn logical_id(&self, part: &str) -> String {
-        format!("{}{part}", name::pascal_case(&self.name))
+        name::function_logical_id(&self.name, part)
     }
 
     pub(crate) fn environment(&self) -> &BTreeMap<String, Value> {

@@ -153,6 +153,9 @@ impl App {
         source: impl Fn(&str, u32) -> Option<String>,
     ) -> Result<GrantLine, NoGrant> {
         let at = arn.and_then(|arn| self.id_at(arn));
+        if let Some(id) = at.as_ref().filter(|id| kind::resource::is(id)) {
+            return self.raw_grant_line(function, action, id, source);
+        }
         let Some(word) = Word::of(action, at.as_ref())? else {
             return unscoped_grant_line(function, action);
         };
@@ -205,6 +208,36 @@ impl App {
             at,
             replaces: present.is_some(),
             rust: word.grant(&variable(&id, origin, &source), granted),
+            stands_for: None,
+        })
+    }
+
+    /// As [`grant_line`](Self::grant_line), for a raw resource: its kind has no words for actions.
+    fn raw_grant_line(
+        &self,
+        function: &Function,
+        action: &str,
+        id: &ResourceId,
+        source: impl Fn(&str, u32) -> Option<String>,
+    ) -> Result<GrantLine, NoGrant> {
+        let mut granted = function.declared_grants();
+        let present = granted.find(|grant| grant.what.resource() == Some(id));
+        let mut actions = present.map_or(Vec::new(), |grant| grant.what.iam_actions().to_vec());
+        if let Some(grant) = present
+            && actions.iter().any(|granted| granted == action)
+        {
+            return Err(NoGrant::GrantedAlready(grant.origin.to_string()));
+        }
+        actions.push(action.to_owned());
+        let declared = self.resources().find(|(known, _)| known == id);
+        let name = declared.map_or_else(
+            || id.name().to_owned(),
+            |(id, origin)| variable(&id, origin, source),
+        );
+        Ok(GrantLine {
+            at: present.map_or_else(|| function.declared_at(), |grant| grant.origin.to_string()),
+            replaces: present.is_some(),
+            rust: kind::resource::grant(&name, &actions),
             stands_for: None,
         })
     }

@@ -31,6 +31,17 @@ macro_rules! iam_actions {
     };
 }
 
+/// Gives a handle of a resource that is in the template its place there.
+macro_rules! in_template {
+    ($handle:ty) => {
+        impl crate::in_template::InTemplate for $handle {
+            fn logical_id(&self) -> String {
+                self.0.get().named.id.logical_id()
+            }
+        }
+    };
+}
+
 mod bucket;
 pub(crate) mod function;
 mod http_api;
@@ -38,6 +49,7 @@ mod operator_value;
 mod parameter;
 mod publisher;
 mod queue;
+pub(crate) mod resource;
 mod schedule;
 mod secret;
 mod table;
@@ -49,6 +61,7 @@ pub use http_api::{Cors, HttpApi};
 pub use parameter::Parameter;
 pub use publisher::Publisher;
 pub use queue::{Messages, Queue, QueueAction};
+pub use resource::{OverriddenProperty, RawResource};
 pub use schedule::{DeployedSchedule, Schedule};
 pub use secret::Secret;
 pub use table::{Index, IndexAction, ItemChange, ItemChanges, Key, Match, Table, TableAction};
@@ -66,6 +79,7 @@ pub(crate) static KINDS: &[&Kind] = &[
     &schedule::KIND,
     &parameter::KIND,
     &secret::KIND,
+    &resource::KIND,
 ];
 
 /// What there is to a kind beside each resource of it.

@@ -24,12 +24,14 @@ mod function;
 mod grant;
 mod grants;
 mod graph;
+mod in_template;
 
 mod kind;
 mod manifest;
 mod name;
 mod operator_value;
 mod origin;
+mod overrides;
 mod policy;
 mod render;
 mod resource_id;
@@ -51,6 +53,7 @@ pub use exception::{Direction, Exception};
 pub use function::Function;
 pub use grant::Grant;
 pub use grants::{DeclaredException, GrantLine, GrantedAction, NoGrant};
+pub use in_template::InTemplate;
 pub use kind::DeployedSchedule;
 pub use manifest::Manifest;
 pub use name::nearest;
@@ -59,11 +62,14 @@ pub use stage::{Alarms, Architecture, Authorization, LogLevel, Removal, Stage, S
 pub use trigger::Trigger;
 pub use wiring::{TriggerUsage, Wiring, trigger_usages};
 
+/// JSON, for the properties of resources.
+pub use serde_json::json;
+
 /// The kinds of resources, as a declaration speaks of them.
 pub mod kinds {
     pub use crate::kind::{
         Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, Index, IndexAction,
-        ItemChange, ItemChanges, Key, Match, Messages, Parameter, Publisher, Queue, QueueAction,
-        Schedule, Secret, Table, TableAction, Topic,
+        ItemChange, ItemChanges, Key, Match, Messages, OverriddenProperty, Parameter, Publisher,
+        Queue, QueueAction, RawResource, Schedule, Secret, Table, TableAction, Topic,
     };
 }

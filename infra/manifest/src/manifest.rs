@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::check::Check;
+use crate::deployer::{Deployer, Statement};
 use crate::function::Declaration;
 use crate::operator_value::OperatorValue;
 use crate::origin::Origin;
+use crate::overrides::Override;
 use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::synthesis::Synthesis;
 
@@ -33,6 +35,7 @@ pub struct Manifest {
     name: String,
     resources: RefCell<Vec<Settle>>,
     functions: RefCell<Vec<Entry<Declaration>>>,
+    overrides: RefCell<Vec<Entry<Override>>>,
 }
 
 /// Returns a resource as it is declared by now.
@@ -47,6 +50,7 @@ impl Manifest {
             name: name.to_owned(),
             resources: RefCell::default(),
             functions: RefCell::default(),
+            overrides: RefCell::default(),
         }
     }
 
@@ -90,6 +94,19 @@ impl Manifest {
         let declared = entry.clone();
         let settle = move || -> Arc<dyn DeclaredResource> { Arc::new(declared.get()) };
         self.resources.borrow_mut().push(Box::new(settle));
+        entry
+    }
+
+    /// Its overrides, as they are declared by now.
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        let overrides = self.overrides.borrow();
+        overrides.iter().map(Entry::get).collect()
+    }
+
+    /// Makes an override part of the app.
+    pub(crate) fn declare_override(&self, property: Override) -> Entry<Override> {
+        let entry = Entry::new(property);
+        self.overrides.borrow_mut().push(entry.clone());
         entry
     }
 
@@ -201,6 +218,11 @@ pub(crate) trait DeclaredResource: Send + Sync {
     /// The value that it refers to and that somebody else keeps, on the stage with this stack.
     fn operator_value(&self, _stack: &str) -> Option<OperatorValue> {
         None
+    }
+
+    /// What whoever deploys needs for it, beside what its kind needs.
+    fn deployer_statements(&self, _deployer: &Deployer<'_>) -> Vec<Statement> {
+        Vec::new()
     }
 
     /// What is wrong with it, and with the triggers made of it.

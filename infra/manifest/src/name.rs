@@ -14,6 +14,11 @@ pub(crate) fn pascal_case(name: &str) -> String {
         .collect()
 }
 
+/// The logical ID of the `part` of the template that belongs to a function.
+pub(crate) fn function_logical_id(function: &str, part: &str) -> String {
+    format!("{}{part}", pascal_case(function))
+}
+
 /// The length of an account ID, in digits.
 pub(crate) const ACCOUNT_DIGITS: usize = 12;
 

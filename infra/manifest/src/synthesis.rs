@@ -8,6 +8,7 @@ use crate::cloudformation::{DeletionPolicy, Resource, Template, attribute, refer
 use crate::function::Function;
 use crate::name;
 use crate::origin::Origin;
+use crate::overrides::{self, Override};
 use crate::resource_id::ResourceId;
 use crate::stage::{Removal, Stage};
 
@@ -20,6 +21,7 @@ pub(crate) struct Synthesis<'a> {
     functions: &'a [Function],
     tags: BTreeMap<String, String>,
     ignores_alarms: bool,
+    overrides: &'a [Override],
     template: Template,
 }
 
@@ -30,6 +32,7 @@ impl<'a> Synthesis<'a> {
         functions: &'a [Function],
         tags: BTreeMap<String, String>,
         ignores_alarms: bool,
+        overrides: &'a [Override],
     ) -> Self {
         let template = Template::new(format!("{app}, stage {}", stage.name));
         Self {
@@ -37,6 +40,7 @@ impl<'a> Synthesis<'a> {
             functions,
             tags,
             ignores_alarms,
+            overrides,
             template: if stage.production {
                 template.scanned()
             } else {
@@ -90,8 +94,17 @@ impl<'a> Synthesis<'a> {
     }
 
     /// Adds a resource that is there because of what `origin` declares.
-    pub(crate) fn add(&mut self, logical_id: String, origin: Origin, resource: Resource) {
+    pub(crate) fn add(&mut self, logical_id: String, origin: Origin, mut resource: Resource) {
+        resource.change_properties(|properties| self.override_properties(&logical_id, properties));
+        if let Some(reasons) = overrides::reasons(self.overrides, &logical_id) {
+            resource = resource.with_metadata("Overridden", reasons);
+        }
         self.template.resource(logical_id, origin, resource);
+    }
+
+    /// Gives properties of a resource the values that the declaration has for them.
+    pub(crate) fn override_properties(&self, logical_id: &str, properties: &mut Value) {
+        overrides::apply(self.overrides, logical_id, properties);
     }
 
     /// A resource that was added before.

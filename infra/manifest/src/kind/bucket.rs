@@ -285,6 +285,8 @@ fn text(filter: &Option<String>) -> &str {
     filter.as_deref().unwrap_or_default()
 }
 
+in_template!(Bucket);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

@@ -7,7 +7,9 @@ use serde_json::json;
 use crate::exception::Exception;
 use crate::function::Declaration;
 use crate::grant::Grant;
+use crate::in_template::InTemplate;
 use crate::manifest::{Entry, Manifest};
+use crate::name;
 use crate::origin::{Declared, Origin};
 use crate::stage::LogLevel;
 use crate::trigger::Trigger;
@@ -141,6 +143,12 @@ impl DeclaredFunction {
     fn with(&self, change: impl FnOnce(&mut Declaration)) -> Self {
         self.0.change(change);
         self.clone()
+    }
+}
+
+impl InTemplate for DeclaredFunction {
+    fn logical_id(&self) -> String {
+        name::function_logical_id(&self.0.get().name, "Function")
     }
 }
 

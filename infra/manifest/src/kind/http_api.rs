@@ -195,6 +195,8 @@ impl Route {
     }
 }
 
+in_template!(HttpApi);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

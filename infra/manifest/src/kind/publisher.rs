@@ -98,6 +98,8 @@ impl Publisher {
     }
 }
 
+in_template!(Publisher);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

@@ -184,6 +184,8 @@ iam_actions! {
     }
 }
 
+in_template!(Queue);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

@@ -189,6 +189,8 @@ fn input(id: &ResourceId) -> Input {
     Input::of_schedule(id.name())
 }
 
+in_template!(Schedule);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

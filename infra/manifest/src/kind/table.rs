@@ -216,6 +216,8 @@ iam_actions! {
     }
 }
 
+in_template!(Table);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

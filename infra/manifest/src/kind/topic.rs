@@ -116,6 +116,8 @@ impl Topic {
     }
 }
 
+in_template!(Topic);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

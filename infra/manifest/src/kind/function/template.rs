@@ -95,6 +95,8 @@ pub(crate) fn synth(synthesis: &mut Synthesis<'_>, function: &Function) {
     if !function.environment().is_empty() {
         properties["Environment"] = json!({"Variables": function.environment()});
     }
+    // A new version has them.
+    synthesis.override_properties(&function.logical_id("Function"), &mut properties);
     canary::of_function(synthesis, function, &mut properties);
     let resource = synthesis.tagged("AWS::Lambda::Function", properties);
     synthesis.add(function.logical_id("Function"), function.origin(), resource);
