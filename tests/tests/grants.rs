@@ -52,7 +52,7 @@ fn no_function_has_a_grant_too_few_or_too_many() {
     );
     assert_eq!(
         operations(function(&grants, "place-order")),
-        ["PutItem", "Scan"]
+        ["PutItem", "Query", "Scan"]
     );
 }
 

@@ -3,7 +3,9 @@
 //! It is as small as the tests allow. Each function has one kind of trigger.
 
 use manifest::Manifest;
-use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
+use manifest::kinds::{
+    BucketAction::*, Cors, IndexAction::Query, ItemChange::*, Key, Match, TableAction::*,
+};
 
 /// Declares the app.
 #[must_use]
@@ -20,6 +22,16 @@ pub fn app() -> Manifest {
     let stock_taking = app
         .schedule("stock-taking", "cron(0 3 29 2 ? *)")
         .time_zone("Europe/Zurich");
+    let by_photo = orders
+        .index("by-photo", "photo")
+        .sort_key(Key::number("placed_at"))
+        .keys_only()
+        .variable("ORDERS_BY_PHOTO_INDEX_NAME");
+    let ledger = app
+        .table("ledger", "item")
+        .time_to_live("expires_at")
+        .variable("LEDGER_TABLE_NAME");
+    let counts = app.table("counts", "counter").variable("COUNTS_TABLE_NAME");
     // An operator stores them.
     let carrier = app
         .parameter("carrier-url")
@@ -48,6 +60,7 @@ pub fn app() -> Manifest {
         .trigger(counter.post("/orders"))
         .trigger(counter.get("/carrier"))
         .grant(orders.allow([PutItem, Scan]))
+        .grant(by_photo.allow([Query]))
         .grant(carrier.read())
         .grant(carrier_key.read());
 
@@ -55,6 +68,19 @@ pub fn app() -> Manifest {
         .timeout_seconds(30)
         .trigger(orders.item_changes([Insert]))
         .grant(receipts.allow([PutObject]));
+
+    app.function("count-orders")
+        .timeout_seconds(30)
+        .trigger(
+            orders
+                .item_changes([Insert, Modify, Remove])
+                .where_new("photo", Match::string())
+                .or()
+                .where_old("photo", Match::string()),
+        )
+        .grant(orders.allow([GetItem, Scan]))
+        .grant(ledger.allow([GetItem, PutItem, Scan]))
+        .grant(counts.allow([UpdateItem]));
 
     app.function("take-stock")
         .trigger(stock_taking.fires())

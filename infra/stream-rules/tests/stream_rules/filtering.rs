@@ -1,5 +1,6 @@
 //! Which records a function gets.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, filters, item, names, numbered, records};
@@ -107,4 +108,50 @@ pub(crate) async fn every_filter_operator_is_known(fixture: &Fixture) {
             "equal", "exists", "pre-a", "a-suf", "Case", "empty", "absent", "last"
         ]
     );
+}
+
+/// [filtering-ddb]: `NewImage` and `OldImage` are filtered by attributes in DynamoDB's JSON, where a
+/// value stands below its type and a number is a text. An attribute of another type is none.
+pub(crate) async fn either_image_is_filtered_by_attributes_of_a_type(fixture: &Fixture) {
+    let table = fixture.table().await;
+    let image = |image: &str, attributes: Value| json!({"dynamodb": {image: attributes}});
+    let patterns = [
+        json!({"eventName": ["MODIFY"], "dynamodb": {
+            "NewImage": {"state": {"S": ["paid"]}},
+            "OldImage": {"state": {"S": [{"anything-but": ["paid"]}]}},
+        }}),
+        image("NewImage", json!({"count": {"N": ["5"]}})),
+        image("NewImage", json!({"urgent": {"BOOL": [true]}})),
+        json!({"eventName": ["REMOVE"], "dynamodb": {
+            "OldImage": {"state": {"S": [{"exists": true}]}, "count": {"S": [{"exists": false}]}},
+        }}),
+    ];
+    // An item that was inserted has no old image, and one that was paid before is not paid now.
+    for state in ["paid", "paid", "open", "paid"] {
+        table.put(item("a").with("state", state)).await;
+    }
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    table
+        .put(item("b").with_value("count", number("5.0")))
+        .await;
+    table.put(item("c").with_value("count", number("50"))).await;
+    table.put(item("d").with("count", "5")).await;
+    let truth = AttributeValue::Bool;
+    table.put(item("e").with_value("urgent", truth(true))).await;
+    table
+        .put(item("f").with_value("urgent", truth(false)))
+        .await;
+    table.delete("a").await;
+    table.delete("d").await;
+    table
+        .put(item("last").with_value("count", number("5")))
+        .await;
+    let function = fixture.function("").await;
+    fixture
+        .map(&table, &function, |mapping| {
+            mapping.filter_criteria(filters(&patterns))
+        })
+        .await;
+    let seen = function.wait_until_seen("last").await;
+    assert_eq!(names(&seen), ["a", "b", "e", "a", "last"]);
 }

@@ -19,6 +19,7 @@
 //! - \[errors\] Retain discarded records for a DynamoDB event source in Lambda
 //! - \[partial\] Configuring partial batch response with DynamoDB and Lambda
 //! - \[filtering\] Control which events Lambda sends to your function
+//! - \[filtering-ddb\] Using event filtering with a DynamoDB event source
 //! - \[batching\] How Lambda processes records from stream and queue-based event sources
 //! - \[dynamodb\] Using AWS Lambda with Amazon DynamoDB
 //!
@@ -76,6 +77,7 @@ fn main() {
         filtering::one_filter_has_to_match_and_the_others_are_done,
         filtering::filters_come_before_batches,
         filtering::every_filter_operator_is_known,
+        filtering::either_image_is_filtered_by_attributes_of_a_type,
         failures::a_shard_waits_for_a_failed_batch_until_it_succeeds,
         failures::a_batch_is_given_up_after_its_retries,
         failures::a_timeout_is_a_failure,

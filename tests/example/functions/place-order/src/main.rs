@@ -1,4 +1,4 @@
-//! Takes an order, lists all of them, or tells who carries them.
+//! Takes an order, lists all of them or those of a photo, or tells who carries them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -8,7 +8,10 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::Error;
-use runtime::http::{HttpError, json_response, respond};
+use runtime::dynamodb::{PageKey, query_page, text};
+use runtime::http::{
+    HttpError, PageLimit, json_response, key_of_cursor, page_response, query_parameters, respond,
+};
 use runtime::parameters::Parameter;
 use runtime::secrets::Secret;
 use runtime::{Aws, Environment, Service};
@@ -28,6 +31,7 @@ async fn start() -> Result<(), Error> {
         table: environment.require("ORDERS_TABLE_NAME")?,
         carrier: Parameter::new(&aws, environment.require("CARRIER_URL_PARAMETER")?),
         carrier_key: Secret::new(&aws, environment.require("CARRIER_KEY_SECRET")?),
+        by_photo: environment.require("ORDERS_BY_PHOTO_INDEX_NAME")?,
     };
     runtime::serve(async |request: ApiGatewayV2httpRequest| {
         Ok::<_, Infallible>(respond(&request, counter.answer(&request).await))
@@ -42,11 +46,20 @@ struct Order {
     photo: Option<String>,
 }
 
+/// Where a page of the orders of a photo starts: by the key of the index and of the table.
+const OF_PHOTO: PageKey = PageKey(&["photo", "placed_at", "id"]);
+
+const LIMIT: PageLimit = PageLimit {
+    default: 100,
+    max: 1000,
+};
+
 struct Counter {
     client: Client,
     table: String,
     carrier: Parameter,
     carrier_key: Secret,
+    by_photo: String,
 }
 
 impl Counter {
@@ -63,6 +76,10 @@ impl Counter {
             }
             Some("GET /carrier") => self.carrier().await?,
             _ => {
+                let parameters = query_parameters(request, ["photo", "limit", "cursor"])?;
+                if let [Some(photo), limit, cursor] = parameters {
+                    return self.of_photo(photo, limit, cursor).await;
+                }
                 let scan = self.client.scan().table_name(&self.table).send().await;
                 let orders = scan.map_err(HttpError::internal)?;
                 orders.items().iter().map(to_json).collect()
@@ -77,6 +94,28 @@ impl Counter {
         let key = self.carrier_key.value().await;
         let key = key.map_err(HttpError::internal)?;
         Ok(json!({"url": url.expose(), "key_bytes": key.expose().len()}))
+    }
+
+    /// The orders of a photo, by the time at which they were placed.
+    async fn of_photo(
+        &self,
+        photo: String,
+        limit: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<ApiGatewayV2httpResponse, HttpError> {
+        let limit = LIMIT.of_text("query parameter limit", limit.as_deref())?;
+        let to_key = |text: String| OF_PHOTO.parse(&text);
+        let after = key_of_cursor("query parameter cursor", cursor.as_deref(), to_key)?;
+        let query = self.client.query().table_name(&self.table);
+        let query = query
+            .index_name(&self.by_photo)
+            .key_condition_expression("photo = :photo")
+            .expression_attribute_values(":photo", text(photo));
+        let page = query_page(&query, limit, after, <[_]>::len).await;
+        let page = page.map_err(HttpError::internal)?;
+        let orders = page.items.iter().map(to_json).collect();
+        let last = page.next.and_then(|next| OF_PHOTO.to_text(&next));
+        Ok(page_response(&orders, last.as_deref()))
     }
 
     async fn take(&self, Order { id, photo }: Order) -> Result<Value, HttpError> {
