@@ -105,25 +105,7 @@ impl Context {
 
     /// The function of this name.
     pub(crate) fn function(&self, name: &str) -> Result<&Function> {
-        self.app
-            .functions()
-            .find(|function| function.name() == name)
-            .ok_or_else(|| {
-                let names: Vec<&str> = self.app.functions().map(Function::name).collect();
-                let error = CliError::misuse(format!("there is no function `{name}`"));
-                // The name that `info` and AWS's console show ends in the manifest's.
-                let physical = names.iter().copied().filter(|own| {
-                    let stack = name.strip_suffix(own);
-                    stack.is_some_and(|stack| stack.ends_with('-'))
-                });
-                let meant = physical
-                    .max_by_key(|own| own.len())
-                    .or_else(|| manifest::nearest(name, names.iter().copied()));
-                match meant {
-                    Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-                    None => error.hint(format!("the functions are: {}", names.join(", "))),
-                }
-            })
+        function_of(&self.app, name)
     }
 
     /// The schedule of this name.
@@ -187,6 +169,28 @@ impl Context {
             .hint(format!("deploy it: {deploy}")),
         }
     }
+}
+
+/// The function of an app of this name.
+pub(crate) fn function_of<'a>(app: &'a App, name: &str) -> Result<&'a Function> {
+    app.functions()
+        .find(|function| function.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = app.functions().map(Function::name).collect();
+            let error = CliError::misuse(format!("there is no function `{name}`"));
+            // The name that `info` and AWS's console show ends in the manifest's.
+            let physical = names.iter().copied().filter(|own| {
+                let stack = name.strip_suffix(own);
+                stack.is_some_and(|stack| stack.ends_with('-'))
+            });
+            let meant = physical
+                .max_by_key(|own| own.len())
+                .or_else(|| manifest::nearest(name, names.iter().copied()));
+            match meant {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None => error.hint(format!("the functions are: {}", names.join(", "))),
+            }
+        })
 }
 
 /// Something that answers where the local stage was, or nothing, is the end of the stage.

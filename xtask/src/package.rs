@@ -1,5 +1,6 @@
 //! Packages functions: a reproducible zip each.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -82,20 +83,39 @@ pub(crate) fn package(workspace: &Workspace, app: &App) -> Result<Packaged> {
     let mut executables = build::build(workspace, &names, profile, app.stage().architecture)?;
     let rekognition = executables.remove(REKOGNITION);
     executables.remove(env!("CARGO_PKG_NAME"));
+    Ok(Packaged {
+        functions: zipped(workspace, app, executables, profile)?,
+        rekognition,
+    })
+}
+
+/// Builds and packages some functions of the app as for AWS.
+pub(crate) fn package_functions(
+    workspace: &Workspace,
+    app: &App,
+    functions: &[&str],
+) -> Result<Vec<Package>> {
+    let profile = Profile::Lambda;
+    let executables = build::build(workspace, functions, profile, app.stage().architecture)?;
+    zipped(workspace, app, executables, profile)
+}
+
+fn zipped(
+    workspace: &Workspace,
+    app: &App,
+    executables: BTreeMap<String, PathBuf>,
+    profile: Profile,
+) -> Result<Vec<Package>> {
     let directory = workspace.target().join("package").join(&app.stage().name);
     fs::create_dir_all(&directory).about("create", &directory)?;
     // Another terminal may package the same stage: its zips and stamps must not mix with ours.
     let lock = directory.join(".lock");
     let lock = File::create(&lock).about("create", &lock)?;
     lock.lock().about("lock", &directory)?;
-    let functions = executables
+    executables
         .into_iter()
         .map(|(function, executable)| package_one(&directory, function, executable, profile, app))
-        .collect::<Result<_>>()?;
-    Ok(Packaged {
-        functions,
-        rekognition,
-    })
+        .collect()
 }
 
 fn package_one(

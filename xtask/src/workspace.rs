@@ -3,13 +3,16 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
 
-use manifest::{App, Manifest, Stage, Stages};
+use manifest::{App, Function, Manifest, Stage, Stages};
 use verify::Suite;
 
 use crate::error::{AboutFile, CliError, Result};
 
 /// The stage that runs on this machine.
 pub(crate) const LOCAL: &str = "local";
+
+/// Where an app is declared that has no function yet.
+const USUAL_DECLARATION: &str = "infra/app/src/lib.rs";
 
 /// How `infra/stages.yaml` declares it, on one line.
 const LOCAL_STAGE: &str = r#"`local: {endpoint_url: "http://127.0.0.1:4566", region: us-east-1, account: "000000000000", architecture: host}`"#;
@@ -124,6 +127,22 @@ impl Workspace {
     /// The app as it is declared, for what no stage decides.
     pub(crate) fn declared_app(&self) -> Result<App> {
         self.resolve(&Stage::with_defaults(LOCAL))
+    }
+
+    /// The file that declares the app: the one with its functions.
+    pub(crate) fn declaring_file(&self, app: &App) -> PathBuf {
+        let declared_at = app.functions().next().map(Function::declared_at);
+        let file = declared_at.as_deref().and_then(|at| at.rsplit_once(':'));
+        let file = file.map_or(USUAL_DECLARATION, |(file, _)| file);
+        self.cargo_root.join(file)
+    }
+
+    /// The folder of the package that declares the app.
+    pub(crate) fn declaring_package(&self, app: &App) -> PathBuf {
+        let file = self.declaring_file(app);
+        let mut folders = file.ancestors().skip(1);
+        let package = folders.find(|folder| folder.join("Cargo.toml").exists());
+        package.unwrap_or(&self.cargo_root).to_owned()
     }
 
     /// The app, resolved for a stage with these settings.

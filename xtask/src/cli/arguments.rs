@@ -322,6 +322,8 @@ pub(crate) struct Wait {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
+    /// The function's name in the manifest; without it, all functions.
+    pub(crate) function: Option<String>,
     /// Warm events per function.
     #[arg(long, default_value_t = 1000)]
     pub(crate) events: usize,
@@ -344,8 +346,10 @@ pub(crate) struct Grants {
 
 #[derive(Debug, Args)]
 pub(crate) struct Ci {
+    /// A function's name in the manifest, to check no more than what it consists of.
+    pub(crate) function: Option<String>,
     /// Also run the checks that take minutes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "function")]
     pub(crate) long: bool,
 }
 

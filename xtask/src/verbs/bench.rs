@@ -11,6 +11,7 @@ mod sample;
 mod server;
 mod variables;
 
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::DecimalBytes;
@@ -23,6 +24,7 @@ use self::sample::Sample;
 use self::variables::Template;
 use crate::build::{self, Profile};
 use crate::cli;
+use crate::context::function_of;
 use crate::elf::Requirements;
 use crate::error::{AboutFile, Result};
 use crate::output::json;
@@ -47,8 +49,14 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> 
     // Any name but `local` builds as for AWS; this machine's processor, so that it runs here.
     "bench".clone_into(&mut stage.name);
     let app = workspace.resolve(&stage)?;
-    status("Building", "the functions as for AWS");
-    let packages = package::package(workspace, &app)?.functions;
+    let function = args.function.as_deref();
+    let functions = match function {
+        Some(name) => vec![function_of(&app, name)?.name()],
+        None => app.functions().map(Function::name).collect(),
+    };
+    let what = function.map_or_else(|| "the functions".to_owned(), str::to_owned);
+    status("Building", format!("{what} as for AWS"));
+    let packages = package::package_functions(workspace, &app, &functions)?;
 
     let template = Template::of(&app)?;
     let working = spinner("measuring");
@@ -115,6 +123,19 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> 
             args.starts, args.events
         ),
     );
+    Ok(())
+}
+
+/// Lets a function, built for this machine, answer its sample event twice. To be called in a tokio
+/// runtime.
+pub(super) async fn answer_here(
+    workspace: &Workspace,
+    function: &str,
+    executable: &Path,
+) -> Result<()> {
+    let app = workspace.declared_app()?;
+    let sample = Sample::of(workspace, &Template::of(&app)?, function).await?;
+    measure(Command::new(executable), &sample, 2).await?;
     Ok(())
 }
 

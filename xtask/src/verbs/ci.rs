@@ -1,5 +1,7 @@
 //! `ci`: every check, in the order in which they are quick to fail.
 
+mod function;
+mod parts;
 mod templates;
 
 use std::io;
@@ -18,6 +20,9 @@ use crate::verbs::{bench, gen_policy, grants, graph};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
+    if let Some(function) = &args.function {
+        return function::check(workspace, function).await;
+    }
     let shell = Shell::new()?;
     let _directory = shell.push_dir(workspace.cargo_root());
     let _target =
@@ -26,6 +31,10 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
 
     status("Checking", "format");
     cmd!(shell, "{cargo} fmt --all --check").quiet().run()?;
+    parts::check(
+        workspace,
+        &workspace.declared_app()?.functions().collect::<Vec<_>>(),
+    )?;
     status("Checking", "policies");
     gen_policy::check(workspace)?;
     graph::check(workspace)?;

@@ -1,7 +1,7 @@
 //! `grants`: what functions are granted, beside what their machine code can call.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use grants::{Binary, Comparison, Direction, Exception, Finding, Granted, TABLE_FILE};
 use local::Decision;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::build;
 use crate::cli;
-use crate::context::Context;
+use crate::context::{Context, function_of};
 use crate::denials::grant_hint;
 use crate::error::{AboutFile, CliError, Result};
 use crate::output::{self, line};
@@ -67,6 +67,25 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// As [`check`], of one function. Returns its executable, built for this machine.
+pub(super) fn check_function(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let app = workspace.app(LOCAL)?;
+    let function = function_of(&app, name)?;
+    let executables = build::build_with_symbols(workspace, &local_packages(&app))?;
+    let executable = executable_of(&executables, function)?;
+    let comparison = compare(function, executable)?;
+    complain(
+        workspace,
+        &app,
+        &[Proof {
+            function,
+            comparison,
+        }],
+    )?;
+    status("Proven", format!("grants of {name}"));
+    Ok(executable.clone())
+}
+
 /// A function's grants beside its binary.
 struct Proof<'a> {
     function: &'a Function,
@@ -82,15 +101,21 @@ fn proofs<'a>(
 ) -> Result<Vec<Proof<'a>>> {
     let executables = build::build_with_symbols(workspace, &local_packages(app))?;
     let proof = |function: &&'a Function| {
-        let executable = executables
-            .get(function.name())
-            .ok_or_else(|| CliError::new(format!("cargo did not build {}", function.name())))?;
         Ok(Proof {
             function,
-            comparison: compare(function, executable)?,
+            comparison: compare(function, executable_of(&executables, function)?)?,
         })
     };
     functions.iter().map(proof).collect()
+}
+
+fn executable_of<'a>(
+    executables: &'a BTreeMap<String, PathBuf>,
+    function: &Function,
+) -> Result<&'a PathBuf> {
+    let name = function.name();
+    let executable = executables.get(name);
+    executable.ok_or_else(|| CliError::new(format!("cargo did not build {name}")))
 }
 
 fn compare(function: &Function, executable: &Path) -> Result<Comparison> {

@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use manifest::{App, Function, Wiring};
+use manifest::{App, Wiring};
 use syn::{Expr, Item, ItemFn, Local, Pat, Stmt, UseTree};
 
 use crate::error::{AboutFile, CliError, Result};
 use crate::workspace::Workspace;
-
-/// Where an app is declared that has no function yet.
-const USUAL_FILE: &str = "infra/app/src/lib.rs";
 
 /// The source that declares the app.
 pub(super) struct Declaration {
@@ -21,10 +18,7 @@ pub(super) struct Declaration {
 impl Declaration {
     /// Reads the file in which the app's functions are declared.
     pub(super) fn of(workspace: &Workspace, app: &App) -> Result<Self> {
-        let declared_at = app.functions().next().map(Function::declared_at);
-        let file = declared_at.as_deref().and_then(|at| at.rsplit_once(':'));
-        let file = Path::new(file.map_or(USUAL_FILE, |(file, _)| file));
-        let path = workspace.cargo_root().join(file);
+        let path = workspace.declaring_file(app);
         let text = std::fs::read_to_string(&path).about("read", &path)?;
         Self::parse(path, text)
     }
@@ -38,13 +32,6 @@ impl Declaration {
 
     pub(super) fn file(&self) -> &Path {
         &self.file
-    }
-
-    /// The folder of the package that declares the app.
-    pub(super) fn package(&self) -> &Path {
-        let mut folders = self.file.ancestors().skip(1);
-        let package = folders.find(|folder| folder.join("Cargo.toml").exists());
-        package.unwrap_or(Path::new("."))
     }
 
     /// What the declaration calls the manifest.

@@ -43,6 +43,7 @@ pub(super) async fn run(workspace: &Workspace, args: &cli::NewFunction) -> Resul
 /// A function that is about to be part of the app.
 struct New<'a> {
     name: &'a str,
+    app: &'a App,
     declaration: &'a Declaration,
     /// The declaration with the function.
     declared: String,
@@ -56,7 +57,7 @@ impl<'a> New<'a> {
     /// Checks everything that can be checked before the first file is written.
     fn of(
         workspace: &Workspace,
-        app: &App,
+        app: &'a App,
         declaration: &'a Declaration,
         args: &'a cli::NewFunction,
     ) -> Result<Self> {
@@ -95,6 +96,7 @@ impl<'a> New<'a> {
                 let declared = declared.ok_or_else(|| cannot_edit(declaration, &wiring))?;
                 Ok(Self {
                     name,
+                    app,
                     declaration,
                     declared,
                     wiring,
@@ -165,7 +167,7 @@ impl<'a> New<'a> {
             ]);
             succeed(draw, "could not draw the app").await?;
         }
-        let package = self.declaration.package();
+        let package = workspace.declaring_package(self.app);
         if package.join("tests/goldens.rs").exists() {
             for golden in files_below(&package.join("tests/golden"))? {
                 written.remember(&golden)?;
@@ -235,7 +237,6 @@ impl<'a> New<'a> {
             "Changed",
             format!("{}: the declaration", relative(self.declaration.file())),
         );
-        status("Generated", format!("policies/{name}.json"));
         tell("");
         tell("  Next:");
         tell(format_args!("    cargo xtask ci {name}"));
