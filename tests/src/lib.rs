@@ -9,6 +9,7 @@
 )]
 
 pub mod browser;
+pub mod copy;
 pub mod fake_aws;
 pub mod names;
 mod ports;

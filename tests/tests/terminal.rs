@@ -30,7 +30,10 @@ const NARROW: u16 = 40;
 const USUAL: u16 = 80;
 const WIDE: u16 = 200;
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 22] = [
+    "new",
+    "generate-event",
+    "graph",
     "synth",
     "gen-policy",
     "package",
@@ -60,6 +63,7 @@ fn every_verb_explains_itself() {
         let shown = help(&[verb], USUAL);
         keep(&format!("help-{verb}"), &shown);
     }
+    keep("help-new-function", &help(&["new", "function"], USUAL));
     keep("help", &help(&[], USUAL));
     keep("help-delete-narrow", &help(&["delete"], NARROW));
     help(&["delete"], WIDE);

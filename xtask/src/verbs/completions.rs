@@ -17,6 +17,7 @@ pub(crate) fn run(workspace: &Workspace, args: &cli::Completions) -> Result<()> 
         stages: workspace.stages()?.names().map(str::to_owned).collect(),
         functions: app.functions().map(|f| f.name().to_owned()).collect(),
         apis: app.http_apis().map(|api| api.name).collect(),
+        triggers: app.triggers(),
     };
     let mut script = Vec::new();
     clap_complete::generate(
@@ -33,16 +34,18 @@ struct Names {
     stages: Vec<String>,
     functions: Vec<String>,
     apis: Vec<String>,
+    triggers: Vec<String>,
 }
 
 impl Names {
     fn offered_by(&self, command: Command) -> Command {
         command.mut_subcommands(|verb| {
-            verb.mut_args(|argument| {
+            self.offered_by(verb).mut_args(|argument| {
                 let values = match argument.get_id().as_str() {
                     "stage" => &self.stages,
                     "function" | "functions" => &self.functions,
                     "api" => &self.apis,
+                    "on" | "trigger" => &self.triggers,
                     _ => return argument,
                 };
                 argument.value_parser(PossibleValuesParser::new(values.clone()))
@@ -61,6 +64,7 @@ mod tests {
             stages: vec!["staging".to_owned()],
             functions: vec!["take-order".to_owned()],
             apis: vec!["orders".to_owned()],
+            triggers: vec!["topic:bills".to_owned()],
         };
         let mut script = Vec::new();
         let mut command = names.offered_by(Cli::command());
@@ -71,7 +75,14 @@ mod tests {
             &mut script,
         );
         let script = String::from_utf8(script).unwrap();
-        for offered in ["staging", "take-order", "orders", "--dry-run", "redrive"] {
+        for offered in [
+            "staging",
+            "take-order",
+            "orders",
+            "topic:bills",
+            "--dry-run",
+            "redrive",
+        ] {
             assert!(script.contains(offered), "{offered}");
         }
     }

@@ -1,0 +1,103 @@
+//! A copy of the workspace, for tests that edit it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{workspace, xtask, xtask_program};
+
+/// A copy of the workspace with the dependencies as they are built. Only what is edited in it is
+/// built again.
+pub struct Copy {
+    root: TempDir,
+    target: PathBuf,
+}
+
+impl Copy {
+    /// `edited` are the packages that will not be the same.
+    pub fn new(edited: &[&str]) -> Self {
+        let program = xtask_program();
+        let built = program.parent().unwrap();
+        // Hard links need one file system.
+        let root = TempDir::new_in(built.parent().unwrap()).unwrap();
+        let copy = |from: &Path, to: &Path| {
+            let mut command = Command::new("cp");
+            // With their times, by which cargo knows what has changed.
+            command.arg("-pR").arg(from).arg(to);
+            assert!(command.status().unwrap().success());
+        };
+        for entry in std::fs::read_dir(workspace()).unwrap() {
+            let entry = entry.unwrap().path();
+            if !["target", ".git"]
+                .map(OsStr::new)
+                .map(Some)
+                .contains(&entry.file_name())
+            {
+                copy(&entry, root.path());
+            }
+        }
+        let target = root.path().join("target");
+        let debug = target.join("debug");
+        std::fs::create_dir_all(debug.join("deps")).unwrap();
+        for folder in ["build", ".fingerprint"] {
+            copy(&built.join(folder), &debug);
+        }
+        let edited: Vec<String> = edited.iter().map(|name| name.replace('-', "_")).collect();
+        for entry in std::fs::read_dir(built.join("deps")).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let of = name
+                .strip_prefix("lib")
+                .unwrap_or(&name)
+                .split('-')
+                .next()
+                .unwrap();
+            // A compiler that writes into a file would write into the other copy as well.
+            let is_output = entry.file_type().unwrap().is_file() && !name.ends_with(".d");
+            if is_output && !edited.iter().any(|edited| edited == of) {
+                std::fs::hard_link(entry.path(), debug.join("deps").join(name)).unwrap();
+            }
+        }
+        Self { root, target }
+    }
+
+    /// Replaces a part of a file that is there once.
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let file = self.root.path().join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+    }
+
+    /// A verb of the program of the example, which works in the copy.
+    pub fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = xtask(&xtask_program(), arguments);
+        command
+            .env(
+                "CARGO_MANIFEST_DIR",
+                self.root.path().join("tests/example/xtask"),
+            )
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("XTASK_LOCAL_DIR", self.root.path());
+        command
+    }
+
+    /// The copy's folder.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The program of the example, as a cargo in the copy has built it last.
+    pub fn program(&self) -> PathBuf {
+        self.target.join("debug/shop-xtask")
+    }
+
+    /// Lets a stage of the copy use the Python environments of the workspace.
+    pub fn share_python(&self) {
+        let built = xtask_program();
+        let python = built.ancestors().nth(2).unwrap().join("python");
+        std::os::unix::fs::symlink(python, self.target.join("python")).unwrap();
+    }
+}
