@@ -73,13 +73,23 @@ impl Change {
 
     /// Whether executing the change can lose data or an address that others know.
     pub fn endangers_state(&self) -> bool {
-        const STATEFUL: [&str; 6] = [
+        const STATEFUL: [&str; 15] = [
             "AWS::S3::Bucket",
             "AWS::DynamoDB::Table",
             "AWS::SQS::Queue",
             "AWS::SNS::Topic",
             "AWS::ApiGatewayV2::Api",
             "AWS::Logs::LogGroup",
+            // Which an app declares by their types.
+            "AWS::Cognito::UserPool",
+            "AWS::DynamoDB::GlobalTable",
+            "AWS::EFS::FileSystem",
+            "AWS::KMS::Key",
+            "AWS::Kinesis::Stream",
+            "AWS::OpenSearchService::Domain",
+            "AWS::RDS::DBCluster",
+            "AWS::RDS::DBInstance",
+            "AWS::SecretsManager::Secret",
         ];
         let gone = self.action == Action::Remove
             || (self.action == Action::Modify && self.replacement != Replacement::Never);
