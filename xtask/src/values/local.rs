@@ -43,7 +43,11 @@ impl LocalValues {
                 None => missing.push(value),
             }
         }
-        let known: Vec<&OperatorValue> = values.iter().map(|(value, _)| value).chain(&missing).collect();
+        let known: Vec<&OperatorValue> = values
+            .iter()
+            .map(|(value, _)| value)
+            .chain(&missing)
+            .collect();
         written.refuse_rest(&path, &known)?;
         if missing.is_empty() {
             Ok(Self(values))
@@ -105,7 +109,11 @@ fn parse(text: &str) -> std::result::Result<Written, String> {
         let values = match section {
             Value::Null => continue,
             Value::Mapping(values) => values,
-            _ => return Err(format!("`{section_name}` is not a list of names with values")),
+            _ => {
+                return Err(format!(
+                    "`{section_name}` is not a list of names with values"
+                ));
+            }
         };
         for (name, value) in values {
             let (Value::String(name), Value::String(value)) = (&name, value) else {
@@ -135,10 +143,12 @@ impl Written {
             path.display(),
             noun(*store)
         ));
-        Err(match nearest(name, same_store.map(|value| value.name.as_str())) {
-            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None => error.hint("remove the line"),
-        })
+        Err(
+            match nearest(name, same_store.map(|value| value.name.as_str())) {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None => error.hint("remove the line"),
+            },
+        )
     }
 }
 
@@ -156,7 +166,10 @@ fn are_missing(path: &Path, missing: &[OperatorValue]) -> CliError {
         .collect();
     let mut lines = Vec::new();
     for (section, store) in SECTIONS {
-        let mut of_section = missing.iter().filter(|value| value.store == store).peekable();
+        let mut of_section = missing
+            .iter()
+            .filter(|value| value.store == store)
+            .peekable();
         if of_section.peek().is_some() {
             lines.push(format!("  {section}:"));
             lines.extend(of_section.map(|value| format!("    {}: \"…\"", value.name)));
@@ -196,12 +209,24 @@ mod tests {
     #[test]
     fn a_fault_is_told_without_the_value() {
         for (text, expected) in [
-            ("secrets:\n  pin: 4711\n", "`pin` in `secrets` is not text: put it in quotes"),
-            ("secrets:\n  pin: [s3cr3t]\n", "`pin` in `secrets` is not text: put it in quotes"),
+            (
+                "secrets:\n  pin: 4711\n",
+                "`pin` in `secrets` is not text: put it in quotes",
+            ),
+            (
+                "secrets:\n  pin: [s3cr3t]\n",
+                "`pin` in `secrets` is not text: put it in quotes",
+            ),
             ("secrets:\n  pin: \"\"\n", "`pin` in `secrets` is empty"),
-            ("secrets: s3cr3t\n", "`secrets` is not a list of names with values"),
+            (
+                "secrets: s3cr3t\n",
+                "`secrets` is not a list of names with values",
+            ),
             ("s3cr3t\n", "it has no sections"),
-            ("s3cr3t: {a: b}\n", "it has a section that is neither `parameters` nor `secrets`"),
+            (
+                "s3cr3t: {a: b}\n",
+                "it has a section that is neither `parameters` nor `secrets`",
+            ),
         ] {
             assert_eq!(fault(text), expected);
         }
