@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_value_is_served_for_an_hour_while_the_store_does_not_answer() {
         let kept = Kept::new("parameter", "/shop-dev/tax".to_owned());
-        served(&kept, 0, Ok("7")).await;
+        assert_eq!(served(&kept, 0, Ok("7")).await, ok("7", true));
         assert_eq!(served(&kept, 300, Err("slow")).await, ok("7", true));
         assert_eq!(served(&kept, 329, Ok("9")).await, ok("7", false));
         assert_eq!(served(&kept, 59 * MINUTE, Err("slow")).await, ok("7", true));
@@ -220,14 +220,14 @@ mod tests {
     #[tokio::test]
     async fn a_clock_that_was_set_back_makes_a_value_old() {
         let kept = Kept::new("secret", "shop-dev/key".to_owned());
-        served(&kept, 500, Ok("k")).await;
+        assert_eq!(served(&kept, 500, Ok("k")).await, ok("k", true));
         assert_eq!(served(&kept, 0, Ok("l")).await, ok("l", true));
     }
 
     #[tokio::test]
     async fn a_refused_value_is_read_again_at_once() {
         let kept = Kept::new("secret", "shop-dev/key".to_owned());
-        served(&kept, 0, Ok("k")).await;
+        assert_eq!(served(&kept, 0, Ok("k")).await, ok("k", true));
         let read = async { Ok("l".to_owned()) };
         assert_eq!(kept.read_again(at(1), read).await.unwrap().expose(), "l");
         assert_eq!(served(&kept, 2, Ok("m")).await, ok("l", false));
