@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 /// An entry, and its test.
 type Entry = (&'static str, fn(&Stage));
 
-const ENTRIES: [Entry; 15] = [
+const ENTRIES: [Entry; 16] = [
     ("other-origins", other_origins),
     ("options-routes", options_routes),
     ("api-throttling", api_throttling),
@@ -27,6 +27,7 @@ const ENTRIES: [Entry; 15] = [
     ("failure-destinations", failure_destinations),
     ("tumbling-windows", tumbling_windows),
     ("unknown-properties", unknown_properties),
+    ("resource-types", resource_types),
     ("stack-permissions", stack_permissions),
     ("time-to-live", time_to_live),
     ("lifecycle-rules", lifecycle_rules),
@@ -291,6 +292,16 @@ fn unknown_properties(stage: &Stage) {
     eventually("the stack", || {
         (stack_status(stage, name) == "CREATE_COMPLETE").then_some(())
     });
+}
+
+fn resource_types(stage: &Stage) {
+    let type_of_aws = "AWS::Notifications::NotificationHub";
+    let resource = json!({"Type": type_of_aws, "Properties": {"Region": "us-east-1"}});
+    let (_template, url) = file(&json!({"Resources": {"Hub": resource}}));
+    let create = ["cloudformation", "create-stack", "--stack-name", "types"];
+    let error = stage.aws_error(&[&create[..], &["--template-body", &url]].concat());
+    let unknown = format!("Unrecognized resource types: [{type_of_aws}]");
+    assert!(error.contains(&unknown), "{error}");
 }
 
 fn stack_permissions(stage: &Stage) {

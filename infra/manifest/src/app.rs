@@ -337,6 +337,13 @@ impl App {
         self.resources.iter()
     }
 
+    /// The logical IDs of the template's resources of a type.
+    #[must_use]
+    pub fn logical_ids_of(&self, resource_type: &str) -> Vec<String> {
+        let template = self.template();
+        template.of_type(resource_type).map(str::to_owned).collect()
+    }
+
     /// Every declared resource.
     pub(crate) fn declared_resources(&self) -> impl Iterator<Item = &dyn DeclaredResource> {
         self.resources.iter().map(AsRef::as_ref)

@@ -260,6 +260,7 @@ pub(crate) async fn execute(
     show: &Show,
     approval: Approval,
 ) -> Result<(Done, Outputs)> {
+    let app = &context.app;
     let approve = async |change_set: &ChangeSet| {
         // Every start of the local stage creates all of it, and nobody is asked.
         if context.local.is_some() && change_set.creates_stack {
@@ -286,7 +287,8 @@ pub(crate) async fn execute(
         &|question| show.decide(question, yes),
         &|progress| show.note(&progress),
     )
-    .await?;
+    .await
+    .map_err(|error| with_places(error, app))?;
     match deployment {
         Deployment::Unchanged { outputs, repaired } if repaired.is_empty() => {
             Ok((Done::Unchanged, outputs))
@@ -318,6 +320,26 @@ fn explain(diagnosis: &Diagnosis, stack: &str, app: &App) -> CliError {
         .collect();
     places.dedup();
     places.into_iter().fold(error, CliError::note)
+}
+
+/// The error, and the lines of the manifest that declare the types which it names.
+fn with_places(error: deploy::Error, app: &App) -> CliError {
+    let logical_ids: Vec<String> = unknown_types(&error.to_string())
+        .into_iter()
+        .flat_map(|resource_type| app.logical_ids_of(resource_type))
+        .collect();
+    let places = logical_ids.iter().filter_map(|logical_id| {
+        let place = app.declared_at(logical_id)?;
+        Some(format!("{logical_id} is declared at {place}"))
+    });
+    places.fold(CliError::from(error), CliError::note)
+}
+
+/// What CloudFormation does not know: `Template format error: Unrecognized resource types: [A, B]`.
+fn unknown_types(error: &str) -> Vec<&str> {
+    let list = error.split_once("Unrecognized resource types: [");
+    let list = list.and_then(|(_, list)| list.split_once(']'));
+    list.map_or(Vec::new(), |(list, _)| list.split(", ").collect())
 }
 
 fn warn_of_absent(services: &[&str], target: &Target) {
@@ -369,4 +391,19 @@ fn print_resources(context: &Context, variables: &BTreeMap<String, String>) -> R
             .map(|(variable, value)| vec![variable.clone(), value.clone()]),
     );
     pairs(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_that_cloudformation_does_not_know_are_read_from_its_message() {
+        let message = "could not create a change set: Template format error: Unrecognized resource types: [AWS::Kinesis::Streem, AWS::No::One] (ValidationError)";
+        assert_eq!(
+            unknown_types(message),
+            ["AWS::Kinesis::Streem", "AWS::No::One"]
+        );
+        assert!(unknown_types("Template format error").is_empty());
+    }
 }

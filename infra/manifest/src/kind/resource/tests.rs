@@ -39,6 +39,11 @@ fn a_resource_is_in_the_template_as_it_is_written() {
             "Resource": {"Fn::GetAtt": ["ClicksResource", "Arn"]},
         })
     );
+    let app = resolve(&shop.app, "");
+    assert_eq!(
+        app.logical_ids_of("AWS::Kinesis::Stream"),
+        ["ClicksResource"]
+    );
     assert_eq!(
         resources(&shop.app, "removal: delete")["ClicksResource"]["DeletionPolicy"],
         "Delete"
