@@ -18,6 +18,7 @@ use crate::synthesis::Synthesis;
 use crate::trigger_word::{self, Skeleton, TriggerWord};
 
 pub(super) mod index;
+mod item_change;
 mod item_changes;
 mod item_filter;
 mod key;
@@ -26,7 +27,8 @@ mod key;
 mod tests;
 
 pub use index::{Index, IndexAction};
-pub use item_changes::{ItemChange, ItemChanges};
+pub use item_change::ItemChange;
+pub use item_changes::ItemChanges;
 pub use item_filter::Match;
 pub use key::Key;
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::TableAction;
+use super::item_change::ItemChange;
 use super::item_filter::{Image, ItemFilter, Match};
 use super::key;
 use crate::check::{Check, Subject};
@@ -38,37 +38,6 @@ const FILTERS_MAX: usize = 5;
 /// Characters of a filter's pattern.
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_Filter.html>
 const PATTERN_MAX: usize = 4096;
-
-/// What happens to an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ItemChange {
-    /// A new item.
-    Insert,
-    /// Other attributes of an item that was there.
-    Modify,
-    /// An item gone, whether deleted by a call or expired by its time to live.
-    Remove,
-}
-
-impl ItemChange {
-    /// Its name in a stream's records.
-    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>
-    fn event_name(self) -> &'static str {
-        match self {
-            Self::Insert => "INSERT",
-            Self::Modify => "MODIFY",
-            Self::Remove => "REMOVE",
-        }
-    }
-
-    /// What makes such a change. An update of an item that is not there makes it.
-    fn causes(self) -> &'static [TableAction] {
-        match self {
-            Self::Insert | Self::Modify => &[TableAction::PutItem, TableAction::UpdateItem],
-            Self::Remove => &[TableAction::DeleteItem],
-        }
-    }
-}
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>
 pub(super) fn sample(about: &Sample<'_>) -> Value {

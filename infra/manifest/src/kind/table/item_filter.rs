@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::item_changes::ItemChange;
+use super::item_change::ItemChange;
 
 /// What an attribute of an item must be. A text, a whole number or a `bool` stands for an attribute
 /// that equals it, and an array for one that equals an element of it.
