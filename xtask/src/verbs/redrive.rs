@@ -258,23 +258,13 @@ impl Redrive<'_> {
             Subject::Event(event) => Content::Event(event.clone()),
             Subject::Unknown(body) => Content::Unknown(body.clone()),
             Subject::Records(batch) => match deploy::records_of(self.target, batch).await? {
-                Some(records) => Content::Records(self.meant_for_the_function(batch, records)?),
+                Some(records) => {
+                    let records = meant_for(self.function, self.app, batch, records)?;
+                    Content::Records(records)
+                }
                 None => Content::ExpiredRecords(batch.clone()),
             },
         })
-    }
-
-    /// The mapping's filters keep other records from the function, and so must this.
-    fn meant_for_the_function(
-        &self,
-        batch: &StreamBatch,
-        records: Vec<Value>,
-    ) -> Result<Vec<Value>> {
-        let table = self.app.resource_at(&batch.stream_arn).unwrap_or_default();
-        let patterns = self.function.stream_patterns(&table);
-        let filters = Filters::parse(patterns.iter().map(String::as_str)).map_err(CliError::new)?;
-        let records = records.into_iter();
-        Ok(records.filter(|record| filters.pass(record)).collect())
     }
 
     /// Returns when the event is written. A reader that is slow, such as a pager, must not keep
@@ -298,6 +288,21 @@ impl Redrive<'_> {
         };
         written.await.map_err(CliError::new)?
     }
+}
+
+/// The records of a batch that the function was to see. The filters of its mapping keep the others
+/// from it, and so must this. If the function does not read that stream any more, it gets all.
+fn meant_for(
+    function: &Function,
+    app: &App,
+    batch: &StreamBatch,
+    records: Vec<Value>,
+) -> Result<Vec<Value>> {
+    let table = app.resource_at(&batch.stream_arn).unwrap_or_default();
+    let patterns = function.stream_patterns(&table);
+    let filters = Filters::parse(patterns.iter().map(String::as_str)).map_err(CliError::new)?;
+    let records = records.into_iter();
+    Ok(records.filter(|record| filters.pass(record)).collect())
 }
 
 /// An event as people read it.
@@ -397,5 +402,49 @@ impl Counts {
             ..
         } = self;
         format!("{handled} handled, {dropped} dropped, {failed} still in the queue")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest::kinds::ItemChange::{Insert, Modify};
+    use manifest::{Manifest, Stages};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_function_gets_the_records_that_its_filters_let_pass() {
+        let app = Manifest::new("shop");
+        let (orders, carts) = (app.table("orders", "id"), app.table("carts", "id"));
+        app.function("ship")
+            .trigger(orders.item_changes([Insert]).where_new("status", "paid"))
+            .trigger(carts.item_changes([Modify]));
+        let stage = Stages::parse("dev:").unwrap().get("dev").unwrap();
+        let app = app.resolve(&stage).unwrap();
+        let record = |event: &str, status: &str| json!({"eventName": event, "dynamodb": {"NewImage": {"status": {"S": status}}}});
+        let records = || {
+            let both = |status| [record("INSERT", status), record("MODIFY", status)];
+            ["paid", "open"].into_iter().flat_map(both).collect()
+        };
+        let of = |table: &str| {
+            let batch = StreamBatch {
+                stream_arn: format!(
+                    "arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/2026"
+                ),
+                shard_id: "shard".into(),
+                start_sequence_number: "1".into(),
+                end_sequence_number: "4".into(),
+                batch_size: 1,
+            };
+            let ship = app.functions().next().unwrap();
+            meant_for(ship, &app, &batch, records()).unwrap()
+        };
+        assert_eq!(of("shop-dev-OrdersTable-1ABC"), [record("INSERT", "paid")]);
+        assert_eq!(
+            of("shop-dev-CartsTable-1ABC"),
+            [record("MODIFY", "paid"), record("MODIFY", "open")]
+        );
+        assert_eq!(of("another").len(), 4);
     }
 }
