@@ -30,6 +30,8 @@ ATTRIBUTES = {
     ("AWS::DynamoDB::Table", "StreamArn"): (
         "arn:{partition}:dynamodb:{region}:{account}:table/{name}/stream/2026-01-31T12:00:00.000"
     ),
+    ("AWS::Events::EventBus", "Arn"): "arn:{partition}:events:{region}:{account}:event-bus/{name}",
+    ("AWS::Events::Rule", "Arn"): "arn:{partition}:events:{region}:{account}:rule/{name}",
     ("AWS::IAM::Role", "Arn"): "arn:{partition}:iam::{account}:role/{name}",
     ("AWS::Lambda::Function", "Arn"): "arn:{partition}:lambda:{region}:{account}:function:{name}",
     ("AWS::Lambda::Version", "Version"): "1",
@@ -51,6 +53,8 @@ NAMES = {
     "AWS::CodeDeploy::DeploymentConfig": "DeploymentConfigName",
     "AWS::CodeDeploy::DeploymentGroup": "DeploymentGroupName",
     "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Events::Rule": "Name",
     "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Alias": "Name",
     "AWS::Lambda::Function": "FunctionName",

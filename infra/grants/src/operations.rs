@@ -115,6 +115,7 @@ const TABLE: &[Row] = &[
             ),
         ],
     ),
+    row("eventbridge", "PutEvents", &[always("events:PutEvents")]),
     // https://docs.aws.amazon.com/rekognition/latest/dg/security_iam_id-based-policy-examples.html
     // Rekognition reads a stored image with the caller's permissions.
     row(

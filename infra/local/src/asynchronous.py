@@ -1,4 +1,4 @@
-"""Lambda's asynchronous invocation, by which S3, SNS and `Invoke` with the type `Event` run functions.
+"""Lambda's asynchronous invocation, by which S3, SNS, EventBridge and `Invoke` with the type `Event` run functions.
 
 MiniStack has one, but its failure record lacks half of the documented fields and says three attempts
 whatever happened, each attempt has a request ID of its own, throttling uses up the retries, and anybody's
@@ -21,7 +21,7 @@ import botocore.session
 
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.services import lambda_svc, sns
+from ministack.services import eventbridge, lambda_svc, sns
 
 from under_way import CountedThread
 
@@ -142,3 +142,16 @@ sns._lambda_svc = types.SimpleNamespace(
     _execution_record_for_config=lambda_svc._execution_record_for_config,
     _execute_function_with_config_scope=lambda function, event: lambda_svc.invoke_async_with_retry(function, event),
 )
+
+
+# So does EventBridge.
+def dispatch_to_lambda(arn, payload):
+    function, config, name = lambda_svc._get_func_record_for_ref(arn)
+    if not function or not config:
+        # On AWS, the event would go to the target's dead-letter queue.
+        logger.error("EventBridge found no function %s for an event: %s", name, payload)
+        return
+    lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(function, config), json.loads(payload))
+
+
+eventbridge._dispatch_to_lambda = dispatch_to_lambda

@@ -43,6 +43,8 @@ macro_rules! in_template {
 }
 
 mod bucket;
+mod event_bus;
+mod event_rule;
 pub(crate) mod function;
 mod http_api;
 mod operator_value;
@@ -55,7 +57,9 @@ mod secret;
 mod table;
 mod topic;
 
-pub use bucket::{Bucket, BucketAction, BucketEvents};
+pub use bucket::{Bucket, BucketAction, BucketEvents, SharedBucketEvents};
+pub use event_bus::{EventBus, EventBusAction};
+pub use event_rule::EventRule;
 pub use function::DeclaredFunction;
 pub use http_api::{Cors, HttpApi};
 pub use parameter::Parameter;
@@ -77,6 +81,8 @@ pub(crate) static KINDS: &[&Kind] = &[
     &publisher::KIND,
     &http_api::KIND,
     &schedule::KIND,
+    &event_bus::KIND,
+    &event_rule::KIND,
     &parameter::KIND,
     &secret::KIND,
     &resource::KIND,

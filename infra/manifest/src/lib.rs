@@ -68,8 +68,9 @@ pub use serde_json::json;
 /// The kinds of resources, as a declaration speaks of them.
 pub mod kinds {
     pub use crate::kind::{
-        Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, HttpApi, Index, IndexAction,
-        ItemChange, ItemChanges, Key, Match, Messages, OverriddenProperty, Parameter, Publisher,
-        Queue, QueueAction, RawResource, Schedule, Secret, Table, TableAction, Topic,
+        Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, EventBus, EventBusAction,
+        EventRule, HttpApi, Index, IndexAction, ItemChange, ItemChanges, Key, Match, Messages,
+        OverriddenProperty, Parameter, Publisher, Queue, QueueAction, RawResource, Schedule,
+        Secret, SharedBucketEvents, Table, TableAction, Topic,
     };
 }

@@ -14,16 +14,21 @@ pub(crate) fn allow(sid: &str, actions: &[String], resource: &Value) -> Value {
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
 }
 
-/// Denies `action` on `resources` to whoever does not come over TLS.
+/// A document that denies `action` on `resources` to whoever does not come over TLS.
 pub(crate) fn tls_only(action: &str, resources: &Value) -> Value {
-    document(&[json!({
+    document(&[tls_only_statement(action, resources)])
+}
+
+/// The statement of such a document.
+pub(crate) fn tls_only_statement(action: &str, resources: &Value) -> Value {
+    json!({
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": "*",
         "Action": action,
         "Resource": resources,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    })])
+    })
 }
 
 /// Lets an AWS service, and nothing else, assume a role.

@@ -23,6 +23,9 @@ pub(crate) struct Synthesis<'a> {
     ignores_alarms: bool,
     overrides: &'a [Override],
     template: Template,
+    /// Who else than Lambda puts events into a function's failure queue: statements of the queue's
+    /// policy, by the function's name.
+    failure_statements: BTreeMap<String, Vec<Value>>,
 }
 
 impl<'a> Synthesis<'a> {
@@ -41,6 +44,7 @@ impl<'a> Synthesis<'a> {
             tags,
             ignores_alarms,
             overrides,
+            failure_statements: BTreeMap::new(),
             template: if stage.production {
                 template.scanned()
             } else {
@@ -162,6 +166,34 @@ impl<'a> Synthesis<'a> {
         }
         let permission = Resource::new("AWS::Lambda::Permission", properties);
         self.add(logical_id, origin, permission);
+    }
+
+    /// Lets a service put what it cannot hand to `function` into the function's failure queue, for
+    /// the resource with this logical ID and ARN.
+    pub(crate) fn keeps_failures(
+        &mut self,
+        function: &Function,
+        logical_id: &str,
+        principal: &str,
+        source_arn: &Value,
+    ) {
+        let statement = json!({
+            "Sid": format!("Keep{logical_id}"),
+            "Effect": "Allow",
+            "Principal": {"Service": principal},
+            "Action": "sqs:SendMessage",
+            "Resource": function.failure_queue_arn(),
+            "Condition": {"ArnEquals": {"aws:SourceArn": source_arn}},
+        });
+        let name = function.name().to_owned();
+        let statements = self.failure_statements.entry(name).or_default();
+        statements.push(statement);
+    }
+
+    /// The statements of who else than Lambda puts events into the failure queue of `function`.
+    pub(crate) fn failure_statements(&self, function: &Function) -> Vec<Value> {
+        let statements = self.failure_statements.get(function.name());
+        statements.cloned().unwrap_or_default()
     }
 
     /// A role with inline policies, by their names, within the stage's bounds.

@@ -114,6 +114,8 @@ fn every_type_of_resource_can_be_created_and_deleted() {
                 "AWS::Scheduler::Schedule" => {
                     ("scheduler:CreateSchedule", "scheduler:DeleteSchedule")
                 }
+                "AWS::Events::EventBus" => ("events:CreateEventBus", "events:DeleteEventBus"),
+                "AWS::Events::Rule" => ("events:PutRule", "events:DeleteRule"),
                 unheard_of => panic!("what does it take to create {unheard_of}?"),
             };
             assert!(grants.contains_key(create), "{create} is missing");

@@ -97,6 +97,8 @@ fn every_resource_has_the_line_that_declares_it() {
                 "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => &[".bucket("][..],
                 "AWS::DynamoDB::Table" => &[".table("],
                 "AWS::SNS::Topic" | "AWS::SNS::TopicPolicy" => &[".topic("],
+                "AWS::Events::EventBus" => &[".event_bus("],
+                "AWS::Events::Rule" => &[".event_rule(", ".trigger("],
                 "AWS::Scheduler::Schedule" => &[".schedule("],
                 "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" => &[".http_api("],
                 "AWS::Lambda::Permission"

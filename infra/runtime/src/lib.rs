@@ -5,7 +5,8 @@
 //! - [`aws`]: the configuration of the AWS clients, and their connections;
 //! - what comes in: [`s3`] (event notifications), [`sns`] (messages of a topic), [`sqs`] (batches
 //!   of messages of a queue), [`stream`] (batches of a DynamoDB stream), [`http`] (requests of an
-//!   HTTP API), [`schedule`] (the times of EventBridge Scheduler). [`records`] is what events of
+//!   HTTP API), [`schedule`] (the times of EventBridge Scheduler), [`eventbridge`] (events of an
+//!   event bus). [`records`] is what events of
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
 //! - [`counting`]: counts that follow a table by its stream;
 //! - what goes out: [`sqs`], and [`dynamodb`] and [`s3`] as far as who derives data from events needs
@@ -49,6 +50,7 @@ pub mod aws;
 pub mod counting;
 pub mod dynamodb;
 pub mod environment;
+pub mod eventbridge;
 pub mod form;
 pub mod http;
 #[cfg(feature = "parameters")]
@@ -66,6 +68,7 @@ pub mod stored_value;
 pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod time;
 
 use std::future::Future;
 use std::process::ExitCode;

@@ -23,10 +23,9 @@
 
 use std::time::SystemTime;
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use crate::time;
 
 /// A schedule has fired.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -35,17 +34,10 @@ pub struct ScheduleEvent {
     /// The schedule's name in the app's declaration.
     pub schedule: String,
     /// The time for which the schedule has fired. The event may come later.
-    #[serde(deserialize_with = "time")]
+    #[serde(deserialize_with = "time::deserialize")]
     pub scheduled_time: SystemTime,
     /// Identifies the firing: the same for all deliveries of its event.
     pub execution_id: String,
-}
-
-/// A time like `2027-01-01T03:00:00Z`.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let time = DateTime::from_str(&text, Format::DateTime).map_err(D::Error::custom)?;
-    SystemTime::try_from(time).map_err(D::Error::custom)
 }
 
 #[cfg(test)]

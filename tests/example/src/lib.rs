@@ -4,7 +4,8 @@
 
 use manifest::Manifest;
 use manifest::kinds::{
-    BucketAction::*, Cors, IndexAction::Query, ItemChange::*, Key, Match, TableAction::*,
+    BucketAction::*, Cors, EventBusAction::*, IndexAction::Query, ItemChange::*, Key, Match,
+    TableAction::*,
 };
 
 /// Declares the app.
@@ -37,6 +38,12 @@ pub fn app() -> Manifest {
         .parameter("carrier-url")
         .variable("CARRIER_URL_PARAMETER");
     let carrier_key = app.secret("carrier-key").variable("CARRIER_KEY_SECRET");
+    let bus = app.event_bus("shop").variable("SHOP_BUS_NAME");
+    let placed = app.event_rule(
+        &bus,
+        "order-placed",
+        r#"{"source": ["shop"], "detail-type": ["OrderPlaced"], "detail": {"id": [{"anything-but": {"prefix": "test-"}}]}}"#,
+    );
     // Pages of other origins may use one of the two.
     let shop = app.http_api("shop").variable("SHOP_URL");
     let counter = app
@@ -61,6 +68,7 @@ pub fn app() -> Manifest {
         .trigger(counter.get("/carrier"))
         .grant(orders.allow([PutItem, Scan]))
         .grant(by_photo.allow([Query]))
+        .grant(bus.allow([PutEvents]))
         .grant(carrier.read())
         .grant(carrier_key.read());
 
@@ -81,6 +89,11 @@ pub fn app() -> Manifest {
         .grant(orders.allow([GetItem, Scan]))
         .grant(ledger.allow([GetItem, PutItem, Scan]))
         .grant(counts.allow([UpdateItem]));
+
+    app.function("audit")
+        .trigger(placed.matched())
+        .trigger(photos.object_created().by_event_bridge())
+        .grant(receipts.allow([PutObject]));
 
     app.function("take-stock")
         .trigger(stock_taking.fires())

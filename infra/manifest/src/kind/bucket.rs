@@ -17,9 +17,13 @@ use crate::trigger::{Invocation, Trigger};
 use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 mod deployer;
+mod shared;
 
 #[cfg(test)]
 mod tests;
+
+use shared::Shared;
+pub use shared::SharedBucketEvents;
 
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
@@ -202,7 +206,7 @@ iam_actions! {
 ///
 /// S3 notifies one function of an event. Several functions share the events of a bucket by the
 /// keys of its objects: by prefixes, by suffixes or by both, as long as no key has both of two
-/// functions.
+/// functions. Or they get them [by EventBridge](Self::by_event_bridge).
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
 #[derive(Clone, Debug)]
 pub struct BucketEvents {
@@ -301,6 +305,10 @@ impl DeclaredResource for Declaration {
 
         let mut taken: BTreeMap<&str, Vec<(&str, &Filter)>> = BTreeMap::new();
         for function in check.functions() {
+            for (origin, shared) in function.triggers_of::<Shared>(&self.named.id) {
+                let subject = Subject::of_function(function).at(origin);
+                self.check_filter(check, &subject, shared.filter());
+            }
             for (origin, filter) in function.triggers_of::<Filter>(&self.named.id) {
                 let subject = Subject::of_function(function).at(origin);
                 self.check_filter(check, &subject, filter);
@@ -316,7 +324,7 @@ impl DeclaredResource for Declaration {
                                 filter.of_objects(),
                                 of_other.of_objects(),
                             ),
-                            "remove one of the triggers, let one function do both, or tell them apart by `prefix` or `suffix`",
+                            "remove one of the triggers, let one function do both, tell them apart by `prefix` or `suffix`, or let one get them `by_event_bridge`",
                         );
                     }
                     others.push((&function.name, filter));
@@ -326,7 +334,8 @@ impl DeclaredResource for Declaration {
     }
 
     fn synth(&self, synthesis: &mut Synthesis<'_>) {
-        let notifications = self.notifications(synthesis);
+        let mut notifications = self.notifications(synthesis);
+        notifications.by_event_bridge = shared::synth_rules(synthesis, &self.named.id);
         self.synth_bucket(synthesis, notifications);
     }
 }
@@ -411,8 +420,12 @@ impl Declaration {
             },
         });
         if !notifications.configurations.is_empty() {
-            properties["NotificationConfiguration"] =
-                json!({"LambdaConfigurations": notifications.configurations});
+            properties["NotificationConfiguration"]["LambdaConfigurations"] =
+                json!(notifications.configurations);
+        }
+        if notifications.by_event_bridge {
+            properties["NotificationConfiguration"]["EventBridgeConfiguration"] =
+                json!({"EventBridgeEnabled": true});
         }
         let arn = attribute(&logical_id, "Arn");
         let objects = sub(&format!("${{{logical_id}.Arn}}/*"));
@@ -442,6 +455,8 @@ struct Notifications {
     /// The logical IDs of the functions' permissions.
     permissions: Vec<String>,
     configurations: Vec<Value>,
+    /// Whether EventBridge is told of every event as well.
+    by_event_bridge: bool,
 }
 
 impl Filter {

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use manifest::kinds::{
-    BucketAction::*, Cors, ItemChange::*, Key, Match, QueueAction::*, TableAction::*,
+    BucketAction::*, Cors, EventBusAction::*, ItemChange::*, Key, Match, QueueAction::*,
+    TableAction::*,
 };
 use manifest::kinds::{IndexAction, TableAction};
 use manifest::{App, Grant, LogLevel, Manifest, Stages};
@@ -37,6 +38,8 @@ pub(crate) fn shop() -> Manifest {
     let nightly = app
         .schedule("nightly", "cron(0 3 * * ? *)")
         .time_zone("Europe/Zurich");
+    let bus = app.event_bus("orders").variable("ORDERS_BUS_NAME");
+    let paid = app.event_rule(&bus, "order-paid", r#"{"detail-type": ["OrderPaid"]}"#);
     let shop = app
         .http_api("shop")
         .variable("SHOP_URL")
@@ -73,12 +76,15 @@ pub(crate) fn shop() -> Manifest {
         );
     app.function("file-film")
         .trigger(films.published())
+        .trigger(paid.matched())
         .variable_of(&photos)
         .grant(orders.allow([PutItem]));
     app.function("notify-order-shippers")
         .timeout_seconds(60)
         .trigger(orders.item_changes([Insert, Remove]))
         .trigger(nightly.fires())
+        .trigger(paid.matched())
+        .trigger(photos.object_created().suffix(".pdf").by_event_bridge())
         .grant(orders.allow([GetItem]))
         .grant(carriers.read())
         .grant(carrier_key.read())
@@ -122,6 +128,7 @@ pub(crate) fn shop() -> Manifest {
         .trigger(admin.get("/{path+}"))
         .grant(sessions.allow([GetItem]))
         .grant(orders.allow([PutItem, Scan]))
+        .grant(bus.allow([PutEvents]))
         .grant(parcels.allow([SendMessage]))
         .grant(claims.allow([SendMessage]));
     app

@@ -23,8 +23,9 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 impl<'a> Service<'a> {
     /// Of all services.
-    pub(crate) const IDS: [&'static str; 6] = [
+    pub(crate) const IDS: [&'static str; 7] = [
         "DYNAMODB",
+        "EVENTBRIDGE",
         "REKOGNITION",
         "S3",
         "SECRETS_MANAGER",
@@ -38,6 +39,21 @@ impl<'a> Service<'a> {
         bucket: None,
         rules: |region, _| {
             use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        },
+    };
+
+    /// Amazon EventBridge.
+    #[cfg(feature = "eventbridge")]
+    pub const EVENTBRIDGE: Self = Self {
+        id: "EVENTBRIDGE",
+        bucket: None,
+        rules: |region, _| {
+            use aws_sdk_eventbridge::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
             let params = Params::builder().region(region).build()?;
             Ok((
                 DefaultResolver::new().into_shared_resolver(),

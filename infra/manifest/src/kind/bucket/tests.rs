@@ -95,7 +95,8 @@ fn functions_share_an_event_by_keys_that_no_object_has_both_of() {
         overlapping[0].contains(
             "function `watch` handles s3:ObjectCreated:* of bucket `photos` with suffix `.jpg`, \
              as function `sell` does with prefix `a/`; S3 notifies one of each event; remove one \
-             of the triggers, let one function do both, or tell them apart by `prefix` or `suffix`"
+             of the triggers, let one function do both, tell them apart by `prefix` or `suffix`, \
+             or let one get them `by_event_bridge`"
         ),
         "{overlapping:?}"
     );
@@ -141,4 +142,60 @@ fn filters_are_as_s3_takes_them() {
         "with the suffix `a b`, which S3 does not take as it is; use letters, digits and",
         "with a suffix of 1025 bytes",
     ]);
+}
+
+#[test]
+fn functions_share_events_by_eventbridge() {
+    let app = Manifest::new("shop");
+    let photos = app.bucket("photos");
+    let images = || photos.object_created().prefix("new/").suffix(".jpg");
+    app.function("label").trigger(images().by_event_bridge());
+    app.function("count")
+        .trigger(photos.object_created().prefix("new/").by_event_bridge())
+        .trigger(photos.object_removed().by_event_bridge());
+    app.function("resize").trigger(images());
+    let resources = resources(&app, "");
+    let notification = &resources["PhotosBucket"]["Properties"]["NotificationConfiguration"];
+    assert_eq!(
+        notification["EventBridgeConfiguration"],
+        json!({"EventBridgeEnabled": true})
+    );
+    assert_eq!(
+        notification["LambdaConfigurations"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let bucket = json!({"name": [{"Fn::Sub":
+        "${AWS::StackName}-photos-${AWS::AccountId}-${AWS::Region}"
+    }]});
+    for (rule, detail_type, detail) in [
+        (
+            "PhotosBucketLabelEventRule",
+            "Object Created",
+            json!({"bucket": bucket, "object": {"key": [{"wildcard": "new/*.jpg"}]}}),
+        ),
+        (
+            "PhotosBucketCountEventRule",
+            "Object Created",
+            json!({"bucket": bucket, "object": {"key": [{"prefix": "new/"}]}}),
+        ),
+        (
+            "PhotosBucketCountEventRule2",
+            "Object Deleted",
+            json!({"bucket": bucket}),
+        ),
+    ] {
+        let pattern = &resources[rule]["Properties"]["EventPattern"];
+        let expected = json!({
+            "source": ["aws.s3"],
+            "detail-type": [detail_type],
+            "detail": detail,
+        });
+        assert_eq!(*pattern, expected, "{rule}");
+    }
+    app.function("misled")
+        .trigger(photos.object_created().suffix("*.jpg").by_event_bridge());
+    complaints(&app, "").are(&["the suffix `*.jpg`, which S3 does not take as it is"]);
 }

@@ -152,15 +152,23 @@ fn failure_queue(synthesis: &mut Synthesis<'_>, function: &Function) {
         .tagged("AWS::SQS::Queue", properties)
         .deletion_policy(DeletionPolicy::Delete);
     synthesis.add(queue_id.clone(), function.origin(), queue);
-    synthesis.tls_only(
-        &queue_id,
-        function.origin(),
-        "AWS::SQS::QueuePolicy",
-        json!({
+    // A queue has one policy.
+    let mut statements = synthesis.failure_statements(function);
+    if !synthesis.stage().is_plain_http() {
+        let tls_only = policy::tls_only_statement("sqs:*", &function.failure_queue_arn());
+        statements.insert(0, tls_only);
+    }
+    if !statements.is_empty() {
+        let queue_policy = json!({
             "Queues": [reference(&queue_id)],
-            "PolicyDocument": policy::tls_only("sqs:*", &function.failure_queue_arn()),
-        }),
-    );
+            "PolicyDocument": policy::document(&statements),
+        });
+        synthesis.add(
+            format!("{queue_id}Policy"),
+            function.origin(),
+            Resource::new("AWS::SQS::QueuePolicy", queue_policy),
+        );
+    }
     if let Some(output) = function.failure_queue_output() {
         let description = format!("Events that {} failed on", function.name());
         synthesis.output(output, &description, &reference(&queue_id));

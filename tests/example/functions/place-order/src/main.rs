@@ -1,4 +1,5 @@
-//! Takes an order, lists all of them or those of a photo, or tells who carries them.
+//! Takes an order and says so on the event bus, lists all of them or those of a photo, or tells who
+//! carries them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -9,6 +10,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::Error;
 use runtime::dynamodb::{PageKey, query_page, text};
+use runtime::eventbridge::{EventBus, NewEvent};
 use runtime::http::{
     HttpError, PageLimit, json_response, key_of_cursor, page_response, query_parameters, respond,
 };
@@ -26,7 +28,9 @@ async fn main() -> ExitCode {
 async fn start() -> Result<(), Error> {
     let environment = Environment::of_process();
     let aws = Aws::new(&environment)?;
+    let bus = environment.require("SHOP_BUS_NAME")?;
     let counter = Counter {
+        bus: EventBus::new(&aws, &bus, "shop"),
         client: Client::new(&aws.config(Service::DYNAMODB)),
         table: environment.require("ORDERS_TABLE_NAME")?,
         carrier: Parameter::new(&aws, environment.require("CARRIER_URL_PARAMETER")?),
@@ -55,6 +59,7 @@ const LIMIT: PageLimit = PageLimit {
 };
 
 struct Counter {
+    bus: EventBus,
     client: Client,
     table: String,
     carrier: Parameter,
@@ -127,6 +132,8 @@ impl Counter {
             None => put,
         };
         put.send().await.map_err(HttpError::internal)?;
+        let placed = NewEvent::new("OrderPlaced", &body).map_err(HttpError::internal)?;
+        self.bus.put(&[placed]).await.map_err(HttpError::internal)?;
         Ok(body)
     }
 }
