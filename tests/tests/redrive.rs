@@ -37,6 +37,8 @@ struct Queue {
 struct Message {
     id: String,
     body: String,
+    /// What SQS tells beside the body.
+    attributes: Value,
     receipt_handle: String,
     visible_at: Instant,
 }
@@ -46,6 +48,7 @@ impl Queue {
         let messages = (0..count).map(|number| Message {
             id: format!("message-{number}"),
             body: message(number, bytes),
+            attributes: json!({}),
             receipt_handle: String::new(),
             visible_at: Instant::now(),
         });
@@ -79,7 +82,12 @@ impl Queue {
             .map(|message| {
                 message.visible_at = now + Duration::from_secs(visibility_timeout);
                 message.receipt_handle = format!("{}-{receive}", message.id);
-                json!({"MessageId": message.id, "ReceiptHandle": message.receipt_handle, "Body": message.body})
+                json!({
+                    "MessageId": message.id,
+                    "ReceiptHandle": message.receipt_handle,
+                    "Body": message.body,
+                    "Attributes": message.attributes,
+                })
             })
             .collect();
         json!({"Messages": page})
@@ -175,6 +183,54 @@ fn what_is_handled_leaves_the_queue_and_what_fails_stays() {
     let empty = output(&mut redrive(&aws, &[]));
     assert!(empty.status.success(), "{}", both(&empty));
     assert!(both(&empty).contains("the failure queue of ship-order is empty"));
+}
+
+#[test]
+fn the_messages_of_a_fifo_queue_are_handled_in_the_order_of_their_groups() {
+    let queue = Queue::of(5, 0);
+    let groups = ["x", "x", "y", "x", "y"];
+    for (message, group) in queue.lock().unwrap().messages.iter_mut().zip(groups) {
+        message.attributes = json!({
+            "DeadLetterQueueSourceArn": "arn:aws:sqs:eu-west-1:123456789012:claims.fifo",
+            "MessageGroupId": group,
+            "SentTimestamp": "1767605400000",
+        });
+    }
+    let aws = aws(&queue, |call: &Call| {
+        let event: Value = serde_json::from_str(&call.body).unwrap();
+        let record = &event["Records"][0];
+        let failures = match record["messageId"].as_str().unwrap() {
+            "message-1" => json!([{"itemIdentifier": "message-1"}]),
+            _ => json!([]),
+        };
+        Answer::new(200, json!({"batchItemFailures": failures}).to_string())
+    });
+    let ended = output(&mut redrive(&aws, &[]));
+    let told = both(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("3 handled, 0 dropped, 2 still in the queue"),
+        "{told}"
+    );
+    assert!(
+        told.contains("sent 2026-01-05T09:30:00Z  maxReceiveCount"),
+        "{told}"
+    );
+    assert!(
+        told.contains("a message of its group failed before it"),
+        "{told}"
+    );
+    assert!(
+        told.contains("there may be more behind those that stay"),
+        "{told}"
+    );
+    let queue = queue.lock().unwrap();
+    let left: Vec<&str> = queue
+        .messages
+        .iter()
+        .map(|message| message.id.as_str())
+        .collect();
+    assert_eq!(left, ["message-1", "message-3"]);
 }
 
 #[test]

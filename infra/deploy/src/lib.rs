@@ -84,8 +84,8 @@ pub use preflight::{Denied, absent_services, denied};
 pub use progress::{Decide, Phase, Progress, Question, Report, Timeline, Timing};
 pub use record::{Record, deployed, previous_deployment};
 pub use redrive::{
-    FailedEvent, FailureQueueReader, HIDDEN_AT_MOST, Redriven, StreamBatch, Subject, records_of,
-    redrive_event, redrive_records,
+    FailedEvent, FailureQueueReader, HIDDEN_AT_MOST, MAX_RECEIVE_COUNT, Redriven, StreamBatch,
+    Subject, records_of, redrive_event, redrive_records,
 };
 pub use replacement::Replacement;
 pub use resource_event::ResourceEvent;

@@ -6,6 +6,11 @@
 //!
 //! EventBridge and its scheduler put an event that Lambda did not take there as it is. Why, the
 //! message's attributes tell.
+//!
+//! SQS moves a message of a queue that the function reads there as it was sent, and says which
+//! queue that was. Such a message is handed to the function, as the others are, and not moved back
+//! to its queue: so it is known at once what became of it, and one that fails again does not wait
+//! for its retries.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -14,7 +19,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message};
+use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageAttributeValue,
+    MessageSystemAttributeName,
+};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
@@ -50,18 +61,24 @@ const PUT_BACK_ATTEMPTS: usize = 3;
 pub struct FailedEvent {
     /// The message's id in the queue.
     pub message_id: String,
-    /// Why whoever was to invoke it gave up, in AWS's words, for example `RetriesExhausted`.
+    /// Why whoever was to invoke it gave up, in AWS's words, for example `RetriesExhausted`. For a
+    /// message of a queue, [`MAX_RECEIVE_COUNT`].
     pub condition: Option<String>,
     /// How often the function was invoked with it.
     pub attempts: Option<u64>,
-    /// When Lambda gave up, RFC 3339.
+    /// When Lambda gave up, RFC 3339. SQS does not tell it.
     pub failed_at: Option<String>,
-    /// What the function answered last. Lambda does not tell it for a stream.
+    /// When a message of a queue was sent, RFC 3339.
+    pub sent_at: Option<String>,
+    /// What the function answered last. Lambda does not tell it for a stream, nor SQS for a queue.
     pub error: Option<FunctionError>,
     /// What the function failed on.
     pub subject: Subject,
     receipt_handle: String,
 }
+
+/// Why SQS moves a message of a queue to the failure queue: the name of the setting.
+pub const MAX_RECEIVE_COUNT: &str = "maxReceiveCount";
 
 /// What a function failed on.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +87,9 @@ pub enum Subject {
     Event(Value),
     /// Records of a stream.
     Records(StreamBatch),
-    /// Neither: the message was written by nobody who invokes functions.
+    /// A message of a queue, as the record of an event that Lambda hands to the function.
+    Message(Value),
+    /// None of them: the message was written by nobody who invokes functions.
     Unknown(String),
 }
 
@@ -113,6 +132,21 @@ struct RequestContext {
 
 impl FailedEvent {
     fn parse(message: Message) -> Self {
+        let system_attribute = |name| message.attributes.as_ref()?.get(&name);
+        if let Some(source) = system_attribute(MessageSystemAttributeName::DeadLetterQueueSourceArn)
+        {
+            let sent_at = system_attribute(MessageSystemAttributeName::SentTimestamp);
+            return Self {
+                message_id: message.message_id.clone().unwrap_or_default(),
+                condition: Some(MAX_RECEIVE_COUNT.to_owned()),
+                attempts: None,
+                failed_at: None,
+                sent_at: sent_at.and_then(|milliseconds| rfc_3339(milliseconds)),
+                error: None,
+                subject: Subject::Message(lambda_record(&message, source)),
+                receipt_handle: message.receipt_handle.unwrap_or_default(),
+            };
+        }
         let attributes = message.message_attributes.unwrap_or_default();
         let attribute = |name: &str| attributes.get(name)?.string_value.clone();
         let body = message.body.unwrap_or_default();
@@ -121,6 +155,7 @@ impl FailedEvent {
             condition: None,
             attempts: None,
             failed_at: None,
+            sent_at: None,
             error: None,
             subject: Subject::Unknown(body.clone()),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
@@ -156,6 +191,51 @@ impl FailedEvent {
             .and_then(|payload| serde_json::from_value(payload).ok());
         failed
     }
+}
+
+/// A time in milliseconds, as SQS writes it.
+fn rfc_3339(milliseconds: &str) -> Option<String> {
+    let time = DateTime::from_millis(milliseconds.parse().ok()?);
+    time.fmt(DateTimeFormat::DateTime).ok()
+}
+
+/// A message of the queue `source` as Lambda shows it to a function.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+fn lambda_record(message: &Message, source: &str) -> Value {
+    let system_attributes = message.attributes.iter().flatten();
+    let attributes: BTreeMap<&str, &String> = system_attributes
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
+    let message_attributes = message.message_attributes.iter().flatten();
+    let message_attributes: BTreeMap<&String, Value> = message_attributes
+        .map(|(name, value)| (name, lambda_attribute(value)))
+        .collect();
+    json!({
+        "messageId": message.message_id,
+        "receiptHandle": message.receipt_handle,
+        "body": message.body,
+        "attributes": attributes,
+        "messageAttributes": message_attributes,
+        "md5OfBody": message.md5_of_body,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": source,
+        "awsRegion": source.split(':').nth(3),
+    })
+}
+
+fn lambda_attribute(value: &MessageAttributeValue) -> Value {
+    let mut attribute = json!({
+        "stringListValues": [],
+        "binaryListValues": [],
+        "dataType": value.data_type,
+    });
+    if let Some(text) = &value.string_value {
+        attribute["stringValue"] = json!(text);
+    }
+    if let Some(bytes) = &value.binary_value {
+        attribute["binaryValue"] = json!(BASE64_STANDARD.encode(bytes));
+    }
+    attribute
 }
 
 /// How the function took what it had failed on before.
@@ -320,6 +400,7 @@ impl Shared {
             .message_attribute_names("All")
             .visibility_timeout(seconds(HIDDEN_AT_MOST))
             .wait_time_seconds(WAIT_SECONDS)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
             .send()
             .await
             .map_err(|error| Error::aws(&format!("read the queue {}", self.queue_url), &error))?;
@@ -467,7 +548,7 @@ pub async fn redrive_event(
     })
 }
 
-/// Invokes a function with records that it failed on, and waits for its answer.
+/// Invokes a function with records that it failed on, of a stream or of a queue, and waits for its answer.
 ///
 /// # Errors
 /// When Lambda refuses.

@@ -45,6 +45,7 @@ struct Shown<'a> {
     condition: Option<&'a str>,
     attempts: Option<u64>,
     failed_at: Option<&'a str>,
+    sent_at: Option<&'a str>,
     error: Option<&'a FunctionError>,
     content: &'a Content,
     #[serde(flatten)]
@@ -57,6 +58,8 @@ struct Shown<'a> {
 enum Content {
     Event(Value),
     Records(Vec<Value>),
+    /// Of a queue.
+    Message(Value),
     /// Where the records were.
     ExpiredRecords(StreamBatch),
     Unknown(String),
@@ -95,6 +98,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<Ex
         target: &target,
         queue: &queue,
         done: BTreeSet::new(),
+        failed_groups: BTreeSet::new(),
         seen: BTreeSet::new(),
         counts: Counts::default(),
     };
@@ -104,6 +108,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<Ex
         exit_code = endings.next() => Ended::Interrupted(exit_code),
     };
     let counts = redrive.counts;
+    let is_behind_groups = !redrive.failed_groups.is_empty();
     // However it ended, what was not handled is there for the next attempt. Whoever cannot wait
     // for that interrupts once more.
     let put_back = tokio::select! {
@@ -126,6 +131,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<Ex
                 hidden => hidden.min(queue.depth().await?.hidden),
             };
             counts.report(function.name(), hidden);
+            if is_behind_groups {
+                warn(
+                    "a FIFO queue shows at most ten messages of a group that others follow: there may be more behind those that stay",
+                );
+            }
             let stay = counts.failed > 0 || hidden > 0 && !args.dry_run;
             Ok(if stay {
                 ExitCode::FAILURE
@@ -171,7 +181,20 @@ struct Redrive<'a> {
     seen: BTreeSet<String>,
     /// Events among them that were handled or dropped.
     done: BTreeSet<String>,
+    /// Groups of FIFO queues of which a message stays in the queue.
+    failed_groups: BTreeSet<String>,
     counts: Counts,
+}
+
+/// The group of a message of a FIFO queue.
+fn fifo_group(content: &Content) -> Option<&str> {
+    let Content::Message(record) = content else {
+        return None;
+    };
+    let is_fifo = record["eventSourceARN"].as_str()?.ends_with(".fifo");
+    record["attributes"]["MessageGroupId"]
+        .as_str()
+        .filter(|_| is_fifo)
 }
 
 impl Redrive<'_> {
@@ -219,7 +242,11 @@ impl Redrive<'_> {
             // At once: an event that is handled but not removed would be handled again. That
             // does no harm, but it is no use either.
             Outcome::Handled => self.remove(event).await,
-            _ => Ok(()),
+            _ => {
+                let group = fifo_group(&content).map(str::to_owned);
+                self.failed_groups.extend(group);
+                Ok(())
+            }
         };
         self.counts.add(&outcome);
         self.show(event, &content, &outcome).await?;
@@ -233,12 +260,23 @@ impl Redrive<'_> {
             Content::Records(records) => {
                 deploy::redrive_records(self.target, &name, records).await?
             }
+            Content::Message(_)
+                if fifo_group(content).is_some_and(|group| self.failed_groups.contains(group)) =>
+            {
+                let reason =
+                    "a message of its group failed before it, and a FIFO queue keeps their order";
+                return Ok(Outcome::Lost { reason });
+            }
+            Content::Message(record) => {
+                let records = std::slice::from_ref(record);
+                deploy::redrive_records(self.target, &name, records).await?
+            }
             Content::ExpiredRecords(_) => {
                 let reason = "the records are no longer in the stream, which keeps them for 24 hours: repair by hand what depends on them, then use --drop";
                 return Ok(Outcome::Lost { reason });
             }
             Content::Unknown(_) => {
-                let reason = "the message was not written by Lambda";
+                let reason = "neither Lambda nor SQS put the message there";
                 return Ok(Outcome::Lost { reason });
             }
         };
@@ -256,6 +294,7 @@ impl Redrive<'_> {
     async fn content(&self, event: &FailedEvent) -> Result<Content> {
         Ok(match &event.subject {
             Subject::Event(event) => Content::Event(event.clone()),
+            Subject::Message(record) => Content::Message(record.clone()),
             Subject::Unknown(body) => Content::Unknown(body.clone()),
             Subject::Records(batch) => match deploy::records_of(self.target, batch).await? {
                 Some(records) => {
@@ -276,6 +315,7 @@ impl Redrive<'_> {
                 condition: event.condition.as_deref(),
                 attempts: event.attempts,
                 failed_at: event.failed_at.as_deref(),
+                sent_at: event.sent_at.as_deref(),
                 error: event.error.as_ref(),
                 content,
                 outcome,
@@ -308,7 +348,11 @@ fn meant_for(
 /// An event as people read it.
 fn text(number: usize, event: &FailedEvent, content: &Content, outcome: &Outcome) -> String {
     let why = one_line(event.condition.as_deref().unwrap_or("unknown reason"));
-    let when = one_line(event.failed_at.as_deref().unwrap_or("unknown time"));
+    let when = match (&event.failed_at, &event.sent_at) {
+        (Some(failed_at), _) => one_line(failed_at),
+        (None, Some(sent_at)) => format!("sent {}", one_line(sent_at)),
+        (None, None) => "unknown time".to_owned(),
+    };
     let attempts = event.attempts.map_or_else(String::new, |attempts| {
         format!(", after {attempts} invocations")
     });
@@ -344,6 +388,9 @@ fn describe(error: &FunctionError) -> String {
 fn lines(content: &Content) -> Vec<String> {
     match content {
         Content::Event(event) => vec![event.to_string()],
+        Content::Message(record) => {
+            vec![record["body"].as_str().unwrap_or_default().to_owned()]
+        }
         Content::Records(records) => records.iter().map(Value::to_string).collect(),
         Content::ExpiredRecords(batch) => vec![format!(
             "{} records of {}, shard {}, from {} to {}",

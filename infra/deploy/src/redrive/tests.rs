@@ -77,6 +77,45 @@ fn an_event_that_lambda_did_not_take_is_understood() {
 }
 
 #[test]
+fn a_message_of_a_queue_is_shown_as_lambda_shows_it() {
+    let attribute = MessageAttributeValue::builder().data_type("Binary");
+    let attribute = attribute.binary_value(aws_sdk_sqs::primitives::Blob::new("hello"));
+    let source = "arn:aws:sqs:us-east-2:123456789012:parcels";
+    let message = Message::builder()
+        .message_id("m")
+        .receipt_handle("r")
+        // Not for Lambda's words, although it looks like them.
+        .body(r#"{"requestContext": {}, "requestPayload": 1}"#)
+        .md5_of_body("5")
+        .attributes(MessageSystemAttributeName::DeadLetterQueueSourceArn, source)
+        .attributes(MessageSystemAttributeName::SentTimestamp, "1767605400000")
+        .message_attributes("greeting", attribute.build().unwrap());
+    let event = FailedEvent::parse(message.build());
+    assert_eq!(event.message_id, "m");
+    assert_eq!(event.condition.as_deref(), Some("maxReceiveCount"));
+    assert_eq!(event.sent_at.as_deref(), Some("2026-01-05T09:30:00Z"));
+    assert_eq!(
+        event.subject,
+        Subject::Message(json!({
+            "messageId": "m",
+            "receiptHandle": "r",
+            "body": r#"{"requestContext": {}, "requestPayload": 1}"#,
+            "attributes": {"DeadLetterQueueSourceArn": source, "SentTimestamp": "1767605400000"},
+            "messageAttributes": {"greeting": {
+                "stringListValues": [],
+                "binaryListValues": [],
+                "dataType": "Binary",
+                "binaryValue": "aGVsbG8=",
+            }},
+            "md5OfBody": "5",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": source,
+            "awsRegion": "us-east-2",
+        }))
+    );
+}
+
+#[test]
 fn a_batch_of_a_stream_is_understood() {
     let arn =
         "arn:aws:dynamodb:us-east-2:123456789012:table/mytable/stream/2019-11-14T00:04:06.388";
