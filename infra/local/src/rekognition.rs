@@ -1,5 +1,6 @@
 //! `rekognition-local` as a child process.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use tokio::process::Command;
@@ -8,6 +9,13 @@ use crate::preflight::check_ports;
 use crate::recording::recording;
 use crate::service::Service;
 use crate::{Error, Keys, create_private_folder};
+
+/// The user's own quotas of the local Rekognition, for an environment that is empty otherwise.
+fn quotas() -> impl Iterator<Item = (&'static str, OsString)> {
+    ["REKOGNITION_CALLS_PER_SECOND", "REKOGNITION_JOBS"]
+        .into_iter()
+        .filter_map(|variable| Some((variable, std::env::var_os(variable)?)))
+}
 
 /// What a [`RekognitionServer`] is started with.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +68,8 @@ impl RekognitionServer {
             .env("LOCAL_STAGE_KEY", &config.keys.stage_key)
             .env("AWS_ACCESS_KEY_ID", &config.keys.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &config.keys.secret_access_key)
-            .envs(recording());
+            .envs(recording())
+            .envs(quotas());
         let ready = format!("listening on http://127.0.0.1:{port}");
         let service = Service::start("the local Rekognition", command, log, &ready);
         service.await.map(Self)

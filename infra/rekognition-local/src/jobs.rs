@@ -24,9 +24,6 @@ use crate::{
     video,
 };
 
-/// Jobs that may be waiting or running, from "Guidelines and quotas in Amazon Rekognition": the default for stored videos.
-const MAX_UNFINISHED_JOBS: usize = 20;
-
 /// Jobs that run at the same time; the others wait. Labelling one frame keeps all processors busy.
 const MAX_RUNNING_JOBS: usize = 2;
 
@@ -50,8 +47,9 @@ pub struct Jobs {
     ended: AtomicU64,
 }
 
-#[derive(Default)]
 struct Store {
+    /// Jobs that may be waiting or running.
+    max_unfinished: usize,
     jobs: HashMap<JobId, Job>,
     by_token: HashMap<String, JobId>,
     /// The oldest first.
@@ -60,15 +58,21 @@ struct Store {
 }
 
 impl Jobs {
-    /// No jobs yet. Videos are read through `s3`, and their end is told through `publisher`.
+    /// No jobs yet, and no more than `max_unfinished` at a time. Videos are read through `s3`, and their end is told
+    /// through `publisher`.
     #[must_use]
-    pub fn new(labeller: Arc<Labeller>, s3: aws_sdk_s3::Client, publisher: Publisher) -> Self {
+    pub fn new(
+        labeller: Arc<Labeller>,
+        s3: aws_sdk_s3::Client,
+        publisher: Publisher,
+        max_unfinished: usize,
+    ) -> Self {
         Self {
             labeller,
             s3,
             publisher,
             running: Semaphore::new(MAX_RUNNING_JOBS),
-            store: Mutex::default(),
+            store: Mutex::new(Store::new(max_unfinished)),
             begun: AtomicU64::default(),
             ended: AtomicU64::default(),
         }
@@ -205,6 +209,16 @@ enum Added {
 }
 
 impl Store {
+    fn new(max_unfinished: usize) -> Self {
+        Self {
+            max_unfinished,
+            jobs: HashMap::new(),
+            by_token: HashMap::new(),
+            finished: VecDeque::new(),
+            remembered_labels: 0,
+        }
+    }
+
     fn find(&self, request: &StartRequest) -> Result<Option<JobId>, ApiError> {
         let id = request
             .token
@@ -227,11 +241,12 @@ impl Store {
         if let Some(id) = self.find(&request)? {
             return Ok(Added::Before(id));
         }
-        if self.jobs.len() - self.finished.len() >= MAX_UNFINISHED_JOBS {
+        if self.jobs.len() - self.finished.len() >= self.max_unfinished {
             return Err(ApiError::new(
                 ErrorKind::LimitExceeded,
                 format!(
-                    "{MAX_UNFINISHED_JOBS} jobs are waiting or running; try again when one has ended"
+                    "{} jobs are waiting or running; try again when one has ended",
+                    self.max_unfinished
                 ),
             ));
         }
@@ -311,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_token_starts_one_job() {
-        let mut store = Store::default();
+        let mut store = Store::new(20);
         let job = add(&mut store, Some("once"), "a");
         assert!(
             matches!(store.add(request(Some("once"), "a")), Ok(Added::Before(id)) if id == job.id)
@@ -330,10 +345,8 @@ mod tests {
 
     #[test]
     fn unfinished_jobs_are_limited() {
-        let mut store = Store::default();
-        let jobs: Vec<_> = (0..MAX_UNFINISHED_JOBS)
-            .map(|_| add(&mut store, None, "a"))
-            .collect();
+        let mut store = Store::new(20);
+        let jobs: Vec<_> = (0..20).map(|_| add(&mut store, None, "a")).collect();
         assert_eq!(
             store.add(request(None, "a")).unwrap_err().kind,
             ErrorKind::LimitExceeded
@@ -344,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_oldest_finished_jobs_are_forgotten_with_their_tokens() {
-        let mut store = Store::default();
+        let mut store = Store::new(20);
         let unfinished = add(&mut store, None, "a");
         for index in 0..=MAX_FINISHED_JOBS {
             let job = add(&mut store, Some(&index.to_string()), "a");

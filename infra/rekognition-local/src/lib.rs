@@ -27,6 +27,7 @@ pub mod labels;
 pub mod objects;
 pub mod picture;
 pub mod protocol;
+pub mod quotas;
 pub mod recording;
 pub mod server;
 pub mod sns;

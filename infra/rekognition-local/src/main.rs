@@ -16,6 +16,7 @@ use rekognition_local::{
     authorization::Authorizer,
     classifier, detector,
     labeller::Labeller,
+    quotas::Quotas,
     recording::Recording,
     server::{self, Endpoint},
     sns::Publisher,
@@ -69,6 +70,14 @@ struct Cli {
     /// A folder to write requests and answers down in, a line of JSON each, without their signatures
     #[arg(long, env = "XTASK_RECORD_CALLS", value_name = "PATH")]
     record: Option<PathBuf>,
+
+    /// Calls of each operation in a second; more are answered by ProvisionedThroughputExceededException
+    #[arg(long, env = "REKOGNITION_CALLS_PER_SECOND", value_name = "NUMBER", default_value_t = Quotas::default().calls_per_second)]
+    calls_per_second: u32,
+
+    /// Video jobs that wait or run at a time; more are answered by LimitExceededException
+    #[arg(long, env = "REKOGNITION_JOBS", value_name = "NUMBER", default_value_t = Quotas::default().jobs)]
+    jobs: usize,
 
     /// End when standard input does, and so with the process that holds its other end
     #[arg(long)]
@@ -127,7 +136,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Recording::open(folder)
             .with_context(|| format!("could not write down requests in {}", folder.display()))
     });
-    let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key);
+    let quotas = Quotas {
+        calls_per_second: cli.calls_per_second,
+        jobs: cli.jobs,
+    };
+    let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key, quotas);
     let endpoint = Arc::new(endpoint.recorded(recording.transpose()?));
     endpoint.warm_up();
     println!("listening on http://{}", listener.local_addr()?);

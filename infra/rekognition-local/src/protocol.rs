@@ -105,6 +105,8 @@ pub enum ErrorKind {
     IdempotentParameterMismatch,
     /// Too many jobs at a time.
     LimitExceeded,
+    /// Calls come too fast.
+    ThroughputExceeded,
     /// No policy allows it, or one forbids it.
     AccessDenied,
     /// The caller's temporary credentials are no longer valid.
@@ -139,6 +141,7 @@ impl ErrorKind {
             Self::InvalidPaginationToken => "InvalidPaginationTokenException",
             Self::IdempotentParameterMismatch => "IdempotentParameterMismatchException",
             Self::LimitExceeded => "LimitExceededException",
+            Self::ThroughputExceeded => "ProvisionedThroughputExceededException",
             Self::AccessDenied => "AccessDeniedException",
             Self::ExpiredToken => "ExpiredTokenException",
             Self::InvalidSignature => "InvalidSignatureException",

@@ -36,6 +36,7 @@ use crate::{
     objects::{self, ObjectLocation},
     picture::Encoded,
     protocol::{self, ApiError, ApiResponse, ErrorKind, MAX_BODY_BYTES, Operation},
+    quotas::{Calls, Quotas},
     recording::Recording,
     sns::Publisher,
 };
@@ -48,6 +49,7 @@ pub struct Endpoint {
     labeller: Arc<Labeller>,
     s3: aws_sdk_s3::Client,
     jobs: Arc<Jobs>,
+    calls: Calls,
     authorizer: Option<Authorizer>,
     stage_key: Option<String>,
     recording: Option<Recording>,
@@ -67,11 +69,18 @@ impl Endpoint {
         publisher: Publisher,
         authorizer: Option<Authorizer>,
         stage_key: Option<String>,
+        quotas: Quotas,
     ) -> Self {
         let pictures = available_parallelism().map_or(1, NonZero::get) + 1;
         let labeller = Arc::new(labeller);
         Self {
-            jobs: Arc::new(Jobs::new(Arc::clone(&labeller), s3.clone(), publisher)),
+            jobs: Arc::new(Jobs::new(
+                Arc::clone(&labeller),
+                s3.clone(),
+                publisher,
+                quotas.jobs,
+            )),
+            calls: Calls::new(quotas.calls_per_second),
             labeller,
             s3,
             authorizer,
@@ -145,6 +154,7 @@ impl Endpoint {
 
     async fn carry_out(&self, operation: Operation, signed: &Signed) -> Result<Answer, ApiError> {
         self.authorize(signed, operation.action(), "*", &[]).await?;
+        self.calls.admit(operation.action(), Instant::now())?;
         match operation {
             Operation::DetectLabels => self.detect_labels(signed).await,
             Operation::StartLabelDetection => self.start_label_detection(signed).await,
