@@ -24,6 +24,7 @@ const ENTRIES: [Entry; 16] = [
     ("api-throttling", api_throttling),
     ("memory-size", memory_size),
     ("retry-pauses", retry_pauses),
+    ("queue-retry-pauses", queue_retry_pauses),
     ("failure-destinations", failure_destinations),
     ("tumbling-windows", tumbling_windows),
     ("unknown-properties", unknown_properties),
@@ -226,6 +227,22 @@ fn retry_pauses(stage: &Stage) {
     // The patience is less than AWS's first pause.
     eventually("the event in the failure queue", || {
         (stage.failed_events("file-photo") == 1).then_some(())
+    });
+}
+
+fn queue_retry_pauses(stage: &Stage) {
+    let url = stage.variable("PARCELS_QUEUE_URL");
+    stage.aws_ok(&[
+        "sqs",
+        "send-message",
+        "--queue-url",
+        url,
+        "--message-body",
+        "no parcel",
+    ]);
+    // The patience is less than the queue's visibility timeout.
+    eventually("the message in the failure queue", || {
+        (stage.failed_events("pack-order") == 1).then_some(())
     });
 }
 

@@ -9,6 +9,7 @@
 //!   `AWS_ENDPOINT_URL_REKOGNITION`.
 //! - **Asynchronous events**, those of S3 and SNS: delivered late, twice, and so in another
 //!   order. `chaos.py` does it, in the emulator.
+//! - **Batches of a queue's messages**: delivered late, and twice. `chaos.py` does it.
 //! - **Batches of stream records**: delivered late, and again when later ones may have
 //!   been. The stream poller does it.
 //! - **Functions**: killed while they handle an event, also a request of the HTTP API. It is

@@ -303,6 +303,7 @@ import decisions
 import door
 import limits
 import logs
+import queues
 import schedules
 
 if "CHAOS_URL" in os.environ:

@@ -17,6 +17,8 @@
 //!   past it. `asynchronous.py` takes its place.
 //! - It fires schedules in its own way. `schedules.py` keeps it from that, see
 //!   [`Scheduler`](crate::Scheduler).
+//! - Of a queue's messages, it deletes those whose failure a function does not report as it
+//!   should. `queues.py` does with them as Lambda does.
 //! - It takes payloads of any size for functions. `limits.py` has Lambda's limits.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
@@ -35,13 +37,14 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 10] = [
+const SCRIPTS: [(&str, &str); 11] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("decisions.py", include_str!("decisions.py")),
     ("door.py", include_str!("door.py")),
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
+    ("queues.py", include_str!("queues.py")),
     ("chaos.py", include_str!("chaos.py")),
     ("recorder.py", include_str!("recorder.py")),
     ("schedules.py", include_str!("schedules.py")),

@@ -1,12 +1,14 @@
 """What functions have still to do; loaded by emulator.py, asked for by quiet.rs.
 
 Events run in threads of their own. A thread counts from the moment at which it is started, so what a request has set
-off is counted before the request is answered.
+off is counted before the request is answered. A message counts for as long as it is in a queue that a function
+reads: it is handled, or handled again, or moved to another queue.
 """
+import contextlib
 import threading
 import types
 
-from ministack.services import s3, sns
+from ministack.services import lambda_svc, s3, sns, sqs
 
 lock = threading.Lock()
 begun = ended = 0
@@ -14,23 +16,50 @@ begun = ended = 0
 
 class CountedThread(threading.Thread):
     def start(self):
-        global begun
-        with lock:
-            begun += 1
+        begin()
         super().start()
 
     def run(self):
-        global ended
         try:
             super().run()
         finally:
-            with lock:
-                ended += 1
+            end()
+
+
+def begin():
+    global begun
+    with lock:
+        begun += 1
+
+
+def end():
+    global ended
+    with lock:
+        ended += 1
+
+
+@contextlib.contextmanager
+def counted():
+    begin()
+    try:
+        yield
+    finally:
+        end()
 
 
 def counts():
+    # In this order: what an event sends to a queue is there before the event has ended.
+    ended_before = ended
+    waiting = waiting_messages()
     with lock:
-        return {"begun": begun, "ended": ended}
+        return {"begun": begun + waiting, "ended": ended_before}
+
+
+def waiting_messages():
+    mappings = [mapping for _, _, mapping in lambda_svc._iter_all_esms()]
+    read = {mapping.get("EventSourceArn") for mapping in mappings if mapping.get("Enabled", True)}
+    queues = list(sqs._queues._data.values())
+    return sum(len(queue["messages"]) for queue in queues if queue["attributes"].get("QueueArn") in read)
 
 
 def with_counted_threads(module):

@@ -20,6 +20,7 @@ pub fn app() -> Manifest {
         .table("orders", "id")
         .time_to_live("expires_at")
         .variable("ORDERS_TABLE_NAME");
+    let parcels = app.queue("parcels").variable("PARCELS_QUEUE_URL");
     let stock_taking = app
         .schedule("stock-taking", "cron(0 3 29 2 ? *)")
         .time_zone("Europe/Zurich");
@@ -93,6 +94,11 @@ pub fn app() -> Manifest {
     app.function("audit")
         .trigger(placed.matched())
         .trigger(photos.object_created().by_event_bridge())
+        .grant(receipts.allow([PutObject]));
+
+    app.function("pack-order")
+        .trigger(parcels.messages().batch_size(5).max_receive_count(2))
+        .grant(orders.allow([GetItem]))
         .grant(receipts.allow([PutObject]));
 
     app.function("take-stock")

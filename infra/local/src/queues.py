@@ -1,0 +1,90 @@
+"""Lambda's event source mappings of queues.
+
+MiniStack's poller takes a failure report that names no message of the batch for a success, hands out ten
+messages at most, and does not wait for a batch to fill. This does as "Using Lambda with Amazon SQS" in Lambda's
+developer guide says. A failed message is shown again earlier, see below.
+"""
+import json
+import logging
+import time
+
+from ministack.services import lambda_svc, sqs
+
+import under_way
+
+# Before a failed message is handled again. On AWS it is what is left of the queue's visibility timeout.
+MAX_RETRY_WAIT_SECONDS = 2
+
+logger = logging.getLogger("queues")
+
+
+def receive(queue_url, batch_size):
+    """The next batch; none as long as Lambda waits for it to fill."""
+    with sqs._queues_lock:
+        queue = sqs._get_q(queue_url)
+        sqs._expire_retained(queue)
+        sqs._dlq_sweep(queue)
+        now = time.time()
+        visible_since = [message["visible_at"] for message in queue["messages"] if message["visible_at"] <= now]
+        window_seconds = window_of(queue["attributes"]["QueueArn"])
+        if len(visible_since) < batch_size and now - min(visible_since, default=now) < window_seconds:
+            return []
+        return sqs._collect_msgs(queue, batch_size, int(queue["attributes"].get("VisibilityTimeout", 30)))
+
+
+def window_of(queue_arn):
+    windows = [
+        int(mapping.get("MaximumBatchingWindowInSeconds") or 0)
+        for _, _, mapping in lambda_svc._iter_all_esms()
+        if mapping.get("EventSourceArn") == queue_arn
+    ]
+    return max(windows, default=0)
+
+
+def handle(mapping, function, event, batch, queue_url, queue_name):
+    with under_way.counted():
+        failed = failed_messages(mapping, execute(function, event), batch)
+        handled = [message for message in batch if message["id"] not in failed]
+        sqs._delete_messages_for_esm(queue_url, {message["receipt_handle"] for message in handled})
+        show_again_at = time.time() + MAX_RETRY_WAIT_SECONDS
+        for message in batch:
+            if message["id"] in failed:
+                message["visible_at"] = min(message["visible_at"], show_again_at)
+    count, all_count = len(failed), len(batch)
+    mapping["LastProcessingResult"] = f"{count} of {all_count} messages failed" if failed else "OK"
+    if failed:
+        name = mapping["FunctionName"]
+        logger.info("%s failed on %d of %d messages of %s", name, count, all_count, queue_name)
+
+
+def execute(function, event):
+    return lambda_svc._execute_function(function, event)
+
+
+def failed_messages(mapping, result, batch):
+    """The ids of the messages that stay in the queue: all of them, if the function failed or its answer cannot be
+    understood."""
+    all_ids = {message["id"] for message in batch}
+    if result.get("error"):
+        return all_ids
+    if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+        return set()
+    answer = result.get("body")
+    if isinstance(answer, str):
+        try:
+            answer = json.loads(answer) if answer else None
+        except ValueError:
+            return all_ids
+    if not answer:
+        return set()
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else answer
+    if failures is None:
+        return set()
+    if not isinstance(failures, list):
+        return all_ids
+    ids = {failure.get("itemIdentifier") if isinstance(failure, dict) else None for failure in failures}
+    return ids if ids <= all_ids else all_ids
+
+
+sqs._receive_messages_for_esm = receive
+lambda_svc._run_sqs_batch = handle
