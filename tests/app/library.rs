@@ -24,6 +24,12 @@ impl Stage {
         Self(acceptance::Stage::of(xtask_program(), arguments))
     }
 
+    /// As [`Stage::start`], with more variables in the environment of `xtask local`.
+    pub(crate) fn start_in(variables: &[(&str, &str)]) -> Self {
+        let program = xtask_program();
+        Self(acceptance::Stage::with_variables(program, &[], variables))
+    }
+
     /// `GET` on the media API; the path and query are sent as they are.
     pub(crate) fn get(&self, path_and_query: &str) -> Reply {
         self.0.get("API_URL", path_and_query)

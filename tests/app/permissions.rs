@@ -71,6 +71,11 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
             vec![&put_object, &scan, &list_buckets, &result],
         ),
         (
+            "label-waiting",
+            vec![&get_object, &list, &delete_item, &detect, &start],
+            vec![&put_object, &scan, &list_buckets, &result],
+        ),
+        (
             "handle-object-removed",
             vec![&delete_item],
             vec![&get_object, &list, &put_object, &scan, &detect, &start],

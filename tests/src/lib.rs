@@ -197,6 +197,15 @@ impl Stage {
 
     /// As [`Stage::start_with`], for the app of a program.
     pub fn of(program: PathBuf, arguments: &[&str]) -> Self {
+        Self::with_variables(program, arguments, &[])
+    }
+
+    /// As [`Stage::of`], with more variables in the environment of `xtask local`.
+    pub fn with_variables(
+        program: PathBuf,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         // As a folder below `target` is: what is in it, the stage has to protect.
         let open_to_all = std::fs::Permissions::from_mode(0o755);
@@ -207,6 +216,7 @@ impl Stage {
         let ports = ["local", "--port", &port, "--aws-port", &aws_port];
         let process = xtask(&program, &[&ports, arguments].concat())
             .env("XTASK_LOCAL_DIR", directory.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)

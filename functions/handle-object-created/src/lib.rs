@@ -2,19 +2,16 @@
 //! video, it starts the job that does: `add-video-file` records what the job saw.
 //!
 //! Other files are none of the catalogue's. One that can never be labelled is
-//! recorded as such, and the event is done. Whatever else goes wrong fails the event:
-//! Lambda tries it again, and in the end keeps it in the failure queue.
-//!
-//! The state is read first, so that an event that comes late or twice costs no
-//! detection. What makes it harmless is the catalogue's rule, not this reading. As
-//! long as a video's job runs, there is no such state, and it is the job's
-//! idempotency that keeps a repeated event from starting another.
+//! recorded as such, and the event is done. An object that Rekognition does not take for now
+//! waits in a queue for `label-waiting`, and the event is done, too. Whatever else goes wrong fails
+//! the event: Lambda tries it again, and in the end keeps it in the failure queue.
 
-use media::MediaType;
-use media::catalogue::{Catalogue, RecordError, record_detection};
+use media::catalogue::Catalogue;
 use media::detector::{LabelDetector, VideoJobs};
-use runtime::records::RecordsError;
-use runtime::s3::{BucketName, Notification, ObjectEvent};
+use media::labelling::{Labelled, Labelling};
+use media::waiting::WaitingLine;
+use runtime::records::{Failed, RecordsError};
+use runtime::s3::{Notification, ObjectEvent};
 use tracing::info;
 
 /// Beginnings of the names of this function's events.
@@ -22,50 +19,29 @@ const EVENTS: &[&str] = &["ObjectCreated:"];
 
 /// The function, with what it works on.
 #[derive(Debug)]
-pub struct HandleObjectCreated<C, D, J> {
-    /// The bucket that the catalogue is of.
-    pub bucket: BucketName,
-    /// Where changes are recorded.
-    pub catalogue: C,
-    /// What sees the labels of images.
-    pub detector: D,
-    /// What starts looking at videos.
-    pub jobs: J,
+pub struct HandleObjectCreated<C, D, J, W> {
+    /// What labels objects.
+    pub labelling: Labelling<C, D, J>,
+    /// Where objects wait that Rekognition does not take for now.
+    pub waiting: W,
 }
 
-impl<C: Catalogue, D: LabelDetector, J: VideoJobs> HandleObjectCreated<C, D, J> {
+impl<C: Catalogue, D: LabelDetector, J: VideoJobs, W: WaitingLine> HandleObjectCreated<C, D, J, W> {
     /// Handles one event.
     pub async fn handle(&self, event: Notification) -> Result<(), RecordsError> {
         let object_created = async |event| self.object_created(event).await;
-        event.for_each(&self.bucket, EVENTS, object_created).await
+        let bucket = &self.labelling.bucket;
+        event.for_each(bucket, EVENTS, object_created).await
     }
 
-    async fn object_created(&self, event: ObjectEvent) -> Result<(), RecordError> {
-        let ObjectEvent {
-            key: name,
-            sequencer,
-        } = event;
-        let Some(media_type) = MediaType::of(&name) else {
-            info!(%name, "skipped: its extension is that of no image or video");
-            return Ok(());
-        };
-        let state = self.catalogue.state(&name).await?;
-        if state.is_some_and(|state| state.supersedes(&sequencer)) {
-            info!(%name, %sequencer, "skipped: this change or a later one is recorded");
-            return Ok(());
+    async fn object_created(&self, event: ObjectEvent) -> Result<(), Failed> {
+        let labelled = self.labelling.label(event.clone()).await?;
+        if let Labelled::Refused(media_type, refusal) = labelled {
+            let (code, reason) = (&refusal.code, &refusal.message);
+            info!(name = %event.key, %media_type, code, reason, "refused: it waits");
+            self.waiting.wait(media_type, &event).await?;
         }
-        let detected = match media_type {
-            MediaType::Image => self.detector.detect(&self.bucket, &name).await,
-            MediaType::Video => match self.jobs.start(&self.bucket, &name, &sequencer).await {
-                Ok(job) => {
-                    info!(%name, %sequencer, %job, "a job looks at the video");
-                    return Ok(());
-                }
-                Err(error) => Err(error),
-            },
-        };
-        let catalogue = &self.catalogue;
-        record_detection(catalogue, name, sequencer, media_type, detected).await
+        Ok(())
     }
 }
 
@@ -74,11 +50,11 @@ mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};
 
-    use lambda_runtime::Diagnostic;
-    use media::Failure;
+    use media::catalogue::record_detection;
     use media::detector::{DetectError, JobId};
-    use media::testing::{MemoryCatalogue, Sees, Starts};
-    use runtime::s3::{ObjectKey, Sequencer};
+    use media::testing::{MemoryCatalogue, MemoryLine, Sees, Starts};
+    use media::{Failure, MediaType};
+    use runtime::s3::{BucketName, ObjectKey, Sequencer};
     use serde_json::Value;
 
     const EVENT: &str = include_str!("../../../assets/events/handle-object-created.json");
@@ -86,30 +62,38 @@ mod tests {
     type NoJobs = Starts<fn(&ObjectKey, &Sequencer) -> Result<JobId, DetectError>>;
 
     /// The function, for images.
-    fn function<F>(sees: F) -> HandleObjectCreated<MemoryCatalogue, Sees<F>, NoJobs>
+    fn function<F>(sees: F) -> HandleObjectCreated<MemoryCatalogue, Sees<F>, NoJobs, MemoryLine>
     where
         F: Fn(&ObjectKey) -> Result<Vec<String>, DetectError>,
     {
         HandleObjectCreated {
-            bucket: BucketName::new("amzn-s3-demo-bucket"),
-            catalogue: MemoryCatalogue::default(),
-            detector: Sees(sees),
-            jobs: Starts(|key, _| panic!("{key} is no video")),
+            labelling: Labelling {
+                bucket: BucketName::new("amzn-s3-demo-bucket"),
+                catalogue: MemoryCatalogue::default(),
+                detector: Sees(sees),
+                jobs: Starts(|key, _| panic!("{key} is no video")),
+            },
+            waiting: MemoryLine::default(),
         }
     }
 
     type NoImages = Sees<fn(&ObjectKey) -> Result<Vec<String>, DetectError>>;
 
     /// The function, for videos.
-    fn video_function<F>(starts: F) -> HandleObjectCreated<MemoryCatalogue, NoImages, Starts<F>>
+    fn video_function<F>(
+        starts: F,
+    ) -> HandleObjectCreated<MemoryCatalogue, NoImages, Starts<F>, MemoryLine>
     where
         F: Fn(&ObjectKey, &Sequencer) -> Result<JobId, DetectError>,
     {
         HandleObjectCreated {
-            bucket: BucketName::new("amzn-s3-demo-bucket"),
-            catalogue: MemoryCatalogue::default(),
-            detector: Sees(|key| panic!("{key} is no image")),
-            jobs: Starts(starts),
+            labelling: Labelling {
+                bucket: BucketName::new("amzn-s3-demo-bucket"),
+                catalogue: MemoryCatalogue::default(),
+                detector: Sees(|key| panic!("{key} is no image")),
+                jobs: Starts(starts),
+            },
+            waiting: MemoryLine::default(),
         }
     }
 
@@ -138,7 +122,7 @@ mod tests {
             .await
             .unwrap();
         let name = key("holiday photos/dog+ball.jpg");
-        let item = function.catalogue.item(&name).unwrap();
+        let item = function.labelling.catalogue.item(&name).unwrap();
         assert_eq!(item.labels, ["holiday photos/dog+ball.jpg"]);
         assert_eq!(item.media_type, MediaType::Image);
     }
@@ -150,7 +134,7 @@ mod tests {
         function.handle(event(&keys)).await.unwrap();
         let stored: Vec<_> = keys
             .into_iter()
-            .filter(|name| function.catalogue.item(&key(name)).is_some())
+            .filter(|name| function.labelling.catalogue.item(&key(name)).is_some())
             .collect();
         assert_eq!(stored, ["a.jpg", "B.PNG"]);
     }
@@ -178,8 +162,16 @@ mod tests {
             .handle(event(&["a.jpg", "50%.jpg", "b.jpg"]))
             .await
             .unwrap_err();
-        assert!(function.catalogue.item(&key("b.jpg")).is_some());
-        assert_eq!(function.catalogue.state(&key("a.jpg")).await.unwrap(), None);
+        assert!(function.labelling.catalogue.item(&key("b.jpg")).is_some());
+        assert_eq!(
+            function
+                .labelling
+                .catalogue
+                .state(&key("a.jpg"))
+                .await
+                .unwrap(),
+            None
+        );
         let message = error.to_string();
         assert!(
             message.starts_with("2 of 3 records failed: \"a.jpg\": "),
@@ -199,9 +191,14 @@ mod tests {
         };
         let function = function(|_| Err(DetectError::Permanent(failure.clone())));
         function.handle(event(&["a.jpg"])).await.unwrap();
-        let state = function.catalogue.state(&key("a.jpg")).await.unwrap();
+        let state = function
+            .labelling
+            .catalogue
+            .state(&key("a.jpg"))
+            .await
+            .unwrap();
         assert_eq!(state.unwrap().failure, Some(failure.clone()));
-        assert_eq!(function.catalogue.item(&key("a.jpg")), None);
+        assert_eq!(function.labelling.catalogue.item(&key("a.jpg")), None);
     }
     #[tokio::test]
     async fn a_videos_job_is_started_for_its_change_and_nothing_is_recorded() {
@@ -219,7 +216,12 @@ mod tests {
             Sequencer::parse("0055AED6DCD90281E5").unwrap(),
         );
         assert_eq!(*started.borrow(), [change.clone(), change]);
-        let state = function.catalogue.state(&key("my clip.MP4")).await.unwrap();
+        let state = function
+            .labelling
+            .catalogue
+            .state(&key("my clip.MP4"))
+            .await
+            .unwrap();
         assert_eq!(state, None);
     }
 
@@ -229,7 +231,7 @@ mod tests {
         let sequencer = Sequencer::parse("0055AED6DCD90281E5").unwrap();
         let name = key("clip.mp4");
         let labels = Ok(vec!["Dog".into()]);
-        let catalogue = &function.catalogue;
+        let catalogue = &function.labelling.catalogue;
         record_detection(catalogue, name, sequencer, MediaType::Video, labels)
             .await
             .unwrap();
@@ -244,26 +246,45 @@ mod tests {
         };
         let function = video_function(|_, _| Err(DetectError::Permanent(failure.clone())));
         function.handle(event(&["clip.mov"])).await.unwrap();
-        let state = function.catalogue.state(&key("clip.mov")).await.unwrap();
+        let state = function
+            .labelling
+            .catalogue
+            .state(&key("clip.mov"))
+            .await
+            .unwrap();
         assert_eq!(state.unwrap().failure, Some(failure.clone()));
     }
 
     #[tokio::test]
-    async fn too_many_jobs_fail_the_event() {
+    async fn what_rekognition_does_not_take_waits_and_the_event_is_done() {
         let limit = Failure {
             code: "LimitExceededException".into(),
             message: "20 jobs".into(),
         };
         let function = video_function(|_, _| Err(DetectError::Throttled(limit.clone())));
-        let error = function.handle(event(&["clip.avi"])).await.unwrap_err();
-        let diagnostic = Diagnostic::from(error);
-        assert_eq!(diagnostic.error_type, "LimitExceededException");
-        let message = diagnostic.error_message;
+        function.handle(event(&["a.avi", "b.avi"])).await.unwrap();
+        let waiting = function.waiting.take();
+        let keys: Vec<_> = waiting.iter().map(|event| event.key.as_str()).collect();
+        assert_eq!(keys, ["a.avi", "b.avi"]);
+        let state = function.labelling.catalogue.state(&key("a.avi")).await;
+        assert_eq!(state.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_wait_fails_the_event() {
+        let limit = Failure {
+            code: "ThrottlingException".into(),
+            message: "slow down".into(),
+        };
+        let function = function(|_| Err(DetectError::Throttled(limit.clone())));
+        function.waiting.refuse("a.jpg");
+        let error = function.handle(event(&["a.jpg", "b.jpg"])).await;
+        let message = error.unwrap_err().to_string();
         assert!(
-            message.ends_with("LimitExceededException: 20 jobs"),
+            message
+                .starts_with("1 of 2 records failed: \"a.jpg\": could not have \"a.jpg\" wait: "),
             "{message}"
         );
-        let state = function.catalogue.state(&key("clip.avi")).await.unwrap();
-        assert_eq!(state, None);
+        assert_eq!(function.waiting.take().len(), 1);
     }
 }

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use handle_object_created::HandleObjectCreated;
 use lambda_runtime::Error;
 use media::dynamodb::{DynamoCatalogue, Tables};
+use media::labelling::Labelling;
 use media::media_bucket;
 use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
+use media::sqs::WaitingQueues;
 use runtime::{Aws, Environment, Service};
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,10 +21,13 @@ async fn start() -> Result<(), Error> {
     let aws = Aws::new(&environment)?;
     let bucket = media_bucket(&environment)?;
     let function = HandleObjectCreated {
-        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
-        detector: RekognitionDetector::new(&aws, &bucket),
-        jobs: RekognitionJobs::new(&aws, &bucket, Channel::named_by(&environment)?)?,
-        bucket,
+        labelling: Labelling {
+            catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+            detector: RekognitionDetector::new(&aws, &bucket),
+            jobs: RekognitionJobs::new(&aws, &bucket, Channel::named_by(&environment)?)?,
+            bucket,
+        },
+        waiting: WaitingQueues::named_by(&aws, &environment)?,
     };
     aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
         .await;

@@ -2,7 +2,7 @@
 //! them, the catalogue ends as the bucket does.
 //!
 //! Objects are stored and deleted, someone labels an object by hand, a job looks at its video
-//! or ends. What becomes of events and invocations is `runtime::testing::interleaving`'s.
+//! or ends, and what Rekognition does not take waits for its turn. What becomes of events and invocations is `runtime::testing::interleaving`'s.
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 
@@ -16,13 +16,16 @@ use add_video_file::AddVideoFile;
 use detect_labels::DetectLabels;
 use handle_object_created::HandleObjectCreated;
 use handle_object_removed::HandleObjectRemoved;
+use label_waiting::LabelWaiting;
 use media::catalogue::{Catalogue, CatalogueError, ObjectChange, Outcome, State};
 use media::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
+use media::labelling::Labelling;
 use media::testing::MemoryCatalogue;
+use media::waiting::{WaitError, WaitingLine, WaitingObject};
 use media::{MediaItem, MediaType};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
-use runtime::s3::{BucketName, ObjectKey, Sequencer};
+use runtime::s3::{BucketName, ObjectEvent, ObjectKey, Sequencer};
 use runtime::testing::interleaving::{
     Faults, Handling, Outbox, Retries, Scenario, Slow, World, any_history, any_turns, pause,
 };
@@ -64,6 +67,7 @@ enum Event {
     Created(Value),
     Removed(Value),
     JobEnded(Value),
+    Waiting(Value),
 }
 
 /// The bucket, as S3 has it at this moment, and the jobs that look into it.
@@ -148,7 +152,21 @@ impl VideoJobs for Reached<SlowBucket> {
 impl VideoResults for Reached<SlowBucket> {
     async fn labels(&self, job: &JobId) -> Result<Vec<String>, DetectError> {
         let result = async |bucket: &SharedBucket| bucket.borrow().result_of(job);
-        self.0.call(throttled, result).await
+        self.0.call(unreachable_results, result).await
+    }
+}
+
+/// The queues. What is sent to them comes from them.
+type SlowLine = Slow<Outbox<Event>>;
+
+impl WaitingLine for Reached<SlowLine> {
+    async fn wait(&self, _: MediaType, event: &ObjectEvent) -> Result<(), WaitError> {
+        let no_answer = || WaitError::of(event, "no answer");
+        let send = async |outbox: &Outbox<Event>| {
+            outbox.emit(Event::Waiting(message(event)));
+            Ok(())
+        };
+        self.0.call(no_answer, send).await
     }
 }
 
@@ -161,7 +179,14 @@ fn unreachable_catalogue() -> CatalogueError {
 }
 
 fn throttled() -> DetectError {
-    DetectError::Retryable("throttled".into())
+    DetectError::Throttled(Failure {
+        code: "ThrottlingException".into(),
+        message: "slow down".into(),
+    })
+}
+
+fn unreachable_results() -> DetectError {
+    DetectError::Retryable("no answer".into())
 }
 
 fn permanent<T>(code: &str) -> Result<T, DetectError> {
@@ -236,13 +261,27 @@ async fn work(bucket: SharedBucket, number: usize) {
     bucket.outbox.emit(Event::JobEnded(message));
 }
 
+type Created = HandleObjectCreated<
+    Reached<SlowCatalogue>,
+    Reached<SlowBucket>,
+    Reached<SlowBucket>,
+    Reached<SlowLine>,
+>;
+
+type Waiting = LabelWaiting<
+    Reached<SlowCatalogue>,
+    Reached<SlowBucket>,
+    Reached<SlowBucket>,
+    Reached<SlowLine>,
+>;
+
 /// The functions, and what they work on.
 struct Library {
     bucket: SharedBucket,
     catalogue: MemoryCatalogue,
     outbox: Outbox<Event>,
-    created:
-        Rc<HandleObjectCreated<Reached<SlowCatalogue>, Reached<SlowBucket>, Reached<SlowBucket>>>,
+    created: Rc<Created>,
+    waiting: Rc<Waiting>,
     removed: Rc<HandleObjectRemoved<Reached<SlowCatalogue>>>,
     ended: Rc<AddVideoFile<Reached<SlowCatalogue>, Reached<SlowBucket>>>,
     by_hand: Rc<DetectLabels<Reached<SlowCatalogue>, Reached<SlowBucket>>>,
@@ -300,6 +339,12 @@ fn completion(number: usize, job: &Job) -> Value {
     }]})
 }
 
+/// A batch of one message with the change of an object that waits.
+fn message(event: &ObjectEvent) -> Value {
+    let body = serde_json::to_string(&WaitingObject::from(event)).unwrap();
+    json!({"Records": [{"messageId": "1", "body": body}]})
+}
+
 fn read<T: DeserializeOwned>(payload: Value) -> T {
     serde_json::from_value(payload).unwrap()
 }
@@ -315,13 +360,22 @@ impl Library {
         let catalogue = MemoryCatalogue::default();
         let slow_catalogue = Reached(Slow::new(catalogue.clone(), faults));
         let slow_bucket = Reached(Slow::new(bucket.clone(), faults));
+        let slow_line = Reached(Slow::new(outbox.clone(), faults));
         let name = BucketName::new(BUCKET);
+        let labelling = || Labelling {
+            bucket: name.clone(),
+            catalogue: slow_catalogue.clone(),
+            detector: slow_bucket.clone(),
+            jobs: slow_bucket.clone(),
+        };
         Self {
             created: Rc::new(HandleObjectCreated {
-                bucket: name.clone(),
-                catalogue: slow_catalogue.clone(),
-                detector: slow_bucket.clone(),
-                jobs: slow_bucket.clone(),
+                labelling: labelling(),
+                waiting: slow_line.clone(),
+            }),
+            waiting: Rc::new(LabelWaiting {
+                labelling: labelling(),
+                waiting: slow_line,
             }),
             removed: Rc::new(HandleObjectRemoved {
                 bucket: name.clone(),
@@ -416,16 +470,20 @@ impl Scenario for Library {
 
     fn invoke(&self, batch: Vec<Event>) -> Handling {
         let (created, removed) = (self.created.clone(), self.removed.clone());
-        let ended = self.ended.clone();
+        let (ended, waiting) = (self.ended.clone(), self.waiting.clone());
         Box::pin(async move {
             let mut handled = 0;
             for event in batch {
-                let result = match event {
-                    Event::Created(payload) => created.handle(read(payload)).await,
-                    Event::Removed(payload) => removed.handle(read(payload)).await,
-                    Event::JobEnded(payload) => ended.handle(read(payload)).await,
+                let is_handled = match event {
+                    Event::Created(payload) => created.handle(read(payload)).await.is_ok(),
+                    Event::Removed(payload) => removed.handle(read(payload)).await.is_ok(),
+                    Event::JobEnded(payload) => ended.handle(read(payload)).await.is_ok(),
+                    Event::Waiting(payload) => {
+                        let response = waiting.handle(read(payload)).await;
+                        response.is_ok_and(|response| response.failed().is_empty())
+                    }
                 };
-                if result.is_err() {
+                if !is_handled {
                     break;
                 }
                 handled += 1;

@@ -3,11 +3,11 @@
 //!
 //! The crate has three layers, and each knows only those above it:
 //!
-//! - the domain: [`media_type`], and the rules and ports of [`catalogue`] and [`detector`].
-//!   Keys and sequencers are those of [`runtime::s3`];
+//! - the domain: [`media_type`], and the rules and ports of [`catalogue`], [`detector`] and
+//!   [`waiting`], which [`labelling`] brings together. Keys and sequencers are those of [`runtime::s3`];
 //! - what comes in: [`completion`] reads Rekognition's messages. Events of S3 are read by
 //!   [`runtime::s3`];
-//! - what goes out: [`dynamodb`] and [`rekognition`] are the adapters. Only these know
+//! - what goes out: [`dynamodb`], [`rekognition`] and [`sqs`] are the adapters. Only these know
 //!   the AWS SDK.
 //!
 //! The functions' handlers are in the functions' own crates. They take the ports,
@@ -17,10 +17,13 @@ pub mod catalogue;
 pub mod completion;
 pub mod detector;
 pub mod dynamodb;
+pub mod labelling;
 pub mod media_type;
 pub mod rekognition;
+pub mod sqs;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod waiting;
 
 use runtime::s3::BucketName;
 use runtime::{Environment, MissingVariable};

@@ -4,8 +4,10 @@
 
 mod contract;
 mod detector;
+mod line;
 mod memory;
 
 pub use contract::check_catalogue;
 pub use detector::{Saw, Sees, Starts};
+pub use line::MemoryLine;
 pub use memory::MemoryCatalogue;

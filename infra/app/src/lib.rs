@@ -6,7 +6,7 @@
 //! writes down what functions may do now, and `cargo xtask deploy` shows what changes
 //! in AWS before it does.
 
-use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, TableAction::*};
+use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, QueueAction::*, TableAction::*};
 use manifest::{Grant, Manifest};
 
 /// Declares the app.
@@ -29,6 +29,17 @@ pub fn app() -> Manifest {
         .attribute_variable("USERS_TIMESTAMP_ATTRIBUTE", "timestamp")
         .attribute_variable("USERS_IS_PERSONAL_EMAIL_ATTRIBUTE", "IsPersonalEmail");
     let user_data = app.bucket("users").variable("USER_BUCKET_NAME");
+
+    // Where objects wait that Rekognition does not take for now. Each time an object is sent back,
+    // SQS keeps it for 14 more days.
+    let waiting_images = app
+        .queue("waiting-images")
+        .retention_seconds(14 * 24 * 60 * 60)
+        .variable("WAITING_IMAGES_QUEUE_URL");
+    let waiting_videos = app
+        .queue("waiting-videos")
+        .retention_seconds(14 * 24 * 60 * 60)
+        .variable("WAITING_VIDEOS_QUEUE_URL");
 
     // How the world reaches it. Rekognition tells by the topic that it has looked at a video.
     let video = app.topic("video").variable("VIDEO_TOPIC_ARN");
@@ -66,7 +77,42 @@ pub fn app() -> Manifest {
         .grant(video_labels("rekognition:StartLabelDetection"))
         .grant(rekognition.pass())
         .grant(state.allow([GetItem, PutItem]))
-        .grant(catalogue.allow([PutItem, DeleteItem]));
+        .grant(catalogue.allow([PutItem, DeleteItem]))
+        .grant(waiting_images.allow([SendMessage]))
+        .grant(waiting_videos.allow([SendMessage]));
+
+    // Two batches of each kind at a time: more would only be refused. A message also counts as
+    // received when the account has no concurrency left for the function.
+    app.function("label-waiting")
+        .timeout_seconds(120)
+        .trigger(
+            waiting_images
+                .messages()
+                .max_concurrency(2)
+                .max_receive_count(10),
+        )
+        .trigger(
+            waiting_videos
+                .messages()
+                .max_concurrency(2)
+                .max_receive_count(10),
+        )
+        .grant(media.allow([GetObject, ListBucket]))
+        .grant(image_labels())
+        .grant(video_labels("rekognition:StartLabelDetection"))
+        .grant(rekognition.pass())
+        .grant(state.allow([GetItem, PutItem]))
+        .grant(catalogue.allow([PutItem, DeleteItem]))
+        .grant(
+            waiting_images
+                .allow([SendMessage])
+                .long_recursive("an image waits until Rekognition takes it"),
+        )
+        .grant(
+            waiting_videos
+                .allow([SendMessage])
+                .long_recursive("a video waits until Rekognition takes it"),
+        );
 
     app.function("handle-object-removed")
         .timeout_seconds(60)

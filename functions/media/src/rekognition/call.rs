@@ -20,8 +20,8 @@ use crate::detector::{DetectError, Failure};
 pub(super) const MIN_CONFIDENCE: f32 = 50.0;
 
 /// Throttling, and too many jobs at a time, are retried here for two seconds at most, with the
-/// SDK's jitter: a function that waits is paid for. What outlasts that is left to Lambda's
-/// retries, which wait for minutes.
+/// SDK's jitter: a function that waits is paid for. That is enough for a few objects at once. What
+/// outlasts it waits in a queue, or is left to Lambda's retries, which wait for minutes.
 pub(super) const MAX_ATTEMPTS: u32 = 4;
 pub(super) const INITIAL_BACKOFF: Duration = Duration::from_millis(300);
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(1);
@@ -31,10 +31,21 @@ pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(25);
 
 pub(super) fn client(aws: &Aws) -> Client {
-    let retries = RetryConfig::standard()
-        .with_max_attempts(MAX_ATTEMPTS)
-        .with_initial_backoff(INITIAL_BACKOFF)
-        .with_max_backoff(MAX_BACKOFF);
+    client_retrying(
+        aws,
+        RetryConfig::standard()
+            .with_max_attempts(MAX_ATTEMPTS)
+            .with_initial_backoff(INITIAL_BACKOFF)
+            .with_max_backoff(MAX_BACKOFF),
+    )
+}
+
+/// A client without retries, for who has something else to do when Rekognition refuses.
+pub(super) fn client_asking_once(aws: &Aws) -> Client {
+    client_retrying(aws, RetryConfig::disabled())
+}
+
+fn client_retrying(aws: &Aws, retries: RetryConfig) -> Client {
     let config = aws_sdk_rekognition::config::Builder::from(&aws.config(Service::REKOGNITION))
         .retry_config(retries)
         .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())

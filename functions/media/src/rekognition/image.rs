@@ -7,7 +7,9 @@ use aws_sdk_rekognition::types::Image;
 use runtime::Aws;
 use runtime::s3::{self, BucketName, ObjectKey};
 
-use super::call::{MIN_CONFIDENCE, client, s3_object, to_detect_error, to_failure, unreadable};
+use super::call::{
+    MIN_CONFIDENCE, client, client_asking_once, s3_object, to_detect_error, to_failure, unreadable,
+};
 use crate::detector::{DetectError, Failure, LabelDetector};
 
 /// Detects labels with Rekognition Image.
@@ -24,6 +26,13 @@ impl RekognitionDetector {
             client: client(aws),
             objects: s3::client(aws, bucket.as_str()),
         }
+    }
+
+    /// A detector that does not ask again when Rekognition refuses or fails.
+    #[must_use]
+    pub fn asking_once(self, aws: &Aws) -> Self {
+        let client = client_asking_once(aws);
+        Self { client, ..self }
     }
 }
 

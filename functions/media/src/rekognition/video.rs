@@ -14,7 +14,9 @@ use runtime::s3::{self, BucketName, ObjectKey, Sequencer};
 use runtime::{Aws, Environment, MissingVariable};
 use sha2::{Digest, Sha256};
 
-use super::call::{MIN_CONFIDENCE, client, s3_object, to_detect_error, to_failure, unreadable};
+use super::call::{
+    MIN_CONFIDENCE, client, client_asking_once, s3_object, to_detect_error, to_failure, unreadable,
+};
 use crate::completion::job_tag;
 use crate::detector::{DetectError, Failure, JobId, VideoJobs, VideoResults};
 
@@ -64,6 +66,13 @@ impl RekognitionJobs {
             objects: s3::client(aws, bucket.as_str()),
             channel,
         })
+    }
+
+    /// Starts jobs without asking again when Rekognition refuses or fails.
+    #[must_use]
+    pub fn asking_once(self, aws: &Aws) -> Self {
+        let client = client_asking_once(aws);
+        Self { client, ..self }
     }
 }
 
