@@ -11,8 +11,8 @@ use crate::workspace::Workspace;
 
 pub(crate) use arguments::{
     Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, GenerateEvent, Grants,
-    Graph, Info, Invoke, Local, Logs, New, NewFunction, NewThing, Package, Redrive, Rollback,
-    Synth, Url, Verify, Wait,
+    Graph, Info, Invoke, Local, Logs, New, NewApp, NewFunction, NewThing, Package, Redrive,
+    Rollback, Synth, Url, Verify, Wait,
 };
 
 /// Build, deploy, run and delete the serverless app of this workspace.
@@ -48,7 +48,7 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Begin a function.
+    /// Begin a function, or an app.
     New(New),
     /// Print an event as AWS sends it, with the names of a stage.
     GenerateEvent(GenerateEvent),

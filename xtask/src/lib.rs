@@ -16,6 +16,7 @@ mod elf;
 mod environment;
 mod error;
 mod examples;
+mod framework;
 mod interrupt;
 mod output;
 mod package;

@@ -25,6 +25,21 @@ pub(crate) struct New {
 pub(crate) enum NewThing {
     /// Write a function's crate, its sample event and its declaration.
     Function(NewFunction),
+    /// Write a workspace with the framework and one function behind an HTTP API.
+    App(NewApp),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewApp {
+    /// The app's folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The app's name: words joined by hyphens. All names in AWS begin with it.
+    #[arg(long, required_unless_present = "update")]
+    pub(crate) name: Option<String>,
+    /// Replace the framework of an app by that of this workspace.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) update: bool,
 }
 
 #[derive(Debug, Args)]

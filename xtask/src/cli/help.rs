@@ -148,10 +148,16 @@ mod tests {
 
     #[test]
     fn every_verb_has_examples_without_gaps() {
+        fn verbs_below(command: &Command) -> Vec<&Command> {
+            let below = command.get_subcommands();
+            below
+                .flat_map(|verb| [vec![verb], verbs_below(verb)].concat())
+                .collect()
+        }
         let command = command();
-        let verbs: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        let verbs = verbs_below(&command);
         for verb in &verbs {
-            let help = help_of(verb);
+            let help = verb.get_after_help().unwrap().to_string();
             assert!(help.starts_with("Example"), "{verb}: {help}");
             assert!(!help.contains(['{', '[', '}']), "{verb}: {help}");
         }

@@ -256,6 +256,7 @@ fn other() -> u32 {
         let app = Manifest::new("shop");
         app.bucket("photos").variable("PHOTOS_BUCKET_NAME");
         app.table("orders", "id");
+        app.function("sell");
         let app = app.resolve(&manifest::Stage::with_defaults("dev")).unwrap();
         let triggers: Vec<String> = triggers.iter().map(|&trigger| trigger.into()).collect();
         let orders = |_: &str, _: u32| Some("orders".to_owned());

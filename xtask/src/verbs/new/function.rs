@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use manifest::{App, Wiring};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use super::declaration::Declaration;
+use super::package::{cargo, cargo_toml, formatted, succeed};
 use super::written::Written;
 use crate::cli;
-use crate::environment::set_by_cargo;
 use crate::error::{AboutFile, CliError, Result};
 use crate::interrupt::Endings;
 use crate::terminal::{status, tell};
@@ -121,7 +119,10 @@ impl<'a> New<'a> {
     async fn write(&self, workspace: &Workspace, written: &mut Written) -> Result<()> {
         let wiring = &self.wiring;
         let source = self.folder.join("src");
-        written.create(&self.folder.join("Cargo.toml"), &self.cargo_toml())?;
+        written.create(
+            &self.folder.join("Cargo.toml"),
+            &cargo_toml(self.name, wiring),
+        )?;
         written.create(
             &source.join("lib.rs"),
             &formatted(&wiring.lib, &self.folder).await?,
@@ -147,7 +148,7 @@ impl<'a> New<'a> {
                 .join(format!("policies/{}.json", self.name)),
         )?;
         let program = program()?;
-        let mut generate = cargo(workspace);
+        let mut generate = cargo(workspace, workspace.cargo_root());
         generate.args(["run", "--quiet", "--package", &program, "--", "gen-policy"]);
         succeed(generate, "could not write the policies").await?;
         let pictures = graph::files(workspace)?;
@@ -155,7 +156,7 @@ impl<'a> New<'a> {
             for picture in &pictures {
                 written.remember(picture)?;
             }
-            let mut draw = cargo(workspace);
+            let mut draw = cargo(workspace, workspace.cargo_root());
             draw.args([
                 "run",
                 "--quiet",
@@ -173,7 +174,7 @@ impl<'a> New<'a> {
                 written.remember(&golden)?;
             }
             let manifest = package.join("Cargo.toml");
-            let mut test = cargo(workspace);
+            let mut test = cargo(workspace, workspace.cargo_root());
             test.args(["test", "--quiet", "--test", "goldens", "--manifest-path"])
                 .arg(manifest)
                 .env("UPDATE_GOLDENS", "1")
@@ -181,42 +182,6 @@ impl<'a> New<'a> {
             succeed(test, "could not write the golden files").await?;
         }
         Ok(())
-    }
-
-    fn cargo_toml(&self) -> String {
-        let Wiring {
-            handles,
-            dependencies,
-            dev_dependencies,
-            ..
-        } = &self.wiring;
-        let list = |names: &std::collections::BTreeSet<&str>| -> String {
-            let lines = names.iter();
-            lines
-                .map(|name| format!("{name}.workspace = true\n"))
-                .collect()
-        };
-        let dev = match list(dev_dependencies) {
-            none if none.is_empty() => none,
-            list => format!("\n[dev-dependencies]\n{list}"),
-        };
-        format!(
-            "[package]\n\
-             name = \"{}\"\n\
-             description = \"Lambda function: handles {handles}\"\n\
-             version.workspace = true\n\
-             edition.workspace = true\n\
-             rust-version.workspace = true\n\
-             license.workspace = true\n\
-             publish.workspace = true\n\
-             \n\
-             [dependencies]\n\
-             {}{dev}\n\
-             [lints]\n\
-             workspace = true\n",
-            self.name,
-            list(dependencies),
-        )
     }
 
     fn announce(&self, workspace: &Workspace, triggers: &[String]) {
@@ -281,64 +246,6 @@ fn program() -> Result<String> {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     Ok(name.unwrap_or_default())
-}
-
-fn cargo(workspace: &Workspace) -> Command {
-    let mut command = Command::new(workspace.cargo());
-    command
-        .current_dir(workspace.cargo_root())
-        .kill_on_drop(true);
-    for name in set_by_cargo() {
-        command.env_remove(name);
-    }
-    if let Some(target) = Workspace::named_target() {
-        command.env("CARGO_TARGET_DIR", target);
-    }
-    command
-}
-
-async fn succeed(mut command: Command, failed: &str) -> Result<()> {
-    let status = command.status().await;
-    let status = status.map_err(|error| CliError::new(format!("could not run cargo: {error}")))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(
-        CliError::new(format!("{failed}: cargo ended with {status}"))
-            .hint("see what is told above; nothing of the function was kept"),
-    )
-}
-
-/// Rust as `cargo fmt` writes it, with the settings of a folder.
-async fn formatted(source: &str, folder: &Path) -> Result<String> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::new(format!("could not format the function's source: {error}"))
-            .hint("install rustfmt: rustup component add rustfmt")
-    };
-    // The folder of a new function is not there yet.
-    let folder = folder.ancestors().find(|folder| folder.exists());
-    let mut rustfmt = Command::new("rustfmt")
-        .args(["--edition", "2024"])
-        .current_dir(folder.unwrap_or(Path::new(".")))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(&error))?;
-    if let Some(mut stdin) = rustfmt.stdin.take() {
-        stdin
-            .write_all(source.as_bytes())
-            .await
-            .map_err(|error| failed(&error))?;
-    }
-    let output = rustfmt
-        .wait_with_output()
-        .await
-        .map_err(|error| failed(&error))?;
-    if !output.status.success() {
-        return Err(failed(&output.status));
-    }
-    String::from_utf8(output.stdout).map_err(|error| failed(&error))
 }
 
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {

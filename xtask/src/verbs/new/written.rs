@@ -12,10 +12,19 @@ pub(super) struct Written {
     created: Vec<PathBuf>,
     /// Files that were there, with what they held.
     changed: Vec<(PathBuf, Vec<u8>)>,
+    /// Folders that hold nothing but what comes of this.
+    own: Vec<PathBuf>,
     is_kept: bool,
 }
 
 impl Written {
+    /// Takes a folder, empty or not there yet, for all that is to come: also for what others write
+    /// into it.
+    pub(super) fn own(&mut self, folder: &Path) -> Result<()> {
+        self.own.push(folder.to_owned());
+        self.create_folder(folder)
+    }
+
     /// Writes a file that is not there yet, and the folders that it lacks.
     pub(super) fn create(&mut self, file: &Path, text: &str) -> Result<()> {
         self.create_folder(file.parent().unwrap_or(Path::new("")))?;
@@ -27,6 +36,26 @@ impl Written {
         }
         self.created.push(file.to_owned());
         fs::write(file, text).about("write", file)
+    }
+
+    /// Copies a file to where there is none yet, with its permissions and times. By the times, a cargo
+    /// with the same target directory sees that it has compiled the file already.
+    pub(super) fn copy(&mut self, from: &Path, to: &Path) -> Result<()> {
+        self.create(to, "")?;
+        fs::copy(from, to).about("copy", from)?;
+        let modified = fs::metadata(from).and_then(|metadata| metadata.modified());
+        let copied = fs::File::options().write(true).open(to);
+        if let (Ok(modified), Ok(copied)) = (modified, copied) {
+            // Without them, cargo compiles the file once more.
+            let _ = copied.set_modified(modified);
+        }
+        Ok(())
+    }
+
+    /// Removes a file.
+    pub(super) fn remove(&mut self, file: &Path) -> Result<()> {
+        self.remember(file)?;
+        fs::remove_file(file).about("remove", file)
     }
 
     /// Writes a file anew.
@@ -69,6 +98,9 @@ impl Drop for Written {
     fn drop(&mut self) {
         if self.is_kept {
             return;
+        }
+        for folder in &self.own {
+            let _ = fs::remove_dir_all(folder);
         }
         for created in self.created.iter().rev() {
             let _ = match created.is_dir() {
