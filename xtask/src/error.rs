@@ -79,6 +79,11 @@ impl CliError {
         self
     }
 
+    /// What failed, and why.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Says what the error is about.
     pub(crate) fn about(mut self, context: impl Display) -> Self {
         self.message = format!("{context}: {}", self.message);

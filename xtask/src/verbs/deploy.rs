@@ -323,8 +323,8 @@ fn explain(diagnosis: &Diagnosis, stack: &str, app: &App) -> CliError {
 }
 
 /// The error, and the lines of the manifest that declare the types which it names.
-fn with_places(error: deploy::Error, app: &App) -> CliError {
-    let logical_ids: Vec<String> = unknown_types(&error.to_string())
+fn with_places(error: CliError, app: &App) -> CliError {
+    let logical_ids: Vec<String> = unknown_types(error.message())
         .into_iter()
         .flat_map(|resource_type| app.logical_ids_of(resource_type))
         .collect();
@@ -332,7 +332,7 @@ fn with_places(error: deploy::Error, app: &App) -> CliError {
         let place = app.declared_at(logical_id)?;
         Some(format!("{logical_id} is declared at {place}"))
     });
-    places.fold(CliError::from(error), CliError::note)
+    places.fold(error, CliError::note)
 }
 
 /// What CloudFormation does not know: `Template format error: Unrecognized resource types: [A, B]`.
