@@ -24,7 +24,7 @@ fn send(stage: &Stage, bodies: &[&str]) {
 
 fn place(stage: &Stage, order: &str) {
     let body = json!({"id": order, "photo": "cat.jpg"}).to_string();
-    assert_eq!(stage.post("ORDERS_URL", "orders", &body).status, 200);
+    assert_eq!(stage.post("ORDERS_URL", "/orders", &body).status, 200);
 }
 
 /// The packing lists that were written.
