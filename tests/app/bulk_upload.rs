@@ -43,6 +43,16 @@ fn what_rekognition_does_not_take_waits_for_its_turn() {
 #[ignore = "takes many minutes"]
 fn long_bulk_upload_of_2000_images_and_200_videos() {
     let stage = Stage::start();
+    // As in an account that has no more. The machine could not run hundreds of functions at a time.
+    let function = stage.physical_name("handle-object-created");
+    stage.aws_ok(&[
+        "lambda",
+        "put-function-concurrency",
+        "--function-name",
+        &function,
+        "--reserved-concurrent-executions",
+        "10",
+    ]);
     upload_and_wait(&stage, 2000, 200, "3h");
 }
 
