@@ -82,8 +82,8 @@ def failed_messages(mapping, result, batch):
         return set()
     if not isinstance(failures, list):
         return all_ids
-    ids = {failure.get("itemIdentifier") if isinstance(failure, dict) else None for failure in failures}
-    return ids if ids <= all_ids else all_ids
+    ids = [failure.get("itemIdentifier") if isinstance(failure, dict) else None for failure in failures]
+    return set(ids) if all(isinstance(id, str) and id in all_ids for id in ids) else all_ids
 
 
 sqs._receive_messages_for_esm = receive

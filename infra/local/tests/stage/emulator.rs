@@ -122,6 +122,33 @@ async fn a_failed_event_is_recorded_as_on_aws_after_its_retries() {
     }
 }
 
+/// By "Handling errors for an SQS event source in Lambda", "Using Lambda with Amazon SQS" and "Using
+/// the message group ID with Amazon SQS FIFO queues".
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_a_queue_are_handled_or_moved_as_on_aws() {
+    let stage = Stage::start().await;
+    let outcomes: Value = serde_json::from_str(&stage.output_of("queues.py")).unwrap();
+    let once = ["all-done", "no-list", "nothing"];
+    let twice = [
+        "error",
+        "failed",
+        "no-answer",
+        "no-failure",
+        "of-no-message",
+        "without-a-name",
+    ];
+    let mut came = [&once[..], &twice, &twice].concat();
+    came.sort_unstable();
+    let expected = serde_json::json!({
+        // The second of a group waits for the first, which is given up. Another group does not.
+        "groups": {"came": ["x1", "y1", "x1", "x2"], "failed": ["x1"]},
+        "single": {"came": came, "failed": twice},
+        "filling": {"came": ["0 1 2 3 4 5 6 7 8 9 10 11"], "failed": []},
+        "delayed": {"came": ["soon", "late"], "failed": []},
+    });
+    assert_eq!(outcomes, expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_poller_is_told_all_of_a_mapping() {
     let stage = Stage::start().await;
