@@ -211,5 +211,5 @@ pub(crate) fn reasons(overrides: &[Override], logical_id: &str) -> Option<Value>
     let reasons: serde_json::Map<String, Value> = of_resource
         .filter_map(|other| Some((other.path.clone(), json!(other.reason.as_ref()?))))
         .collect();
-    (!reasons.is_empty()).then(|| Value::Object(reasons))
+    (!reasons.is_empty()).then_some(Value::Object(reasons))
 }
