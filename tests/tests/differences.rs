@@ -26,6 +26,7 @@ const ENTRIES: [Entry; 17] = [
     ("retry-pauses", retry_pauses),
     ("queue-retry-pauses", queue_retry_pauses),
     ("failure-destinations", failure_destinations),
+    ("kinesis-retries", kinesis_retries),
     ("tumbling-windows", tumbling_windows),
     ("unknown-properties", unknown_properties),
     ("resource-types", resource_types),
@@ -309,6 +310,61 @@ fn unknown_properties(stage: &Stage) {
     eventually("the stack", || {
         (stack_status(stage, name) == "CREATE_COMPLETE").then_some(())
     });
+}
+
+fn kinesis_retries(stage: &Stage) {
+    let stream = ["--stream-name", "retries"];
+    stage.aws_ok(
+        &[
+            &["kinesis", "create-stream", "--shard-count", "1"],
+            &stream[..],
+        ]
+        .concat(),
+    );
+    let described = eventually("the stream", || {
+        let describe = ["kinesis", "describe-stream-summary"];
+        let described = stage.aws_json(&[&describe[..], &stream].concat());
+        let summary = &described["StreamDescriptionSummary"];
+        (summary["StreamStatus"] == "ACTIVE").then(|| summary.clone())
+    });
+    let function = stage.physical_name("ship-order");
+    let create = [
+        "lambda",
+        "create-event-source-mapping",
+        "--function-name",
+        &function,
+    ];
+    let source = [
+        "--event-source-arn",
+        described["StreamARN"].as_str().unwrap(),
+        "--starting-position",
+        "TRIM_HORIZON",
+        "--maximum-retry-attempts",
+        "1",
+    ];
+    let mapping = stage.aws_json(&[&create[..], &source].concat());
+    let put = [
+        "kinesis",
+        "put-record",
+        "--partition-key",
+        "a",
+        "--data",
+        "e30=",
+    ];
+    stage.aws_ok(&[&put[..], &stream].concat());
+    let logs = [
+        "logs",
+        "filter-log-events",
+        "--filter-pattern",
+        "InvalidEventError",
+    ];
+    let group = format!("/aws/lambda/{function}");
+    eventually("one attempt more than there may be", || {
+        let failures = stage.aws_json(&[&logs[..], &["--log-group-name", &group]].concat());
+        (failures["events"].as_array()?.len() > 2).then_some(())
+    });
+    let uuid = mapping["UUID"].as_str().unwrap();
+    stage.aws_ok(&["lambda", "delete-event-source-mapping", "--uuid", uuid]);
 }
 
 fn resource_types(stage: &Stage) {
