@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 /// An entry, and its test.
 type Entry = (&'static str, fn(&Stage));
 
-const ENTRIES: [Entry; 17] = [
+const ENTRIES: [Entry; 18] = [
     ("other-origins", other_origins),
     ("options-routes", options_routes),
     ("api-throttling", api_throttling),

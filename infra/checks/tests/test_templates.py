@@ -258,6 +258,15 @@ class OwnKnowledge(unittest.TestCase):
             identifier = [path.removeprefix("/properties/") for path in aws_data.schema(kind)["primaryIdentifier"]]
             self.assertIn(NAMES[kind], identifier, kind)
 
+    def test_guarded_properties_are_properties(self):
+        text = (INFRA / "manifest/src/overrides.rs").read_text(encoding="utf-8")
+        rows = re.findall(r'\(\s*"(AWS::\w+::\w+)",\s*&\[([^]]*)\]', text)
+        self.assertGreater(len(rows), 15)
+        for kind, names in rows:
+            known = aws_data.schema(kind)["properties"]
+            for name in re.findall(r'"(\w+)"', names):
+                self.assertIn(name, known, kind)
+
     def test_the_tool_asks_before_it_replaces_the_same_types(self):
         text = (INFRA / "deploy/src/change.rs").read_text(encoding="utf-8")
         body = text[text.index("fn endangers_state") :]

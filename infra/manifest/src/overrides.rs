@@ -23,6 +23,12 @@ pub(crate) struct Override {
 /// it.
 const OWN: &[(&str, &[&str])] = &[
     (
+        "AWS::ApiGatewayV2::Api",
+        &["CorsConfiguration", "ProtocolType"],
+    ),
+    ("AWS::Events::EventBus", &["Name"]),
+    ("AWS::Events::Rule", &["EventBusName", "EventPattern"]),
+    (
         "AWS::IAM::Role",
         &[
             "AssumeRolePolicyDocument",
@@ -53,6 +59,7 @@ const OWN: &[(&str, &[&str])] = &[
         &["AttributeDefinitions", "KeySchema", "StreamSpecification"],
     ),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
+    ("AWS::SQS::Queue", &["FifoQueue", "QueueName"]),
 ];
 
 /// What encrypts, keeps out, keeps data or keeps failed events. Another value needs a reason.
@@ -69,6 +76,7 @@ const GUARDED: &[(&str, &[&str])] = &[
             "SSESpecification",
         ],
     ),
+    ("AWS::Events::Rule", &["Targets"]),
     (
         "AWS::Lambda::EventInvokeConfig",
         &[
@@ -100,6 +108,7 @@ const GUARDED: &[(&str, &[&str])] = &[
         ],
     ),
     ("AWS::S3::BucketPolicy", &["PolicyDocument"]),
+    ("AWS::Scheduler::Schedule", &["Target"]),
     ("AWS::SNS::Topic", &["KmsMasterKeyId"]),
     ("AWS::SNS::TopicPolicy", &["PolicyDocument"]),
     (

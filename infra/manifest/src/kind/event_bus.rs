@@ -122,6 +122,8 @@ iam_actions! {
     }
 }
 
+in_template!(EventBus);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named

@@ -135,6 +135,8 @@ impl EventRule {
     }
 }
 
+in_template!(EventRule);
+
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named
