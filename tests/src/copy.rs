@@ -8,6 +8,57 @@ use tempfile::TempDir;
 
 use crate::{workspace, xtask, xtask_program};
 
+/// A new folder on the file system of the target directory, as hard links need it.
+pub fn folder_beside_target() -> TempDir {
+    TempDir::new_in(built().parent().unwrap()).unwrap()
+}
+
+/// Where the programs of the workspace are built.
+fn built() -> PathBuf {
+    let program = xtask_program();
+    program.parent().unwrap().to_owned()
+}
+
+/// With their times, by which cargo knows what has changed.
+fn copy(from: &Path, to: &Path) {
+    let mut command = Command::new("cp");
+    command.arg("-pR").arg(from).arg(to);
+    assert!(command.status().unwrap().success());
+}
+
+/// Makes a target directory with the dependencies as they are built, for a workspace with the same
+/// packages at the same places. `edited` are those that are not the same there.
+pub fn link_target(target: &Path, edited: &[&str]) {
+    let built = built();
+    let debug = target.join("debug");
+    std::fs::create_dir_all(debug.join("deps")).unwrap();
+    for folder in ["build", ".fingerprint"] {
+        copy(&built.join(folder), &debug);
+    }
+    let edited: Vec<String> = edited.iter().map(|name| name.replace('-', "_")).collect();
+    for entry in std::fs::read_dir(built.join("deps")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let of = name
+            .strip_prefix("lib")
+            .unwrap_or(&name)
+            .split('-')
+            .next()
+            .unwrap();
+        // A compiler that writes into a file would write into the other copy as well.
+        let is_output = entry.file_type().unwrap().is_file() && !name.ends_with(".d");
+        if is_output && !edited.iter().any(|edited| edited == of) {
+            std::fs::hard_link(entry.path(), debug.join("deps").join(name)).unwrap();
+        }
+    }
+    // The Python environments know no workspace.
+    std::os::unix::fs::symlink(
+        built.parent().unwrap().join("python"),
+        target.join("python"),
+    )
+    .unwrap();
+}
+
 /// A copy of the workspace with the dependencies as they are built. Only what is edited in it is
 /// built again.
 pub struct Copy {
@@ -18,16 +69,7 @@ pub struct Copy {
 impl Copy {
     /// `edited` are the packages that will not be the same.
     pub fn new(edited: &[&str]) -> Self {
-        let program = xtask_program();
-        let built = program.parent().unwrap();
-        // Hard links need one file system.
-        let root = TempDir::new_in(built.parent().unwrap()).unwrap();
-        let copy = |from: &Path, to: &Path| {
-            let mut command = Command::new("cp");
-            // With their times, by which cargo knows what has changed.
-            command.arg("-pR").arg(from).arg(to);
-            assert!(command.status().unwrap().success());
-        };
+        let root = folder_beside_target();
         for entry in std::fs::read_dir(workspace()).unwrap() {
             let entry = entry.unwrap().path();
             if !["target", ".git"]
@@ -39,27 +81,7 @@ impl Copy {
             }
         }
         let target = root.path().join("target");
-        let debug = target.join("debug");
-        std::fs::create_dir_all(debug.join("deps")).unwrap();
-        for folder in ["build", ".fingerprint"] {
-            copy(&built.join(folder), &debug);
-        }
-        let edited: Vec<String> = edited.iter().map(|name| name.replace('-', "_")).collect();
-        for entry in std::fs::read_dir(built.join("deps")).unwrap() {
-            let entry = entry.unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            let of = name
-                .strip_prefix("lib")
-                .unwrap_or(&name)
-                .split('-')
-                .next()
-                .unwrap();
-            // A compiler that writes into a file would write into the other copy as well.
-            let is_output = entry.file_type().unwrap().is_file() && !name.ends_with(".d");
-            if is_output && !edited.iter().any(|edited| edited == of) {
-                std::fs::hard_link(entry.path(), debug.join("deps").join(name)).unwrap();
-            }
-        }
+        link_target(&target, edited);
         Self { root, target }
     }
 
@@ -92,12 +114,5 @@ impl Copy {
     /// The program of the example, as a cargo in the copy has built it last.
     pub fn program(&self) -> PathBuf {
         self.target.join("debug/shop-xtask")
-    }
-
-    /// Lets a stage of the copy use the Python environments of the workspace.
-    pub fn share_python(&self) {
-        let built = xtask_program();
-        let python = built.ancestors().nth(2).unwrap().join("python");
-        std::os::unix::fs::symlink(python, self.target.join("python")).unwrap();
     }
 }

@@ -121,7 +121,6 @@ fn functions_run_on_real_events_at_once() {
     assert!(written("policies/pay.json").contains("logs:PutLogEvents"));
     assert!(written("assets/events/pay.json").contains("\"aws:sns\""));
 
-    copy.share_python();
     let stage = Stage::of(copy.program(), &[]);
     assert_eq!(
         stage.get("SHOP_URL", "/carts/7").body,

@@ -55,7 +55,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
         .collect();
     let lints = cmd!(
         shell,
-        "{cargo} clippy --workspace {excluded...} --all-targets -- --deny warnings"
+        "{cargo} clippy --no-deps --workspace {excluded...} --all-targets -- --deny warnings"
     );
     without_cargo_variables(lints).quiet().run()?;
     status("Checking", "grants");

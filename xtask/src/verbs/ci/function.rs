@@ -54,7 +54,7 @@ pub(super) async fn check(workspace: &Workspace, name: &str) -> Result<()> {
     status("Checking", format!("lints of {all}"));
     let lints = cmd!(
         shell,
-        "{cargo} clippy {selected...} --all-targets -- --deny warnings"
+        "{cargo} clippy --no-deps {selected...} --all-targets -- --deny warnings"
     );
     without_cargo_variables(lints).quiet().run()?;
     status("Testing", &all);
