@@ -31,12 +31,21 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
         Workspace::named_target().map(|target| shell.push_env("CARGO_TARGET_DIR", target));
     let cargo = workspace.cargo();
 
+    let app = workspace.declared_app()?;
+    let packages = parts::check(workspace, &app.functions().collect::<Vec<_>>())?;
+    // The framework of an app has been checked where it comes from.
+    let (every, checked) = match Record::of(workspace.cargo_root())? {
+        None => (vec!["--all".to_owned()], vec!["--workspace".to_owned()]),
+        Some(framework) => {
+            let own = packages.outside(&framework);
+            (own.clone(), own)
+        }
+    };
+    let (every, checked) = (&every, &checked);
     status("Checking", "format");
-    cmd!(shell, "{cargo} fmt --all --check").quiet().run()?;
-    parts::check(
-        workspace,
-        &workspace.declared_app()?.functions().collect::<Vec<_>>(),
-    )?;
+    cmd!(shell, "{cargo} fmt {every...} --check")
+        .quiet()
+        .run()?;
     status("Checking", "policies");
     gen_policy::check(workspace)?;
     graph::check(workspace)?;
@@ -47,15 +56,9 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
         ScanTools::prepare(&python.join("scan"), |line| status("Installing", line)).await?;
     templates::check(workspace, &shell, &checks, &scanner)?;
     status("Checking", "lints");
-    // The framework has been checked where it comes from.
-    let record = Record::of(workspace.cargo_root())?;
-    let framework = record.iter().flat_map(Record::packages);
-    let excluded: &Vec<String> = &framework
-        .map(|package| format!("--exclude={package}"))
-        .collect();
     let lints = cmd!(
         shell,
-        "{cargo} clippy --no-deps --workspace {excluded...} --all-targets -- --deny warnings"
+        "{cargo} clippy --no-deps {checked...} --all-targets -- --deny warnings"
     );
     without_cargo_variables(lints).quiet().run()?;
     status("Checking", "grants");
@@ -65,9 +68,8 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
         StageTools::prepare(&python.join("stage"), |line| status("Installing", line)).await?;
     let calls = workspace.target().join("calls");
     remove_folder(&calls)?;
-    let mut tests =
-        cmd!(shell, "{cargo} test --workspace {excluded...}").env("XTASK_RECORD_CALLS", &calls);
-    if uses_rekognition(&workspace.declared_app()?) {
+    let mut tests = cmd!(shell, "{cargo} test {checked...}").env("XTASK_RECORD_CALLS", &calls);
+    if uses_rekognition(&app) {
         let models = tools.models(|line| status("Installing", line)).await?;
         tests = tests
             .env("REKOGNITION_MODEL", models.classifier)

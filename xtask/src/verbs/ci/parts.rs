@@ -9,6 +9,7 @@ use xshell::{Shell, cmd};
 
 use crate::environment::without_cargo_variables;
 use crate::error::{CliError, Result};
+use crate::framework::Record;
 use crate::workspace::Workspace;
 
 /// The packages of the workspace.
@@ -64,6 +65,16 @@ impl Packages {
             }
         }
         found
+    }
+
+    /// The packages that are not of a framework, as cargo is told them.
+    pub(super) fn outside(&self, framework: &Record) -> Vec<String> {
+        let framework: BTreeSet<&str> = framework.packages().collect();
+        let names = self.packages.iter().map(|package| package.name.as_str());
+        names
+            .filter(|name| !framework.contains(name))
+            .map(|name| format!("--package={name}"))
+            .collect()
     }
 
     fn named(&self, name: &str) -> Option<&Package> {
