@@ -147,7 +147,8 @@ pub fn one_command(command: &[&str]) -> (Command, TempDir) {
 /// As [`one_command`], for the app of a program.
 pub fn one_command_of(program: &Path, command: &[&str]) -> (Command, TempDir) {
     let directory = TempDir::new().unwrap();
-    let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
+    let port = free_ports_of_apis().to_string();
+    let aws_port = two_free_ports().to_string();
     let arguments = ["local", "--port", &port, "--aws-port", &aws_port, "--"];
     let mut local = xtask(program, &[&arguments, command].concat());
     local.env("XTASK_LOCAL_DIR", directory.path());
@@ -211,7 +212,8 @@ impl Stage {
         let open_to_all = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open_to_all).unwrap();
         let log = directory.path().join("xtask-local.log");
-        let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
+        let port = free_ports_of_apis().to_string();
+        let aws_port = two_free_ports().to_string();
         let output = File::create(&log).unwrap();
         let ports = ["local", "--port", &port, "--aws-port", &aws_port];
         let process = xtask(&program, &[&ports, arguments].concat())
@@ -630,5 +632,10 @@ fn stage_tools() -> local::StageTools {
 
 /// A free port whose successor is free too.
 pub fn two_free_ports() -> u16 {
-    ports::two_free_ports()
+    ports::free_ports(2)
+}
+
+/// The first of as many free ports as the example has HTTP APIs and function URLs, and more.
+pub fn free_ports_of_apis() -> u16 {
+    ports::free_ports(6)
 }

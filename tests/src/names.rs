@@ -43,7 +43,7 @@ impl Names {
         let mut kebab_names: BTreeSet<String> = resources.iter().filter_map(of_type).collect();
         kebab_names.insert(app.name().to_owned());
         kebab_names.extend(app.functions().map(|f: &Function| f.name().to_owned()));
-        kebab_names.extend(app.http_apis().map(|api| api.name));
+        kebab_names.extend(app.endpoints().map(|api| api.name));
 
         let variables = app.env_outputs().into_values();
         let attributes = app.attribute_variables().into_keys();

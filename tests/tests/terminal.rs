@@ -14,7 +14,10 @@ use std::sync::LazyLock;
 
 use acceptance::small_stack::{Ground, REGION};
 use acceptance::terminal::{CTRL_C, CTRL_D, Ended, Screen, Terminal};
-use acceptance::{eventually, example, http_get, succeed, two_free_ports, xtask, xtask_program};
+use acceptance::{
+    eventually, example, free_ports_of_apis, http_get, succeed, two_free_ports, xtask,
+    xtask_program,
+};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use deploy::{Settings, ValueStore};
@@ -175,7 +178,8 @@ struct Other {
 impl LocalStage {
     fn start() -> Self {
         let directory = TempDir::new().unwrap();
-        let (port, aws_port) = (two_free_ports().to_string(), two_free_ports().to_string());
+        let port = free_ports_of_apis().to_string();
+        let aws_port = two_free_ports().to_string();
         let ports = ["local", "--port", &port, "--aws-port", &aws_port];
         let mut local = xtask(&PROGRAM, &ports);
         local.env("XTASK_LOCAL_DIR", directory.path());

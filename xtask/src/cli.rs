@@ -76,7 +76,7 @@ pub(crate) enum Verb {
     Verify(Verify),
     /// Print what functions log.
     Logs(Logs),
-    /// Print the URL of an HTTP API.
+    /// Print the URL of an HTTP API or a function.
     Url(Url),
     /// Show what is deployed: functions, failure queues, outputs.
     Info(Info),

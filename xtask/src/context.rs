@@ -133,7 +133,7 @@ impl Context {
             .filter_map(|(output, variable)| Some((variable, outputs.get(&output)?.clone())))
             .collect();
         if let Some(local) = &self.local {
-            for (index, api) in self.app.http_apis().enumerate() {
+            for (index, api) in self.app.endpoints().enumerate() {
                 variables.insert(api.variable, local.api_url(index));
             }
         }

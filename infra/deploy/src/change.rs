@@ -73,12 +73,13 @@ impl Change {
 
     /// Whether executing the change can lose data or an address that others know.
     pub fn endangers_state(&self) -> bool {
-        const STATEFUL: [&str; 15] = [
+        const STATEFUL: [&str; 16] = [
             "AWS::S3::Bucket",
             "AWS::DynamoDB::Table",
             "AWS::SQS::Queue",
             "AWS::SNS::Topic",
             "AWS::ApiGatewayV2::Api",
+            "AWS::Lambda::Url",
             "AWS::Logs::LogGroup",
             // Which an app declares by their types.
             "AWS::Cognito::UserPool",

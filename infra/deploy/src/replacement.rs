@@ -68,6 +68,7 @@ const REPLACING: &[(&str, &[&str])] = &[
             "TenancyConfig",
         ],
     ),
+    ("AWS::Lambda::Url", &["Qualifier", "TargetFunctionArn"]),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
     (
         "AWS::S3::Bucket",

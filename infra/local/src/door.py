@@ -49,7 +49,7 @@ UNDER_WAY_PATH = "/_stage/under-way"
 DECISIONS_PATH = "/_stage/decisions"
 SCHEDULES_PATH = "/_stage/schedules"
 # What the stage's own servers may ask for by their key.
-PATHS_OF_THE_STAGE = ("/_aws/execute-api/", UNDER_WAY_PATH, DECISIONS_PATH, SCHEDULES_PATH)
+PATHS_OF_THE_STAGE = ("/_aws/execute-api/", "/_aws/lambda-url/", UNDER_WAY_PATH, DECISIONS_PATH, SCHEDULES_PATH)
 
 # There is one key of the root user, whose signature is checked as anybody's.
 iam_evaluator.is_root_access_key = lambda key: key == ROOT_KEY_ID
@@ -173,7 +173,11 @@ class Request:
             raise Refused("This server does not answer pages of other origins")
 
     def cors_of_api(self):
-        """What the HTTP API lets a page of this origin see."""
+        """What the HTTP API or function URL lets a page of this origin see."""
+        url = app._parse_lambda_url(self.headers["host"], self.path)
+        if url is not None:
+            found = lambda_svc.resolve_function_url(url[0])
+            return lambda_svc._function_url_cors_headers(found[4], self.headers) if found else {}
         asked = app._parse_execute_api_url(self.headers["host"], self.path)
         scope = apigateway.find_api_scope(asked[0]) if asked else None
         api = apigateway._apis.get_scoped(*scope, asked[0]) if scope else None
@@ -261,6 +265,18 @@ app.app = door
 # A request to a public API without a route is answered by the API. MiniStack would look for the caller's permission.
 route_authorization = app._execute_api_authorization_type
 app._execute_api_authorization_type = lambda *asked: route_authorization(*asked) or "NONE"
+
+# Nor has who calls a public function URL a signature to be checked.
+enforce = app._enforce_data_plane
+
+
+def enforce_unless_public(*asked, service_context=None, **more):
+    if (service_context or {}).get("lambda:FunctionUrlAuthType") == "NONE":
+        return None
+    return enforce(*asked, service_context=service_context, **more)
+
+
+app._enforce_data_plane = enforce_unless_public
 
 # Servers of the Runtime API. A page, or another user, would find the port and take a function's events.
 environment_of = lambda_svc._provided_worker_env

@@ -18,6 +18,8 @@
 //! - A body that is not complete after 30 s is given up with 408 and the end of the
 //!   connection. AWS does not document how long it waits.
 //!
+//! A function URL has a front door as well. Its paths are passed on as they come.
+//!
 //! An API is public, and answers any program on this machine. Pages of other origins
 //! are answered as the API's CORS configuration says, and nobody under the name of
 //! another host; see the crate `loopback`. The emulator behind takes such requests from
@@ -65,14 +67,13 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// The emulator takes ASCII only, API Gateway takes UTF-8 as well. Escapes stay as they are.
 const QUERY: &AsciiSet = CONTROLS;
 
-/// The identifier that API Gateway gave to an HTTP API.
+/// What a front door leads to, by the identifier that its service gave to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiId(String);
-
-impl From<String> for ApiId {
-    fn from(id: String) -> Self {
-        Self(id)
-    }
+pub enum ApiId {
+    /// An HTTP API of API Gateway.
+    HttpApi(String),
+    /// A URL of a Lambda function.
+    FunctionUrl(String),
 }
 
 /// A running server that passes requests on to one HTTP API in the emulator.
@@ -212,23 +213,30 @@ impl Forwarder {
     /// Where the emulator serves what a client asks for.
     fn target(&self, requested: &Uri) -> Result<Uri, Refusal> {
         let api = self.api.borrow().clone();
-        let Some(ApiId(api)) = api else {
+        let Some(api) = api else {
             return Err(Refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The local stage is still being deployed. Try again in a moment.",
             ));
         };
         let bad_request = Refusal(StatusCode::BAD_REQUEST, "Bad Request");
-        let Some(path) = path_for_functions(requested.path()) else {
-            warn!(
-                path = requested.path(),
-                "API Gateway decodes a path twice: send a percent sign as %2525"
-            );
-            return Err(bad_request);
-        };
-        let path = percent_encode(&path, PATH);
         let emulator = &self.emulator_endpoint;
-        let mut target = format!("{emulator}/_aws/execute-api/{api}/$default{path}");
+        let mut target = match api {
+            ApiId::HttpApi(api) => {
+                let Some(path) = path_for_functions(requested.path()) else {
+                    warn!(
+                        path = requested.path(),
+                        "API Gateway decodes a path twice: send a percent sign as %2525"
+                    );
+                    return Err(bad_request);
+                };
+                let path = percent_encode(&path, PATH);
+                format!("{emulator}/_aws/execute-api/{api}/$default{path}")
+            }
+            ApiId::FunctionUrl(id) => {
+                format!("{emulator}/_aws/lambda-url/{id}{}", requested.path())
+            }
+        };
         if let Some(query) = requested.query() {
             target.push('?');
             target.extend(utf8_percent_encode(query, QUERY));
@@ -359,7 +367,7 @@ mod tests {
         let target = |uri: &'static str| forwarder.target(&Uri::from_static(uri));
         assert_eq!(target("/").unwrap_err().0, StatusCode::SERVICE_UNAVAILABLE);
 
-        sender.send_replace(Some(ApiId("abc".to_owned())));
+        sender.send_replace(Some(ApiId::HttpApi("abc".to_owned())));
         let base = "http://127.0.0.1:1/_aws/execute-api/abc/$default";
         for (requested, expected) in [
             ("/", "/"),
@@ -380,6 +388,11 @@ mod tests {
         assert_eq!(
             target("/100%25.jpg"),
             Err(Refusal(StatusCode::BAD_REQUEST, "Bad Request"))
+        );
+        sender.send_replace(Some(ApiId::FunctionUrl("def".to_owned())));
+        assert_eq!(
+            target("/100%25.jpg?a=b").unwrap().to_string(),
+            "http://127.0.0.1:1/_aws/lambda-url/def/100%25.jpg?a=b"
         );
     }
 }

@@ -18,7 +18,7 @@ impl Fixture {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            port: ports::two_free_ports(),
+            port: ports::free_ports(2),
         }
     }
 

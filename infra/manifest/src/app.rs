@@ -295,16 +295,23 @@ impl App {
             .collect()
     }
 
-    /// Its HTTP APIs, in the order of their declaration. One without a variable is not among
-    /// them, as nobody is told its URL.
-    pub fn http_apis(&self) -> impl Iterator<Item = HttpApi> {
+    /// Where it answers requests, in the order of declaration: HTTP APIs and function URLs. One
+    /// without a variable is not among them, as nobody is told its URL.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         self.variables_of_resources()
             .filter(|variable| kind::of(&variable.of).is_some_and(|kind| kind.has_url))
-            .map(|variable| HttpApi {
+            .map(|variable| Endpoint {
                 name: variable.of.name().to_owned(),
+                noun: variable.of.noun().noun,
                 url_output: name::pascal_case(&variable.name),
                 variable: variable.name,
             })
+    }
+
+    /// Those of its [endpoints](Self::endpoints) that are HTTP APIs.
+    pub fn http_apis(&self) -> impl Iterator<Item = Endpoint> {
+        let is_api = |endpoint: &Endpoint| endpoint.noun == kind::HTTP_API;
+        self.endpoints().filter(is_api)
     }
 
     /// The values that an operator must have stored before the app can be deployed, in the order
@@ -371,11 +378,13 @@ impl fmt::Debug for App {
     }
 }
 
-/// An HTTP API of a resolved app.
+/// Where a resolved app answers requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpApi {
+pub struct Endpoint {
     /// Its name in the manifest.
     pub name: String,
+    /// What it is: an `HTTP API` or a `function URL`.
+    pub noun: &'static str,
     /// The environment variable that tells its URL.
     pub variable: String,
     /// The stack output with its URL.

@@ -46,6 +46,7 @@ mod bucket;
 mod event_bus;
 mod event_rule;
 pub(crate) mod function;
+mod function_url;
 mod http_api;
 mod operator_value;
 mod parameter;
@@ -61,6 +62,7 @@ pub use bucket::{Bucket, BucketAction, BucketEvents, SharedBucketEvents};
 pub use event_bus::{EventBus, EventBusAction};
 pub use event_rule::EventRule;
 pub use function::DeclaredFunction;
+pub use function_url::FunctionUrl;
 pub use http_api::{Cors, HttpApi};
 pub use parameter::Parameter;
 pub use publisher::Publisher;
@@ -80,6 +82,7 @@ pub(crate) static KINDS: &[&Kind] = &[
     &queue::KIND,
     &publisher::KIND,
     &http_api::KIND,
+    &function_url::KIND,
     &schedule::KIND,
     &event_bus::KIND,
     &event_rule::KIND,
@@ -87,6 +90,9 @@ pub(crate) static KINDS: &[&Kind] = &[
     &secret::KIND,
     &resource::KIND,
 ];
+
+/// What HTTP APIs are called.
+pub(crate) const HTTP_API: &str = http_api::NOUN.noun;
 
 /// What there is to a kind beside each resource of it.
 pub(crate) struct Kind {

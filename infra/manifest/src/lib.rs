@@ -45,7 +45,7 @@ mod trigger;
 mod trigger_word;
 mod wiring;
 
-pub use app::{App, Assembly, HttpApi};
+pub use app::{App, Assembly, Endpoint};
 pub use bootstrap::bootstrap_template;
 pub use check::Violation;
 pub use deployer_policies::DeployerPolicies;
@@ -69,8 +69,8 @@ pub use serde_json::json;
 pub mod kinds {
     pub use crate::kind::{
         Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, EventBus, EventBusAction,
-        EventRule, HttpApi, Index, IndexAction, ItemChange, ItemChanges, Key, Match, Messages,
-        OverriddenProperty, Parameter, Publisher, Queue, QueueAction, RawResource, Schedule,
-        Secret, SharedBucketEvents, Table, TableAction, Topic,
+        EventRule, FunctionUrl, HttpApi, Index, IndexAction, ItemChange, ItemChanges, Key, Match,
+        Messages, OverriddenProperty, Parameter, Publisher, Queue, QueueAction, RawResource,
+        Schedule, Secret, SharedBucketEvents, Table, TableAction, Topic,
     };
 }

@@ -103,6 +103,10 @@ fn every_type_of_resource_can_be_created_and_deleted() {
                 ),
                 "AWS::Lambda::Function" => ("lambda:CreateFunction", "lambda:DeleteFunction"),
                 "AWS::Lambda::Permission" => ("lambda:AddPermission", "lambda:RemovePermission"),
+                "AWS::Lambda::Url" => (
+                    "lambda:CreateFunctionUrlConfig",
+                    "lambda:DeleteFunctionUrlConfig",
+                ),
                 "AWS::Logs::LogGroup" => ("logs:CreateLogGroup", "logs:DeleteLogGroup"),
                 "AWS::S3::Bucket" => ("s3:CreateBucket", "s3:DeleteBucket"),
                 "AWS::S3::BucketPolicy" => ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy"),

@@ -52,6 +52,13 @@ pub fn app() -> Manifest {
         .variable("ORDERS_URL")
         .cors(Cors::origins(["*"]));
 
+    let kiosk = app.function_url("kiosk").variable("KIOSK_URL");
+    let feed = app
+        .function_url("feed")
+        .variable("FEED_URL")
+        .public()
+        .cors(Cors::origins(["*"]));
+
     app.function("file-photo")
         .timeout_seconds(30)
         .trigger(photos.object_created())
@@ -61,12 +68,14 @@ pub fn app() -> Manifest {
     app.function("serve-shop")
         .trigger(shop.get("/"))
         .trigger(shop.get("/{name+}"))
+        .trigger(kiosk.requests())
         .grant(catalogue.allow([GetItem, Scan]));
 
     app.function("place-order")
         .trigger(counter.get("/orders"))
         .trigger(counter.post("/orders"))
         .trigger(counter.get("/carrier"))
+        .trigger(feed.requests())
         .grant(orders.allow([PutItem, Scan]))
         .grant(by_photo.allow([Query]))
         .grant(bus.allow([PutEvents]))

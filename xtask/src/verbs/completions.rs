@@ -16,7 +16,7 @@ pub(crate) fn run(workspace: &Workspace, args: &cli::Completions) -> Result<()> 
     let names = Names {
         stages: workspace.stages()?.names().map(str::to_owned).collect(),
         functions: app.functions().map(|f| f.name().to_owned()).collect(),
-        apis: app.http_apis().map(|api| api.name).collect(),
+        apis: app.endpoints().map(|api| api.name).collect(),
         triggers: app.triggers(),
     };
     let mut script = Vec::new();

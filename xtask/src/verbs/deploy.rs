@@ -380,7 +380,7 @@ fn print_resources(context: &Context, variables: &BTreeMap<String, String>) -> R
         .map(|function| vec!["function".to_owned(), function.physical_name()])
         .collect();
     // The URLs last: they are what most will look for.
-    let apis: Vec<String> = context.app.http_apis().map(|api| api.variable).collect();
+    let apis: Vec<String> = context.app.endpoints().map(|api| api.variable).collect();
     let (urls, names): (Vec<_>, Vec<_>) = variables
         .iter()
         .partition(|(variable, _)| apis.contains(variable));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use deploy::Target;
 use local::{ApiId, LocalStage, LocalStageConfig, Seed};
-use manifest::App;
+use manifest::{App, Endpoint};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -75,7 +75,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     });
     let app = workspace.app(LOCAL)?;
     let values = LocalValues::of(workspace, &app)?;
-    let apis = app.http_apis().map(|api| api.name);
+    let apis = app.endpoints().map(|endpoint| title(&endpoint));
     let ports = ports::of(&args, package::uses_rekognition(&app), apis)?;
     let directory = StageState::directory(workspace);
     let _lock = StageState::lock(&directory)?;
@@ -198,7 +198,7 @@ impl local::StagedApp for WorkspaceApp<'_> {
         let stack = self.app.stack_name();
         let outputs = deploy::outputs(&deployed.target, &stack).await?;
         let outputs = outputs.unwrap_or_default();
-        let urls = self.app.http_apis().map(|api| outputs.get(&api.url_output));
+        let urls = self.app.endpoints().map(|api| outputs.get(&api.url_output));
         Ok(urls.map(|url| api_id(url?)).collect())
     }
 }
@@ -250,18 +250,29 @@ async fn run_command(command: &[String], context: &Context, target: &Target) -> 
     }
 }
 
-/// The id of a deployed HTTP API: the first label of its host name,
-/// `https://ID.execute-api.REGION.amazonaws.com`.
+/// The id of a deployed HTTP API or function URL: the first label of its host name,
+/// `https://ID.execute-api.REGION.amazonaws.com` or `https://ID.lambda-url.REGION.on.aws`.
 fn api_id(url: &str) -> Option<ApiId> {
-    let host = url.split_once("://")?.1;
-    Some(ApiId::from(host.split_once('.')?.0.to_owned()))
+    let (id, rest) = url.split_once("://")?.1.split_once('.')?;
+    let id = id.to_owned();
+    Some(if rest.starts_with("lambda-url.") {
+        ApiId::FunctionUrl(id)
+    } else {
+        ApiId::HttpApi(id)
+    })
+}
+
+/// What an endpoint is called: `shop API`, `hook URL`.
+fn title(endpoint: &Endpoint) -> String {
+    let kind = endpoint.noun.rsplit(' ').next().unwrap_or_default();
+    format!("{} {kind}", endpoint.name)
 }
 
 fn announce(context: &Context, state: &StageState, took: Duration) {
     status("Ready", format!("in {:.1} s", took.as_secs_f64()));
     tell("");
-    for (index, api) in context.app.http_apis().enumerate() {
-        let title = format!("{} API", api.name);
+    for (index, api) in context.app.endpoints().enumerate() {
+        let title = title(&api);
         tell(format_args!(
             "  {BOLD}{title:<12}{BOLD:#}  {}",
             state.api_url(index)
@@ -281,7 +292,7 @@ fn announce(context: &Context, state: &StageState, took: Duration) {
     let upload = examples::upload(Some(&context.app), &file);
     tell(format_args!("    {upload}"));
     tell("    cargo xtask wait");
-    for api in context.app.http_apis().take(1) {
+    for api in context.app.endpoints().take(1) {
         tell(format_args!("    curl ${}", api.variable));
     }
     if state.chaos_url.is_some() {

@@ -8,7 +8,7 @@ use std::process::Command;
 use local::{ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FrontDoor, Seed, StageTools};
 use serde_json::Value;
 
-use crate::ports::two_free_ports;
+use crate::ports::free_ports;
 
 pub(crate) const REGION: &str = "us-east-1";
 
@@ -32,7 +32,7 @@ impl Stage {
             .await
             .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let emulator_port = two_free_ports();
+        let emulator_port = free_ports(2);
         let chaos = match seed {
             None => None,
             Some(seed) => {
@@ -73,7 +73,7 @@ impl Stage {
     }
 
     pub(crate) fn deploy_probe(&self) -> ApiId {
-        ApiId::from(self.output_of("deploy.py").trim().to_owned())
+        ApiId::HttpApi(self.output_of("deploy.py").trim().to_owned())
     }
 
     /// What a script of the folder `probe` prints when it is run as root.

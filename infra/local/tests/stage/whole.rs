@@ -10,7 +10,7 @@ use local::{
     UnderWay,
 };
 
-use crate::ports::two_free_ports;
+use crate::ports;
 
 /// What the stage has asked of it, in order.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl StagedApp for Asked {
 fn free_ports(with_rekognition: bool) -> Ports {
     let [aws, rekognition, api] = [(); 3].map(|()| Port {
         purpose: "a test".to_owned(),
-        number: two_free_ports(),
+        number: ports::free_ports(2),
     });
     Ports {
         aws,

@@ -22,6 +22,8 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub(super) use template::{CORS_MAX_AGE_SECONDS, SIGNATURE_HEADERS};
+
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
     grants: None,
@@ -86,7 +88,7 @@ fn api_of(text: &str, _function: &str) -> Result<String, String> {
     }
 }
 
-static NOUN: Noun = Noun {
+pub(super) static NOUN: Noun = Noun {
     noun: "HTTP API",
     logical_id: "HttpApi",
     identifier: "api",

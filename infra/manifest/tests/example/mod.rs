@@ -31,6 +31,11 @@ pub(crate) fn shop() -> Manifest {
         .sort_key(Key::number("asked_at"))
         .include(["sum"])
         .variable("REFUNDS_BY_STATUS_INDEX_NAME");
+    let hook = app
+        .function_url("hook")
+        .variable("HOOK_URL")
+        .public()
+        .cors(Cors::origins(["https://example.com"]));
     let films = app.topic("films").variable("FILMS_TOPIC_ARN");
     let rekognition = app
         .publisher(&films, "rekognition")
@@ -90,6 +95,7 @@ pub(crate) fn shop() -> Manifest {
         .grant(carrier_key.read())
         .environment("CARRIERS", "pigeon,snail");
     app.function("pay-refund")
+        .trigger(hook.requests())
         .trigger(
             refunds
                 .item_changes([Insert, Modify])

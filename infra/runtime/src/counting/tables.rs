@@ -174,7 +174,7 @@ impl Ledger for Counts {
             0 => "attribute_not_exists(#version)",
             _ => "#version = :version",
         };
-        let read = (entry.version > 0).then(|| number(entry.version));
+        let read = (entry.version > 0).then(|| number(&entry.version));
         let read = read.map(|version| Attributes::from([(":version".to_owned(), version)]));
         let booked = if difference.is_empty() {
             let put = self.client.put_item().table_name(&self.ledger);
@@ -217,7 +217,7 @@ fn failed(action: &'static str) -> impl Fn(ServiceError) -> CountError {
     move |reason| CountError::Table { action, reason }
 }
 
-fn number(value: impl ToString) -> AttributeValue {
+fn number(value: &impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
@@ -231,13 +231,13 @@ fn to_item(item: &str, version: u64, contribution: &Contribution) -> Attributes 
     let adds = adds.map(|(counter, adds)| (counter.clone(), number(adds)));
     let mut entry = Attributes::from([
         (ITEM.to_owned(), text(item)),
-        (VERSION.to_owned(), number(version)),
+        (VERSION.to_owned(), number(&version)),
         (CONTRIBUTION.to_owned(), AttributeValue::M(adds.collect())),
     ]);
     if contribution.is_empty() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let expires_at = now.unwrap_or_default() + KEPT;
-        entry.insert(EXPIRES_AT.to_owned(), number(expires_at.as_secs()));
+        entry.insert(EXPIRES_AT.to_owned(), number(&expires_at.as_secs()));
     }
     entry
 }

@@ -39,7 +39,7 @@ pub(super) fn of(
             _ => "a port after --port",
         };
         let asked = Asked {
-            purpose: format!("the {api} API, {option}"),
+            purpose: format!("the {api}, {option}"),
             first: args.port,
             place,
         };
@@ -92,7 +92,7 @@ mod tests {
         let Verb::Local(args) = cli.verb else {
             unreachable!("it was asked for");
         };
-        let apis = ["orders", "reports"].map(str::to_owned);
+        let apis = ["orders API", "reports API"].map(str::to_owned);
         of(&args, uses_rekognition, apis)
     }
 

@@ -61,24 +61,33 @@ impl Declaration {
     }
 
     pub(super) fn check_cors(&self, check: &mut Check<'_>) {
-        let Some(Cors {
+        if let Some(cors) = &self.cors {
+            cors.check(check, &self.subject());
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::new(&self.named.id).at(self.named.origin)
+    }
+}
+
+impl Cors {
+    /// What is wrong with it, as part of `subject`.
+    pub(in crate::kind) fn check(&self, check: &mut Check<'_>, subject: &Subject) {
+        let Self {
             origins,
             exposed_headers,
-        }) = &self.cors
-        else {
-            return;
-        };
-        let subject = self.subject();
+        } = self;
         check.require(
             !origins.is_empty(),
-            &subject,
+            subject,
             "has `Cors` for no origin",
             "name origins, or remove it",
         );
         for origin in origins {
             check.require(
                 is_origin(origin) || (origin == "*" && origins.len() == 1),
-                &subject,
+                subject,
                 format!("lets in pages of `{origin}`, which is no origin"),
                 "write one like `https://example.com`, without a path, or `*` alone",
             );
@@ -86,15 +95,11 @@ impl Declaration {
         for header in exposed_headers {
             check.require(
                 is_header_name(header),
-                &subject,
+                subject,
                 format!("exposes `{header}`, which is no name of a header"),
                 "write one like `next-cursor`",
             );
         }
-    }
-
-    fn subject(&self) -> Subject {
-        Subject::new(&self.named.id).at(self.named.origin)
     }
 }
 

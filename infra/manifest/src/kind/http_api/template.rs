@@ -12,6 +12,18 @@ use crate::origin::Origin;
 use crate::stage::{Authorization, DEFAULT_ROUTE};
 use crate::synthesis::Synthesis;
 
+/// How long a browser may rely on the answer to a preflight request.
+pub(in crate::kind) const CORS_MAX_AGE_SECONDS: u32 = 60 * 60;
+
+/// The headers of a signature.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
+pub(in crate::kind) const SIGNATURE_HEADERS: [&str; 4] = [
+    "authorization",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+];
+
 impl Declaration {
     pub(super) fn synth_api(&self, synthesis: &mut Synthesis<'_>) {
         let logical_id = self.named.id.logical_id();
@@ -188,16 +200,13 @@ impl Declaration {
     }
 
     fn cors_configuration(&self, synthesis: &Synthesis<'_>, cors: &Cors) -> Value {
-        /// How long a browser may rely on the answer to a preflight request.
-        const MAX_AGE_SECONDS: u32 = 60 * 60;
-
         let routes = self.routes(synthesis).into_iter();
         let methods: BTreeSet<&str> = routes.map(|route| route.method).collect();
         let mut configuration = json!({
             "AllowOrigins": cors.origins,
             "AllowMethods": methods,
             "AllowHeaders": self.request_headers(synthesis),
-            "MaxAge": MAX_AGE_SECONDS,
+            "MaxAge": CORS_MAX_AGE_SECONDS,
         });
         if !cors.exposed_headers.is_empty() {
             configuration["ExposeHeaders"] = json!(cors.exposed_headers);
@@ -212,14 +221,7 @@ impl Declaration {
         match synthesis.stage().authorization_of(self.named.id.name()) {
             Authorization::None => {}
             Authorization::Jwt(_) => headers.push("authorization"),
-            // Those of a signature.
-            // <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
-            Authorization::Iam => headers.extend([
-                "authorization",
-                "x-amz-content-sha256",
-                "x-amz-date",
-                "x-amz-security-token",
-            ]),
+            Authorization::Iam => headers.extend(SIGNATURE_HEADERS),
         }
         headers
     }
