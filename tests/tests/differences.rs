@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 /// An entry, and its test.
 type Entry = (&'static str, fn(&Stage));
 
-const ENTRIES: [Entry; 18] = [
+const ENTRIES: &[Entry] = &[
     ("other-origins", other_origins),
     ("options-routes", options_routes),
     ("api-throttling", api_throttling),
@@ -28,6 +28,7 @@ const ENTRIES: [Entry; 18] = [
     ("failure-destinations", failure_destinations),
     ("kinesis-retries", kinesis_retries),
     ("tumbling-windows", tumbling_windows),
+    ("schedule-targets", schedule_targets),
     ("unknown-properties", unknown_properties),
     ("resource-types", resource_types),
     ("stack-permissions", stack_permissions),
@@ -300,6 +301,21 @@ fn queue(properties: &Value) -> Value {
 fn stack_status(stage: &Stage, name: &str) -> Value {
     let stack = stage.aws_json(&["cloudformation", "describe-stacks", "--stack-name", name]);
     stack["Stacks"][0]["StackStatus"].clone()
+}
+
+fn schedule_targets(stage: &Stage) {
+    let queue = "arn:aws:sqs:us-east-1:000000000000:parcels";
+    let role = "arn:aws:iam::000000000000:role/scheduler";
+    let create = ["scheduler", "create-schedule", "--name", "of-a-queue"];
+    let when = ["--schedule-expression", "rate(1 hour)"];
+    let window = ["--flexible-time-window", r#"{"Mode": "OFF"}"#];
+    let target = json!({"Arn": queue, "RoleArn": role}).to_string();
+    let target = ["--target", target.as_str()];
+    stage.aws_ok(&[&create[..], &when, &window, &target].concat());
+    eventually("a warning", || {
+        let warning = "the local stage fires schedules of functions only";
+        stage.log().contains(warning).then_some(())
+    });
 }
 
 fn unknown_properties(stage: &Stage) {

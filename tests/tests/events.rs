@@ -35,4 +35,32 @@ fn events_invoke_the_functions_of_rules_that_they_match() {
     let detail = stage.aws_ok(&["s3", "cp", &format!("s3://{bucket}/{key}"), "-"]);
     let detail: Value = serde_json::from_str(&detail).unwrap();
     assert_eq!(detail["object"]["key"], "dog+ball 1.jpg");
+
+    // An event that Lambda does not take waits in the failure queue.
+    let bus = stage.variable("SHOP_BUS_NAME");
+    let rules = stage.aws_json(&["events", "list-rules", "--event-bus-name", bus]);
+    let rule = rules["Rules"][0]["Name"].as_str().unwrap();
+    let of_rule = ["--rule", rule, "--event-bus-name", bus];
+    let targets = stage.aws_json(&[&["events", "list-targets-by-rule"], &of_rule[..]].concat());
+    let mut missing = targets["Targets"].clone();
+    let arn = missing[0]["Arn"].as_str().unwrap();
+    missing[0]["Arn"] = arn.replace("shop-local-audit", "shop-local-missing").into();
+    let missing = missing.to_string();
+    let put = [
+        &["events", "put-targets"],
+        &of_rule[..],
+        &["--targets", &missing],
+    ];
+    stage.aws_ok(&put.concat());
+    let entries = json!([{
+        "EventBusName": bus,
+        "Source": "shop",
+        "DetailType": "OrderPlaced",
+        "Detail": r#"{"id": "2"}"#,
+    }]);
+    stage.aws_ok(&["events", "put-events", "--entries", &entries.to_string()]);
+    stage.xtask_ok(&["wait"]);
+    assert_eq!(stage.failed_events("audit"), 1);
+    stage.xtask_ok(&["redrive", "audit"]);
+    assert_eq!(written(&stage, "OrderPlaced").len(), 2);
 }

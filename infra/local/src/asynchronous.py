@@ -144,14 +144,64 @@ sns._lambda_svc = types.SimpleNamespace(
 )
 
 
-# So does EventBridge.
+# EventBridge in MiniStack does the same, and knows no dead-letter queues.
+invoke_target = eventbridge._invoke_target
+target_of_event = contextvars.ContextVar("target_of_event", default={})
+
+
+def invoke_known_target(target, event, rule, view=None):
+    token = target_of_event.set({"RULE_ARN": rule.get("Arn", ""), **target})
+    try:
+        invoke_target(target, event, rule, view)
+    finally:
+        target_of_event.reset(token)
+
+
 def dispatch_to_lambda(arn, payload):
     function, config, name = lambda_svc._get_func_record_for_ref(arn)
-    if not function or not config:
-        # On AWS, the event would go to the target's dead-letter queue.
-        logger.error("EventBridge found no function %s for an event: %s", name, payload)
+    if function and config:
+        record_of_function = lambda_svc._execution_record_for_config(function, config)
+        lambda_svc.invoke_async_with_retry(record_of_function, json.loads(payload))
         return
-    lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(function, config), json.loads(payload))
+    target = target_of_event.get()
+    queue = target.get("DeadLetterConfig", {}).get("Arn")
+    if queue:
+        attributes = {
+            "ERROR_CODE": "NO_RESOURCE",
+            "ERROR_MESSAGE": f"Function not found: {arn}",
+            "RETRY_ATTEMPTS": "0",
+            "RULE_ARN": target["RULE_ARN"],
+            "TARGET_ARN": arn,
+        }
+        CountedThread(target=send_dead_letter, args=(queue, payload, attributes), daemon=True).start()
+    else:
+        # On AWS it would be counted as FailedInvocations.
+        logger.error("An event is lost, there is no function %s: %s", name, payload)
 
 
+def send_dead_letter(queue, event, attributes):
+    """As the account's root user: the queue's policy, which lets EventBridge do it, is not enforced."""
+    target = parse_arn(queue)
+    with session_lock:
+        sqs = session().create_client(
+            "sqs",
+            region_name=target.region,
+            endpoint_url=ENDPOINT,
+            aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+        )
+    try:
+        sqs.send_message(
+            QueueUrl=f"{ENDPOINT}/{target.account_id}/{target.resource}",
+            MessageBody=event,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+    except Exception as error:
+        # On AWS it would be counted as InvocationsFailedToBeSentToDlq.
+        logger.error("An event is lost, %s did not take it: %s: %s", queue, error, event)
+
+
+eventbridge._invoke_target = invoke_known_target
 eventbridge._dispatch_to_lambda = dispatch_to_lambda
