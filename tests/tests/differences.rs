@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         every_entry_has_a_test();
         Ok(())
     })];
-    for (entry, run) in ENTRIES {
+    for &(entry, run) in ENTRIES {
         let shared = Arc::clone(&shared);
         tests.push(Trial::test(entry, move || {
             run(shared.get_or_init(Stage::start));

@@ -10,9 +10,10 @@
 //! by the rule that [`media::catalogue`] has for that. Its failure is left to who
 //! started it.
 
-use media::catalogue::{Catalogue, RecordError, record_detection};
+use media::catalogue::{Catalogue, RecordError};
 use media::completion::{Completion, JobEnd, JobStatus};
 use media::detector::{DetectError, Failure, JobId, VideoResults};
+use media::running::{RunningJobs, record_result};
 use media::{MediaItem, MediaType};
 use runtime::records::RecordsError;
 use runtime::s3::{BucketName, ObjectKey};
@@ -20,16 +21,18 @@ use tracing::{info, warn};
 
 /// The function, with what it works on.
 #[derive(Debug)]
-pub struct AddVideoFile<C, R> {
+pub struct AddVideoFile<C, J, R> {
     /// The bucket that the catalogue is of.
     pub bucket: BucketName,
     /// Where changes are recorded.
     pub catalogue: C,
+    /// The jobs that are not recorded.
+    pub running: J,
     /// What jobs saw.
     pub results: R,
 }
 
-impl<C: Catalogue, R: VideoResults> AddVideoFile<C, R> {
+impl<C: Catalogue, J: RunningJobs, R: VideoResults> AddVideoFile<C, J, R> {
     /// Handles one event.
     pub async fn handle(&self, event: Completion) -> Result<(), RecordsError> {
         let job_ended = async |end| self.job_ended(end).await;
@@ -57,11 +60,12 @@ impl<C: Catalogue, R: VideoResults> AddVideoFile<C, R> {
         };
         if state.is_some_and(|state| state.supersedes(&sequencer)) {
             info!(%name, %sequencer, %job, "dropped: this change or a later one is recorded");
+            self.running.forget(&job).await?;
             return Ok(());
         }
-        let detected = self.result(&job, status).await;
-        let catalogue = &self.catalogue;
-        record_detection(catalogue, name, sequencer, MediaType::Video, detected).await
+        let seen = self.result(&job, status).await;
+        let (catalogue, running) = (&self.catalogue, &self.running);
+        record_result(catalogue, running, &job, name, sequencer, seen).await
     }
 
     /// Stores what a job by hand saw.
@@ -110,7 +114,7 @@ mod tests {
     use std::cell::Cell;
 
     use media::catalogue::{ChangeKind, ObjectChange};
-    use media::testing::{MemoryCatalogue, Saw};
+    use media::testing::{MemoryCatalogue, MemoryJobs, Saw};
     use runtime::s3::Sequencer;
     use serde_json::Value;
 
@@ -118,13 +122,14 @@ mod tests {
     const JOB: &str = "6de014b0a2121e4bf09e31856a18719e22ab0c6d7fb8d5c4e3a2917f6b5d4c3e";
     const SEQUENCER: &str = "0055AED6DCD90281E7";
 
-    fn function<F>(saw: F) -> AddVideoFile<MemoryCatalogue, Saw<F>>
+    fn function<F>(saw: F) -> AddVideoFile<MemoryCatalogue, MemoryJobs, Saw<F>>
     where
         F: Fn(&JobId) -> Result<Vec<String>, DetectError>,
     {
         AddVideoFile {
             bucket: BucketName::new("amzn-s3-demo-bucket"),
             catalogue: MemoryCatalogue::default(),
+            running: MemoryJobs::default(),
             results: Saw(saw),
         }
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use add_video_file::AddVideoFile;
 use lambda_runtime::Error;
-use media::dynamodb::{DynamoCatalogue, Tables};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
 use media::media_bucket;
 use media::rekognition::RekognitionResults;
 use runtime::{Aws, Environment, Service};
@@ -20,6 +20,7 @@ async fn start() -> Result<(), Error> {
     let function = AddVideoFile {
         bucket: media_bucket(&environment)?,
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        running: DynamoJobs::new(&aws, &environment)?,
         results: RekognitionResults::new(&aws),
     };
     aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])

@@ -92,7 +92,7 @@ impl From<DetectLabelsError> for Diagnostic {
             E::Detect(DetectError::Permanent(failure) | DetectError::Throttled(failure)) => {
                 failure.code
             }
-            E::Detect(DetectError::Retryable(_)) => "DetectionError".into(),
+            E::Detect(DetectError::Retryable(_) | DetectError::Running) => "DetectionError".into(),
             E::Catalogue(_) => "CatalogueError".into(),
             E::Changing(_) => "ObjectChangingError".into(),
         };

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use handle_object_created::HandleObjectCreated;
 use lambda_runtime::Error;
-use media::dynamodb::{DynamoCatalogue, Tables};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
 use media::labelling::Labelling;
 use media::media_bucket;
 use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
+use media::running::NotedJobs;
 use media::sqs::WaitingQueues;
 use runtime::{Aws, Environment, Service};
 
@@ -24,7 +25,10 @@ async fn start() -> Result<(), Error> {
         labelling: Labelling {
             catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
             detector: RekognitionDetector::new(&aws, &bucket),
-            jobs: RekognitionJobs::new(&aws, &bucket, Channel::named_by(&environment)?)?,
+            jobs: NotedJobs {
+                jobs: RekognitionJobs::new(&aws, &bucket, Channel::named_by(&environment)?)?,
+                running: DynamoJobs::new(&aws, &environment)?,
+            },
             bucket,
         },
         waiting: WaitingQueues::named_by(&aws, &environment)?,

@@ -2,7 +2,8 @@
 //! them, the catalogue ends as the bucket does.
 //!
 //! Objects are stored and deleted, someone labels an object by hand, a job looks at its video
-//! or ends, and what Rekognition does not take waits for its turn. What becomes of events and invocations is `runtime::testing::interleaving`'s.
+//! or ends, the message of a job that has ended is lost, and what Rekognition does not take waits
+//! for its turn. What becomes of events and invocations is `runtime::testing::interleaving`'s.
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 
@@ -11,21 +12,25 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
 use add_video_file::AddVideoFile;
 use detect_labels::DetectLabels;
+use find_lost_jobs::FindLostJobs;
 use handle_object_created::HandleObjectCreated;
 use handle_object_removed::HandleObjectRemoved;
 use label_waiting::LabelWaiting;
 use media::catalogue::{Catalogue, CatalogueError, ObjectChange, Outcome, State};
 use media::detector::{DetectError, Failure, JobId, LabelDetector, VideoJobs, VideoResults};
 use media::labelling::Labelling;
-use media::testing::MemoryCatalogue;
+use media::running::{NotedJobs, RunningJob, RunningJobs};
+use media::testing::{MemoryCatalogue, MemoryJobs};
 use media::waiting::{WaitError, WaitingLine, WaitingObject};
 use media::{MediaItem, MediaType};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use runtime::s3::{BucketName, ObjectEvent, ObjectKey, Sequencer};
+use runtime::schedule::ScheduleEvent;
 use runtime::testing::interleaving::{
     Faults, Handling, Outbox, Retries, Scenario, Slow, World, any_history, any_turns, pause,
 };
@@ -43,6 +48,9 @@ const KEYS: [&str; 5] = [
 
 /// How long a job looks for its video, and how long it looks at it, as invocations go.
 const JOB_STEPS: usize = 5;
+
+/// Of so many jobs, one's message is lost.
+const LOST: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -68,6 +76,8 @@ enum Event {
     Removed(Value),
     JobEnded(Value),
     Waiting(Value),
+    /// A job's message was lost. The schedule fires until the job is recorded.
+    Overdue(usize),
 }
 
 /// The bucket, as S3 has it at this moment, and the jobs that look into it.
@@ -104,6 +114,7 @@ fn label(number: u32) -> Vec<String> {
 /// The catalogue and the bucket, as functions reach them.
 type SlowCatalogue = Slow<MemoryCatalogue>;
 type SlowBucket = Slow<SharedBucket>;
+type SlowJobs = Slow<MemoryJobs>;
 
 /// A service as functions reach it. The ports and `Slow` are other crates'.
 #[derive(Debug, Clone)]
@@ -127,6 +138,23 @@ impl Catalogue for Reached<SlowCatalogue> {
     ) -> Result<Outcome, CatalogueError> {
         let save = async |catalogue: &MemoryCatalogue| catalogue.save(item, seen).await;
         self.0.call(unreachable_catalogue, save).await
+    }
+}
+
+impl RunningJobs for Reached<SlowJobs> {
+    async fn note(&self, job: &RunningJob) -> Result<(), CatalogueError> {
+        let note = async |jobs: &MemoryJobs| jobs.note(job).await;
+        self.0.call(unreachable_catalogue, note).await
+    }
+
+    async fn list(&self) -> Result<Vec<RunningJob>, CatalogueError> {
+        let list = async |jobs: &MemoryJobs| jobs.list().await;
+        self.0.call(unreachable_catalogue, list).await
+    }
+
+    async fn forget(&self, job: &JobId) -> Result<(), CatalogueError> {
+        let forget = async |jobs: &MemoryJobs| jobs.forget(job).await;
+        self.0.call(unreachable_catalogue, forget).await
     }
 }
 
@@ -207,7 +235,9 @@ impl Bucket {
 
     fn result_of(&self, job: &JobId) -> Result<Vec<String>, DetectError> {
         let job = &self.jobs[job.as_str().parse::<usize>().unwrap()];
-        assert!(job.ended);
+        if !job.ended {
+            return Err(DetectError::Running);
+        }
         job.seen.clone().unwrap()
     }
 }
@@ -257,23 +287,21 @@ async fn work(bucket: SharedBucket, number: usize) {
     }
     let mut bucket = bucket.borrow_mut();
     bucket.jobs[number].ended = true;
-    let message = completion(number, &bucket.jobs[number]);
-    bucket.outbox.emit(Event::JobEnded(message));
+    let job = &bucket.jobs[number];
+    let event = if job.sequencer.is_some() && number % LOST == 0 {
+        Event::Overdue(number)
+    } else {
+        Event::JobEnded(completion(number, job))
+    };
+    bucket.outbox.emit(event);
 }
 
-type Created = HandleObjectCreated<
-    Reached<SlowCatalogue>,
-    Reached<SlowBucket>,
-    Reached<SlowBucket>,
-    Reached<SlowLine>,
->;
+type Jobs = NotedJobs<Reached<SlowBucket>, Reached<SlowJobs>>;
 
-type Waiting = LabelWaiting<
-    Reached<SlowCatalogue>,
-    Reached<SlowBucket>,
-    Reached<SlowBucket>,
-    Reached<SlowLine>,
->;
+type Created =
+    HandleObjectCreated<Reached<SlowCatalogue>, Reached<SlowBucket>, Jobs, Reached<SlowLine>>;
+
+type Waiting = LabelWaiting<Reached<SlowCatalogue>, Reached<SlowBucket>, Jobs, Reached<SlowLine>>;
 
 /// The functions, and what they work on.
 struct Library {
@@ -283,7 +311,8 @@ struct Library {
     created: Rc<Created>,
     waiting: Rc<Waiting>,
     removed: Rc<HandleObjectRemoved<Reached<SlowCatalogue>>>,
-    ended: Rc<AddVideoFile<Reached<SlowCatalogue>, Reached<SlowBucket>>>,
+    ended: Rc<AddVideoFile<Reached<SlowCatalogue>, Reached<SlowJobs>, Reached<SlowBucket>>>,
+    overdue: Rc<FindLostJobs<Reached<SlowCatalogue>, Reached<SlowJobs>, Reached<SlowBucket>>>,
     by_hand: Rc<DetectLabels<Reached<SlowCatalogue>, Reached<SlowBucket>>>,
 }
 
@@ -361,12 +390,16 @@ impl Library {
         let slow_catalogue = Reached(Slow::new(catalogue.clone(), faults));
         let slow_bucket = Reached(Slow::new(bucket.clone(), faults));
         let slow_line = Reached(Slow::new(outbox.clone(), faults));
+        let running = Reached(Slow::new(MemoryJobs::default(), faults));
         let name = BucketName::new(BUCKET);
         let labelling = || Labelling {
             bucket: name.clone(),
             catalogue: slow_catalogue.clone(),
             detector: slow_bucket.clone(),
-            jobs: slow_bucket.clone(),
+            jobs: NotedJobs {
+                jobs: slow_bucket.clone(),
+                running: running.clone(),
+            },
         };
         Self {
             created: Rc::new(HandleObjectCreated {
@@ -384,6 +417,12 @@ impl Library {
             ended: Rc::new(AddVideoFile {
                 bucket: name.clone(),
                 catalogue: slow_catalogue.clone(),
+                running: running.clone(),
+                results: slow_bucket.clone(),
+            }),
+            overdue: Rc::new(FindLostJobs {
+                catalogue: slow_catalogue.clone(),
+                running,
                 results: slow_bucket.clone(),
             }),
             by_hand: Rc::new(DetectLabels {
@@ -430,6 +469,14 @@ impl Library {
             .invoke(async move { _ = function.handle(payload).await });
     }
 
+    /// Whether the change that a job was started for is recorded, or a later one.
+    fn is_recorded(bucket: &SharedBucket, catalogue: &MemoryCatalogue, number: usize) -> bool {
+        let job = &bucket.borrow().jobs[number];
+        let state = state_of(catalogue, &job.key);
+        let sequencer = job.sequencer.as_ref().unwrap();
+        state.is_some_and(|state| state.supersedes(sequencer))
+    }
+
     fn check(&self) -> Result<(), TestCaseError> {
         let bucket = self.bucket.borrow();
         for index in 0..KEYS.len() {
@@ -441,15 +488,27 @@ impl Library {
             };
             let found = self.catalogue.item(&key).map(|item| item.labels);
             prop_assert_eq!(found, labels, "{}", key);
-            let state = self.catalogue.state(&key);
-            let state = pin!(state).poll(&mut Context::from_waker(Waker::noop()));
-            let Poll::Ready(Ok(state)) = state else {
-                panic!("memory answers at once");
-            };
-            let failure = state.and_then(|state| state.failure);
+            let failure = state_of(&self.catalogue, &key).and_then(|state| state.failure);
             prop_assert_eq!(failure.is_some(), fails, "{}", key);
         }
         Ok(())
+    }
+}
+
+fn state_of(catalogue: &MemoryCatalogue, key: &ObjectKey) -> Option<State> {
+    let state = pin!(catalogue.state(key)).poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Ok(state)) = state else {
+        panic!("memory answers at once");
+    };
+    state
+}
+
+/// The schedule fires, an hour from now.
+fn in_an_hour() -> ScheduleEvent {
+    ScheduleEvent {
+        schedule: "find-lost-jobs".into(),
+        scheduled_time: SystemTime::now() + Duration::from_secs(60 * 60),
+        execution_id: "1".into(),
     }
 }
 
@@ -471,6 +530,8 @@ impl Scenario for Library {
     fn invoke(&self, batch: Vec<Event>) -> Handling {
         let (created, removed) = (self.created.clone(), self.removed.clone());
         let (ended, waiting) = (self.ended.clone(), self.waiting.clone());
+        let overdue = self.overdue.clone();
+        let (bucket, catalogue) = (self.bucket.clone(), self.catalogue.clone());
         Box::pin(async move {
             let mut handled = 0;
             for event in batch {
@@ -481,6 +542,10 @@ impl Scenario for Library {
                     Event::Waiting(payload) => {
                         let response = waiting.handle(read(payload)).await;
                         response.is_ok_and(|response| response.failed().is_empty())
+                    }
+                    Event::Overdue(number) => {
+                        overdue.handle(in_an_hour()).await.is_ok()
+                            && Self::is_recorded(&bucket, &catalogue, number)
                     }
                 };
                 if !is_handled {

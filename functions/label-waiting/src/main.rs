@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use label_waiting::LabelWaiting;
 use lambda_runtime::Error;
-use media::dynamodb::{DynamoCatalogue, Tables};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
 use media::labelling::Labelling;
 use media::media_bucket;
 use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
+use media::running::NotedJobs;
 use media::sqs::WaitingQueues;
 use runtime::{Aws, Environment, Service};
 
@@ -25,7 +26,10 @@ async fn start() -> Result<(), Error> {
         labelling: Labelling {
             catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
             detector: RekognitionDetector::new(&aws, &bucket).asking_once(&aws),
-            jobs: RekognitionJobs::new(&aws, &bucket, channel)?.asking_once(&aws),
+            jobs: NotedJobs {
+                jobs: RekognitionJobs::new(&aws, &bucket, channel)?.asking_once(&aws),
+                running: DynamoJobs::new(&aws, &environment)?,
+            },
             bucket,
         },
         waiting: WaitingQueues::named_by(&aws, &environment)?,

@@ -29,6 +29,9 @@ pub enum DetectError {
     /// wrong with the object or the function, and a later try will succeed.
     #[error("{}: {}", .0.code, .0.message)]
     Throttled(Failure),
+    /// The job has not ended yet.
+    #[error("the job has not ended yet")]
+    Running,
     /// Anything else: a missing permission, no network. Another try may succeed, at once or
     /// after someone has acted.
     #[error("could not detect the labels: {0}")]

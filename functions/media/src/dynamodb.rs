@@ -10,6 +10,8 @@
 //! One transaction writes both ([`runtime::dynamodb::transact_write`]). DynamoDB serialises
 //! transactions on the same item, which is what the [`Catalogue`]'s rule rests on.
 
+mod running;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,6 +31,8 @@ use crate::catalogue::{
 };
 use crate::detector::Failure;
 use crate::media_type::{MediaType, UnknownMediaType};
+
+pub use running::DynamoJobs;
 
 /// Names of the two tables.
 #[derive(Debug, Clone)]

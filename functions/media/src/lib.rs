@@ -3,8 +3,9 @@
 //!
 //! The crate has three layers, and each knows only those above it:
 //!
-//! - the domain: [`media_type`], and the rules and ports of [`catalogue`], [`detector`] and
-//!   [`waiting`], which [`labelling`] brings together. Keys and sequencers are those of [`runtime::s3`];
+//! - the domain: [`media_type`], and the rules and ports of [`catalogue`], [`detector`],
+//!   [`running`] and [`waiting`], which [`labelling`] brings together. Keys and sequencers are those
+//!   of [`runtime::s3`];
 //! - what comes in: [`completion`] reads Rekognition's messages. Events of S3 are read by
 //!   [`runtime::s3`];
 //! - what goes out: [`dynamodb`], [`rekognition`] and [`sqs`] are the adapters. Only these know
@@ -20,6 +21,7 @@ pub mod dynamodb;
 pub mod labelling;
 pub mod media_type;
 pub mod rekognition;
+pub mod running;
 pub mod sqs;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -4,10 +4,12 @@
 
 mod contract;
 mod detector;
+mod jobs;
 mod line;
 mod memory;
 
 pub use contract::check_catalogue;
 pub use detector::{Saw, Sees, Starts};
+pub use jobs::MemoryJobs;
 pub use line::MemoryLine;
 pub use memory::MemoryCatalogue;

@@ -21,6 +21,10 @@ pub fn app() -> Manifest {
         .table("media-state", "name")
         .time_to_live("expires_at")
         .variable("MEDIA_STATE_TABLE_NAME");
+    let media_jobs = app
+        .table("media-jobs", "job")
+        .time_to_live("expires_at")
+        .variable("MEDIA_JOBS_TABLE_NAME");
     let users = app
         .table("users", "id")
         .variable("USERS_TABLE_NAME")
@@ -40,6 +44,9 @@ pub fn app() -> Manifest {
         .queue("waiting-videos")
         .retention_seconds(14 * 24 * 60 * 60)
         .variable("WAITING_VIDEOS_QUEUE_URL");
+
+    // Rekognition's message about a job may be lost, and nobody would miss it.
+    let overdue = app.schedule("find-lost-jobs", "rate(5 minutes)");
 
     // How the world reaches it. Rekognition tells by the topic that it has looked at a video.
     let video = app.topic("video").variable("VIDEO_TOPIC_ARN");
@@ -66,7 +73,16 @@ pub fn app() -> Manifest {
         .trigger(video.published())
         .variable_of(&media)
         .grant(video_labels("rekognition:GetLabelDetection"))
+        .grant(media_jobs.allow([DeleteItem]))
         .grant(state.allow([ConditionCheckItem, GetItem, PutItem]))
+        .grant(catalogue.allow([PutItem, DeleteItem]));
+
+    app.function("find-lost-jobs")
+        .timeout_seconds(120)
+        .trigger(overdue.fires())
+        .grant(video_labels("rekognition:GetLabelDetection"))
+        .grant(media_jobs.allow([Scan, DeleteItem]))
+        .grant(state.allow([GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]));
 
     app.function("handle-object-created")
@@ -76,6 +92,7 @@ pub fn app() -> Manifest {
         .grant(image_labels())
         .grant(video_labels("rekognition:StartLabelDetection"))
         .grant(rekognition.pass())
+        .grant(media_jobs.allow([PutItem]))
         .grant(state.allow([GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]))
         .grant(waiting_images.allow([SendMessage]))
@@ -101,6 +118,7 @@ pub fn app() -> Manifest {
         .grant(image_labels())
         .grant(video_labels("rekognition:StartLabelDetection"))
         .grant(rekognition.pass())
+        .grant(media_jobs.allow([PutItem]))
         .grant(state.allow([GetItem, PutItem]))
         .grant(catalogue.allow([PutItem, DeleteItem]))
         .grant(

@@ -33,7 +33,19 @@ def in_background(work, *arguments):
 invoke = lambda_svc.invoke_async_with_retry
 
 
+def is_completion(event):
+    """Whether Rekognition tells by a topic that a job has ended."""
+    record = event.get("Records", [{}])[0] if isinstance(event, dict) else {}
+    try:
+        message = json.loads(record["Sns"]["Message"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return isinstance(message, dict) and {"JobId", "API", "Video"} <= message.keys()
+
+
 def deliver(function, event):
+    if is_completion(event) and ask("completions", function["config"]["FunctionName"]):
+        return
     in_background(deliver_as_decided, function, event)
 
 

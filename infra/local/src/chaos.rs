@@ -10,6 +10,8 @@
 //! - **Asynchronous events**, those of S3 and SNS: delivered late, twice, and so in another
 //!   order. `chaos.py` does it, in the emulator.
 //! - **Batches of a queue's messages**: delivered late, and twice. `chaos.py` does it.
+//! - **Messages of video jobs that have ended**: lost, as if Rekognition had not published
+//!   them. `chaos.py` does it.
 //! - **Batches of stream records**: delivered late, and again when later ones may have
 //!   been. The stream poller does it.
 //! - **Functions**: killed while they handle an event, also a request of the HTTP API. It is
@@ -21,7 +23,7 @@
 //!
 //! The user's own tools, `xtask` and the local Rekognition talk to the emulator directly.
 //! Functions get their events, and answer, without faults but being killed. What Lambda and
-//! the poller write into failure queues arrives. So nothing may get lost: each event is
+//! the poller write into failure queues arrives. So nothing else may get lost: each event is
 //! handled, or is in the failure queue of its function.
 //!
 //! # How to replay
@@ -216,6 +218,10 @@ mod tests {
             );
             let answer = ask(&chaos, "POST", "events/function", "localhost").await;
             assert_eq!(answer.1, json!(times));
+
+            let lost = twin.faults().loses_completion("function");
+            let answer = ask(&chaos, "POST", "completions/function", "localhost").await;
+            assert_eq!(answer.1, json!(lost));
 
             let life = twin.faults().kill("function").map(|life| life.as_millis());
             let answer = ask(&chaos, "POST", "invocations/function", "localhost").await;

@@ -101,6 +101,7 @@ fn every_resource_has_the_line_that_declares_it() {
                 "AWS::Events::Rule" => &[".event_rule(", ".trigger("],
                 "AWS::Scheduler::Schedule" => &[".schedule("],
                 "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" => &[".http_api("],
+                "AWS::Lambda::Url" => &[".function_url("],
                 "AWS::Lambda::Permission"
                 | "AWS::Lambda::EventSourceMapping"
                 | "AWS::SNS::Subscription"

@@ -380,11 +380,13 @@ async fn the_reason_of_a_failed_job_is_told() {
 #[tokio::test]
 async fn a_result_that_is_not_there_yet_can_be_fetched_later() {
     for answer in [
-        (200, json!({"JobStatus": "IN_PROGRESS"})),
         error("AccessDeniedException"),
         error("InvalidPaginationTokenException"),
     ] {
         let result = fetch(&Wire::new([answer])).await;
         assert!(matches!(result, Err(DetectError::Retryable(_))));
     }
+    let running = (200, json!({"JobStatus": "IN_PROGRESS"}));
+    let result = fetch(&Wire::new([running])).await;
+    assert_eq!(result, Err(DetectError::Running));
 }

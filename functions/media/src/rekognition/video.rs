@@ -155,10 +155,7 @@ impl VideoResults for RekognitionResults {
                             .unwrap_or_else(|| "Rekognition gives no reason".into()),
                     }));
                 }
-                Some(VideoJobStatus::InProgress) => {
-                    let reason = format!("the job {job} has not ended yet");
-                    return Err(DetectError::Retryable(reason));
-                }
+                Some(VideoJobStatus::InProgress) => return Err(DetectError::Running),
                 _ => add_labels(&mut confidences, page.labels.unwrap_or_default()),
             }
         }

@@ -17,9 +17,10 @@ use crate::server::{json_response, refusal};
 /// - `DELETE /`, `POST /stop`: ends the faults; the figures.
 /// - `POST /events/FUNCTION`: how an event is delivered: after which milliseconds, once or twice.
 /// - `POST /held-back/MILLISECONDS`: answered after this time, or when faults are stopped.
+/// - `POST /completions/FUNCTION`: whether the message of a video job that has ended is lost.
 /// - `POST /invocations/FUNCTION`: after which milliseconds it is killed, if at all.
 ///
-/// The last three are for `chaos.py`.
+/// The last four are for `chaos.py`.
 pub(super) async fn answer(
     faults: Arc<Faults>,
     secret: Arc<str>,
@@ -57,6 +58,7 @@ pub(super) async fn answer(
             }
             Err(_) => return not_found(path),
         },
+        (&Method::POST, "completions", function) => json!(faults.loses_completion(function)),
         (&Method::POST, "invocations", function) => {
             json!(faults.kill(function).map(|after| after.as_millis()))
         }

@@ -62,6 +62,9 @@ const LATE: f64 = 0.2;
 /// comes at most.
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
+/// The share of video jobs of whose end nobody is told. Jobs are few.
+const COMPLETION_LOST: f64 = 0.5;
+
 /// The share of invocations whose process is killed.
 const KILLED: f64 = 0.02;
 
@@ -92,6 +95,8 @@ pub enum FaultKind {
     BatchLate,
     /// A batch of stream records is delivered again, when later ones may have been.
     BatchTwice,
+    /// The message that a video job has ended is lost.
+    CompletionLost,
     /// A function's process is killed while it handles an event.
     FunctionKilled,
 }
@@ -108,6 +113,7 @@ impl fmt::Display for FaultKind {
             Self::EventTwice => "events twice",
             Self::BatchLate => "stream batches late",
             Self::BatchTwice => "stream batches twice",
+            Self::CompletionLost => "completions of jobs lost",
             Self::FunctionKilled => "functions killed",
         })
     }
@@ -334,6 +340,19 @@ impl Faults {
             },
             again_after: comes_twice.then(|| MAX_DELAY.mul_f64(fraction("again after"))),
         }
+    }
+
+    /// Whether the message that a video job has ended, which is for this function, is lost.
+    #[must_use]
+    pub fn loses_completion(&self, function: &str) -> bool {
+        if !self.are_on() {
+            return false;
+        }
+        let mut tally = self.tally();
+        let number = occurrence(&mut tally, "completion", function);
+        let is_lost = self.seed.fraction("completion", function, number) < COMPLETION_LOST;
+        tally.count(FaultKind::CompletionLost, is_lost);
+        is_lost
     }
 
     /// Whether an invocation of a function is killed, and how long after it was handed its event.
