@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::error::BuildError;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{SendMessageBatchRequestEntry, SendMessageBatchResultEntry};
 use serde::Serialize;
 
 use crate::aws::{Aws, Service, short_timeouts};
@@ -163,7 +163,11 @@ impl Queue {
             .send()
             .await
             .map_err(|error| (places().collect(), ServiceError::of(&error).to_string()))?;
-        let sent: Vec<&str> = answer.successful().iter().map(|sent| sent.id()).collect();
+        let sent: Vec<&str> = answer
+            .successful()
+            .iter()
+            .map(SendMessageBatchResultEntry::id)
+            .collect();
         let unsent: Vec<usize> = places()
             .filter(|place| !sent.contains(&place.to_string().as_str()))
             .collect();
