@@ -288,7 +288,7 @@ async fn work(bucket: SharedBucket, number: usize) {
     let mut bucket = bucket.borrow_mut();
     bucket.jobs[number].ended = true;
     let job = &bucket.jobs[number];
-    let event = if job.sequencer.is_some() && number % LOST == 0 {
+    let event = if job.sequencer.is_some() && number.is_multiple_of(LOST) {
         Event::Overdue(number)
     } else {
         Event::JobEnded(completion(number, job))
