@@ -17,6 +17,8 @@ REFERENCES = {
     "AWS::ApiGatewayV2::Api": IDENTIFIER,
     "AWS::ApiGatewayV2::Authorizer": IDENTIFIER,
     "AWS::ApiGatewayV2::Integration": IDENTIFIER,
+    # On the default event bus. On another one, the bus's name and a bar stand before it.
+    "AWS::Events::Rule": "{name}",
     "AWS::Lambda::Alias": "arn:{partition}:lambda:{region}:{account}:function:{function}:{name}",
     "AWS::Lambda::Version": "arn:{partition}:lambda:{region}:{account}:function:{function}:1",
     "AWS::SNS::Topic": "arn:{partition}:sns:{region}:{account}:{name}",
