@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use acceptance::{both, one_command};
+use acceptance::{both, example, one_command};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,11 +59,23 @@ fn calls_are_recorded_without_secrets() {
         ("dynamodb", "POST", "DynamoDB_20120810.DescribeTable", 400),
         // The function behind the HTTP API.
         ("dynamodb", "POST", "DynamoDB_20120810.Scan", 200),
+        // What an operator stores.
+        ("ssm", "POST", "AmazonSSM.PutParameter", 200),
+        ("secretsmanager", "POST", "secretsmanager.CreateSecret", 200),
     ] {
         assert!(found.contains(&call), "{call:?} in {found:#?}");
     }
     assert!(secret.len() > 20);
     for hidden in [secret.as_str(), "Credential", "ignature", "ecurity-"] {
         assert!(!text.contains(hidden), "{hidden}");
+    }
+    let values = std::fs::read_to_string(example().join("infra/local-values.example.yaml"));
+    let values = values.unwrap();
+    let values: Vec<&str> = values.split('"').skip(1).step_by(2).collect();
+    assert_eq!(values.len(), 2, "{values:?}");
+    for call in &calls {
+        let body = BASE64_STANDARD.decode(call["body"].as_str().unwrap_or_default());
+        let body = String::from_utf8_lossy(&body.unwrap()).into_owned();
+        assert!(!values.iter().any(|value| body.contains(value)), "{body}");
     }
 }

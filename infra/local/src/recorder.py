@@ -1,7 +1,8 @@
 """Writes down what the emulator is asked, if `XTASK_RECORD_CALLS` names a folder: `infra/checks` compares the requests
 with AWS's models of its services.
 
-No credentials are among it: what a signature is in is left out, of headers and of a presigned URL.
+No credentials are among it: what a signature is in is left out, of headers and of a presigned URL. Neither are values
+of parameters and secrets.
 """
 import base64
 import json
@@ -40,6 +41,13 @@ LEFT_OUT_PARAMETERS = {
     "x-amz-security-token",
     "x-amz-signature",
     "x-amz-signedheaders",
+}
+# Which member of a request holds a value of an operator, by the operation.
+VALUES = {
+    "AmazonSSM.PutParameter": ["Value"],
+    "secretsmanager.CreateSecret": ["SecretString", "SecretBinary"],
+    "secretsmanager.PutSecretValue": ["SecretString", "SecretBinary"],
+    "secretsmanager.UpdateSecret": ["SecretString", "SecretBinary"],
 }
 # Zips of functions and files are not read anyway.
 MAX_BODY_BYTES = 1 << 20
@@ -81,7 +89,7 @@ class Recorder:
             "path": path_of(request, service),
             "query": without_signature(request.scope.get("query_string", b"").decode("latin-1")),
             "headers": {name: value for name, value in request.headers.items() if name not in LEFT_OUT_HEADERS},
-            "body": base64.b64encode(b"".join(body)).decode() if size <= MAX_BODY_BYTES else None,
+            "body": base64.b64encode(without_value(request, b"".join(body))).decode() if size <= MAX_BODY_BYTES else None,
             "status": status,
         }
         os.write(self.file, json.dumps(call).encode() + b"\n")
@@ -101,6 +109,21 @@ def service_of(request):
             # Only S3 takes signatures of version 2.
             return "s3"
     return None
+
+
+def without_value(request, body):
+    """The body, with as long a text in the place of a value that is not to be written down."""
+    members = VALUES.get(request.headers.get("x-amz-target"))
+    if members is None:
+        return body
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return b""
+    for member in members:
+        if isinstance(content, dict) and isinstance(content.get(member), str):
+            content[member] = "x" * len(content[member])
+    return json.dumps(content).encode()
 
 
 def path_of(request, service):
