@@ -142,7 +142,7 @@ mod tests {
             text.ends_with("<!-- The end of the graph. -->\nafter\n"),
             "{text}"
         );
-        assert_eq!(files(&workspace).unwrap(), [readme.clone()]);
+        assert_eq!(files(&workspace).unwrap(), std::slice::from_ref(&readme));
 
         fs::write(&readme, BEGIN).unwrap();
         let error = format!("{:?}", check(&workspace).unwrap_err());

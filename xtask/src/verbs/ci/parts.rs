@@ -160,5 +160,11 @@ mod tests {
             packages.with_dependencies("money", functions),
             ["money"].into()
         );
+        let framework = r#"{"origin": {"version": "1"}, "files": {"infra/pack/Cargo.toml": ""}}"#;
+        let framework = serde_json::from_str(framework).unwrap();
+        assert_eq!(
+            packages.outside(&framework),
+            ["--package=sell", "--package=orders", "--package=money"]
+        );
     }
 }

@@ -76,7 +76,7 @@ impl Declaration {
                 Item::Use(item) => Some(item.semi_token.span.end().line),
                 _ => None,
             });
-            let at = uses.last()?;
+            let at = uses.max()?;
             let imports = missing.iter();
             let imports: Vec<String> = imports
                 .map(|import| format!("use manifest::kinds::{import};"))
@@ -143,7 +143,7 @@ impl Declaring {
                 variable_of(local).as_ref() == Some(&manifest) && is_new_manifest(local);
             last_declaration = last_line(local);
         }
-        holds_manifest.then(|| Self {
+        holds_manifest.then_some(Self {
             manifest,
             last_declaration,
             end: line,

@@ -160,6 +160,20 @@ mod tests {
             ["Cargo.lock", "app.rs", "functions", "policies.json"]
         );
         assert_eq!(fs::read_to_string(folder.join("app.rs")).unwrap(), "edited");
+
+        let mut replaced = Written::default();
+        let (lock, copied) = (folder.join("Cargo.lock"), folder.join("copied"));
+        replaced.own(&folder.join("app")).unwrap();
+        fs::write(folder.join("app/by others"), "").unwrap();
+        replaced.copy(&lock, &copied).unwrap();
+        assert_eq!(fs::read_to_string(&copied).unwrap(), "longer");
+        let modified = |file| fs::metadata(file).unwrap().modified().unwrap();
+        assert_eq!(modified(&copied), modified(&lock));
+        replaced.remove(&lock).unwrap();
+        replaced.create(&lock, "another").unwrap();
+        drop(replaced);
+        assert_eq!(fs::read_to_string(&lock).unwrap(), "longer");
+        assert!(!copied.exists() && !folder.join("app").exists());
         let again = Written::default().create(&folder.join("app.rs"), "");
         assert!(format!("{:?}", again.unwrap_err()).contains("is there already"));
     }
