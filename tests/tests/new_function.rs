@@ -154,7 +154,7 @@ fn long_a_function_of_each_kind_passes_its_checks() {
             "object-created" | "object-removed" => format!("{word}:receipts"),
             "stream" => "stream:photos".to_owned(),
             "GET" | "POST" => format!("{word}:shop/carts"),
-            "queue" | "topic" => format!("{word}:new-things"),
+            "event" | "queue" | "topic" => format!("{word}:new-things"),
             _ => trigger.example,
         };
         let name = format!("new-{}", word.to_lowercase());
