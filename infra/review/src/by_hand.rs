@@ -135,8 +135,9 @@ fn fits(parts: &[Part<'_>], text: &str, values: &BTreeMap<&str, &str>) -> bool {
     }
 }
 
-/// Whether a value can be that of an attribute. `Arn` ends with the resource's name, and others,
-/// such as `StreamArn`, have it before what follows. Nothing that AWS puts in for an attribute has
+/// Whether a value can be that of an attribute. `Arn` ends with the resource's name. Others name a
+/// part of the resource after it: `StreamArn` goes on with `/stream/`, where the ARN of an index
+/// goes on with `/index/`. Nothing that AWS puts in for an attribute has
 /// wildcards, but for the end of a log group's.
 fn can_be(value: &str, name: &str, values: &BTreeMap<&str, &str>) -> bool {
     let exact = value.strip_suffix(":*").unwrap_or(value);
@@ -146,9 +147,10 @@ fn can_be(value: &str, name: &str, values: &BTreeMap<&str, &str>) -> bool {
     let Some((resource, attribute)) = name.split_once('.') else {
         return true;
     };
-    if !attribute.ends_with("Arn") {
+    let Some(part) = attribute.strip_suffix("Arn") else {
         return true;
-    }
+    };
+    let part = part.to_ascii_lowercase();
     let own = values.get(resource).copied().unwrap_or_default();
     // Of an ARN or a URL, the last part is the name.
     let own = own.rsplit(['/', ':']).next().unwrap_or_default();
@@ -156,9 +158,9 @@ fn can_be(value: &str, name: &str, values: &BTreeMap<&str, &str>) -> bool {
         .match_indices([':', '/'])
         .filter_map(|(at, _)| exact[at + 1..].strip_prefix(own));
     value.starts_with("arn:")
-        && match attribute {
-            "Arn" => ends.any(str::is_empty),
-            _ => ends.any(|end| end.starts_with(['/', ':'])),
+        && match part.as_str() {
+            "" => ends.any(str::is_empty),
+            part => ends.any(|end| end.split(['/', ':']).nth(1) == Some(part)),
         }
 }
 
@@ -330,11 +332,14 @@ Resources:
         let values = BTreeMap::from([("Table", "app-dev-orders")]);
         let table = "arn:aws:dynamodb:eu-west-1:123456789012:table/app-dev-orders";
         let stream = format!("{table}/stream/2026-11-20T08:00:00.000");
+        let index = format!("{table}/index/by-status");
         for (value, name, expected) in [
             (table, "Table.Arn", true),
             (table, "Table.StreamArn", false),
             (&stream, "Table.Arn", false),
             (&stream, "Table.StreamArn", true),
+            (&index, "Table.StreamArn", false),
+            (&index, "Table.Arn", false),
         ] {
             assert_eq!(can_be(value, name, &values), expected, "{value} {name}");
         }
