@@ -19,8 +19,9 @@ const OF_THE_APP: [&str; 7] = [
     "xtask/src/main.rs",
 ];
 
-/// What functions of the app have in common with operations of AWS, which the framework may name.
-const OPERATIONS_OF_AWS: [&str; 1] = ["DetectLabels"];
+/// Names of the app that the framework may hold: an operation of AWS, and the variable that every
+/// new app begins with.
+const SHARED: [&str; 2] = ["DetectLabels", "API_URL"];
 
 /// The parts of the framework: the crates of `infra`, the files of `xtask/src`, and the tests.
 fn parts() -> Vec<String> {
@@ -39,7 +40,7 @@ fn parts() -> Vec<String> {
 #[test]
 fn the_framework_holds_no_name_of_the_app() {
     let app = app::app().resolve(&Stage::with_defaults("dev")).unwrap();
-    let names = Names::of(&app, &OPERATIONS_OF_AWS);
+    let names = Names::of(&app, &SHARED);
     let mut wrong = Vec::new();
     for part in parts() {
         let findings = names.found_below(&workspace().join(&part)).unwrap();

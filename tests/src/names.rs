@@ -28,14 +28,15 @@ pub struct Finding {
 
 impl Names {
     /// The names that the app's manifest and template have: the app's, its functions', buckets',
-    /// tables', topics' and HTTP APIs', and their variables. A name that is also an operation of
-    /// AWS counts in kebab-case and in logical IDs only.
+    /// tables', topics', queues' and endpoints', and their variables. Those of `shared` are also
+    /// names of something else: such a variable does not count, and an operation of AWS counts in
+    /// kebab-case and in logical IDs only.
     #[must_use]
-    pub fn of(app: &App, operations: &[&str]) -> Self {
+    pub fn of(app: &App, shared: &[&str]) -> Self {
         let template = app.synth().template;
         let resources = resources(&template);
         let of_type = |(id, kind): &(String, String)| {
-            ["Bucket", "Table", "Topic"]
+            ["Bucket", "Table", "Topic", "Queue"]
                 .iter()
                 .filter(|ending| kind.ends_with(&format!("::{ending}")))
                 .find_map(|ending| Some(kebab(id.strip_suffix(ending)?)))
@@ -47,13 +48,16 @@ impl Names {
 
         let variables = app.env_outputs().into_values();
         let attributes = app.attribute_variables().into_keys();
-        let mut distinct: BTreeSet<String> = variables.chain(attributes).collect();
+        let mut distinct: BTreeSet<String> = variables
+            .chain(attributes)
+            .filter(|variable| !shared.contains(&variable.as_str()))
+            .collect();
         let (compound, words): (BTreeSet<_>, BTreeSet<_>) =
             kebab_names.into_iter().partition(|name| name.contains('-'));
         let mut beginnings: Vec<String> = words.iter().map(|word| pascal(word)).collect();
         for name in compound {
             let (snake, pascal) = (name.replace('-', "_"), pascal(&name));
-            if operations.contains(&pascal.as_str()) {
+            if shared.contains(&pascal.as_str()) {
                 beginnings.push(pascal);
             } else {
                 distinct.extend([pascal, snake.to_uppercase(), snake]);

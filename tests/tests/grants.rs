@@ -51,7 +51,14 @@ fn no_function_has_a_grant_too_few_or_too_many() {
     );
     assert_eq!(
         operations(function(&grants, "place-order")),
-        ["PutItem", "Query", "Scan"]
+        [
+            "GetParameter",
+            "GetSecretValue",
+            "PutEvents",
+            "PutItem",
+            "Query",
+            "Scan"
+        ]
     );
 }
 
@@ -145,6 +152,7 @@ fn an_edit_that_adds_or_removes_a_call_is_found() {
         ": ship-order can call HeadObject, and no grant allows s3:ListBucket\n",
         "where BUCKET is one of: photos, receipts\n",
         ": place-order is granted dynamodb:PutItem on table `orders`, and no operation that it can call needs it\n",
+        ": place-order is granted events:PutEvents on event bus `shop`, and no operation that it can call needs it\n",
     ] {
         assert!(said.contains(expected), "{expected}{said}");
     }
@@ -152,7 +160,7 @@ fn an_edit_that_adds_or_removes_a_call_is_found() {
         .lines()
         .filter(|line| line.starts_with("error: "))
         .collect();
-    assert_eq!(errors.len(), 4, "{said}");
+    assert_eq!(errors.len(), 5, "{said}");
     assert!(
         errors.iter().all(|error| error.contains(declared)),
         "{said}"
