@@ -8,7 +8,7 @@ use crate::check::{Check, Subject, Violation};
 use crate::cloudformation::Template;
 use crate::function::{Declaration, Function};
 use crate::grant::Grant;
-use crate::kind;
+use crate::kind::{self, DeployedSchedule};
 use crate::manifest::{DeclaredResource, Manifest, Named};
 use crate::name;
 use crate::operator_value::OperatorValue;
@@ -312,6 +312,11 @@ impl App {
     pub fn http_apis(&self) -> impl Iterator<Item = Endpoint> {
         let is_api = |endpoint: &Endpoint| endpoint.noun == kind::HTTP_API;
         self.endpoints().filter(is_api)
+    }
+
+    /// Its schedules, in the order of their functions' names.
+    pub fn schedules(&self) -> impl Iterator<Item = DeployedSchedule> {
+        self.functions().flat_map(kind::schedules_of)
     }
 
     /// The values that an operator must have stored before the app can be deployed, in the order

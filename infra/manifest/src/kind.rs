@@ -68,6 +68,7 @@ pub use parameter::Parameter;
 pub use publisher::Publisher;
 pub use queue::{Messages, Queue, QueueAction};
 pub use resource::{OverriddenProperty, RawResource};
+pub(crate) use schedule::schedules_of;
 pub use schedule::{DeployedSchedule, Schedule};
 pub use secret::Secret;
 pub use table::{Index, IndexAction, ItemChange, ItemChanges, Key, Match, Table, TableAction};

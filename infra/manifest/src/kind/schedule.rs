@@ -4,7 +4,6 @@ use schedules::{Expression, Firing, Input, TimeZone, Timestamp};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::app::App;
 use crate::check::{Check, Subject};
 use crate::cloudformation::{Resource, attribute, reference, sub};
 use crate::deployer::{Deployer, OfService, Statement, one_or_more};
@@ -169,19 +168,16 @@ impl Schedule {
     }
 }
 
-impl App {
-    /// Its schedules, in the order of their functions' names.
-    pub fn schedules(&self) -> impl Iterator<Item = DeployedSchedule> {
-        self.functions().flat_map(|function| {
-            let triggers = function.triggers();
-            let fires = triggers.filter(|trigger| trigger.details::<Fires>().is_some());
-            fires.map(|trigger| DeployedSchedule {
-                name: trigger.source().name().to_owned(),
-                function: function.name().to_owned(),
-                input: input(trigger.source()),
-            })
-        })
-    }
+/// The schedules that invoke a function.
+pub(crate) fn schedules_of(function: &Function) -> impl Iterator<Item = DeployedSchedule> {
+    let fires = function
+        .triggers()
+        .filter(|trigger| trigger.details::<Fires>().is_some());
+    fires.map(|trigger| DeployedSchedule {
+        name: trigger.source().name().to_owned(),
+        function: function.name().to_owned(),
+        input: input(trigger.source()),
+    })
 }
 
 /// What a function is invoked with: see `runtime::schedule`.
