@@ -75,6 +75,7 @@ pub(crate) fn another_user_gets_no_further_than_the_public_apis(stages: &Stages)
         let public = [
             json!([target.port("SHOP_URL"), "GET", "/", {}, null]),
             json!([target.port("ORDERS_URL"), "GET", "/orders", {}, null]),
+            json!([target.port("FEED_URL"), "GET", "/", {}, null]),
         ];
         let requests = [&private[..], &public[..]].concat();
         let given = json!({

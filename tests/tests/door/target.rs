@@ -100,9 +100,9 @@ impl Target {
         self.port("AWS_ENDPOINT_URL")
     }
 
-    /// The public HTTP APIs.
+    /// The public HTTP APIs, and the public function URL.
     pub(crate) fn public_ports(&self) -> BTreeSet<u16> {
-        ["SHOP_URL", "ORDERS_URL"]
+        ["SHOP_URL", "ORDERS_URL", "FEED_URL"]
             .map(|name| self.port(name))
             .into()
     }

@@ -296,6 +296,7 @@ const plans = {
     }
     await callApi(config.shop);
     await callApi(config.orders);
+    await callApi(config.feed);
   },
 
   // A page that needs no key and no answer.
