@@ -848,6 +848,7 @@ fn keep(name: &str, shown: &impl Display) {
         // What CloudFormation makes of a logical ID.
         (r"\b(shop-[a-z]+-\w+)-[0-9A-F]{13}\b", "$1-[id]"),
         (r"\b[0-9a-f]{8}\.execute-api\b", "[id].execute-api"),
+        (r"\b[0-9a-z]{32}\.lambda-url\b", "[id].lambda-url"),
         (r"\blib\.rs:\d+", "lib.rs:[line]"),
         // Of the development build.
         (r"\d+\.\d\d MB\n", "[size]\n"),
