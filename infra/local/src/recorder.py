@@ -96,8 +96,9 @@ class Recorder:
 
 
 def service_of(request):
-    """What the request was signed for, if it is for a service. A browser's preflight is not, whatever URL it is of."""
-    if request.method == "OPTIONS":
+    """What the request was signed for, if it is for a service. A browser's preflight is not, whatever URL it is of, nor
+    is what the front door passes on to an API or a function URL."""
+    if request.method == "OPTIONS" or request.raw_path.startswith("/_aws/"):
         return None
     signed = SIGNED_FOR.search(request.headers.get("authorization", ""))
     if signed:
