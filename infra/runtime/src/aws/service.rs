@@ -21,6 +21,20 @@ pub(crate) type Rules = (SharedEndpointResolver, EndpointResolverParams);
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
+/// The endpoint rules of a service whose endpoint depends on the region only.
+macro_rules! rules {
+    ($sdk:ident) => {
+        |region, _| {
+            use $sdk::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let params = Params::builder().region(region).build()?;
+            Ok((
+                DefaultResolver::new().into_shared_resolver(),
+                EndpointResolverParams::new(params),
+            ))
+        }
+    };
+}
+
 impl<'a> Service<'a> {
     /// Of all services.
     pub(crate) const IDS: [&'static str; 7] = [
@@ -37,14 +51,7 @@ impl<'a> Service<'a> {
     pub const DYNAMODB: Self = Self {
         id: "DYNAMODB",
         bucket: None,
-        rules: |region, _| {
-            use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
+        rules: rules!(aws_sdk_dynamodb),
     };
 
     /// Amazon EventBridge.
@@ -52,42 +59,21 @@ impl<'a> Service<'a> {
     pub const EVENTBRIDGE: Self = Self {
         id: "EVENTBRIDGE",
         bucket: None,
-        rules: |region, _| {
-            use aws_sdk_eventbridge::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
+        rules: rules!(aws_sdk_eventbridge),
     };
 
     /// Amazon Rekognition.
     pub const REKOGNITION: Self = Self {
         id: "REKOGNITION",
         bucket: None,
-        rules: |region, _| {
-            use aws_sdk_rekognition::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
+        rules: rules!(aws_sdk_rekognition),
     };
 
     /// Amazon SQS.
     pub const SQS: Self = Self {
         id: "SQS",
         bucket: None,
-        rules: |region, _| {
-            use aws_sdk_sqs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
+        rules: rules!(aws_sdk_sqs),
     };
 
     /// AWS Secrets Manager.
@@ -95,16 +81,7 @@ impl<'a> Service<'a> {
     pub const SECRETS_MANAGER: Self = Self {
         id: "SECRETS_MANAGER",
         bucket: None,
-        rules: |region, _| {
-            use aws_sdk_secretsmanager::config::endpoint::{
-                DefaultResolver, Params, ResolveEndpoint,
-            };
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
+        rules: rules!(aws_sdk_secretsmanager),
     };
 
     /// AWS Systems Manager, which Parameter Store is part of.
@@ -112,14 +89,7 @@ impl<'a> Service<'a> {
     pub const SSM: Self = Self {
         id: "SSM",
         bucket: None,
-        rules: |region, _| {
-            use aws_sdk_ssm::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-            let params = Params::builder().region(region).build()?;
-            Ok((
-                DefaultResolver::new().into_shared_resolver(),
-                EndpointResolverParams::new(params),
-            ))
-        },
+        rules: rules!(aws_sdk_ssm),
     };
 
     /// Amazon S3, as far as it is about one bucket: each has a host of its own, unless a custom
