@@ -155,7 +155,7 @@ impl App {
         let mut errors = Vec::new();
         if !name::is_kebab_case(function) {
             errors.push(format!(
-                "`{function}` is no name of a function: write words of a-z and 0-9 joined by single hyphens, like `resize-photo`"
+                "`{function}` is not a function name: write words of a-z and 0-9 joined by single hyphens, like `resize-photo`"
             ));
         }
         let taken = self.functions().find(|taken| taken.name() == function);
@@ -241,11 +241,11 @@ fn unknown_word(trigger: &str, word: &str) -> String {
     let usages: Vec<String> = words().map(usage).collect();
     match meant.and_then(|meant| words().find(|known| known.word == meant)) {
         Some(meant) => format!(
-            "`{trigger}` names no events; did you mean `{}`?",
+            "`{trigger}` is not a trigger; did you mean `{}`?",
             usage(meant)
         ),
         None => format!(
-            "`{trigger}` names no events: write one of {}",
+            "`{trigger}` is not a trigger: write one of {}",
             usages.join(", ")
         ),
     }
@@ -533,7 +533,7 @@ mod tests {
                 "has a function `sell` already, declared at ",
                 "`object-created:photo`: the app declares no bucket `photo`; did you mean `photos`?",
                 "`stream:carts`: the app declares no table `carts`: it declares orders",
-                "`topics:orders` names no events; did you mean `topic:TOPIC`?",
+                "`topics:orders` is not a trigger; did you mean `topic:TOPIC`?",
             ],
         );
         assert_refused(
@@ -547,12 +547,12 @@ mod tests {
                 "x",
             ],
             &[
-                "`Sell` is no name of a function",
+                "`Sell` is not a function name",
                 "`GET:/orders`: write which HTTP API as well, like `GET:shop/orders`: the app declares shop, admin",
                 "`GET:shop/a b`: write a path",
                 "`topic:order`: the app declares no topic `order`; did you mean `orders`?",
                 "`invoke:sell`: write `invoke` alone",
-                "`x` names no events: write one of object-created:BUCKET, ",
+                "`x` is not a trigger: write one of object-created:BUCKET, ",
             ],
         );
         assert_refused(

@@ -84,7 +84,7 @@
 //! /// An order counts for its photo.
 //! fn contribution(order: &Attributes) -> Result<Contribution, String> {
 //!     let photo = order.get("photo").ok_or("the order has no photo")?;
-//!     let photo = photo.as_s().map_err(|_| "the photo is no string")?;
+//!     let photo = photo.as_s().map_err(|_| "the photo is not a string")?;
 //!     Ok(Contribution::from([(photo.clone(), 1)]))
 //! }
 //! ```

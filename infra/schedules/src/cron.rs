@@ -303,7 +303,7 @@ impl Field {
                 .filter(|step| *step > 0)
                 .and_then(|step| usize::try_from(step).ok())
                 .ok_or_else(|| {
-                    self.error(text, "has a step that is no positive number".to_owned())
+                    self.error(text, "has a step that is not a positive number".to_owned())
                 })?,
         };
         Ok((from..=to).step_by(step).collect())

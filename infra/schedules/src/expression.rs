@@ -68,7 +68,7 @@ pub enum ExpressionError {
     #[error("one of its day of month and its day of week must be `?`, and only one")]
     Days,
     /// It is no date and time.
-    #[error("it is no date and time")]
+    #[error("it is not a date and time")]
     At,
 }
 

@@ -84,7 +84,7 @@ fn to_job(attributes: &Attributes) -> Result<RunningJob, CatalogueError> {
     let started_at = attributes.get("started_at").and_then(|at| at.as_n().ok());
     let started_at = started_at.and_then(|at| at.parse().ok());
     let started_at = started_at
-        .ok_or_else(|| malformed(attributes, "its attribute \"started_at\" is no number"))?;
+        .ok_or_else(|| malformed(attributes, "its attribute \"started_at\" is not a number"))?;
     let name: ObjectKey = to_name(attributes)?;
     Ok(RunningJob {
         id: JobId::new(text_of(attributes, "job")?),
@@ -145,6 +145,6 @@ mod tests {
         let item = json!({"job": {"S": "a"}, "name": {"S": "b"}, "started_at": {"S": "now"}});
         let wire = Wire::new([(200, json!({"Items": [item]}))]);
         let error = jobs(&wire).list().await.unwrap_err().to_string();
-        assert!(error.contains("\"started_at\" is no number"), "{error}");
+        assert!(error.contains("\"started_at\" is not a number"), "{error}");
     }
 }

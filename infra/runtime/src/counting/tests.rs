@@ -260,7 +260,7 @@ fn counts(wire: &Wire) -> Counts {
         key: PageKey(&["id"]),
         contribution: |order: &Attributes| {
             let photo = order.get("photo").ok_or("the order has no photo")?;
-            let photo = photo.as_s().map_err(|_| "the photo is no string")?;
+            let photo = photo.as_s().map_err(|_| "the photo is not a string")?;
             Ok(Contribution::from([(photo.clone(), 1)]))
         },
         ledger: "ledger".into(),

@@ -228,7 +228,7 @@ fn what_is_wrong_is_told() {
         ("cron(0 3 ? * 2/2 *)", "has a step, which it cannot have"),
         (
             "cron(0/0 3 * * ? *)",
-            "has a step that is no positive number",
+            "has a step that is not a positive number",
         ),
         ("cron(0 3 ? * 2#6 *)", "is not one day, `#`"),
         ("cron(0 3 ? * 2#1,3#1 *)", "is not one day, `#`"),
@@ -237,10 +237,10 @@ fn what_is_wrong_is_told() {
             "its year `2200` has something else than 1970 to 2199",
         ),
         ("cron(, 3 * * ? *)", "its minutes `,` has"),
-        ("at(2027-01-01)", "it is no date and time"),
-        ("at(2027-02-29T00:00:00)", "it is no date and time"),
-        ("at(2027-1-1T00:00:00)", "it is no date and time"),
-        ("at(2027-01-01T00:00:00Z)", "it is no date and time"),
+        ("at(2027-01-01)", "it is not a date and time"),
+        ("at(2027-02-29T00:00:00)", "it is not a date and time"),
+        ("at(2027-1-1T00:00:00)", "it is not a date and time"),
+        ("at(2027-01-01T00:00:00Z)", "it is not a date and time"),
     ] {
         let error = Expression::parse(text).unwrap_err();
         assert!(error.to_string().contains(reason), "{text}: {error}");

@@ -107,7 +107,7 @@ fn object(fields: &Map<String, Value>, path: &str, faults: &mut Vec<Fault>) {
             }
             Value::Object(fields) => object(fields, &format!("{at}."), faults),
             other => faults.push((
-                format!("has {other} for `{at}`, which is no list"),
+                format!("has {other} for `{at}`, which must be a list"),
                 format!("write [{other}]"),
             )),
         }
@@ -125,7 +125,7 @@ fn or(alternatives: &[Value], at: &str, path: &str, faults: &mut Vec<Fault>) {
         match alternative {
             Value::Object(fields) => object(fields, path, faults),
             other => faults.push((
-                format!("has {other} in `{at}`, which is no object"),
+                format!("has {other} in `{at}`, which must be an object"),
                 "write objects with fields".to_owned(),
             )),
         }
@@ -159,7 +159,7 @@ fn leaf(value: &Value, at: &str, faults: &mut Vec<Fault>) {
             None => format!("there are {}", OPERATORS.join(", ")),
         };
         faults.push((
-            format!("compares `{at}` by `{operator}`, which is no operator"),
+            format!("compares `{at}` by `{operator}`, which is not an operator"),
             remedy,
         ));
     } else if let Err(expected) = check_operand(operator, operand) {
@@ -285,7 +285,7 @@ mod tests {
             ),
             (
                 r#"{"source": "shop"}"#,
-                r#"has "shop" for `source`, which is no list"#,
+                r#"has "shop" for `source`, which must be a list"#,
                 r#"write ["shop"]"#,
             ),
             (
@@ -301,7 +301,7 @@ mod tests {
             ),
             (
                 r#"{"detail": {"a": [{"prefx": "c"}]}}"#,
-                "compares `detail.a` by `prefx`, which is no operator",
+                "compares `detail.a` by `prefx`, which is not an operator",
                 "did you mean `prefix`?",
             ),
             (
@@ -346,7 +346,7 @@ mod tests {
             ),
             (
                 r#"{"detail": {"$or": [1, {"a": [1]}]}}"#,
-                "has 1 in `detail.$or`, which is no object",
+                "has 1 in `detail.$or`, which must be an object",
                 "objects with fields",
             ),
         ] {

@@ -126,7 +126,7 @@ fn an_expression_is_one_that_fires() {
             "cron(0 0 31 2 ? *)",
             "fires at `cron(0 0 31 2 ? *)`, which is never; name a time that some calendar day has",
         ),
-        ("at(tomorrow)", "it is no date and time"),
+        ("at(tomorrow)", "it is not a date and time"),
     ] {
         complaints(&app(expression).0, "").are(&[complaint]);
     }

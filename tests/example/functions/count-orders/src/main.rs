@@ -29,6 +29,6 @@ fn contribution(order: &Attributes) -> Result<Contribution, String> {
     let Some(photo) = order.get("photo") else {
         return Ok(Contribution::new());
     };
-    let photo = photo.as_s().map_err(|_| "the photo is no string")?;
+    let photo = photo.as_s().map_err(|_| "the photo is not a string")?;
     Ok(Contribution::from([(photo.clone(), 1)]))
 }
