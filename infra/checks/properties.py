@@ -15,6 +15,7 @@ from template import NAMES, Opaque, is_set
 STATEFUL = (
     "AWS::ApiGatewayV2::Api",
     "AWS::DynamoDB::Table",
+    "AWS::Lambda::Url",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::SNS::Topic",

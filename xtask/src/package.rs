@@ -242,14 +242,10 @@ mod tests {
     use super::*;
 
     fn zipped(profile: Profile) -> Vec<u8> {
-        let path = std::env::temp_dir().join(format!(
-            "xtask-package-{}-{profile:?}.zip",
-            std::process::id()
-        ));
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("function.zip");
         write_zip(&path, b"binary", profile).unwrap();
-        let bytes = fs::read(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        bytes
+        fs::read(&path).unwrap()
     }
 
     #[test]
