@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use crate::check::{Check, Subject};
 use crate::cloudformation::sub;
 use crate::grant::Grant;
-use crate::manifest::Named;
+use crate::manifest::{DeclaredResource, Named};
 use crate::operator_value::{OperatorValue, ValueStore};
 use crate::policy;
+use crate::synthesis::Synthesis;
 
 /// What the two kinds differ in.
+#[derive(Debug)]
 pub(super) struct Store {
     pub(super) store: ValueStore,
     /// The service, in ARNs and in IAM's actions.
@@ -27,6 +29,8 @@ pub(super) struct Store {
     pub(super) prefix: &'static str,
     /// What stands in ARNs before and after the name.
     pub(super) in_arn: (&'static str, &'static str),
+    /// The rules of names.
+    pub(super) check_name: fn(&Declaration, &mut Check<'_>),
 }
 
 /// The alias of the key is the key's owner to choose, but for these.
@@ -39,27 +43,13 @@ const ALIAS_MAX: usize = 256;
 pub(super) struct Declaration {
     pub(super) named: Named,
     pub(super) key: Option<String>,
+    store: &'static Store,
 }
 
 impl Store {
     /// The name of a value, as `Fn::Sub` text: the same for every stage, so that policies are.
     pub(super) fn stored_as(&self, name: &str) -> String {
         format!("{}${{AWS::StackName}}/{name}", self.prefix)
-    }
-
-    pub(super) fn operator_value(
-        &self,
-        Declaration { named, key }: &Declaration,
-        stack: &str,
-    ) -> OperatorValue {
-        let stored_as = self.stored_as(named.id.name());
-        OperatorValue {
-            store: self.store,
-            name: named.id.name().to_owned(),
-            stored_as: stored_as.replace("${AWS::StackName}", stack),
-            key: key.clone(),
-            declared_at: named.origin.to_string(),
-        }
     }
 
     /// Lets a function read the value.
@@ -70,7 +60,7 @@ impl Store {
     /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html>,
     /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html>,
     /// <https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html>
-    pub(super) fn read_grant(&self, Declaration { named, key }: &Declaration) -> Grant {
+    fn read_grant(&self, Declaration { named, key, .. }: &Declaration) -> Grant {
         let (logical_id, action) = (named.id.logical_id(), self.read.to_owned());
         let (before, after) = self.in_arn;
         let name = self.stored_as(named.id.name());
@@ -105,11 +95,24 @@ impl Store {
 }
 
 impl Declaration {
+    pub(super) fn new(named: Named, store: &'static Store) -> Self {
+        Self {
+            named,
+            key: None,
+            store,
+        }
+    }
+
+    /// Lets a function read the value.
+    pub(super) fn read_grant(&self) -> Grant {
+        self.store.read_grant(self)
+    }
+
     pub(super) fn subject(&self) -> Subject {
         Subject::new(&self.named.id).at(self.named.origin)
     }
 
-    pub(super) fn check_key(&self, check: &mut Check<'_>) {
+    fn check_key(&self, check: &mut Check<'_>) {
         let Some(alias) = &self.key else { return };
         let name = alias.strip_prefix("alias/").unwrap_or_default();
         let is_alias = !name.is_empty()
@@ -130,4 +133,30 @@ impl Declaration {
             "remove `key`: functions need no permission for the key that AWS manages",
         );
     }
+}
+
+impl DeclaredResource for Declaration {
+    fn named(&self) -> &Named {
+        &self.named
+    }
+
+    fn operator_value(&self, stack: &str) -> Option<OperatorValue> {
+        let Self { named, key, store } = self;
+        let stored_as = store.stored_as(named.id.name());
+        Some(OperatorValue {
+            store: store.store,
+            name: named.id.name().to_owned(),
+            stored_as: stored_as.replace("${AWS::StackName}", stack),
+            key: key.clone(),
+            declared_at: named.origin.to_string(),
+        })
+    }
+
+    fn check(&self, check: &mut Check<'_>) {
+        (self.store.check_name)(self, check);
+        self.check_key(check);
+    }
+
+    /// The value is not the stack's.
+    fn synth(&self, _: &mut Synthesis<'_>) {}
 }

@@ -8,10 +8,9 @@ use crate::check::Check;
 use crate::cloudformation::sub;
 use crate::deployer::{Deployer, Statement};
 use crate::grant::Grant;
-use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
-use crate::operator_value::{OperatorValue, ValueStore};
+use crate::manifest::{Entry, Manifest, Named};
+use crate::operator_value::ValueStore;
 use crate::resource_id::{Noun, ResourceId};
-use crate::synthesis::Synthesis;
 
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
@@ -42,6 +41,7 @@ static STORE: Store = Store {
     prefix: "/",
     // The slash that the name begins with is the ARN's own.
     in_arn: ("parameter", ""),
+    check_name,
 };
 
 /// The longest name of a parameter, in characters, with all of its ARN.
@@ -65,19 +65,13 @@ const RESERVED: [&str; 2] = ["aws", "ssm"];
 /// app.function("ship-order").grant(carrier.read());
 /// ```
 #[derive(Clone, Debug)]
-pub struct Parameter(Entry<Declared>);
-
-#[derive(Clone, Debug)]
-struct Declared(Declaration);
+pub struct Parameter(Entry<Declaration>);
 
 impl Manifest {
     /// Declares a parameter, whose value an operator stores before the app is deployed.
     #[track_caller]
     pub fn parameter(&self, name: &str) -> Parameter {
-        Parameter(self.declare(Declared(Declaration {
-            named: Named::by_caller(&NOUN, name),
-            key: None,
-        })))
+        Parameter(self.declare(Declaration::new(Named::by_caller(&NOUN, name), &STORE)))
     }
 }
 
@@ -87,7 +81,7 @@ impl Parameter {
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
         self.0
-            .change(|parameter| parameter.0.named.variable = Some(name));
+            .change(|parameter| parameter.named.variable = Some(name));
         self
     }
 
@@ -96,45 +90,28 @@ impl Parameter {
     /// is a `String`.
     pub fn key(self, alias: &str) -> Self {
         let alias = alias.to_owned();
-        self.0.change(|parameter| parameter.0.key = Some(alias));
+        self.0.change(|parameter| parameter.key = Some(alias));
         self
     }
 
     /// Lets a function read the value, by `ssm:GetParameter`.
     #[must_use]
     pub fn read(&self) -> Grant {
-        STORE.read_grant(&self.0.get().0)
+        self.0.get().read_grant()
     }
 }
 
-impl DeclaredResource for Declared {
-    fn named(&self) -> &Named {
-        &self.0.named
-    }
-
-    fn operator_value(&self, stack: &str) -> Option<OperatorValue> {
-        Some(STORE.operator_value(&self.0, stack))
-    }
-
-    fn check(&self, check: &mut Check<'_>) {
-        let Self(declaration) = self;
-        let subject = declaration.subject();
-        let rest = ARN_START.len() + "//".len() + declaration.named.id.name().len();
-        check.length_in_stack(&subject, rest, ARN_MAX);
-        let app = check.app_name();
-        check.require(
-            !RESERVED.iter().any(|reserved| app.starts_with(reserved)),
-            &subject,
-            format!(
-                "gets a name that begins like the app's, `{app}`, which Systems Manager reserves"
-            ),
-            "rename the app to begin with something else than `aws` and `ssm`, or use a secret",
-        );
-        declaration.check_key(check);
-    }
-
-    /// The parameter is not the stack's.
-    fn synth(&self, _: &mut Synthesis<'_>) {}
+fn check_name(declaration: &Declaration, check: &mut Check<'_>) {
+    let subject = declaration.subject();
+    let rest = ARN_START.len() + "//".len() + declaration.named.id.name().len();
+    check.length_in_stack(&subject, rest, ARN_MAX);
+    let app = check.app_name();
+    check.require(
+        !RESERVED.iter().any(|reserved| app.starts_with(reserved)),
+        &subject,
+        format!("gets a name that begins like the app's, `{app}`, which Systems Manager reserves"),
+        "rename the app to begin with something else than `aws` and `ssm`, or use a secret",
+    );
 }
 
 fn is_at(id: &ResourceId, stack: &str, service: &str, name: &str) -> bool {

@@ -8,10 +8,9 @@ use crate::check::Check;
 use crate::cloudformation::sub;
 use crate::deployer::{Deployer, Statement};
 use crate::grant::Grant;
-use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
-use crate::operator_value::{OperatorValue, ValueStore};
+use crate::manifest::{Entry, Manifest, Named};
+use crate::operator_value::ValueStore;
 use crate::resource_id::{Noun, ResourceId};
-use crate::synthesis::Synthesis;
 
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
@@ -41,6 +40,7 @@ static STORE: Store = Store {
     read: "secretsmanager:GetSecretValue",
     prefix: "",
     in_arn: ("secret:", RANDOM),
+    check_name,
 };
 
 /// Secrets Manager adds a hyphen and six random characters to the name in an ARN. Six question
@@ -60,19 +60,13 @@ const NAME_MAX: usize = 512;
 /// app.function("pay").grant(key.read());
 /// ```
 #[derive(Clone, Debug)]
-pub struct Secret(Entry<Declared>);
-
-#[derive(Clone, Debug)]
-struct Declared(Declaration);
+pub struct Secret(Entry<Declaration>);
 
 impl Manifest {
     /// Declares a secret, whose value an operator stores before the app is deployed.
     #[track_caller]
     pub fn secret(&self, name: &str) -> Secret {
-        Secret(self.declare(Declared(Declaration {
-            named: Named::by_caller(&NOUN, name),
-            key: None,
-        })))
+        Secret(self.declare(Declaration::new(Named::by_caller(&NOUN, name), &STORE)))
     }
 }
 
@@ -81,7 +75,7 @@ impl Secret {
     /// every function that may read it, and to the shell of `cargo xtask env`.
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
-        self.0.change(|secret| secret.0.named.variable = Some(name));
+        self.0.change(|secret| secret.named.variable = Some(name));
         self
     }
 
@@ -89,35 +83,20 @@ impl Secret {
     /// Without it, the value is encrypted with the key that AWS manages for Secrets Manager.
     pub fn key(self, alias: &str) -> Self {
         let alias = alias.to_owned();
-        self.0.change(|secret| secret.0.key = Some(alias));
+        self.0.change(|secret| secret.key = Some(alias));
         self
     }
 
     /// Lets a function read the value, by `secretsmanager:GetSecretValue`.
     #[must_use]
     pub fn read(&self) -> Grant {
-        STORE.read_grant(&self.0.get().0)
+        self.0.get().read_grant()
     }
 }
 
-impl DeclaredResource for Declared {
-    fn named(&self) -> &Named {
-        &self.0.named
-    }
-
-    fn operator_value(&self, stack: &str) -> Option<OperatorValue> {
-        Some(STORE.operator_value(&self.0, stack))
-    }
-
-    fn check(&self, check: &mut Check<'_>) {
-        let Self(declaration) = self;
-        let rest = "/".len() + declaration.named.id.name().len();
-        check.length_in_stack(&declaration.subject(), rest, NAME_MAX);
-        declaration.check_key(check);
-    }
-
-    /// The secret is not the stack's.
-    fn synth(&self, _: &mut Synthesis<'_>) {}
+fn check_name(declaration: &Declaration, check: &mut Check<'_>) {
+    let rest = "/".len() + declaration.named.id.name().len();
+    check.length_in_stack(&declaration.subject(), rest, NAME_MAX);
 }
 
 fn is_at(id: &ResourceId, stack: &str, service: &str, name: &str) -> bool {
