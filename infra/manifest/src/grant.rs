@@ -86,6 +86,18 @@ impl Grant {
         grant
     }
 
+    /// Lets a function do `actions` to `resource`, by its ARN.
+    pub(crate) fn on_arn(
+        resource: ResourceId,
+        actions: impl IntoIterator<Item = String>,
+        arn: &Value,
+    ) -> Self {
+        let actions: Vec<String> = actions.into_iter().collect();
+        let sid = resource.logical_id();
+        let statement = policy::allow(&sid, &policy::sorted(actions.clone()), arn);
+        Self::scoped(resource, actions, vec![statement])
+    }
+
     /// Also gives the function the variables of another resource.
     pub(crate) fn telling(mut self, resource: ResourceId) -> Self {
         self.tells.push(resource);

@@ -9,7 +9,6 @@ use crate::deployer::{Deployer, OfService, Statement};
 use crate::grant::Grant;
 use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::name;
-use crate::policy;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 
@@ -103,9 +102,7 @@ impl EventBus {
             )),
             _ => attribute(&id.logical_id(), "Arn"),
         };
-        let actions = actions.map(EventBusAction::iam_action);
-        let statement = policy::allow(&id.logical_id(), &policy::sorted(actions.clone()), &arn);
-        Grant::scoped(id, actions, vec![statement])
+        Grant::on_arn(id, actions.map(EventBusAction::iam_action), &arn)
     }
 
     pub(crate) fn id(&self) -> ResourceId {

@@ -155,14 +155,8 @@ impl Queue {
     #[must_use]
     pub fn allow<const N: usize>(&self, actions: [QueueAction; N]) -> Grant {
         let id = self.0.get().named.id;
-        let logical_id = id.logical_id();
-        let actions = actions.map(QueueAction::iam_action);
-        let statement = policy::allow(
-            &logical_id,
-            &policy::sorted(actions.clone()),
-            &attribute(&logical_id, "Arn"),
-        );
-        Grant::scoped(id, actions, vec![statement])
+        let arn = attribute(&id.logical_id(), "Arn");
+        Grant::on_arn(id, actions.map(QueueAction::iam_action), &arn)
     }
 }
 

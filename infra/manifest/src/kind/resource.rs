@@ -199,11 +199,8 @@ impl RawResource {
     #[must_use]
     pub fn allow<const N: usize>(&self, actions: [&str; N]) -> Grant {
         let Declaration { named, arn, .. } = self.0.get();
-        let logical_id = named.id.logical_id();
-        let actions = actions.map(str::to_owned);
-        let arn = arn.unwrap_or_else(|| attribute(&logical_id, "Arn"));
-        let statement = policy::allow(&logical_id, &policy::sorted(actions.clone()), &arn);
-        Grant::scoped(named.id, actions, vec![statement])
+        let arn = arn.unwrap_or_else(|| attribute(&named.id.logical_id(), "Arn"));
+        Grant::on_arn(named.id, actions.map(str::to_owned), &arn)
     }
 }
 

@@ -11,7 +11,6 @@ use crate::cloudformation::{DeletionPolicy, attribute, reference};
 use crate::deployer::{Deployer, OfService, Statement};
 use crate::grant::Grant;
 use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
-use crate::policy;
 use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::stage::Removal;
 use crate::synthesis::Synthesis;
@@ -181,14 +180,8 @@ impl Table {
     #[must_use]
     pub fn allow<const N: usize>(&self, actions: [TableAction; N]) -> Grant {
         let id = self.id();
-        let logical_id = id.logical_id();
-        let actions = actions.map(TableAction::iam_action);
-        let statement = policy::allow(
-            &logical_id,
-            &policy::sorted(actions.clone()),
-            &attribute(&logical_id, "Arn"),
-        );
-        Grant::scoped(id, actions, vec![statement])
+        let arn = attribute(&id.logical_id(), "Arn");
+        Grant::on_arn(id, actions.map(TableAction::iam_action), &arn)
     }
 
     fn id(&self) -> ResourceId {
