@@ -57,15 +57,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// function that does not start within 10 seconds.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Timeouts of services that answer in milliseconds: a function that meets one of them ends with
-/// an error that names the call, and not with Lambda's timeout.
-pub(crate) fn short_timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT)
-        .build()
-}
-
 /// What the clients of all services share.
 #[derive(Debug, Clone)]
 pub struct Aws {
@@ -113,6 +104,20 @@ impl Aws {
             .http_client(http_client_fn(move |_, _| connector.clone()));
         config.set_endpoint_url(self.custom_endpoint(service).map(String::from));
         config.build()
+    }
+
+    /// Configuration of a client of a service that answers in milliseconds, with short timeouts: a
+    /// function that meets one of them ends with an error that names the call, and not with
+    /// Lambda's timeout.
+    pub(crate) fn config_with_timeouts(&self, service: Service<'_>) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build();
+        self.config(service)
+            .into_builder()
+            .timeout_config(timeouts)
+            .build()
     }
 
     /// Opens a connection to each service and leaves it in the pool, so that the first

@@ -45,9 +45,8 @@ mod page;
 mod transaction;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 
-use crate::aws::{Aws, Service, short_timeouts};
+use crate::aws::{Aws, Service};
 
 pub use attribute::{Attributes, text};
 pub use condition::{LostAnswers, Outcome, outcome};
@@ -56,8 +55,5 @@ pub use transaction::transact_write;
 
 /// A client of DynamoDB. An attempt of a call has 3 s, all of them have 10 s.
 pub fn client(aws: &Aws) -> Client {
-    let config = Builder::from(&aws.config(Service::DYNAMODB))
-        .timeout_config(short_timeouts())
-        .build();
-    Client::from_conf(config)
+    Client::new(&aws.config_with_timeouts(Service::DYNAMODB))
 }

@@ -56,6 +56,7 @@ pub mod http;
 #[cfg(feature = "parameters")]
 pub mod parameters;
 pub mod records;
+mod requests;
 pub mod s3;
 pub mod schedule;
 #[cfg(feature = "secrets")]

@@ -20,9 +20,8 @@
 use std::time::SystemTime;
 
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::config::Builder;
 
-use crate::aws::{Aws, Service, short_timeouts};
+use crate::aws::{Aws, Service};
 use crate::service_error::ServiceError;
 use crate::stored_value::Kept;
 pub use crate::stored_value::{ReadError, Value};
@@ -39,11 +38,8 @@ impl Parameter {
     /// to read it has 3 s, all of them have 10 s.
     #[must_use]
     pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
-        let config = Builder::from(&aws.config(Service::SSM))
-            .timeout_config(short_timeouts())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&aws.config_with_timeouts(Service::SSM)),
             kept: Kept::new("parameter", name.into()),
         }
     }

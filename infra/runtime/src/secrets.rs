@@ -21,9 +21,8 @@
 use std::time::SystemTime;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Builder;
 
-use crate::aws::{Aws, Service, short_timeouts};
+use crate::aws::{Aws, Service};
 use crate::service_error::ServiceError;
 use crate::stored_value::Kept;
 pub use crate::stored_value::{ReadError, Value};
@@ -40,11 +39,8 @@ impl Secret {
     /// read it has 3 s, all of them have 10 s.
     #[must_use]
     pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
-        let config = Builder::from(&aws.config(Service::SECRETS_MANAGER))
-            .timeout_config(short_timeouts())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&aws.config_with_timeouts(Service::SECRETS_MANAGER)),
             kept: Kept::new("secret", name.into()),
         }
     }

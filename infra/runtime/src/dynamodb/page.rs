@@ -26,6 +26,30 @@ pub struct Page {
     pub next: Option<Attributes>,
 }
 
+/// [`fill`] by a `Scan` or a `Query`, which are built alike and are of different types.
+macro_rules! fill {
+    ($request:ident, $limit:ident, $after:ident, $fitting:ident) => {{
+        let is_filtered = $request.get_filter_expression().is_some();
+        fill(
+            $limit,
+            is_filtered,
+            $after,
+            $fitting,
+            async |wanted, start| {
+                let read = $request
+                    .clone()
+                    .set_limit(wanted)
+                    .set_exclusive_start_key(start);
+                let output = read.send().await;
+                let output = output.map_err(|error| ServiceError::of(&error))?;
+                let items = output.items.unwrap_or_default();
+                Ok((items, output.last_evaluated_key))
+            },
+        )
+        .await
+    }};
+}
+
 /// Up to `limit` items that `scan` finds, from the one after the key `after` on. Of the items for
 /// one page, `fitting` says how many it may have, for instance by their size: one at least.
 ///
@@ -39,18 +63,7 @@ pub async fn scan_page(
     after: Option<Attributes>,
     fitting: impl Fn(&[Attributes]) -> usize,
 ) -> Result<Page, ServiceError> {
-    let is_filtered = scan.get_filter_expression().is_some();
-    fill(limit, is_filtered, after, fitting, async |wanted, start| {
-        let read = scan
-            .clone()
-            .set_limit(wanted)
-            .set_exclusive_start_key(start);
-        let output = read.send().await;
-        let output = output.map_err(|error| ServiceError::of(&error))?;
-        let items = output.items.unwrap_or_default();
-        Ok((items, output.last_evaluated_key))
-    })
-    .await
+    fill!(scan, limit, after, fitting)
 }
 
 /// Up to `limit` items that `query` finds in a partition of a table or an index, as [`scan_page`]
@@ -62,18 +75,7 @@ pub async fn query_page(
     after: Option<Attributes>,
     fitting: impl Fn(&[Attributes]) -> usize,
 ) -> Result<Page, ServiceError> {
-    let is_filtered = query.get_filter_expression().is_some();
-    fill(limit, is_filtered, after, fitting, async |wanted, start| {
-        let read = query
-            .clone()
-            .set_limit(wanted)
-            .set_exclusive_start_key(start);
-        let output = read.send().await;
-        let output = output.map_err(|error| ServiceError::of(&error))?;
-        let items = output.items.unwrap_or_default();
-        Ok((items, output.last_evaluated_key))
-    })
-    .await
+    fill!(query, limit, after, fitting)
 }
 
 /// A page out of what `read` finds: so many items at most, from the one after a key on, with the

@@ -4,18 +4,20 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_eventbridge::Client;
-use aws_sdk_eventbridge::config::Builder;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 
-use crate::aws::{Aws, Service, short_timeouts};
+use crate::aws::{Aws, Service};
+use crate::requests::Limits;
 use crate::service_error::ServiceError;
 
 /// What one request takes.
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
-const ENTRIES_MAX: usize = 10;
-const BYTES_MAX: usize = 256 * 1024;
+const REQUEST: Limits = Limits {
+    entries: 10,
+    bytes: 256 * 1024,
+};
 
 /// Before the further attempts at entries that EventBridge did not take.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -140,11 +142,8 @@ impl EventBus {
     /// The event bus of this name. `source` is what patterns know the app's events by.
     #[must_use]
     pub fn new(aws: &Aws, name: &str, source: &str) -> Self {
-        let config = Builder::from(&aws.config(Service::EVENTBRIDGE))
-            .timeout_config(short_timeouts())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&aws.config_with_timeouts(Service::EVENTBRIDGE)),
             name: name.to_owned(),
             source: source.to_owned(),
         }
@@ -204,23 +203,10 @@ impl EventBus {
 
     /// The places of the events that fit into a request, for each request.
     fn requests(&self, events: &[NewEvent], places: &[usize]) -> Vec<Vec<usize>> {
-        let mut requests: Vec<Vec<usize>> = Vec::new();
-        let mut bytes = 0;
-        for place in places {
+        REQUEST.packed(places.iter().copied(), |place| {
             let event = &events[*place];
-            let size = self.source.len() + event.detail_type.len() + event.detail.len();
-            match requests.last_mut() {
-                Some(request) if request.len() < ENTRIES_MAX && bytes + size <= BYTES_MAX => {
-                    bytes += size;
-                    request.push(*place);
-                }
-                _ => {
-                    bytes = size;
-                    requests.push(vec![*place]);
-                }
-            }
-        }
-        requests
+            self.source.len() + event.detail_type.len() + event.detail.len()
+        })
     }
 
     fn entry(&self, event: &NewEvent) -> PutEventsRequestEntry {
@@ -295,7 +281,7 @@ mod tests {
     #[test]
     fn a_request_has_a_size() {
         let bus = EventBus::new(&Wire::new([]).aws(), "orders", "shop");
-        let large = NewEvent::new("OrderPaid", &"x".repeat(BYTES_MAX / 2 - 20)).unwrap();
+        let large = NewEvent::new("OrderPaid", &"x".repeat(REQUEST.bytes / 2 - 20)).unwrap();
         let events = [large.clone(), large.clone(), large];
         assert_eq!(bus.requests(&events, &[0, 1, 2]), [vec![0, 1], vec![2]]);
     }

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 
-use crate::aws::{Aws, Service, short_timeouts};
+use crate::aws::{Aws, Service};
 use crate::service_error::ServiceError;
 
 /// Conflicting writes of one object last for milliseconds; these attempts span a third of a second.
@@ -15,10 +15,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 
 /// A client of S3 for one bucket. An attempt of a call has 3 s, all of them have 10 s.
 pub fn client(aws: &Aws, bucket: &str) -> Client {
-    let config = aws.config(Service::s3(bucket));
+    let config = aws.config_with_timeouts(Service::s3(bucket));
     let config = Builder::from(&config)
         .force_path_style(config.endpoint_url().is_some())
-        .timeout_config(short_timeouts())
         .build();
     Client::from_conf(config)
 }

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{SendMessageBatchRequestEntry, SendMessageBatchResultEntry};
 use serde::Serialize;
 
-use crate::aws::{Aws, Service, short_timeouts};
+use crate::aws::{Aws, Service};
 use crate::records::RecordFailure;
+use crate::requests::Limits;
 use crate::service_error::ServiceError;
 
 /// Messages of one request, and their bytes together.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
-const BATCH_MESSAGES_MAX: usize = 10;
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
+const BATCH: Limits = Limits {
+    entries: 10,
+    bytes: 1024 * 1024,
+};
 
 /// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,11 +100,8 @@ pub struct Queue {
 impl Queue {
     /// The queue with this URL. An attempt of a call has 3 s, all of them have 10 s.
     pub fn new(aws: &Aws, url: impl Into<String>) -> Self {
-        let config = Builder::from(&aws.config(Service::SQS))
-            .timeout_config(short_timeouts())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&aws.config_with_timeouts(Service::SQS)),
             url: url.into(),
         }
     }
@@ -205,24 +204,10 @@ fn entry(place: usize, message: &NewMessage) -> Result<SendMessageBatchRequestEn
         .build()
 }
 
-/// Messages, each with its place, in batches that SQS takes. A message that is too large by itself
-/// is in a batch of its own, for SQS to refuse.
+/// Messages, each with its place, in batches that SQS takes.
 fn batches(messages: Vec<NewMessage>) -> Vec<Vec<(usize, NewMessage)>> {
-    let mut batches: Vec<Vec<(usize, NewMessage)>> = Vec::new();
-    let mut bytes = 0;
-    for (place, message) in messages.into_iter().enumerate() {
-        bytes += message.body.len();
-        match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH_MESSAGES_MAX && bytes <= BATCH_BYTES_MAX => {
-                batch.push((place, message));
-            }
-            _ => {
-                bytes = message.body.len();
-                batches.push(vec![(place, message)]);
-            }
-        }
-    }
-    batches
+    let messages = messages.into_iter().enumerate();
+    BATCH.packed(messages, |(_, message)| message.body.len())
 }
 
 #[cfg(test)]
@@ -339,10 +324,10 @@ mod tests {
                 .map(|bytes| NewMessage::text("x".repeat(*bytes)));
             batches(messages.collect()).iter().map(Vec::len).collect()
         };
-        let half = BATCH_BYTES_MAX / 2;
+        let half = BATCH.bytes / 2;
         assert_eq!(sizes(&[half, half, 1]), [2, 1]);
         assert_eq!(sizes(&[half, half + 1, 1]), [1, 2]);
-        assert_eq!(sizes(&[BATCH_BYTES_MAX + 1, 1]), [1, 1]);
+        assert_eq!(sizes(&[BATCH.bytes + 1, 1]), [1, 1]);
         assert_eq!(sizes(&[]), [0; 0]);
     }
 }
