@@ -177,6 +177,9 @@ impl Parts {
             let first = self.moment().await?;
             let events = first.firings.under_way() + first.events.under_way();
             let is_idle = events == 0 && first.video_jobs.under_way() == 0;
+            if is_idle {
+                self.activity.want_listing();
+            }
             let mut shards = self.activity.behind(began);
             while is_idle && shards > 0 && Instant::now() < give_up_at {
                 tokio::time::sleep(INTERVAL).await;

@@ -3,9 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 /// How far the stream poller is in each shard.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
+    /// When the last listing of the mappings began that has ended.
+    listed_at: Mutex<Option<Instant>>,
+    wanted: Notify,
     shards: Mutex<Vec<Weak<ShardActivity>>>,
     pages: Mutex<u64>,
 }
@@ -24,6 +29,25 @@ struct Progress {
 }
 
 impl Activity {
+    /// Asks for another listing of the mappings: one may have been created since the last.
+    pub(crate) fn want_listing(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Returns when another listing is asked for.
+    pub(super) async fn listing_wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// All mappings that were there when the listing began are followed.
+    pub(super) fn listed(&self, began: Instant) {
+        let mut listed_at = self
+            .listed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *listed_at = Some(began);
+    }
+
     /// Counts a shard, for as long as the result lives.
     pub(super) fn follow(&self) -> Arc<ShardActivity> {
         let shard = Arc::new(ShardActivity::default());
@@ -45,14 +69,19 @@ impl Activity {
     }
 
     /// How many shards were not read to their end since this moment, or are not done with what
-    /// was read.
+    /// was read. If the mappings were not listed since then, there may be one more.
     pub(crate) fn behind(&self, since: Instant) -> u64 {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = shards
             .iter()
             .filter_map(Weak::upgrade)
             .filter(|shard| !shard.is_done_since(since));
-        u64::try_from(behind.count()).unwrap_or(u64::MAX)
+        let listed_at = *self
+            .listed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_listed = listed_at.is_some_and(|at| at > since);
+        u64::try_from(behind.count()).unwrap_or(u64::MAX - 1) + u64::from(!is_listed)
     }
 }
 
@@ -94,6 +123,10 @@ mod tests {
     fn a_shard_is_behind_until_it_was_read_to_its_end_and_handled() {
         let activity = Activity::default();
         let asked = Instant::now();
+        assert_eq!(activity.behind(asked), 1, "no mapping was listed");
+        activity.listed(asked);
+        assert_eq!(activity.behind(asked), 1, "none was listed since");
+        activity.listed(asked + Duration::from_mins(1));
         assert_eq!(activity.behind(asked), 0, "there is no shard");
         let shard = activity.follow();
         assert_eq!(activity.behind(asked), 1, "it was never read");

@@ -32,13 +32,14 @@ mod testing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{debug, warn};
 
 pub(crate) use self::activity::Activity;
+use self::activity::ShardActivity;
 use self::clients::Clients;
 use self::lineage::Lineage;
 use self::mapping::{Mapping, MappingId, Settings};
@@ -124,6 +125,7 @@ async fn follow_mappings(clients: Arc<Clients>) {
     let mut tasks = JoinSet::new();
     let mut is_answered = true;
     loop {
+        let began = Instant::now();
         match clients.mappings().await {
             Ok(mappings) => {
                 is_answered = true;
@@ -150,8 +152,10 @@ async fn follow_mappings(clients: Arc<Clients>) {
                         mapping = id,
                         function, stream, "delivers a stream's records"
                     );
-                    let task =
-                        tasks.spawn(follow_stream(clients.clone(), mapping.clone(), settings));
+                    // In place of the shards until they are found.
+                    let unknown = clients.activity.follow();
+                    let follow = follow_stream(clients.clone(), mapping.clone(), settings, unknown);
+                    let task = tasks.spawn(follow);
                     followed.insert(
                         mapping.id,
                         Followed {
@@ -160,6 +164,7 @@ async fn follow_mappings(clients: Arc<Clients>) {
                         },
                     );
                 }
+                clients.activity.listed(began);
             }
             Err(error) if is_answered => {
                 is_answered = false;
@@ -172,16 +177,22 @@ async fn follow_mappings(clients: Arc<Clients>) {
         }
         // The tasks of deleted mappings have ended.
         while tasks.try_join_next().is_some() {}
-        tokio::time::sleep(MAPPINGS_INTERVAL).await;
+        tokio::select! {
+            () = clients.activity.listing_wanted() => {}
+            () = tokio::time::sleep(MAPPINGS_INTERVAL) => {}
+        }
     }
 }
 
-/// Has every shard of a mapping's stream read, parents before children. Never returns.
+/// Has every shard of a mapping's stream read, parents before children. Never returns. `unknown`
+/// stands for the shards until they are found.
 async fn follow_stream(
     clients: Arc<Clients>,
     mapping: Mapping,
     settings: watch::Receiver<Arc<Settings>>,
+    unknown: Arc<ShardActivity>,
 ) {
+    let mut unknown = Some(unknown);
     let stream = mapping.stream;
     let mut lineage = Lineage::new(mapping.starts_at);
     let mut shards = JoinSet::new();
@@ -197,12 +208,14 @@ async fn follow_stream(
                         id.clone(),
                         start,
                         settings.clone(),
+                        clients.activity.follow(),
                     );
                     shards.spawn(async move {
                         run.await;
                         id
                     });
                 }
+                unknown.take();
             }
             Err(error) if is_answered => {
                 is_answered = false;
@@ -250,7 +263,8 @@ mod tests {
             .destination_config(DestinationConfig::builder().on_failure(queue).build());
         let (mapping, settings, _) = mapping::read(&mapping.build()).unwrap();
         let (_sender, settings) = watch::channel(Arc::new(settings));
-        let followed = follow_stream(clients, mapping, settings);
+        let unknown = clients.activity.follow();
+        let followed = follow_stream(clients, mapping, settings, unknown);
         let is_done = async {
             while !aws.done().iter().any(|done| done == last) {
                 tokio::time::sleep(Duration::from_millis(5)).await;

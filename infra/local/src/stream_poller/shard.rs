@@ -34,9 +34,9 @@ pub(super) async fn run(
     shard: ShardId,
     start: Start,
     mut settings: watch::Receiver<Arc<Settings>>,
+    activity: Arc<ShardActivity>,
 ) {
     // One page is read ahead. The set ends the reader with this function.
-    let activity = clients.activity.follow();
     let mut received_pages = 0;
     let (sender, mut pages) = mpsc::channel(1);
     let mut reader = JoinSet::new();
