@@ -1,11 +1,14 @@
 //! Builds the functions with cargo.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use manifest::Architecture;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::environment::without_cargo_variables;
 use crate::error::{CliError, Result};
@@ -85,6 +88,69 @@ fn optimized_sdk_crate(messages: &[Message]) -> Option<&str> {
     })
 }
 
+/// A build beside which something else goes on.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    /// None if it failed.
+    pub(crate) executables: Option<BTreeMap<String, PathBuf>>,
+    /// The compiler's warnings and errors, in colours.
+    pub(crate) diagnostics: String,
+}
+
+/// As [`build`], without a word of progress. Dropping the future ends the build.
+pub(crate) async fn build_aside(
+    workspace: &Workspace,
+    packages: &[&str],
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<Aside> {
+    let shell = Shell::new()?;
+    let command = cargo(&shell, workspace, packages, profile, architecture)?;
+    let command = command.arg("--quiet").env("CARGO_TERM_COLOR", "always");
+    let mut command = tokio::process::Command::from(std::process::Command::from(command));
+    let not_started = |error| CliError::new(format!("could not run cargo: {error}"));
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(not_started)?;
+    let group = Group::of(&child);
+    let output = child.wait_with_output().await.map_err(not_started)?;
+    std::mem::forget(group);
+    let mut diagnostics = String::from_utf8_lossy(&output.stderr).into_owned();
+    if let Some(signal) = output.status.signal() {
+        diagnostics.push_str(&format!("error: the build was ended by signal {signal}\n"));
+    }
+    let executables = output.status.success().then(|| {
+        let messages = parse(&String::from_utf8_lossy(&output.stdout));
+        executables(messages, packages)
+    });
+    Ok(Aside {
+        executables: executables.transpose()?,
+        diagnostics,
+    })
+}
+
+/// A process and its children. Dropped, they end.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &tokio::process::Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
 fn messages(
     workspace: &Workspace,
     packages: &[&str],
@@ -92,20 +158,43 @@ fn messages(
     architecture: Architecture,
 ) -> Result<Vec<Message>> {
     let shell = Shell::new()?;
-    let _directory = shell.push_dir(workspace.cargo_root());
-    let _target =
-        Workspace::named_target().map(|target| shell.push_env("CARGO_TARGET_DIR", target));
-    // Paths of this machine would make the bytes depend on where the source lies.
-    let _flags = (profile == Profile::Lambda).then(|| {
-        shell.push_env(
+    let build = cargo(&shell, workspace, packages, profile, architecture)?;
+    let messages = build.quiet().read().map_err(|_| {
+        CliError::new("the functions could not be built").hint("cargo's messages above say why")
+    })?;
+    Ok(parse(&messages))
+}
+
+fn parse(messages: &str) -> Vec<Message> {
+    let lines = messages.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// The command that builds.
+fn cargo<'a>(
+    shell: &'a Shell,
+    workspace: &Workspace,
+    packages: &[&str],
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<Cmd<'a>> {
+    shell.change_dir(workspace.cargo_root());
+    if let Some(target) = Workspace::named_target() {
+        shell.set_var("CARGO_TARGET_DIR", target);
+    }
+    if profile == Profile::Lambda {
+        // Paths of this machine would make the bytes depend on where the source lies.
+        shell.set_var(
             "CARGO_ENCODED_RUSTFLAGS",
             format!(
                 "--remap-path-prefix={}=/src\x1f--remap-path-prefix={}=/cargo",
                 workspace.cargo_root().display(),
                 workspace.cargo_home().display()
             ),
-        )
-    });
+        );
+    }
     let Toolchain {
         program,
         arguments,
@@ -124,13 +213,7 @@ fn messages(
         "{program} {arguments...} --profile {profile_name} {selected...} --message-format json-render-diagnostics"
     )
     .envs(variables);
-    let messages = without_cargo_variables(build).quiet().read().map_err(|_| {
-        CliError::new("the functions could not be built").hint("cargo's messages above say why")
-    })?;
-    let messages = messages.lines();
-    Ok(messages
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect())
+    Ok(without_cargo_variables(build))
 }
 
 fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<String, PathBuf>> {

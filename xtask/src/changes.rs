@@ -173,12 +173,41 @@ impl<'a> Changes<'a> {
         lines
     }
 
+    /// The resources that change, in one line.
+    pub(crate) fn line(&self) -> String {
+        let verbs = ["adds", "changes", "removes"];
+        let verb = |change: &Change| match change.action {
+            Action::Add => verbs[0],
+            Action::Modify | Action::Dynamic | Action::Sync => verbs[1],
+            Action::Remove => verbs[2],
+        };
+        let parts = verbs.iter().filter_map(|wanted| {
+            let changes = self.changes.iter().filter(|change| verb(change) == *wanted);
+            let names: Vec<&str> = changes.map(|change| change.logical_id.as_str()).collect();
+            (!names.is_empty()).then(|| format!("{wanted} {}", shortened(&names)))
+        });
+        let parts: Vec<String> = parts.collect();
+        format!("{GREEN}{:>12}{GREEN:#} {}", "Changes", parts.join("; "))
+    }
+
     /// Values before and after. Those of permissions are told by the table.
     fn property_lines(&self, change: &Change, columns: Option<usize>) -> Vec<String> {
         if change.action != Action::Modify || change.resource_type.starts_with("AWS::IAM::") {
             return Vec::new();
         }
         property_lines(change.property_changes_with(&self.review), columns)
+    }
+}
+
+/// A list of which a long one says how many are not in it.
+fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    if more == 0 {
+        shown
+    } else {
+        format!("{shown} and {more} more")
     }
 }
 

@@ -33,6 +33,7 @@ mod toolchain;
 mod values;
 mod verbs;
 mod wanted;
+mod watch;
 mod workspace;
 
 use std::path::PathBuf;

@@ -1,8 +1,15 @@
 //! Packages functions: a reproducible zip each.
+//!
+//! For AWS, a zip holds the function's binary. For the local stage it holds a script that runs the
+//! binary from a folder beside it: nobody has to pack, upload and unpack 35 MB that are on this
+//! machine already. The script names the binary by its content. So the zip's hash changes when the
+//! code does, and not otherwise, and a deployment, a hotswap and drift are what they are on AWS.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -30,14 +37,19 @@ pub(crate) struct Package {
     pub(crate) binary_bytes: u64,
     /// The newest glibc that the binary needs; none when it is static or not for Linux.
     pub(crate) glibc: Option<String>,
+    /// The binary that the local stage runs; none for AWS.
+    #[serde(skip)]
+    kept: Option<PathBuf>,
 }
 
 /// What a stage is made of.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Packaged {
     pub(crate) functions: Vec<Package>,
     /// The local Rekognition's program; built for the local stage only, of an app that uses it.
     pub(crate) rekognition: Option<PathBuf>,
+    /// This program; built for the local stage only.
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// The package of the local Rekognition.
@@ -45,13 +57,10 @@ const REKOGNITION: &str = "rekognition-local";
 
 /// The packages of the local stage: always the same set, and this program among them, so that
 /// cargo always chooses the same features of their dependencies and compiles them once.
-pub(crate) fn local_packages(app: &App) -> Vec<&str> {
+pub(crate) fn local_packages<'a>(app: &'a App, program: &'a str) -> Vec<&'a str> {
     let functions = app.functions().map(manifest::Function::name);
     let rekognition = uses_rekognition(app).then_some(REKOGNITION);
-    functions
-        .chain(rekognition)
-        .chain([env!("CARGO_PKG_NAME")])
-        .collect()
+    functions.chain(rekognition).chain([program]).collect()
 }
 
 /// Whether the local stage of the app has the local Rekognition.
@@ -68,24 +77,37 @@ struct Stamp {
     zip_bytes: u64,
     sha256: String,
     glibc: Option<String>,
+    kept: Option<PathBuf>,
+}
+
+/// What is built for a stage of the app: packages and profile.
+pub(crate) fn parts<'a>(workspace: &'a Workspace, app: &'a App) -> (Vec<&'a str>, Profile) {
+    if app.stage().name == LOCAL {
+        (local_packages(app, workspace.program()), Profile::Dev)
+    } else {
+        let functions = app.functions().map(manifest::Function::name);
+        (functions.collect(), Profile::Lambda)
+    }
 }
 
 /// Builds and packages every function of the app, and for the local stage what else it runs.
 pub(crate) fn package(workspace: &Workspace, app: &App) -> Result<Packaged> {
-    let (names, profile) = if app.stage().name == LOCAL {
-        (local_packages(app), Profile::Dev)
-    } else {
-        (
-            app.functions().map(manifest::Function::name).collect(),
-            Profile::Lambda,
-        )
-    };
-    let mut executables = build::build(workspace, &names, profile, app.stage().architecture)?;
-    let rekognition = executables.remove(REKOGNITION);
-    executables.remove(env!("CARGO_PKG_NAME"));
+    let (names, profile) = parts(workspace, app);
+    let executables = build::build(workspace, &names, profile, app.stage().architecture)?;
+    package_built(workspace, app, executables)
+}
+
+/// Packages what was built of [`parts`].
+pub(crate) fn package_built(
+    workspace: &Workspace,
+    app: &App,
+    mut executables: BTreeMap<String, PathBuf>,
+) -> Result<Packaged> {
+    let (_, profile) = parts(workspace, app);
     Ok(Packaged {
+        rekognition: executables.remove(REKOGNITION),
+        program: executables.remove(workspace.program()),
         functions: zipped(workspace, app, executables, profile)?,
-        rekognition,
     })
 }
 
@@ -140,28 +162,34 @@ fn package_one(
             stamp.binary == executable
                 && stamp.binary_bytes == metadata.len()
                 && stamp.binary_modified_ns == binary_modified_ns
+                && stamp.kept.as_ref().is_none_or(|kept| kept.exists())
                 && fs::metadata(&zip).is_ok_and(|zip| zip.len() == stamp.zip_bytes)
         });
     let stamp = match current {
         Some(stamp) => stamp,
         None => {
             let binary = fs::read(&executable).about("read", &executable)?;
-            let glibc = match profile {
+            let (glibc, kept) = match profile {
                 Profile::Lambda => {
                     let requirements = check(&function, &binary, app)?;
-                    requirements.glibc.map(|version| version.to_string())
+                    write_zip(&zip, &binary)?;
+                    (requirements.glibc.map(|version| version.to_string()), None)
                 }
-                Profile::Dev => None,
+                Profile::Dev => {
+                    let kept = keep(directory, &function, &binary)?;
+                    write_zip(&zip, &pointer(&kept))?;
+                    (None, Some(kept))
+                }
             };
-            write_zip(&zip, &binary, profile)?;
-            let (zip_bytes, sha256) = digest(&zip)?;
+            let bytes = fs::read(&zip).about("read", &zip)?;
             let stamp = Stamp {
                 binary: executable,
                 binary_bytes: metadata.len(),
                 binary_modified_ns,
-                zip_bytes,
-                sha256,
+                zip_bytes: bytes.len() as u64,
+                sha256: hex::encode(Sha256::digest(&bytes)),
                 glibc,
+                kept,
             };
             let text = serde_json::to_vec(&stamp).map_err(CliError::new)?;
             fs::write(&stamp_file, text).about("write", &stamp_file)?;
@@ -178,6 +206,7 @@ fn package_one(
         binary: stamp.binary,
         binary_bytes: stamp.binary_bytes,
         glibc: stamp.glibc,
+        kept: stamp.kept,
     })
 }
 
@@ -191,60 +220,97 @@ fn check(function: &str, binary: &[u8], app: &App) -> Result<Requirements> {
     Ok(requirements)
 }
 
-/// Writes a zip that depends on the binary's bytes alone: fixed time, mode and order.
-fn write_zip(path: &Path, binary: &[u8], profile: Profile) -> Result<()> {
-    // Written beside and renamed: an interrupted run leaves no half a zip behind.
-    let unfinished = path.with_extension("zip.tmp");
-    let file = File::create(&unfinished).about("write", &unfinished)?;
-    let mut zip = ZipWriter::new(BufWriter::new(file));
+/// Keeps a copy of a binary, named by its content: cargo will put another one in its place, and an
+/// event must not meet that before it is deployed.
+fn keep(directory: &Path, function: &str, binary: &[u8]) -> Result<PathBuf> {
+    let folder = directory.join("binaries").join(function);
+    fs::create_dir_all(&folder).about("create", &folder)?;
+    let kept = folder.join(hex::encode(Sha256::digest(binary)));
+    if !kept.exists() {
+        write_beside(&kept, |file| {
+            file.write_all(binary)?;
+            file.set_permissions(fs::Permissions::from_mode(0o755))
+        })?;
+    }
+    Ok(kept)
+}
+
+/// A script that becomes this program.
+fn pointer(program: &Path) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\nexec '".to_vec();
+    for byte in program.as_os_str().as_bytes() {
+        match byte {
+            b'\'' => script.extend(br"'\''"),
+            byte => script.push(*byte),
+        }
+    }
+    script.extend(b"'\n");
+    script
+}
+
+/// Removes what no function of the local stage runs any more: every kept binary but those of these
+/// packages, and of each function the newest other one, which a process may be about to start.
+pub(crate) fn remove_old_binaries(packages: &[Package]) -> Result<()> {
+    for kept in packages
+        .iter()
+        .filter_map(|package| package.kept.as_deref())
+    {
+        let folder = kept.parent().unwrap_or(kept);
+        let mut others = Vec::new();
+        for entry in fs::read_dir(folder).about("read", folder)? {
+            let path = entry.about("read", folder)?.path();
+            if path != kept {
+                let modified = fs::metadata(&path).and_then(|other| other.modified());
+                others.push((modified.ok(), path));
+            }
+        }
+        others.sort();
+        others.pop();
+        for (_, path) in others {
+            fs::remove_file(&path).about("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a zip that depends on the content alone: fixed time, mode and order.
+fn write_zip(path: &Path, content: &[u8]) -> Result<()> {
     let options = SimpleFileOptions::default()
         .last_modified_time(DateTime::default())
         .unix_permissions(0o755)
-        .large_file(false);
-    let options = match profile {
-        // Read once, on this machine: speed counts, size does not.
-        Profile::Dev => options.compression_method(CompressionMethod::Stored),
-        Profile::Lambda => options
-            .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(9)),
-    };
-    let written = zip
-        .start_file(ENTRY, options)
-        .and_then(|()| Ok(zip.write_all(binary)?))
-        .and_then(|()| zip.finish())
-        .and_then(|mut file| Ok(file.flush()?));
-    written.map_err(|error| {
-        CliError::new(format!("could not write {}: {error}", unfinished.display()))
-    })?;
-    fs::rename(&unfinished, path).about("write", path)
+        .large_file(false)
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9));
+    write_beside(path, |file| {
+        let mut zip = ZipWriter::new(BufWriter::new(file));
+        zip.start_file(ENTRY, options)?;
+        zip.write_all(content)?;
+        zip.finish()?.flush()
+    })
 }
 
-fn digest(path: &Path) -> Result<(u64, String)> {
-    let mut file = File::open(path).about("read", path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut length = 0;
-    loop {
-        match file.read(&mut buffer).about("read", path)? {
-            0 => return Ok((length, hex::encode(hasher.finalize()))),
-            count => {
-                hasher.update(&buffer[..count]);
-                length += count as u64;
-            }
-        }
-    }
+/// Writes a file beside its place and renames it: an interrupted run leaves no half a file behind.
+fn write_beside(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".tmp");
+    let unfinished = PathBuf::from(unfinished);
+    let written = File::create(&unfinished).and_then(|mut file| write(&mut file));
+    written.about("write", &unfinished)?;
+    fs::rename(&unfinished, path).about("write", path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use manifest::{Grant, Manifest, Stage};
 
     use super::*;
 
-    fn zipped(profile: Profile) -> Vec<u8> {
+    fn zipped(content: &[u8]) -> Vec<u8> {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("function.zip");
-        write_zip(&path, b"binary", profile).unwrap();
+        write_zip(&path, content).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -254,7 +320,7 @@ mod tests {
         let place_order = shop.function("place-order");
         let packages = || {
             let app = shop.resolve(&Stage::with_defaults(LOCAL)).unwrap();
-            let packages = local_packages(&app).into_iter();
+            let packages = local_packages(&app, "xtask").into_iter();
             packages.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(packages(), ["place-order", "xtask"]);
@@ -264,23 +330,63 @@ mod tests {
 
     #[test]
     fn the_same_binary_gives_the_same_zip() {
-        let first = zipped(Profile::Lambda);
+        let first = zipped(b"binary");
         // A zip stores times in steps of two seconds.
         std::thread::sleep(std::time::Duration::from_millis(2100));
-        assert_eq!(first, zipped(Profile::Lambda));
+        assert_eq!(first, zipped(b"binary"));
     }
 
     #[test]
     fn the_zip_holds_one_executable_named_bootstrap() {
-        for profile in [Profile::Dev, Profile::Lambda] {
-            let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zipped(profile))).unwrap();
-            assert_eq!(archive.len(), 1);
-            let mut entry = archive.by_index(0).unwrap();
-            assert_eq!(entry.name().unwrap(), "bootstrap");
-            assert_eq!(entry.unix_mode().unwrap() & 0o777, 0o755);
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content).unwrap();
-            assert_eq!(content, b"binary");
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zipped(b"binary"))).unwrap();
+        assert_eq!(archive.len(), 1);
+        let mut entry = archive.by_index(0).unwrap();
+        assert_eq!(entry.name().unwrap(), "bootstrap");
+        assert_eq!(entry.unix_mode().unwrap() & 0o777, 0o755);
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        assert_eq!(content, b"binary");
+    }
+
+    #[test]
+    fn the_pointer_runs_the_binary_whatever_its_folder_is_called() {
+        let folder = tempfile::TempDir::with_prefix("it's \"$HOME\" \\ ").unwrap();
+        let kept = keep(folder.path(), "order", b"#!/bin/sh\necho \"$0\"\n").unwrap();
+        let script = folder.path().join("bootstrap");
+        fs::write(&script, pointer(&kept)).unwrap();
+        let output = std::process::Command::new("/bin/sh")
+            .arg(&script)
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, [kept.as_os_str().as_bytes(), b"\n"].concat());
+    }
+
+    #[test]
+    fn binaries_are_kept_as_long_as_a_process_may_start_from_them() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let keep = |binary: &[u8]| keep(folder.path(), "order", binary).unwrap();
+        let (oldest, before, deployed) = (keep(b"1"), keep(b"2"), keep(b"3"));
+        let times = [(&oldest, 1), (&before, 3), (&deployed, 2)];
+        for (path, seconds) in times {
+            let time = UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            File::open(path).unwrap().set_modified(time).unwrap();
         }
+        let package = Package {
+            artifact: Artifact {
+                function: "order".to_owned(),
+                zip: PathBuf::new(),
+                zip_bytes: 0,
+                sha256: String::new(),
+            },
+            binary: PathBuf::new(),
+            binary_bytes: 0,
+            glibc: None,
+            kept: Some(deployed.clone()),
+        };
+        remove_old_binaries(&[package]).unwrap();
+        assert_eq!(
+            [oldest, before, deployed].map(|path| path.exists()),
+            [false, true, true]
+        );
     }
 }

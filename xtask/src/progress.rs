@@ -15,7 +15,19 @@ use crate::terminal::{DIM, RED, spinner, status, stderr_columns, tell};
 pub(crate) struct Show {
     bar: ProgressBar,
     moves: ProgressStyle,
+    detail: Detail,
     state: Mutex<State>,
+}
+
+/// How much is told beside the moving line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Every step.
+    Full,
+    /// What changes, in a line, and failures.
+    Brief,
+    /// Failures.
+    Silent,
 }
 
 #[derive(Default)]
@@ -39,13 +51,40 @@ impl State {
 }
 
 impl Show {
+    /// Tells every step.
     pub(crate) fn new(message: &str) -> Self {
+        Self::with_detail(message, Detail::Full)
+    }
+
+    /// Tells what changes, in a line.
+    pub(crate) fn brief(message: &str) -> Self {
+        Self::with_detail(message, Detail::Brief)
+    }
+
+    /// Tells failures only.
+    pub(crate) fn silent() -> Self {
+        let bar = ProgressBar::hidden();
+        Self {
+            moves: bar.style(),
+            bar,
+            detail: Detail::Silent,
+            state: Mutex::default(),
+        }
+    }
+
+    fn with_detail(message: &str, detail: Detail) -> Self {
         let bar = spinner(fitting(message, stderr_columns()));
         Self {
             moves: bar.style(),
             bar,
+            detail,
             state: Mutex::default(),
         }
+    }
+
+    /// How much it tells.
+    pub(crate) fn detail(&self) -> Detail {
+        self.detail
     }
 
     /// Begins a phase that the operation does not tell of by itself.
@@ -147,7 +186,9 @@ impl Show {
                 ("Emptied", format!("{bucket} of {versions} object versions"))
             }
         };
-        self.suspend(|| status(verb, what));
+        if self.detail == Detail::Full {
+            self.suspend(|| status(verb, what));
+        }
     }
 
     fn phase(&self, phase: Phase) {
@@ -192,7 +233,7 @@ impl Show {
             let reason = event.reason.as_deref().unwrap_or("no reason was given");
             let failed = format!("{RED}{:>12}{RED:#} {line}: {reason}", "Failed");
             self.suspend(|| tell(failed));
-        } else if self.bar.is_hidden() && event.complete() {
+        } else if self.bar.is_hidden() && event.complete() && self.detail == Detail::Full {
             tell(format_args!("{DIM}{:>12}{DIM:#} {line}", ""));
         } else {
             self.message(&line);

@@ -24,6 +24,7 @@ pub(crate) struct Workspace {
     checks: Option<fn() -> Suite>,
     root: PathBuf,
     cargo_root: PathBuf,
+    program: String,
 }
 
 impl Workspace {
@@ -55,6 +56,7 @@ impl Workspace {
             checks,
             root,
             cargo_root,
+            program: program(),
         }
     }
 
@@ -66,6 +68,11 @@ impl Workspace {
     /// The folder of the cargo workspace, of whose packages the functions are.
     pub(crate) fn cargo_root(&self) -> &Path {
         &self.cargo_root
+    }
+
+    /// The package that this program is of.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 
     /// The app's checks of a deployed stage, if it has any.
@@ -160,6 +167,16 @@ impl Workspace {
             .hint("the app is declared in infra/app/src/lib.rs, its stages in infra/stages.yaml")
         })
     }
+}
+
+/// The name of this program's file, which is that of its package.
+fn program() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(Path::file_name);
+    name.map_or_else(
+        || env!("CARGO_PKG_NAME").to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 fn folder_above(package: &Path) -> PathBuf {

@@ -62,35 +62,9 @@ patterns.fullmatch = lambda pattern, text: re.fullmatch(pattern, text, re.DOTALL
 apigateway.re = patterns
 
 from ministack import app
-from ministack.core import iam_evaluator, lambda_runtime, responses, router
+from ministack.core import iam_evaluator, responses, router
 from ministack.services import lambda_svc, s3
 from ministack.services.cloudformation import handlers, provisioners
-
-
-# MiniStack hashes a function's whole zip, which is 35 MB in a development build, before each start of a process.
-# The dictionary has the last zip of each function, and the folder that it was unpacked into.
-unpack = lambda_svc._provided_runtime_code_dir
-unpacked = {}
-spawning = threading.local()
-spawn = lambda_runtime.ProvidedWorker._spawn
-
-
-def spawn_known(worker, init_timeout=None):
-    spawning.function = worker.config["FunctionArn"]
-    return spawn(worker, init_timeout)
-
-
-def unpack_once(code_zip):
-    function = getattr(spawning, "function", None)
-    known, folder = unpacked.get(function, (None, ""))
-    if known is not code_zip or not os.path.isdir(folder):
-        folder = unpack(code_zip)
-        unpacked[function] = code_zip, folder
-    return folder
-
-
-lambda_runtime.ProvidedWorker._spawn = spawn_known
-lambda_svc._provided_runtime_code_dir = unpack_once
 
 
 # A function's error is for its log. API Gateway tells clients only that there is one.
@@ -300,6 +274,7 @@ mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
 import decisions
+import deployed_code
 import door
 import limits
 import logs

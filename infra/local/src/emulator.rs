@@ -20,6 +20,8 @@
 //! - Of a queue's messages, it deletes those whose failure a function does not report as it
 //!   should. `queues.py` does with them as Lambda does.
 //! - It takes payloads of any size for functions. `limits.py` has Lambda's limits.
+//! - It ends a function's processes when its code changes, whatever they are at. `deployed_code.py`
+//!   lets them answer first.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
@@ -37,10 +39,11 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 11] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("decisions.py", include_str!("decisions.py")),
+    ("deployed_code.py", include_str!("deployed_code.py")),
     ("door.py", include_str!("door.py")),
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),

@@ -39,7 +39,7 @@ pub use python::{CheckTools, CrossTools, Models, ScanTools, StageTools};
 pub use quiet::{QuietServer, UnderWay};
 pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use scheduler::Scheduler;
-pub use stage::{LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
+pub use stage::{Api, LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
 pub use stream_poller::{StreamPoller, StreamPollerConfig};
 
 /// Beside a request, the key by which the stage's parts know each other.

@@ -1,5 +1,6 @@
 //! The local stage: its parts, started in their order, watched, and ended.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,12 +76,23 @@ pub struct LocalStageConfig<'a> {
 }
 
 /// What a start is at, where it may take long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum StageProgress<'a> {
     /// It is the first run.
     FirstRun,
     /// Something is installed into the Python environment.
     Installing(&'a str),
+    /// An HTTP API that the app has got since cannot be served.
+    NotOpened(&'a Error),
+}
+
+/// An HTTP API of the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Where it is to answer.
+    pub port: Port,
+    /// Which it is; none if it is not deployed now.
+    pub id: Option<ApiId>,
 }
 
 /// The app that a stage is started for. The stage knows neither how it is built nor how it is
@@ -110,11 +122,11 @@ pub trait StagedApp {
         stage: &LocalStage,
     ) -> impl Future<Output = Result<Self::Deployed, Self::Error>>;
 
-    /// The HTTP APIs behind [`Ports::apis`]. One that is not there now is `None`.
+    /// The HTTP APIs behind [`Ports::apis`], and those that the app has got since.
     fn apis(
         &self,
         deployed: &Self::Deployed,
-    ) -> impl Future<Output = Result<Vec<Option<ApiId>>, Self::Error>>;
+    ) -> impl Future<Output = Result<Vec<Api>, Self::Error>>;
 }
 
 /// A running local stage. Dropping it ends all that it has started.
@@ -157,7 +169,7 @@ impl LocalStage {
         let rekognition_port = config.ports.rekognition();
         let quiet = QuietServer::start(&emulator, rekognition_port, &poller, &scheduler).await?;
         let doors = FrontDoors::open(&config.ports.apis, &emulator).await?;
-        let stage = Self {
+        let mut stage = Self {
             doors,
             quiet,
             poller,
@@ -168,7 +180,8 @@ impl LocalStage {
             ports: config.ports,
         };
         let deployed = app.deploy(built, &stage).await?;
-        stage.doors.lead_to(app.apis(&deployed).await?);
+        let apis = app.apis(&deployed).await?;
+        stage.doors.lead_to(apis, app).await;
         Ok((stage, deployed))
     }
 
@@ -203,7 +216,8 @@ impl LocalStage {
     }
 
     /// Returns when a part of the stage ends by itself, and says why. Until then, the front doors
-    /// lead to the app's HTTP APIs: deleting and deploying in another terminal makes new ones.
+    /// lead to the app's HTTP APIs: deleting and deploying makes new ones, and a changed app has
+    /// others.
     pub async fn ended<A: StagedApp>(&mut self, app: &A, deployed: &A::Deployed) -> Error {
         let rekognition = async {
             match &mut self.rekognition {
@@ -215,7 +229,7 @@ impl LocalStage {
             loop {
                 tokio::time::sleep(APIS_INTERVAL).await;
                 if let Ok(apis) = app.apis(deployed).await {
-                    self.doors.lead_to(apis);
+                    self.doors.lead_to(apis, app).await;
                 }
             }
         };
@@ -321,31 +335,56 @@ impl LocalStageConfig<'_> {
     }
 }
 
-/// A door for each HTTP API of the app.
+/// A door for each HTTP API of the app, by its port.
 #[derive(Debug)]
-struct FrontDoors(Vec<FrontDoor>);
+struct FrontDoors {
+    emulator_endpoint: String,
+    keys: Keys,
+    open: BTreeMap<u16, FrontDoor>,
+    /// Ports of APIs at which no door could be opened, which was told.
+    taken: BTreeSet<u16>,
+}
 
 impl FrontDoors {
     async fn open(ports: &[Port], emulator: &Emulator) -> Result<Self, Error> {
-        let mut doors = Vec::new();
+        let mut doors = Self {
+            emulator_endpoint: emulator.endpoint().to_owned(),
+            keys: emulator.keys().clone(),
+            open: BTreeMap::new(),
+            taken: BTreeSet::new(),
+        };
         for port in ports {
-            let door = FrontDoor::start(port.number, emulator.endpoint(), emulator.keys());
-            doors.push(door.await?);
+            doors.add(port).await?;
         }
-        Ok(Self(doors))
+        Ok(doors)
     }
 
-    /// Points each door at its API. A door whose API is gone keeps leading there.
-    fn lead_to(&self, apis: Vec<Option<ApiId>>) {
-        for (door, api) in self.0.iter().zip(apis) {
-            if let Some(api) = api {
-                door.set_api(api);
+    async fn add(&mut self, port: &Port) -> Result<(), Error> {
+        let door = FrontDoor::start(port.number, &self.emulator_endpoint, &self.keys);
+        self.open.insert(port.number, door.await?);
+        Ok(())
+    }
+
+    /// Points each door at its API, and opens one for an API that has none. A door whose API is
+    /// gone keeps leading there.
+    async fn lead_to(&mut self, apis: Vec<Api>, app: &impl StagedApp) {
+        for Api { port, id } in apis {
+            let Some(id) = id else { continue };
+            if !self.open.contains_key(&port.number)
+                && !self.taken.contains(&port.number)
+                && let Err(error) = self.add(&port).await
+            {
+                self.taken.insert(port.number);
+                app.tell(StageProgress::NotOpened(&error));
+            }
+            if let Some(door) = self.open.get(&port.number) {
+                door.set_api(id);
             }
         }
     }
 
     async fn close(self) {
-        for door in self.0 {
+        for door in self.open.into_values() {
             door.shutdown().await;
         }
     }

@@ -133,6 +133,16 @@ impl ApprovalArgs {
             self.require_approval
         }
     }
+
+    /// What to write on a command line for the same.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let approval = self.require_approval.to_possible_value();
+        match approval {
+            _ if self.yes => vec!["--yes".to_owned()],
+            Some(approval) => vec![format!("--require-approval={}", approval.get_name())],
+            None => Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +162,17 @@ pub(crate) struct Deploy {
     /// Put back what was changed by hand as well, which `cargo xtask diff --drift` shows.
     #[arg(long, conflicts_with = "hotswap")]
     pub(crate) revert_drift: bool,
+    /// Then do it again after every saved change, by hotswap if only code has changed, until
+    /// Ctrl-C. For development, like --hotswap.
+    #[arg(long, conflicts_with_all = ["hotswap", "ignore_alarms", "revert_drift", "json"])]
+    pub(crate) watch: bool,
+    /// For the local stage, which does this as its child: end with standard input, and write to
+    /// standard output which HTTP APIs there are.
+    #[arg(long, hide = true, requires = "watch")]
+    pub(crate) beside_stage: bool,
+    /// Follow the functions' logs from this time on, in milliseconds since 1970.
+    #[arg(long, hide = true, requires = "beside_stage")]
+    pub(crate) logs_from: Option<u64>,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -321,9 +342,23 @@ pub(crate) struct Local {
     /// that are killed. The same SEED makes the same faults.
     #[arg(long, value_name = "SEED", num_args = 0..=1)]
     pub(crate) chaos: Option<Option<local::Seed>>,
+    /// Reload after every saved change: new code is put into its functions, and a changed manifest
+    /// is deployed. Data stays. It is the default, except with a COMMAND.
+    #[arg(long, overrides_with = "no_watch")]
+    watch: bool,
+    /// Do not reload.
+    #[arg(long)]
+    no_watch: bool,
     /// Run this when the stage is ready, then stop.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+impl Local {
+    /// Whether saved changes reload. A command is to find the code that it was started for.
+    pub(crate) fn watches(&self) -> bool {
+        !self.no_watch && (self.watch || self.command.is_empty())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `deploy`: build, package, publish, plan, show, execute.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use deploy::{
@@ -17,26 +18,34 @@ use crate::environment::STAGE_VARIABLE;
 use crate::error::{CliError, Result};
 use crate::output::json;
 use crate::package::{self, Packaged};
-use crate::progress::{Show, print_timings};
+use crate::progress::{Detail, Show, print_timings};
 use crate::table::pairs;
 use crate::terminal::{status, stderr_columns, tell, warn};
 use crate::values;
 use crate::wanted::{Wanted, artifact_prefix};
+use crate::watch;
 use crate::workspace::Workspace;
 
-pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()> {
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<ExitCode> {
+    if args.beside_stage {
+        return watch::run(workspace, args).await;
+    }
     let mut context = Context::load(workspace, &args.stage.stage)?;
     if args.ignore_alarms {
         context.app = context.app.ignoring_alarms();
     }
-    if args.hotswap
+    if (args.hotswap || args.watch)
         && let Some(why) = against_hotswap(&context)
     {
+        let option = if args.watch { "--watch" } else { "--hotswap" };
         return Err(CliError::misuse(format!(
             "stage {} {why}: its code is deployed by CloudFormation only",
             context.app.stage().name
         ))
-        .hint("deploy without --hotswap"));
+        .hint(format!("deploy without {option}")));
+    }
+    if args.watch {
+        return watch::run(workspace, args).await;
     }
     if args.revert_drift && context.local.is_some() {
         return Err(CliError::misuse(
@@ -67,7 +76,8 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()>
     let (done, outputs) = done?;
     print_timings(&timings);
     done.report(&context, started.elapsed().as_secs_f64());
-    summarize(&context, &done, &outputs, &timings, args.json)
+    summarize(&context, &done, &outputs, &timings, args.json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn against_hotswap(context: &Context) -> Option<&'static str> {
@@ -96,7 +106,8 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    fn report(&self, context: &Context, seconds: f64) {
+    /// Tells people.
+    pub(crate) fn report(&self, context: &Context, seconds: f64) {
         let stack = context.app.stack_name();
         match self {
             Self::Unchanged => status(
@@ -269,7 +280,11 @@ pub(crate) async fn execute(
             return Ok(());
         }
         let changes = Changes::of(change_set, spec, target).await?;
-        let lines = changes.lines(&context.app, stderr_columns());
+        let lines = match show.detail() {
+            Detail::Full => changes.lines(&context.app, stderr_columns()),
+            Detail::Brief => vec![changes.line()],
+            Detail::Silent => Vec::new(),
+        };
         show.suspend(|| lines.iter().for_each(tell));
         changes.check(&context.app)?;
         show.expect(changes.logical_ids());

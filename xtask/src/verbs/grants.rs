@@ -71,7 +71,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 pub(super) fn check_function(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     let app = workspace.app(LOCAL)?;
     let function = function_of(&app, name)?;
-    let executables = build::build_with_symbols(workspace, &local_packages(&app))?;
+    let executables =
+        build::build_with_symbols(workspace, &local_packages(&app, workspace.program()))?;
     let executable = executable_of(&executables, function)?;
     let comparison = compare(function, executable)?;
     complain(
@@ -99,7 +100,8 @@ fn proofs<'a>(
     app: &App,
     functions: &[&'a Function],
 ) -> Result<Vec<Proof<'a>>> {
-    let executables = build::build_with_symbols(workspace, &local_packages(app))?;
+    let executables =
+        build::build_with_symbols(workspace, &local_packages(app, workspace.program()))?;
     let proof = |function: &&'a Function| {
         Ok(Proof {
             function,

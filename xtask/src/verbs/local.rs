@@ -1,11 +1,14 @@
 //! `local`: the whole app on this machine.
 
 mod ports;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::watcher::Watcher;
 use deploy::Target;
 use local::{ApiId, LocalStage, LocalStageConfig, Seed};
 use manifest::{App, Endpoint};
@@ -21,13 +24,14 @@ use crate::examples;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
-use crate::terminal::{BOLD, show_parts, status, tell};
+use crate::terminal::{BOLD, show_parts, status, tell, warn};
 use crate::values::LocalValues;
 use crate::verbs::{
     deploy::{Way, deploy},
     env::StageEnvironment,
     logs::Logs,
 };
+use crate::watch::{Told, ToldEndpoint};
 use crate::workspace::{LOCAL, Workspace};
 
 /// How often the functions' logs are read.
@@ -90,6 +94,7 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     };
     let app = WorkspaceApp {
         workspace,
+        endpoints: Mutex::new(Told::of(&app).endpoints),
         app,
         values,
         first_api_port: args.port,
@@ -99,14 +104,22 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         context,
         state,
         target,
+        program,
     } = &deployed;
     state.write(workspace)?;
+    let watcher = match program {
+        Some(program) if args.watches() => Some(Watcher::new(program, args.command.is_empty())),
+        _ => None,
+    };
 
     let mut denials = Denials::of(state, Duration::ZERO);
     let done = async {
         if args.command.is_empty() {
-            announce(context, state, started.elapsed());
-            return Err(follow_logs(context, target, &mut denials).await);
+            announce(context, state, started.elapsed(), watcher.is_some());
+            if watcher.is_some() {
+                return std::future::pending().await;
+            }
+            return Err(follow_logs(context, target, &mut denials, Duration::ZERO).await);
         }
         let ended = run_command(&args.command, context, target).await;
         if let Err(error) = denials.tell(context, context.app.functions()).await {
@@ -114,8 +127,15 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         }
         ended
     };
+    let watched = async {
+        match &watcher {
+            Some(watcher) => watcher.run(|told| app.learn(told)).await,
+            None => std::future::pending().await,
+        }
+    };
     let ended = tokio::select! {
         ended = done => ended,
+        never = watched => match never {},
         error = stage.ended(&app, &deployed) => Err(error.into()),
     };
     if let Some(figures) = stage.shutdown().await {
@@ -130,6 +150,8 @@ struct WorkspaceApp<'a> {
     app: App,
     values: LocalValues,
     first_api_port: u16,
+    /// Its HTTP APIs: at first those of `app`, later those of a newer program.
+    endpoints: Mutex<Vec<ToldEndpoint>>,
 }
 
 /// The app on the stage.
@@ -137,6 +159,8 @@ struct Deployed {
     context: Context,
     state: StageState,
     target: Target,
+    /// This program, as it was built with the functions.
+    program: Option<PathBuf>,
 }
 
 impl local::StagedApp for WorkspaceApp<'_> {
@@ -151,6 +175,7 @@ impl local::StagedApp for WorkspaceApp<'_> {
                 "the first run compiles the AWS SDK and installs the emulator: some minutes",
             ),
             local::StageProgress::Installing(what) => status("Installing", what),
+            local::StageProgress::NotOpened(error) => warn(error),
         }
     }
 
@@ -174,6 +199,8 @@ impl local::StagedApp for WorkspaceApp<'_> {
             local: Some(state.clone()),
         };
         let target = context.connect().await?;
+        let program = packaged.program.clone();
+        let packages = packaged.functions.clone();
         self.values.store(&target).await?;
         let show = Show::new("deploying");
         let deployed = deploy(
@@ -187,23 +214,57 @@ impl local::StagedApp for WorkspaceApp<'_> {
         .await;
         show.finish();
         deployed?;
+        package::remove_old_binaries(&packages)?;
         Ok(Deployed {
             context,
             state,
             target,
+            program,
         })
     }
 
-    async fn apis(&self, deployed: &Deployed) -> Result<Vec<Option<ApiId>>> {
+    async fn apis(&self, deployed: &Deployed) -> Result<Vec<local::Api>> {
         let stack = self.app.stack_name();
         let outputs = deploy::outputs(&deployed.target, &stack).await?;
         let outputs = outputs.unwrap_or_default();
-        let urls = self.app.endpoints().map(|api| outputs.get(&api.url_output));
-        Ok(urls.map(|url| api_id(url?)).collect())
+        let endpoints = self.endpoints().clone().into_iter().enumerate();
+        let api = |(index, endpoint): (usize, ToldEndpoint)| local::Api {
+            id: outputs
+                .get(&endpoint.url_output)
+                .and_then(|url| api_id(url)),
+            port: local::Port {
+                number: deployed.state.api_port(index),
+                purpose: endpoint.title,
+            },
+        };
+        Ok(endpoints.map(api).collect())
     }
 }
 
 impl WorkspaceApp<'_> {
+    fn endpoints(&self) -> MutexGuard<'_, Vec<ToldEndpoint>> {
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what a newer program has deployed, and tells of new APIs.
+    fn learn(&self, told: Told) {
+        let mut known = self.endpoints();
+        for (index, endpoint) in told.endpoints.iter().enumerate() {
+            if known.get(index) != Some(endpoint) {
+                let port = self
+                    .first_api_port
+                    .saturating_add(u16::try_from(index).unwrap_or(0));
+                status(
+                    "Serving",
+                    format!("{}: http://127.0.0.1:{port}/", endpoint.title),
+                );
+            }
+        }
+        *known = told.endpoints;
+    }
+
     /// What other commands must know of the stage.
     fn state(&self, stage: &LocalStage) -> StageState {
         let (ports, keys) = (stage.ports(), stage.keys());
@@ -263,12 +324,12 @@ fn api_id(url: &str) -> Option<ApiId> {
 }
 
 /// What an endpoint is called: `shop API`, `hook URL`.
-fn title(endpoint: &Endpoint) -> String {
+pub(crate) fn title(endpoint: &Endpoint) -> String {
     let kind = endpoint.noun.rsplit(' ').next().unwrap_or_default();
     format!("{} {kind}", endpoint.name)
 }
 
-fn announce(context: &Context, state: &StageState, took: Duration) {
+fn announce(context: &Context, state: &StageState, took: Duration, watches: bool) {
     status("Ready", format!("in {:.1} s", took.as_secs_f64()));
     tell("");
     for (index, api) in context.app.endpoints().enumerate() {
@@ -299,14 +360,22 @@ fn announce(context: &Context, state: &StageState, took: Duration) {
         tell("    curl $CHAOS_URL");
     }
     tell("");
+    if watches {
+        tell("  A saved change of the source is built and reloaded.");
+    }
     tell("  Ctrl-C stops the stage. The functions' logs follow.");
     tell("");
 }
 
-/// Prints what the functions log; returns only when that fails. Deleted from another terminal,
+/// Prints what the functions log, from so long ago on; returns only when that fails. Deleted from another terminal,
 /// there is nothing to follow until the stage is deployed again.
-async fn follow_logs(context: &Context, target: &Target, denials: &mut Denials) -> CliError {
-    let mut logs = Logs::of(context.app.functions(), None, Duration::ZERO);
+pub(crate) async fn follow_logs(
+    context: &Context,
+    target: &Target,
+    denials: &mut Denials,
+    since: Duration,
+) -> CliError {
+    let mut logs = Logs::of(context.app.functions(), None, since);
     loop {
         match logs.read(target).await {
             Ok(lines) => lines.iter().for_each(|line| tell(line.text())),

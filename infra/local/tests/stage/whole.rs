@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use local::{
-    ApiId, Error, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp,
+    Error, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp,
     UnderWay,
 };
 
@@ -28,7 +28,7 @@ impl StagedApp for Asked {
     type Error = Error;
 
     fn tell(&self, progress: StageProgress<'_>) {
-        if progress == StageProgress::FirstRun {
+        if matches!(progress, StageProgress::FirstRun) {
             self.note("told of the first run");
         }
     }
@@ -51,9 +51,9 @@ impl StagedApp for Asked {
         Ok(())
     }
 
-    async fn apis(&self, (): &()) -> Result<Vec<Option<ApiId>>, Error> {
+    async fn apis(&self, (): &()) -> Result<Vec<local::Api>, Error> {
         self.note("asked for APIs");
-        Ok(vec![None])
+        Ok(Vec::new())
     }
 }
 

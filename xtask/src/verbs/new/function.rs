@@ -147,7 +147,7 @@ impl<'a> New<'a> {
                 .root()
                 .join(format!("policies/{}.json", self.name)),
         )?;
-        let program = program()?;
+        let program = workspace.program();
         let mut generate = cargo(workspace, workspace.cargo_root());
         generate.args(["run", "--quiet", "--package", &program, "--", "gen-policy"]);
         succeed(generate, "could not write the policies").await?;
@@ -235,17 +235,6 @@ fn is_taken(workspace: &Workspace, name: &str) -> Result<bool> {
     let line = format!("name = \"{name}\"");
     let is_keyword = syn::parse_str::<syn::Ident>(&name.replace('-', "_")).is_err();
     Ok(OF_RUST.contains(&name) || is_keyword || lock.lines().any(|known| known == line))
-}
-
-/// The package of this program, which has its name.
-fn program() -> Result<String> {
-    let program = std::env::current_exe();
-    let program =
-        program.map_err(|error| CliError::new(format!("could not find this program: {error}")))?;
-    let name = program
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    Ok(name.unwrap_or_default())
 }
 
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,0 +1,449 @@
+//! `deploy --watch`: brings a stage to what the source says, after each saved change.
+//!
+//! One round: the files are looked at, everything is built, and what has come out otherwise than
+//! before is deployed: code alone by a hotswap, anything else by CloudFormation. A change during
+//! the build ends it and begins the round anew. A deployment is not disturbed: it is followed by a round if something
+//! has changed meanwhile.
+//!
+//! The manifest is a part of this program. When a build has made another program of it, or when
+//! the settings of stages are others, the process becomes that program, which deploys what it
+//! declares. So nothing is kept in here that could be old.
+//!
+//! The local stage runs this as a child of its own and outlives all that (`verbs/local`). The child ends with the
+//! stage, and tells it which HTTP APIs there are.
+
+mod files;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use deploy::Target;
+use manifest::{App, Architecture, Function};
+use serde::{Deserialize, Serialize};
+
+use self::files::Files;
+use crate::build::{self, Aside, Profile};
+use crate::cli::{self, Approval};
+use crate::context::Context;
+use crate::denials::Denials;
+use crate::error::{CliError, Result};
+use crate::interrupt::Endings;
+use crate::output;
+use crate::package::{self, Packaged};
+use crate::progress::Show;
+use crate::terminal::{spinner, status, tell, warn};
+use crate::values::{self, LocalValues};
+use crate::verbs::deploy::{Done, Way, deploy};
+use crate::verbs::local::{follow_logs, title};
+use crate::workspace::Workspace;
+
+/// So long nothing is saved before a build begins: who saves several files wants one build.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The same after a build that a change has ended: git may be at it.
+const LONG_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the local stage is told after each deployment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// The app's HTTP APIs and function URLs, in the order of their ports.
+    pub(crate) endpoints: Vec<ToldEndpoint>,
+}
+
+/// An HTTP API or function URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldEndpoint {
+    /// What people call it.
+    pub(crate) title: String,
+    /// The output of the stack that has its URL.
+    pub(crate) url_output: String,
+}
+
+impl Told {
+    /// Of an app.
+    pub(crate) fn of(app: &App) -> Self {
+        let endpoints = app.endpoints().map(|endpoint| ToldEndpoint {
+            title: title(&endpoint),
+            url_output: endpoint.url_output.clone(),
+        });
+        Self {
+            endpoints: endpoints.collect(),
+        }
+    }
+}
+
+/// Watches until a signal, or until the local stage ends.
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<ExitCode> {
+    let mut watch = Watch::new(workspace, args)?;
+    // Ctrl-C reaches the stage as well, which then ends this.
+    let mut endings = Endings::catch()?;
+    let ended = async {
+        if args.beside_stage {
+            standard_input_closed().await;
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(endings.next().await)
+        }
+    };
+    tokio::select! {
+        error = watch.rounds() => Err(error),
+        code = ended => Ok(code),
+    }
+}
+
+/// Returns when nothing more can be read.
+async fn standard_input_closed() {
+    let read = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    let _ = tokio::task::spawn_blocking(read).await;
+}
+
+struct Watch<'a> {
+    workspace: &'a Workspace,
+    args: &'a cli::Deploy,
+    files: Files,
+    /// What ran when this process began.
+    program: FileId,
+    /// What the settings of stages were then.
+    settings: Vec<Option<Vec<u8>>>,
+    /// What the compiler has said last.
+    told: String,
+    /// Whether the stage has what this program declares.
+    is_deployed: bool,
+}
+
+/// The stage, as this program declares it.
+struct Stage {
+    context: Context,
+    target: Target,
+}
+
+impl<'a> Watch<'a> {
+    fn new(workspace: &'a Workspace, args: &'a cli::Deploy) -> Result<Self> {
+        Ok(Self {
+            workspace,
+            args,
+            program: FileId::of_this_program()?,
+            settings: Files::settings(workspace),
+            files: Files::of(workspace),
+            told: String::new(),
+            is_deployed: false,
+        })
+    }
+
+    /// Goes on for as long as nothing is wrong with the program itself.
+    async fn rounds(&mut self) -> CliError {
+        let stage = match self.connect().await {
+            Ok(stage) => Some(stage),
+            Err(error) if self.args.beside_stage => {
+                error.report();
+                None
+            }
+            Err(error) => return error,
+        };
+        let logs = logs(stage.as_ref(), self.args.logs_from);
+        tokio::select! {
+            error = self.reload(stage.as_ref()) => error,
+            error = logs => error,
+        }
+    }
+
+    async fn connect(&self) -> Result<Stage> {
+        let load = || Context::load(self.workspace, &self.args.stage.stage);
+        // The manifest is the user's code. The panic has been told of where it happened.
+        let context = catch_unwind(AssertUnwindSafe(load))
+            .map_err(|_| CliError::new("the manifest could not be read: its code panicked"))??;
+        let target = context.connect().await?;
+        Ok(Stage { context, target })
+    }
+
+    async fn reload(&mut self, stage: Option<&Stage>) -> CliError {
+        let mut noticed = Instant::now();
+        loop {
+            let seen = self.files.scan();
+            let working = spinner("building");
+            let built = tokio::select! {
+                built = self.build(stage) => built,
+                _ = self.files.changed(&seen) => {
+                    working.finish_and_clear();
+                    self.files.settled(LONG_PAUSE).await;
+                    continue;
+                }
+            };
+            working.finish_and_clear();
+            let converged = match built.map(|built| self.told_of(built)) {
+                Ok(Some(executables)) => self.converge(stage, executables, noticed).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = converged {
+                error.report();
+                self.tell_of_old_code();
+            }
+            let changed = self.files.changed(&seen).await;
+            noticed = Instant::now();
+            self.files.settled(PAUSE).await;
+            if changed.iter().any(|path| path.ends_with("Cargo.toml")) {
+                self.files.find_packages(self.workspace);
+            }
+        }
+    }
+
+    /// Builds what the stage consists of, and this program.
+    async fn build(&self, stage: Option<&Stage>) -> Result<Aside> {
+        let host = Architecture::HOST;
+        let program = [self.workspace.program()];
+        let Some(Stage { context, .. }) = stage else {
+            return build::build_aside(self.workspace, &program, Profile::Dev, host).await;
+        };
+        let (parts, profile) = package::parts(self.workspace, &context.app);
+        if profile != Profile::Dev {
+            let built = build::build_aside(self.workspace, &program, Profile::Dev, host).await?;
+            match &built.executables {
+                Some(executables) if !self.is_outdated(executables) => {}
+                _ => return Ok(built),
+            }
+        }
+        // If the manifest has lost a function with its package, another program will say so.
+        let parts = parts
+            .into_iter()
+            .filter(|name| self.files.has_package(name));
+        let parts: Vec<&str> = parts.collect();
+        let architecture = context.app.stage().architecture;
+        build::build_aside(self.workspace, &parts, profile, architecture).await
+    }
+
+    /// Tells what the compiler has said; returns what was built, if anything.
+    fn told_of(&mut self, built: Aside) -> Option<BTreeMap<String, PathBuf>> {
+        let Aside {
+            executables,
+            diagnostics,
+        } = built;
+        let is_new = diagnostics != self.told;
+        if is_new && !diagnostics.is_empty() {
+            tell(diagnostics.trim_end());
+        }
+        self.told = diagnostics;
+        match &executables {
+            Some(executables) => executables
+                .values()
+                .for_each(|executable| self.files.include(executable)),
+            None => {
+                if !is_new {
+                    warn("the source still does not compile, see above");
+                }
+                self.tell_of_old_code();
+                self.files.find_packages(self.workspace);
+            }
+        }
+        executables
+    }
+
+    fn tell_of_old_code(&self) {
+        let stage = &self.args.stage.stage;
+        status(
+            "Waiting",
+            format!("for the next change; stage {stage} still runs the code from before"),
+        );
+    }
+
+    /// Whether this process is no longer what the source says.
+    fn is_outdated(&self, executables: &BTreeMap<String, PathBuf>) -> bool {
+        let built = executables.get(self.workspace.program());
+        built.is_some_and(|built| FileId::of(built).ok() != Some(self.program))
+            || Files::settings(self.workspace) != self.settings
+    }
+
+    async fn converge(
+        &mut self,
+        stage: Option<&Stage>,
+        executables: BTreeMap<String, PathBuf>,
+        noticed: Instant,
+    ) -> Result<()> {
+        if self.is_outdated(&executables) {
+            return Err(self.become_new(executables.get(self.workspace.program())));
+        }
+        let Some(Stage { context, target }) = stage else {
+            return Ok(());
+        };
+        let package = || package::package_built(self.workspace, &context.app, executables);
+        let packaged = tokio::task::block_in_place(package)?;
+        let packages = packaged.functions.clone();
+        if self.is_deployed {
+            self.swap(context, target, packaged, noticed).await?;
+        } else {
+            self.deploy(context, target, packaged, noticed).await?;
+        }
+        if context.local.is_some() {
+            package::remove_old_binaries(&packages)?;
+        }
+        self.is_deployed = true;
+        Ok(())
+    }
+
+    /// Brings the stage to what this program declares.
+    async fn deploy(
+        &self,
+        context: &Context,
+        target: &Target,
+        packaged: Packaged,
+        noticed: Instant,
+    ) -> Result<()> {
+        let show = if context.local.is_some() {
+            LocalValues::of(self.workspace, &context.app)?
+                .store(target)
+                .await?;
+            Show::brief("deploying")
+        } else {
+            values::check(&context.app, target).await?;
+            Show::new("deploying")
+        };
+        let approval = self.args.approval.settled(context.local.is_some());
+        let done = deploy(context, target, packaged, &show, approval, Way::default()).await;
+        show.finish();
+        let (done, _) = done?;
+        if done != Done::Unchanged || !self.args.beside_stage {
+            done.report(context, noticed.elapsed().as_secs_f64());
+        }
+        if self.args.beside_stage {
+            output::json_line(&Told::of(&context.app))?;
+            tell_of_rekognition(context);
+        } else {
+            status("Watching", "the source; Ctrl-C ends");
+        }
+        Ok(())
+    }
+
+    /// Puts new code into the functions that have other code.
+    async fn swap(
+        &self,
+        context: &Context,
+        target: &Target,
+        packaged: Packaged,
+        noticed: Instant,
+    ) -> Result<()> {
+        let is_local = context.local.is_some();
+        let again = is_local.then(|| Packaged {
+            functions: packaged.functions.clone(),
+            ..Packaged::default()
+        });
+        let approval = self.args.approval.settled(is_local);
+        let hotswap = Way {
+            hotswap: true,
+            ..Way::default()
+        };
+        let show = if is_local {
+            Show::brief("deploying")
+        } else {
+            Show::new("deploying")
+        };
+        let done = deploy(context, target, packaged, &show, approval, hotswap).await;
+        show.finish();
+        let (done, _) = done?;
+        match &done {
+            Done::Hotswapped { functions } if functions.is_empty() => return Ok(()),
+            Done::Hotswapped { functions } => {
+                let own = |function: &&Function| functions.contains(&function.physical_name());
+                let names = context.app.functions().filter(own).map(Function::name);
+                let names: Vec<&str> = names.collect();
+                let seconds = noticed.elapsed().as_secs_f64();
+                status(
+                    "Reloaded",
+                    format!("{} in {seconds:.1} s", names.join(", ")),
+                );
+            }
+            done => done.report(context, noticed.elapsed().as_secs_f64()),
+        }
+        // The new code is at work already. CloudFormation is to know of it, or it would be taken
+        // for a change by hand. On AWS, that takes too long for every change.
+        if let Some(packaged) = again {
+            let show = Show::silent();
+            let known = deploy(
+                context,
+                target,
+                packaged,
+                &show,
+                Approval::Never,
+                Way::default(),
+            );
+            known.await?;
+        }
+        Ok(())
+    }
+
+    /// Becomes the program that was built; returns only if that fails.
+    fn become_new(&self, program: Option<&PathBuf>) -> CliError {
+        let Some(program) = program else {
+            return CliError::new("the program of the app was not built");
+        };
+        let mut command = Command::new(program);
+        command.args(["deploy", "--watch", "--stage", &self.args.stage.stage]);
+        command.args(self.args.approval.arguments());
+        if self.args.beside_stage {
+            command.arg("--beside-stage");
+        }
+        if self.args.logs_from.is_some() {
+            command.args(["--logs-from", &now_ms().to_string()]);
+        }
+        let error = command.exec();
+        CliError::new(format!("could not run {}: {error}", program.display()))
+    }
+}
+
+/// Follows the logs of the local stage from a time on, if there is one; returns only if it fails.
+async fn logs(stage: Option<&Stage>, from_ms: Option<u64>) -> CliError {
+    if let Some(Stage { context, target }) = stage
+        && let Some(from_ms) = from_ms
+        && let Some(local) = &context.local
+    {
+        let since = Duration::from_millis(now_ms().saturating_sub(from_ms));
+        let mut denials = Denials::of(local, since);
+        return follow_logs(context, target, &mut denials, since).await;
+    }
+    std::future::pending().await
+}
+
+/// The stage cannot get what it was started without.
+fn tell_of_rekognition(context: &Context) {
+    let stage = context.local.as_ref();
+    let lacks = stage.is_some_and(|stage| stage.rekognition_port.is_none());
+    if lacks && package::uses_rekognition(&context.app) {
+        warn(
+            "the app calls Rekognition now, and the stage was started without: stop it and start it again",
+        );
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells a file from another one that has been put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    /// The file that this process was started from, even if another one is in its place now, where
+    /// the system tells.
+    fn of_this_program() -> Result<Self> {
+        let running = Self::of(Path::new("/proc/self/exe"));
+        let running = running.or_else(|_| Self::of(&std::env::current_exe()?));
+        running.map_err(|error| CliError::new(format!("could not find this program: {error}")))
+    }
+}

@@ -1,0 +1,364 @@
+//! The files that a stage is made of, and whether one of them was changed.
+//!
+//! They are looked at again and again, rather than watched by the operating system: some hundred
+//! files take a millisecond or two. So it makes no difference how an editor writes, a folder that is deleted and comes
+//! back is a change as any other, thousands of changes are one, and folders that a virtual machine or a network shares,
+//! of whose changes nobody tells, are seen. (The crate for the other way, `notify`, is under a licence that this
+//! workspace does not allow.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use crate::workspace::Workspace;
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// What decides beside the packages how they are built, below the cargo workspace.
+const OF_WORKSPACE: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo/config.toml",
+    ".cargo/config",
+    "rust-toolchain.toml",
+    "rust-toolchain",
+];
+
+/// What decides beside the packages what is deployed, below the app's folder.
+const OF_APP: [&str; 2] = ["infra/stages.yaml", "infra/local-values.yaml"];
+
+/// Where to look.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    workspace: Vec<PathBuf>,
+    app: Vec<PathBuf>,
+    /// The workspace's packages by name, and their folders.
+    packages: BTreeMap<String, PathBuf>,
+    /// What else the executables were made of, such as what `include_str!` includes.
+    included: BTreeSet<PathBuf>,
+}
+
+/// The files at one moment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen(BTreeMap<PathBuf, Stamp>);
+
+/// What differs when a file has been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified_ns: i128,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+        }
+    }
+}
+
+impl Files {
+    /// The files of the workspace's packages as cargo knows them now.
+    pub(super) fn of(workspace: &Workspace) -> Self {
+        let below =
+            |root: &Path, names: &[&str]| names.iter().map(|name| root.join(name)).collect();
+        let mut files = Self {
+            workspace: below(workspace.cargo_root(), &OF_WORKSPACE),
+            app: below(workspace.root(), &OF_APP),
+            ..Self::default()
+        };
+        files.find_packages(workspace);
+        files
+    }
+
+    /// Asks cargo for the workspace's packages. Where it cannot tell, because a Cargo.toml has an
+    /// error, those that were known stay.
+    pub(super) fn find_packages(&mut self, workspace: &Workspace) {
+        if let Some(packages) = packages(workspace) {
+            self.packages = packages;
+        }
+    }
+
+    /// Whether the workspace has a package of this name, as far as is known.
+    pub(super) fn has_package(&self, name: &str) -> bool {
+        self.packages.is_empty() || self.packages.contains_key(name)
+    }
+
+    /// What the files say that are read at a start: they are no part of the program.
+    pub(super) fn settings(workspace: &Workspace) -> Vec<Option<Vec<u8>>> {
+        let read = |name: &&str| fs::read(workspace.root().join(name)).ok();
+        OF_APP.iter().map(read).collect()
+    }
+
+    /// Looks as well at what an executable was made of, which cargo has written beside it.
+    pub(super) fn include(&mut self, executable: &Path) {
+        if let Ok(rule) = fs::read_to_string(executable.with_extension("d")) {
+            let files = dependencies(&rule).into_iter();
+            self.included.extend(files.filter(|file| {
+                let is_walked = self
+                    .packages
+                    .values()
+                    .any(|package| file.starts_with(package.join("src")) && is_rust(file));
+                !is_walked
+            }));
+        }
+    }
+
+    /// What is there now.
+    pub(super) fn scan(&self) -> Seen {
+        let mut seen = Seen::default();
+        let alone = self.workspace.iter().chain(&self.app).chain(&self.included);
+        for path in alone {
+            seen.look_at(path);
+        }
+        for package in self.packages.values() {
+            seen.look_at(&package.join("Cargo.toml"));
+            seen.look_at(&package.join("build.rs"));
+            seen.walk(&package.join("src"));
+        }
+        seen
+    }
+
+    /// Returns as soon as the files are no longer as they were seen, with those that differ.
+    pub(super) async fn changed(&self, before: &Seen) -> Vec<PathBuf> {
+        loop {
+            let changed = self.scan().changed_since(before);
+            if !changed.is_empty() {
+                return changed;
+            }
+            sleep(INTERVAL).await;
+        }
+    }
+
+    /// Returns when the files stay as they are for so long: who saves several, or lets git change
+    /// them, wants one build.
+    pub(super) async fn settled(&self, quiet: Duration) {
+        let mut before = self.scan();
+        loop {
+            sleep(quiet).await;
+            let now = self.scan();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+}
+
+impl Seen {
+    fn look_at(&mut self, path: &Path) {
+        if let Ok(metadata) = fs::metadata(path) {
+            self.0.insert(path.to_owned(), Stamp::of(&metadata));
+        }
+    }
+
+    /// Takes up all Rust sources below a folder. A link to a folder is not followed: it may lead in a circle.
+    fn walk(&mut self, folder: &Path) {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.walk(&path),
+                Ok(_) if is_rust(&path) => self.look_at(&path),
+                _ => {}
+            }
+        }
+    }
+
+    /// Those that were written, made or deleted since.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let differs = |path: &&PathBuf| self.0.get(*path) != before.0.get(*path);
+        let paths: BTreeSet<&PathBuf> = self.0.keys().chain(before.0.keys()).collect();
+        paths.into_iter().filter(differs).cloned().collect()
+    }
+}
+
+fn is_rust(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
+/// The folders of the workspace's packages.
+fn packages(workspace: &Workspace) -> Option<BTreeMap<String, PathBuf>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        manifest_path: PathBuf,
+    }
+    let output = std::process::Command::new(workspace.cargo())
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(workspace.cargo_root())
+        .output();
+    let metadata: Metadata = serde_json::from_slice(&output.ok()?.stdout).ok()?;
+    let packages = metadata.packages.into_iter();
+    let named = |package: Package| {
+        let folder = package.manifest_path.parent()?.to_owned();
+        Some((package.name, folder))
+    };
+    packages.map(named).collect()
+}
+
+/// The files after the colon of a rule as make reads it, in which a backslash hides a space.
+fn dependencies(rule: &str) -> Vec<PathBuf> {
+    let line = rule.lines().next().unwrap_or_default();
+    let Some((_, files)) = line.split_once(": ") else {
+        return Vec::new();
+    };
+    let mut names = vec![String::new()];
+    let mut characters = files.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, names.last_mut()) {
+            ('\\', Some(name)) if characters.peek() == Some(&' ') => {
+                name.push(' ');
+                characters.next();
+            }
+            (' ', _) => names.push(String::new()),
+            (character, Some(name)) => name.push(character),
+            _ => {}
+        }
+    }
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    names.map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ground {
+        folder: tempfile::TempDir,
+        files: Files,
+    }
+
+    impl Ground {
+        fn new() -> Self {
+            let folder = tempfile::TempDir::new().unwrap();
+            let package = folder.path().join("order");
+            let files = Files {
+                packages: [("order".to_owned(), package)].into(),
+                app: vec![folder.path().join("stages.yaml")],
+                ..Files::default()
+            };
+            let ground = Self { folder, files };
+            ground.write("order/src/lib.rs", "1");
+            ground.write("order/src/rules/mod.rs", "1");
+            ground.write("order/README.md", "1");
+            ground
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let path = self.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        /// The names that differ after a change.
+        fn changed_by(&self, change: impl FnOnce(&Self)) -> Vec<String> {
+            let before = self.files.scan();
+            change(self);
+            let changed = self.files.scan().changed_since(&before).into_iter();
+            let name = |path: PathBuf| {
+                let below = path.strip_prefix(self.folder.path()).unwrap();
+                below.to_str().unwrap().to_owned()
+            };
+            changed.map(name).collect()
+        }
+    }
+
+    #[test]
+    fn sources_and_settings_are_seen_and_documents_are_not() {
+        let ground = Ground::new();
+        let changed = ground.changed_by(|ground| {
+            ground.write("order/src/lib.rs", "22");
+            ground.write("order/src/rules/new.rs", "1");
+            ground.write("order/README.md", "22");
+            ground.write("order/src/notes.txt", "1");
+            ground.write("stages.yaml", "dev:");
+        });
+        let expected = ["order/src/lib.rs", "order/src/rules/new.rs", "stages.yaml"];
+        assert_eq!(changed, expected);
+        assert!(ground.changed_by(|_| {}).is_empty());
+    }
+
+    #[test]
+    fn an_editor_that_writes_by_rename_is_seen() {
+        let ground = Ground::new();
+        let changed = ground.changed_by(|ground| {
+            let old = fs::metadata(ground.path("order/src/lib.rs")).unwrap();
+            ground.write("order/src/lib.rs~", "9");
+            // Of the same length, and with the same time.
+            let written = fs::File::open(ground.path("order/src/lib.rs~")).unwrap();
+            written.set_modified(old.modified().unwrap()).unwrap();
+            fs::rename(
+                ground.path("order/src/lib.rs~"),
+                ground.path("order/src/lib.rs"),
+            )
+            .unwrap();
+        });
+        assert_eq!(changed, ["order/src/lib.rs"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_deleted_and_comes_back_is_seen() {
+        let ground = Ground::new();
+        let delete = |ground: &Ground| fs::remove_dir_all(ground.path("order")).unwrap();
+        let both = ["order/src/lib.rs", "order/src/rules/mod.rs"];
+        assert_eq!(ground.changed_by(delete), both);
+        let restore = |ground: &Ground| {
+            ground.write("order/src/lib.rs", "1");
+            ground.write("order/src/rules/mod.rs", "1");
+        };
+        assert_eq!(ground.changed_by(restore), both);
+    }
+
+    #[test]
+    fn what_an_executable_includes_is_seen() {
+        let mut ground = Ground::new();
+        let (text, source) = (ground.path("a b.txt"), ground.path("order/src/lib.rs"));
+        let hidden = text.display().to_string().replace(' ', "\\ ");
+        let rule = format!("/target/order: {hidden} {}\n", source.display());
+        ground.write("target/order.d", &rule);
+        ground.files.include(&ground.path("target/order"));
+        assert_eq!(ground.files.included, [text].into());
+        assert_eq!(
+            ground.changed_by(|ground| ground.write("a b.txt", "1")),
+            ["a b.txt"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_is_waited_for() {
+        let ground = Ground::new();
+        let before = ground.files.scan();
+        let (changed, ()) = tokio::join!(ground.files.changed(&before), async {
+            ground.files.settled(Duration::from_millis(1)).await;
+            ground.write("order/src/lib.rs", "new");
+        });
+        assert_eq!(changed, [ground.path("order/src/lib.rs")]);
+    }
+}
