@@ -162,7 +162,10 @@ fn package_one(
             stamp.binary == executable
                 && stamp.binary_bytes == metadata.len()
                 && stamp.binary_modified_ns == binary_modified_ns
-                && stamp.kept.as_ref().is_none_or(|kept| kept.exists())
+                && match profile {
+                    Profile::Dev => stamp.kept.as_ref().is_some_and(|kept| kept.exists()),
+                    Profile::Lambda => true,
+                }
                 && fs::metadata(&zip).is_ok_and(|zip| zip.len() == stamp.zip_bytes)
         });
     let stamp = match current {
