@@ -106,6 +106,11 @@ impl Copy {
         command
     }
 
+    /// Where the copy is built.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The copy's folder.
     pub fn root(&self) -> &Path {
         self.root.path()

@@ -186,7 +186,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a stage of the example on free ports and waits until it is ready.
+    /// Starts a stage of the example on free ports and waits until it is ready. It does not reload,
+    /// unless it is told to `--watch`.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
@@ -215,8 +216,11 @@ impl Stage {
         let port = free_ports_of_apis().to_string();
         let aws_port = two_free_ports().to_string();
         let output = File::create(&log).unwrap();
-        let ports = ["local", "--port", &port, "--aws-port", &aws_port];
-        let process = xtask(&program, &[&ports, arguments].concat())
+        let mut all = vec!["local", "--port", &port, "--aws-port", &aws_port];
+        if !arguments.contains(&"--watch") {
+            all.push("--no-watch");
+        }
+        let process = xtask(&program, &[&all, arguments].concat())
             .env("XTASK_LOCAL_DIR", directory.path())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())

@@ -2,7 +2,7 @@
 //! they are there. No value is read.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::json_api::{Refusal, Service, call};
@@ -144,7 +144,7 @@ fn unusable(needed: &NeededValue, key: Option<&str>) -> Option<ValueProblem> {
     needed.key.is_none().then(problem)
 }
 
-/// Stores a value that is not there yet: a parameter as a `SecureString`.
+/// Stores a value, whether there is one already or not: a parameter as a `SecureString`.
 ///
 /// # Errors
 /// When the service cannot be asked, or refuses.
@@ -154,27 +154,29 @@ pub async fn store_value(
     name: &str,
     value: &str,
 ) -> Result<()> {
-    let (service, operation, request) = match store {
+    let what = format!("store {name}");
+    match store {
         ValueStore::Parameters => {
-            let request = json!({"Name": name, "Type": "SecureString", "Value": value});
-            (SSM, "PutParameter", request)
+            let request =
+                json!({"Name": name, "Type": "SecureString", "Value": value, "Overwrite": true});
+            call(target, SSM, "PutParameter", &request, &what).await?;
         }
         ValueStore::Secrets => {
             // By the token, an attempt that is repeated is the same one. It becomes the version's
             // ID, so it has nothing of the value.
-            let token = hex::encode(Sha256::digest(name));
-            let request = json!({"Name": name, "SecretString": value, "ClientRequestToken": token});
-            (SECRETS_MANAGER, "CreateSecret", request)
+            let request = json!({
+                "Name": name, "SecretString": value, "ClientRequestToken": Uuid::new_v4().to_string(),
+            });
+            match call(target, SECRETS_MANAGER, "CreateSecret", &request, &what).await {
+                Err(refusal) if refusal.code.as_deref() == Some("ResourceExistsException") => {}
+                created => return Ok(created.map(drop)?),
+            }
+            let request = json!({
+                "SecretId": name, "SecretString": value, "ClientRequestToken": Uuid::new_v4().to_string(),
+            });
+            call(target, SECRETS_MANAGER, "PutSecretValue", &request, &what).await?;
         }
-    };
-    call(
-        target,
-        service,
-        operation,
-        &request,
-        &format!("store {name}"),
-    )
-    .await?;
+    }
     Ok(())
 }
 

@@ -146,13 +146,27 @@ async fn a_call_that_is_throttled_is_repeated_and_one_that_is_denied_is_not() {
 }
 
 #[tokio::test]
-async fn a_stored_parameter_is_encrypted_and_nothing_of_a_secret_is_in_its_token() {
-    let (target, asked) = services(vec![(200, json!({})), (200, json!({}))]);
-    for store in [ValueStore::Parameters, ValueStore::Secrets] {
-        store_value(&target, store, "name", "s3cr3t").await.unwrap();
-    }
+async fn a_stored_parameter_is_encrypted_and_replaces_the_one_before() {
+    let (target, asked) = services(vec![(200, json!({}))]);
+    let stored = store_value(&target, ValueStore::Parameters, "name", "s3cr3t");
+    stored.await.unwrap();
     let asked = asked.join().unwrap();
     assert_eq!(asked[0].1["Type"], "SecureString");
-    let token = asked[1].1["ClientRequestToken"].as_str().unwrap();
-    assert_eq!(token, hex::encode(Sha256::digest("name")));
+    assert_eq!(asked[0].1["Overwrite"], true);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_there_gets_another_value() {
+    let there = json!({"__type": "ResourceExistsException", "message": "there"});
+    let (target, asked) = services(vec![(400, there), (200, json!({}))]);
+    let stored = store_value(&target, ValueStore::Secrets, "name", "s3cr3t");
+    stored.await.unwrap();
+    let asked = asked.join().unwrap();
+    assert_eq!(asked[0].1["Name"], "name");
+    assert_eq!(asked[1].1["SecretId"], "name");
+    assert_eq!(asked[1].1["SecretString"], "s3cr3t");
+    assert_ne!(
+        asked[0].1["ClientRequestToken"],
+        asked[1].1["ClientRequestToken"]
+    );
 }

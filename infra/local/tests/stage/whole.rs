@@ -6,8 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use local::{
-    Error, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp,
-    UnderWay,
+    Error, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp, UnderWay,
 };
 
 use crate::ports;
