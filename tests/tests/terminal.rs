@@ -325,7 +325,7 @@ fn logs(other: &Other) {
         &other.xtask(&["logs", "serve-shop", "--follow", "--since", "1h"]),
         USUAL,
     );
-    let before = follow.wait_for("REPORT").lines().count();
+    let before = follow.wait_for("took").lines().count();
     assert_eq!(other.get(), 200);
     follow.wait_until("another line", |screen| screen.lines().count() > before);
     follow.type_text(CTRL_C);
@@ -333,14 +333,24 @@ fn logs(other: &Other) {
     // Two functions are told apart by name.
     let shown = other.run(&["logs", "serve-shop", "ship-order"], WIDE);
     let shown = shown.with_code(0);
+    let took = |line: &&str| line.contains(" took ") && line.ends_with(" of 256 MB");
+    let mut took = shown.screen.lines().filter(took);
+    assert!(took.next().is_some(), "{shown}");
+    assert!(took.all(|line| line.contains(" serve-shop ")), "{shown}");
+    let text = shown.screen.text();
     assert!(
-        shown
-            .screen
-            .lines()
-            .filter(|line| line.contains("REPORT"))
-            .all(|line| line.contains(" serve-shop ")),
+        !text.contains("RequestId") && !text.contains("{\""),
         "{shown}"
     );
+    for columns in [NARROW, USUAL] {
+        let shown = other.run(&["logs"], columns).with_code(0);
+        assert_eq!(shown.screen.wrapped_lines(), [""; 0], "{shown}");
+    }
+    // Whoever reads a pipe has the lines of Lambda and of the function.
+    let piped = succeed(&mut other.xtask(&["logs", "serve-shop"]));
+    for raw in ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "] {
+        assert!(piped.contains(raw), "{piped}");
+    }
 }
 
 fn invoke(other: &Other) {

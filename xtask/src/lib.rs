@@ -18,6 +18,7 @@ mod error;
 mod examples;
 mod framework;
 mod interrupt;
+mod log_view;
 mod output;
 mod package;
 mod panic;

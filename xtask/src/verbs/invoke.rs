@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anstyle::Style;
 use deploy::ErrorKind;
+use manifest::Function;
 use schedules::{Firing, Input, Timestamp};
 use uuid::Uuid;
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::log_view::{LogView, LoggedLine};
 use crate::output::{exact, line};
-use crate::terminal::{DIM, RED, inert, one_line, tell};
+use crate::terminal::{DIM, RED, inert, one_line, stderr_columns, tell};
+use crate::verbs::logs::own_code;
 use crate::workspace::Workspace;
 
 /// The most that Lambda takes as the event of an invocation that waits for the answer:
@@ -49,9 +53,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Invoke) -> Result<Exi
         Err(error) => return Err(error.into()),
     };
     if args.logs {
-        for logged in invocation.log_tail.lines() {
-            tell(format_args!("{DIM}{}{DIM:#}", inert(logged)));
-        }
+        show_log(&invocation.log_tail, function, &context);
     }
     match invocation.result {
         Ok(answer) => {
@@ -71,6 +73,26 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Invoke) -> Result<Exi
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Shows the end of an invocation's log.
+fn show_log(log: &str, function: &Function, context: &Context) {
+    if !std::io::stderr().is_terminal() {
+        for logged in log.lines() {
+            tell(format_args!("{DIM}{}{DIM:#}", inert(logged)));
+        }
+        return;
+    }
+    let lines = log.lines().map(|message| LoggedLine {
+        timestamp_ms: None,
+        function: function.name(),
+        style: Style::new(),
+        stream: "",
+        message,
+    });
+    let mut view = LogView::new([function.name()], own_code(context));
+    let text = view.text(&lines.collect::<Vec<_>>(), stderr_columns());
+    text.lines().for_each(tell);
 }
 
 /// What EventBridge Scheduler would send now, but for the ARN of a schedule, which `input` does not

@@ -3,6 +3,7 @@
 mod ports;
 mod watcher;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,15 +22,16 @@ use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
 use crate::examples;
+use crate::log_view::LoggedLine;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
-use crate::terminal::{BOLD, show_parts, status, tell, warn};
+use crate::terminal::{BOLD, show_parts, status, stderr_columns, tell, warn};
 use crate::values::LocalValues;
 use crate::verbs::{
     deploy::{Way, deploy},
     env::StageEnvironment,
-    logs::Logs,
+    logs::{Line, Logs},
 };
 use crate::watch::{Told, ToldEndpoint};
 use crate::workspace::{LOCAL, Workspace};
@@ -376,8 +378,15 @@ pub(crate) async fn follow_logs(
     since: Duration,
 ) -> CliError {
     let mut logs = Logs::of(context.app.functions(), None, since);
+    let mut view = logs.view(context);
+    let is_for_people = std::io::stderr().is_terminal();
     loop {
         match logs.read(target).await {
+            Ok(lines) if is_for_people => {
+                let logged: Vec<LoggedLine<'_>> = lines.iter().map(Line::logged).collect();
+                let text = view.text(&logged, stderr_columns());
+                text.lines().for_each(tell);
+            }
             Ok(lines) => lines.iter().for_each(|line| tell(line.text())),
             Err(error) if error.kind() == deploy::ErrorKind::NotFound => {}
             Err(error) => return error.into(),

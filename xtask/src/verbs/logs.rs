@@ -1,5 +1,6 @@
 //! `logs`: what functions log, once or as it grows.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -12,7 +13,8 @@ use crate::context::Context;
 use crate::denials::Denials;
 use crate::error::{CliError, Result};
 use crate::interrupt;
-use crate::output::{json_line, line, reader_is_gone};
+use crate::log_view::{LogView, LoggedLine, OwnCode, time_of_day};
+use crate::output::{json_line, line, print, reader_is_gone, stdout_columns};
 use crate::terminal::{DIM, inert};
 use crate::workspace::Workspace;
 
@@ -34,6 +36,9 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
     let local = context.local.as_ref();
     let mut denials = local.map(|stage| Denials::of(stage, args.since));
     let _exits = args.follow.then(interrupt::Exits::new);
+    // What reads a pipe has the lines as they are.
+    let is_for_people = std::io::stdout().is_terminal() && !args.json;
+    let mut view = is_for_people.then(|| logs.view(&context));
     let follow = async {
         loop {
             let lines = match logs.read(&target).await {
@@ -45,12 +50,15 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            for logged in lines {
-                if args.json {
-                    json_line(&logged.json())?;
-                } else {
-                    line(logged.text())?;
-                }
+            if let Some(view) = &mut view {
+                let logged: Vec<LoggedLine<'_>> = lines.iter().map(Line::logged).collect();
+                print(view.text(&logged, stdout_columns()))?;
+            } else if args.json {
+                lines
+                    .iter()
+                    .try_for_each(|logged| json_line(&logged.json()))?;
+            } else {
+                lines.iter().try_for_each(|logged| line(logged.text()))?;
             }
             if let Some(denials) = &mut denials {
                 let functions = functions.iter().copied();
@@ -87,6 +95,22 @@ fn functions<'a>(context: &'a Context, names: &[String]) -> Result<Vec<&'a Funct
     Ok(functions)
 }
 
+/// The functions, and the packages that lie beside them and the framework's. Their folders have
+/// their names.
+pub(crate) fn own_code(context: &Context) -> OwnCode {
+    let workspace = &context.workspace;
+    let functions = context.app.functions();
+    let functions = functions.map(|function| function.name().to_owned());
+    let folders = [
+        workspace.root().join("functions"),
+        workspace.cargo_root().join("infra"),
+    ];
+    let folders = folders.iter().filter_map(|folder| folder.read_dir().ok());
+    let packages = folders.flatten().flatten();
+    let packages = packages.map(|folder| folder.file_name().to_string_lossy().into_owned());
+    OwnCode::new(functions.chain(packages), workspace.cargo_root())
+}
+
 /// The logs of some functions, as one.
 #[derive(Debug)]
 pub(crate) struct Logs {
@@ -120,6 +144,12 @@ impl Logs {
         Self {
             tails: tails.collect(),
         }
+    }
+
+    /// How a person reads these logs.
+    pub(crate) fn view(&self, context: &Context) -> LogView {
+        let names = self.tails.iter().map(|(name, ..)| name.as_str());
+        LogView::new(names, own_code(context))
     }
 
     /// What is new since the last call, in order of time. A group that is not there has no
@@ -161,6 +191,16 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    pub(crate) fn logged(&self) -> LoggedLine<'_> {
+        LoggedLine {
+            timestamp_ms: Some(self.line.timestamp_ms),
+            function: &self.function,
+            style: self.style,
+            stream: &self.line.stream,
+            message: &self.line.message,
+        }
+    }
+
     pub(crate) fn text(&self) -> String {
         let Self { style, line, .. } = self;
         let time = time_of_day(line.timestamp_ms);
@@ -178,17 +218,6 @@ impl Line {
         line["function"] = self.function.as_str().into();
         line
     }
-}
-
-/// `HH:MM:SS.mmm`, UTC. For one format of a clock, a crate for dates would be too much.
-fn time_of_day(timestamp_ms: i64) -> String {
-    let ms = timestamp_ms.rem_euclid(86_400_000);
-    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-    format!(
-        "{hours:02}:{minutes:02}:{:02}.{:03}",
-        ms / 1000 % 60,
-        ms % 1000
-    )
 }
 
 #[cfg(test)]
@@ -213,11 +242,5 @@ mod tests {
             "{text}"
         );
         assert_eq!(line.json()["message"], "\u{1b}[2J\u{1b}[31mgone\rover");
-    }
-
-    #[test]
-    fn times_are_of_the_day() {
-        assert_eq!(time_of_day(1_763_615_921_042), "05:18:41.042");
-        assert_eq!(time_of_day(0), "00:00:00.000");
     }
 }
