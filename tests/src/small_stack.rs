@@ -240,6 +240,7 @@ impl Ground {
                 region: REGION,
                 account_id: ACCOUNT,
                 chaos: None,
+                state: None,
             }))
             .unwrap();
         let endpoint = emulator.endpoint().to_owned();

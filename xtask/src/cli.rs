@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 pub(crate) use arguments::{
     Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, GenerateEvent, Grants,
     Graph, Info, Invoke, Local, Logs, New, NewApp, NewFunction, NewThing, Package, Redrive,
-    Rollback, Synth, Url, Verify, Wait,
+    Rollback, Snapshot, SnapshotAction, SnapshotList, Synth, Url, Verify, Wait,
 };
 
 /// Build, deploy, run and delete the serverless app of this workspace.
@@ -84,6 +84,8 @@ pub(crate) enum Verb {
     Env(Env),
     /// Run the whole app on this machine, without an AWS account.
     Local(Local),
+    /// Save the local stage's data by a name, or begin with it.
+    Snapshot(Snapshot),
     /// Wait until the local stage has handled all events.
     Wait(Wait),
     /// Compare each function's grants with what its machine code can call.

@@ -18,6 +18,7 @@ mod error;
 mod examples;
 mod framework;
 mod interrupt;
+mod kept;
 mod log_view;
 mod output;
 mod package;

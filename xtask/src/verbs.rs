@@ -19,6 +19,7 @@ mod new;
 mod package;
 mod redrive;
 mod rollback;
+mod snapshot;
 mod synth;
 mod url;
 mod verify;
@@ -52,6 +53,7 @@ pub(crate) async fn run(workspace: &Workspace, verb: Verb) -> Result<ExitCode> {
         Verb::Env(args) => env::run(workspace, &args).await?,
         Verb::Local(args) => return local::run(workspace, args).await,
         Verb::Grants(args) => grants::run(workspace, &args).await?,
+        Verb::Snapshot(args) => snapshot::run(workspace, &args).await?,
         Verb::Wait(args) => wait::run(workspace, &args).await?,
         Verb::Bench(args) => bench::run(workspace, &args).await?,
         Verb::Completions(args) => completions::run(workspace, &args)?,

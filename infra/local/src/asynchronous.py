@@ -21,9 +21,10 @@ import botocore.session
 
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
+from ministack.core.responses import request_scope
 from ministack.services import eventbridge, lambda_svc, sns
 
-from under_way import CountedThread
+from under_way import CountedThread, HandlingThread
 
 # Before the second and the third attempt. On AWS it is one minute and two.
 FUNCTION_ERROR_WAITS_SECONDS = (1, 2)
@@ -37,39 +38,120 @@ session_lock = threading.Lock()
 session = functools.cache(botocore.session.get_session)
 
 
+# What keeping.py writes down: events that are neither handled nor recorded in a failure destination.
+under_way = {}
+held = []
+is_held = False
+hold_lock = threading.Lock()
+
+
+def note(function, event):
+    """Has the event written down, until `forget`."""
+    noted = {
+        "function": function["config"]["FunctionArn"],
+        "event": event,
+        "request_id": str(uuid.uuid4()),
+        "errors": 0,
+        "throttles": 0,
+        "given_up": None,
+    }
+    under_way[noted["request_id"]] = noted
+    return noted
+
+
+def forget(noted):
+    under_way.pop(noted["request_id"], None)
+
+
+def events_under_way():
+    return [dict(noted) for noted in list(under_way.values())]
+
+
 def invoke(function, event):
     """Returns at once; `event` is then handled, or is recorded in the function's on-failure destination."""
+    noted = note(function, event)
+    with hold_lock:
+        if is_held:
+            held.append(noted)
+            return
+    begin(function, noted)
+
+
+def begin(function, noted):
     context = contextvars.copy_context()
     work = lambda_svc._run_with_function_config_scope
-    CountedThread(target=context.run, args=(work, function, handle, function, event), daemon=True).start()
+    HandlingThread(target=context.run, args=(work, function, handle, function, noted), daemon=True).start()
 
 
-def handle(function, event):
+def hold(events):
+    """Begins with the events of an earlier start, and lets them wait, and others, for `resume`."""
+    global is_held
+    is_held = True
+    under_way.update((noted["request_id"], noted) for noted in events)
+    held.extend(under_way.values())
+
+
+def resume():
+    """Has held events handled, by their functions as they are now. The attempts that ended before count, ages do not."""
+    global is_held
+    with hold_lock:
+        is_held = False
+    while held:
+        noted = held.pop(0)
+        function = function_of(noted["function"])
+        if function is None:
+            # Lambda drops the events of a deleted function as well.
+            logger.error("An event is dropped, there is no function %s any more: %s", noted["function"], noted["event"])
+            forget(noted)
+        else:
+            begin(function, noted)
+
+
+def function_of(arn):
+    target = parse_arn(arn)
+    with request_scope(target.account_id, target.region):
+        function, config, _ = lambda_svc._get_func_record_for_ref(arn)
+    return lambda_svc._execution_record_for_config(function, config) if function and config else None
+
+
+def handle(function, noted):
+    event, request_id = noted["event"], noted["request_id"]
     settings = function.get("event_invoke_config") or (function.get("event_invoke_configs") or {}).get("$LATEST") or {}
+    if noted["given_up"] is None:
+        noted["given_up"] = failure(function, noted, settings)
+    if noted["given_up"] is None:
+        forget(noted)
+        return
+    given_up = noted["given_up"]
+    destination = settings.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    if destination:
+        body = failure_record(function, event, request_id, given_up["condition"], noted["errors"], given_up["result"])
+        record(function, event, destination, body)
+    forget(noted)
+
+
+def failure(function, noted, settings):
+    """Nothing if the function has handled the event, or else why it is given up, and the last answer."""
     retries = int(settings.get("MaximumRetryAttempts", len(FUNCTION_ERROR_WAITS_SECONDS)))
     give_up_at = time.time() + int(settings.get("MaximumEventAgeInSeconds", 6 * 60 * 60))
-    request_id = str(uuid.uuid4())
-    errors = throttles = 0
     while True:
-        result = attempt(function, event, request_id)
+        result = attempt(function, noted["event"], noted["request_id"])
         if not result.get("error"):
-            return
+            return None
         if result.get("throttle"):
-            throttles += 1
-            wait_seconds = min(2 ** (throttles - 1), MAX_THROTTLING_WAIT_SECONDS)
+            noted["throttles"] += 1
+            wait_seconds = min(2 ** (noted["throttles"] - 1), MAX_THROTTLING_WAIT_SECONDS)
         else:
-            errors += 1
-            if errors > retries:
+            noted["errors"] += 1
+            if noted["errors"] > retries:
                 condition = "RetriesExhausted"
                 break
-            wait_seconds = FUNCTION_ERROR_WAITS_SECONDS[errors - 1]
+            wait_seconds = FUNCTION_ERROR_WAITS_SECONDS[noted["errors"] - 1]
         if time.time() + wait_seconds > give_up_at:
             condition = "EventAgeExceeded"
             break
         time.sleep(wait_seconds)
-    destination = settings.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-    if destination:
-        record(function, event, destination, failure_record(function, event, request_id, condition, errors, result))
+    return {"condition": condition, "result": {"body": result.get("body")}}
 
 
 def attempt(function, event, request_id):

@@ -8,8 +8,9 @@ import urllib.request
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
+import asynchronous
 import queues
-from under_way import CountedThread
+from under_way import HandlingThread
 
 # Functions would be handed it as well.
 URL = os.environ.pop("CHAOS_URL")
@@ -25,9 +26,14 @@ def ask(*path):
         return None
 
 
-def in_background(work, *arguments):
-    context = contextvars.copy_context()
-    CountedThread(target=context.run, args=(work, *arguments), daemon=True).start()
+def in_background(work, *arguments, function, event):
+    noted = asynchronous.note(function, event)
+
+    def run():
+        work(*arguments, function, event)
+        asynchronous.forget(noted)
+
+    HandlingThread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
 
 
 invoke = lambda_svc.invoke_async_with_retry
@@ -46,12 +52,12 @@ def is_completion(event):
 def deliver(function, event):
     if is_completion(event) and ask("completions", function["config"]["FunctionName"]):
         return
-    in_background(deliver_as_decided, function, event)
+    in_background(deliver_as_decided, function=function, event=event)
 
 
 def deliver_as_decided(function, event):
     for wait_milliseconds in ask("events", function["config"]["FunctionName"]) or [0]:
-        in_background(deliver_after, wait_milliseconds, function, event)
+        in_background(deliver_after, wait_milliseconds, function=function, event=event)
 
 
 def deliver_after(wait_milliseconds, function, event):

@@ -30,6 +30,7 @@ from ministack.core import iam_evaluator, lambda_runtime, responses, router, sig
 from ministack.services import apigateway, lambda_svc, s3
 
 import decisions
+import keeping
 import recorder
 import schedules
 import under_way
@@ -48,8 +49,18 @@ INTERNAL_PATHS = ("/_", "/health", "/latest/")
 UNDER_WAY_PATH = "/_stage/under-way"
 DECISIONS_PATH = "/_stage/decisions"
 SCHEDULES_PATH = "/_stage/schedules"
+KEEP_PATH = "/_stage/keep"
+RESUME_PATH = "/_stage/resume"
 # What the stage's own servers may ask for by their key.
-PATHS_OF_THE_STAGE = ("/_aws/execute-api/", "/_aws/lambda-url/", UNDER_WAY_PATH, DECISIONS_PATH, SCHEDULES_PATH)
+PATHS_OF_THE_STAGE = (
+    "/_aws/execute-api/",
+    "/_aws/lambda-url/",
+    UNDER_WAY_PATH,
+    DECISIONS_PATH,
+    SCHEDULES_PATH,
+    KEEP_PATH,
+    RESUME_PATH,
+)
 
 # There is one key of the root user, whose signature is checked as anybody's.
 iam_evaluator.is_root_access_key = lambda key: key == ROOT_KEY_ID
@@ -113,14 +124,24 @@ async def door(scope, receive, send):
                 await send_json(send, decisions.counts())
             elif request.is_of_the_stage() and request.path == SCHEDULES_PATH:
                 await send_json(send, schedules.listed())
-            elif recorder.recorder is not None:
-                await recorder.recorder.pass_on(inside, request, send)
+            elif request.is_of_the_stage() and request.path == KEEP_PATH:
+                await send_json(send, await keeping.keep(json.loads(await request.read_body())))
+            elif request.is_of_the_stage() and request.path == RESUME_PATH:
+                keeping.resume()
+                await send_json(send, {})
             else:
-                await inside(scope, request.receive, send)
+                await keeping.pass_on(request, send, pass_on)
     elif scope["type"] == "websocket":
         # Nothing here serves any.
         await receive()
         await send({"type": "websocket.close", "code": 1008})
+
+
+async def pass_on(request, send):
+    if recorder.recorder is not None:
+        await recorder.recorder.pass_on(inside, request, send)
+    else:
+        await inside(request.scope, request.receive, send)
 
 
 class Request:
@@ -223,15 +244,12 @@ class Request:
             raise Refused("The presigned URL has expired, or its signature does not match", "AccessDenied")
 
     async def read_body(self):
-        body = []
-        while True:
+        while not self.read_ahead or self.read_ahead[-1].get("more_body", False):
             message = await self.next_message()
-            self.read_ahead.append(message)
             if message["type"] != "http.request":
                 raise ConnectionError("the client has gone")
-            body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                return b"".join(body)
+            self.read_ahead.append(message)
+        return b"".join(message.get("body", b"") for message in self.read_ahead)
 
     async def receive(self):
         return self.read_ahead.pop(0) if self.read_ahead else await self.next_message()

@@ -276,6 +276,7 @@ import asynchronous
 import decisions
 import deployed_code
 import door
+import keeping
 import limits
 import logs
 import queues
@@ -296,5 +297,8 @@ def read_models():
 
 
 threading.Thread(target=read_models, daemon=True).start()
+
+if keeping.RESTORED_FROM is not None:
+    keeping.restore(keeping.RESTORED_FROM)
 
 app.main()

@@ -23,6 +23,7 @@
 //! - It ends a function's processes when its code changes, whatever they are at. `deployed_code.py`
 //!   lets them answer first.
 //! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
+//! - It persists too little. `keeping.py` writes its state down, and begins with it.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
 //!   signatures and policies, and roles that only the service they trust may assume.
@@ -39,12 +40,13 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 12] = [
+const SCRIPTS: [(&str, &str); 13] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("decisions.py", include_str!("decisions.py")),
     ("deployed_code.py", include_str!("deployed_code.py")),
     ("door.py", include_str!("door.py")),
+    ("keeping.py", include_str!("keeping.py")),
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
     ("queues.py", include_str!("queues.py")),
@@ -72,6 +74,8 @@ pub struct EmulatorConfig<'a> {
     pub account_id: &'a str,
     /// What goes wrong, if anything is to.
     pub chaos: Option<&'a Chaos>,
+    /// The file to begin with, as `keeping.py` has written it. Nothing is handled until the stage resumes.
+    pub state: Option<&'a Path>,
 }
 
 impl EmulatorConfig<'_> {
@@ -111,8 +115,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts MiniStack and waits until it answers. It begins empty: nothing
-    /// is kept from an earlier run.
+    /// Starts MiniStack and waits until it answers. It begins empty, or with the state of an earlier run.
     pub async fn start(config: EmulatorConfig<'_>) -> Result<Self, Error> {
         let EmulatorConfig {
             python, dir, port, ..
@@ -145,6 +148,7 @@ impl Emulator {
             .env("SFTP_ENABLED", "0")
             .envs(recording());
         command.envs(config.endpoints());
+        command.envs(config.state.map(|state| ("RESTORED_STATE", state)));
         let ready = format!("Running on {endpoint}");
         let service = Service::start("the AWS emulator (MiniStack)", command, log.clone(), &ready);
         Ok(Self {
@@ -234,6 +238,7 @@ mod tests {
             region: "us-east-1",
             account_id: "000000000000",
             chaos,
+            state: None,
         }
     }
 

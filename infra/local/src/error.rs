@@ -86,6 +86,37 @@ pub enum Error {
     #[error("the operating system gives no random numbers: {0}")]
     NoRandomness(getrandom::Error),
 
+    /// A kept state is not as it was written.
+    #[error("could not read the data in {}: {why}", .folder.display())]
+    StateDamaged {
+        /// The state's folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+
+    /// A kept state is of something else.
+    #[error("could not start with the data in {}: {why}", .folder.display())]
+    StateRefused {
+        /// The state's folder.
+        folder: PathBuf,
+        /// What it is of.
+        why: String,
+    },
+
+    /// The stage's data could not be written down.
+    #[error("could not keep the stage's data in {}: {why}", .folder.display())]
+    NotKept {
+        /// The state's folder.
+        folder: PathBuf,
+        /// What failed.
+        why: String,
+    },
+
+    /// The emulator does not go on with what it began with.
+    #[error("could not go on with the events of the kept data: {0}")]
+    NotResumed(Box<dyn std::error::Error + Send + Sync>),
+
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
@@ -156,6 +187,18 @@ impl Error {
             Self::ServiceEnded { log, .. } | Self::ServiceNotReady { log, .. } => {
                 format!("the whole log is in {}", log.display())
             }
+            Self::StateDamaged { folder, .. } | Self::StateRefused { folder, .. } => {
+                let name = folder.file_name().unwrap_or_default();
+                format!(
+                    "start without it: cargo xtask local; to delete it: cargo xtask snapshot delete {}",
+                    name.display()
+                )
+            }
+            Self::NotKept { .. } => {
+                "the data that was kept last stays; the stage tries again every two seconds"
+                    .to_owned()
+            }
+            Self::NotResumed(_) => "start the stage again".to_owned(),
             Self::NoRandomness(_) => "run the command again when the system has started".to_owned(),
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {

@@ -210,6 +210,16 @@ const MODELS: Packages = Packages {
     pip_arguments: &["--no-build-isolation", "--use-pep517"],
 };
 
+/// The version of MiniStack.
+pub(crate) fn emulator_version() -> &'static str {
+    let pinned = |line: &'static str| line.strip_prefix("ministack==");
+    let version = STAGE.requirements.lines().find_map(pinned);
+    let is_end = |character: char| character.is_whitespace() || character == '\\';
+    version
+        .and_then(|version| version.split(is_end).next())
+        .unwrap_or_default()
+}
+
 impl Packages {
     const fn of_environment(requirements: &'static str) -> Self {
         Self {

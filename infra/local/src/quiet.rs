@@ -15,6 +15,7 @@
 //! under way, every stream was read to its end, and since that moment nothing has begun.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::keeping::Keeper;
 use crate::keys::random_text;
 use crate::scheduler::Firings;
 use crate::server::{BoxError, Server, client, json_response, refusal};
@@ -52,7 +54,10 @@ pub struct UnderWay {
 /// Below the URL, what the emulator allowed and denied.
 const DECISIONS: &str = "/decisions";
 
-/// A server that tells whether the stage is quiet, and what the emulator allowed and denied.
+/// Below the URL, where the stage's data is written into a folder.
+const SNAPSHOT: &str = "/snapshot";
+
+/// A server that tells whether the stage is quiet, and what the emulator allowed and denied, and writes down its data.
 /// Dropping it stops it.
 #[derive(Debug)]
 pub struct QuietServer {
@@ -66,11 +71,12 @@ impl QuietServer {
     ///
     /// # Errors
     /// When it cannot listen.
-    pub async fn start(
+    pub(crate) async fn start(
         emulator: &Emulator,
         rekognition_port: Option<u16>,
         poller: &StreamPoller,
         scheduler: &Scheduler,
+        keeper: Arc<Keeper>,
     ) -> Result<Self, Error> {
         let secret: Arc<str> = random_text(40)?.into();
         let parts = Arc::new(Parts {
@@ -81,11 +87,12 @@ impl QuietServer {
             key: emulator.keys().stage_key.clone(),
             activity: poller.activity(),
             firings: scheduler.firings(),
+            keeper,
         });
         let path = format!("/{secret}");
         let answer = move |request: Request<Incoming>| {
             let (parts, path) = (Arc::clone(&parts), path.clone());
-            async move { Ok::<_, Infallible>(answer(&parts, &path, &request).await) }
+            async move { Ok::<_, Infallible>(answer(&parts, &path, request).await) }
         };
         Ok(Self {
             server: Server::start("who tells whether the stage is quiet", 0, answer).await?,
@@ -107,13 +114,20 @@ impl QuietServer {
         self.url() + DECISIONS
     }
 
+    /// Where `POST` with a path as JSON writes the stage's data into that folder, and is answered with the
+    /// [`KeptState`](crate::KeptState) as JSON. A secret, too.
+    #[must_use]
+    pub fn snapshot_url(&self) -> String {
+        self.url() + SNAPSHOT
+    }
+
     /// Stops the server.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
 }
 
-async fn answer(parts: &Parts, path: &str, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(parts: &Parts, path: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if let Err(stranger) = loopback::admit(request.headers()) {
         return refusal(StatusCode::FORBIDDEN, stranger.message());
     }
@@ -123,6 +137,7 @@ async fn answer(parts: &Parts, path: &str, request: &Request<Incoming>) -> Respo
             .await
             .map(|under_way| serde_json::json!(under_way)),
         Some(DECISIONS) if request.method() == Method::GET => parts.get(&parts.decisions).await,
+        Some(SNAPSHOT) if request.method() == Method::POST => parts.snapshot(request).await,
         _ => {
             return refusal(
                 StatusCode::FORBIDDEN,
@@ -144,6 +159,7 @@ struct Parts {
     key: String,
     activity: Arc<Activity>,
     firings: Arc<Firings>,
+    keeper: Arc<Keeper>,
 }
 
 /// What a part has begun and ended since it was started.
@@ -169,6 +185,13 @@ struct Moment {
 }
 
 impl Parts {
+    async fn snapshot(&self, request: Request<Incoming>) -> Result<serde_json::Value, BoxError> {
+        let folder = request.into_body().collect().await?.to_bytes();
+        let folder: PathBuf = serde_json::from_slice(&folder)?;
+        let state = self.keeper.snapshot(&folder).await?;
+        Ok(serde_json::to_value(state)?)
+    }
+
     /// Waits until the stage is quiet, for so long at most.
     async fn quiet(&self, patience: Duration) -> Result<UnderWay, BoxError> {
         let give_up_at = Instant::now() + patience;

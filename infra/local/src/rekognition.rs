@@ -37,6 +37,8 @@ pub struct RekognitionConfig<'a> {
     pub keys: &'a Keys,
     /// The region that the images' buckets are in.
     pub region: &'a str,
+    /// Jobs of an earlier run to go on with.
+    pub jobs: Option<&'a Path>,
 }
 
 /// A running local Rekognition. Dropping it ends it.
@@ -70,6 +72,9 @@ impl RekognitionServer {
             .env("AWS_SECRET_ACCESS_KEY", &config.keys.secret_access_key)
             .envs(recording())
             .envs(quotas());
+        if let Some(jobs) = config.jobs {
+            command.arg("--take-up").arg(jobs);
+        }
         let ready = format!("listening on http://127.0.0.1:{port}");
         let service = Service::start("the local Rekognition", command, log, &ready);
         service.await.map(Self)

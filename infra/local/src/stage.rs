@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::keeping::{Begin, Keeper, Series};
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
-    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keys, Models,
-    QuietServer, RekognitionConfig, RekognitionServer, Scheduler, Seed, StageTools, StreamPoller,
-    StreamPollerConfig,
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keeping,
+    KeptState, Keys, Models, QuietServer, RekognitionConfig, RekognitionServer, Scheduler, Seed,
+    StageTools, StreamPoller, StreamPollerConfig,
 };
 
 /// The account that the stage's resources are in.
@@ -73,6 +75,8 @@ pub struct LocalStageConfig<'a> {
     pub is_first_run: bool,
     /// What the faults follow from, if there are to be any.
     pub seed: Option<Seed>,
+    /// What it begins with, and whether its data is kept.
+    pub keeping: Keeping<'a>,
 }
 
 /// What a start is at, where it may take long.
@@ -84,6 +88,10 @@ pub enum StageProgress<'a> {
     Installing(&'a str),
     /// An HTTP API that the app has got since cannot be served.
     NotOpened(&'a Error),
+    /// The stage begins with this data.
+    Restoring(&'a KeptState),
+    /// The stage's data cannot be kept any more, or can be again.
+    Keeping(Result<(), &'a Error>),
 }
 
 /// An HTTP API of the app.
@@ -142,6 +150,8 @@ pub struct LocalStage {
     emulator: Emulator,
     chaos: Option<Chaos>,
     ports: Ports,
+    keeper: Arc<Keeper>,
+    kept: Option<Series>,
 }
 
 impl LocalStage {
@@ -159,15 +169,32 @@ impl LocalStage {
         if config.is_first_run {
             app.tell(StageProgress::FirstRun);
         }
+        let begin = config.keeping.begin(config.region)?;
+        if let Some(begin) = &begin {
+            app.tell(StageProgress::Restoring(&begin.state));
+        }
+        let kept = config.keeping.into.map(Series::new).transpose()?;
         let chaos = config.start_faults().await?;
-        let emulator = async { Ok(config.start_emulator(chaos.as_ref(), app).await?) };
+        let emulator = async {
+            let emulator = config.start_emulator(begin.as_ref(), chaos.as_ref(), app);
+            Ok(emulator.await?)
+        };
         let ((models, emulator), built) = tokio::try_join!(emulator, app.build())?;
-        let rekognition = config.start_rekognition(models, &built, &emulator, app);
+        let rekognition = config.start_rekognition(begin.as_ref(), models, &built, &emulator, app);
         let rekognition = rekognition.await?;
-        let poller = config.start_poller(&emulator, chaos.as_ref());
-        let scheduler = Scheduler::start(&emulator, config.region);
+        let poller = config.hold_poller(begin.as_ref(), &emulator, chaos.as_ref());
+        let fired_until = begin.as_ref().map(Begin::fired_until).unwrap_or_default();
+        let scheduler = Scheduler::held(&emulator, config.region, fired_until);
+        let keeper = config.keeper(&emulator, &poller, &scheduler);
         let rekognition_port = config.ports.rekognition();
-        let quiet = QuietServer::start(&emulator, rekognition_port, &poller, &scheduler).await?;
+        let quiet = QuietServer::start(
+            &emulator,
+            rekognition_port,
+            &poller,
+            &scheduler,
+            Arc::clone(&keeper),
+        );
+        let quiet = quiet.await?;
         let doors = FrontDoors::open(&config.ports.apis, &emulator).await?;
         let mut stage = Self {
             doors,
@@ -178,8 +205,16 @@ impl LocalStage {
             emulator,
             chaos,
             ports: config.ports,
+            keeper,
+            kept,
         };
         let deployed = app.deploy(built, &stage).await?;
+        // Not before: what was under way is for the functions as they are now.
+        if begin.is_some() {
+            stage.keeper.resume().await?;
+        }
+        stage.poller.begin();
+        stage.scheduler.begin();
         let apis = app.apis(&deployed).await?;
         stage.doors.lead_to(apis, app).await;
         Ok((stage, deployed))
@@ -209,14 +244,20 @@ impl LocalStage {
         self.quiet.decisions_url()
     }
 
+    /// [Where it writes](QuietServer::snapshot_url) its data into a folder. A secret.
+    #[must_use]
+    pub fn snapshot_url(&self) -> String {
+        self.quiet.snapshot_url()
+    }
+
     /// [Where it shows](Chaos::url) the faults and ends them, if it makes any. A secret.
     #[must_use]
     pub fn chaos_url(&self) -> Option<String> {
         self.chaos.as_ref().map(Chaos::url)
     }
 
-    /// Returns when a part of the stage ends by itself, and says why. Until then, the front doors
-    /// lead to the app's HTTP APIs: deleting and deploying makes new ones, and a changed app has
+    /// Returns when a part of the stage ends by itself, and says why. Until then, the data is kept if it is to be, and
+    /// the front doors lead to the app's HTTP APIs: deleting and deploying makes new ones, and a changed app has
     /// others.
     pub async fn ended<A: StagedApp>(&mut self, app: &A, deployed: &A::Deployed) -> Error {
         let rekognition = async {
@@ -233,10 +274,32 @@ impl LocalStage {
                 }
             }
         };
+        let keep = async {
+            match &mut self.kept {
+                Some(kept) => {
+                    let tell = |kept: Result<(), &Error>| app.tell(StageProgress::Keeping(kept));
+                    self.keeper.keep(kept, tell).await
+                }
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             error = self.emulator.ended() => error,
+            never = keep => never,
             error = rekognition => error,
             error = follow_apis => error,
+        }
+    }
+
+    /// Keeps the data as it is now, if it is to be kept. Nothing but [`Self::shutdown`] is to follow: from now on, the
+    /// emulator answers nobody.
+    ///
+    /// # Errors
+    /// It cannot be written. What was kept before stays.
+    pub async fn keep_last(&mut self) -> Result<Option<KeptState>, Error> {
+        match &mut self.kept {
+            Some(kept) => self.keeper.save(kept, true).await,
+            None => Ok(None),
         }
     }
 
@@ -279,6 +342,7 @@ impl LocalStageConfig<'_> {
     /// Installs what is missing, too: the models of the local Rekognition if there is to be one.
     async fn start_emulator(
         &self,
+        begin: Option<&Begin>,
         chaos: Option<&Chaos>,
         app: &impl StagedApp,
     ) -> Result<(Option<Models>, Emulator), Error> {
@@ -296,6 +360,7 @@ impl LocalStageConfig<'_> {
             region: self.region,
             account_id: ACCOUNT_ID,
             chaos,
+            state: begin.map(Begin::file_of_emulator).as_deref(),
         })
         .await?;
         Ok((models, emulator))
@@ -303,6 +368,7 @@ impl LocalStageConfig<'_> {
 
     async fn start_rekognition<A: StagedApp>(
         &self,
+        begin: Option<&Begin>,
         models: Option<Models>,
         built: &A::Built,
         emulator: &Emulator,
@@ -320,18 +386,36 @@ impl LocalStageConfig<'_> {
             emulator_endpoint: emulator.endpoint(),
             keys: emulator.keys(),
             region: self.region,
+            jobs: begin.and_then(Begin::file_of_jobs).as_deref(),
         })
         .await?;
         Ok(Some(server))
     }
 
-    fn start_poller(&self, emulator: &Emulator, chaos: Option<&Chaos>) -> StreamPoller {
-        StreamPoller::start(StreamPollerConfig {
+    fn keeper(
+        &self,
+        emulator: &Emulator,
+        poller: &StreamPoller,
+        scheduler: &Scheduler,
+    ) -> Arc<Keeper> {
+        let (stack, rekognition) = (self.keeping.stack, self.ports.rekognition());
+        let keeper = Keeper::new(stack, self.region, emulator, rekognition, poller, scheduler);
+        Arc::new(keeper)
+    }
+
+    fn hold_poller(
+        &self,
+        begin: Option<&Begin>,
+        emulator: &Emulator,
+        chaos: Option<&Chaos>,
+    ) -> StreamPoller {
+        let config = StreamPollerConfig {
             endpoint: emulator.endpoint(),
             keys: emulator.keys(),
             region: self.region,
             chaos,
-        })
+        };
+        StreamPoller::held(config, begin.map(Begin::positions))
     }
 }
 

@@ -11,31 +11,47 @@ import types
 from ministack.services import lambda_svc, s3, sns, sqs
 
 lock = threading.Lock()
-begun = ended = 0
+begun = ended = handing_over = 0
 
 
 class CountedThread(threading.Thread):
+    """One that hands an event from one service to another, in milliseconds."""
+
+    hands_over = 1
+
     def start(self):
-        begin()
+        begin(self.hands_over)
         super().start()
 
     def run(self):
         try:
             super().run()
         finally:
-            end()
+            end(self.hands_over)
 
 
-def begin():
-    global begun
+class HandlingThread(CountedThread):
+    """One that may take long. Its event is written down elsewhere, see asynchronous.py."""
+
+    hands_over = 0
+
+
+def begin(hands_over=0):
+    global begun, handing_over
     with lock:
         begun += 1
+        handing_over += hands_over
 
 
-def end():
-    global ended
+def end(hands_over=0):
+    global ended, handing_over
     with lock:
         ended += 1
+        handing_over -= hands_over
+
+
+def is_handing_over():
+    return handing_over > 0
 
 
 @contextlib.contextmanager

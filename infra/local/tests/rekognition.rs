@@ -33,6 +33,7 @@ impl Fixture {
             emulator_endpoint: "http://127.0.0.1:1",
             keys: &Keys::random().unwrap(),
             region: "eu-central-1",
+            jobs: None,
         })
         .await
     }

@@ -318,8 +318,8 @@ pub struct Response {
 
 impl Response {
     /// The names of the labels, in order.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.labels.iter().map(|label| label.name)
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().map(|label| &*label.name)
     }
 }
 
@@ -476,7 +476,10 @@ mod tests {
                 .general_labels
                 .unwrap()
                 .labels(&detections);
-            labels.iter().map(|label| label.name).collect::<Vec<_>>()
+            labels
+                .into_iter()
+                .map(|label| label.name.into_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(json!({})), ["Animal", "Cat"]);
         assert_eq!(names(json!({"MinConfidence": 80})), ["Animal", "Cat"]);

@@ -1,5 +1,7 @@
 //! What the operations for pictures and for videos say about labels, and the filters that both take.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +20,7 @@ const MAX_FILTER_LENGTH: usize = 50;
 ///
 /// A label is wanted if an inclusion filter names it or its category, or if there is no inclusion filter, and no
 /// exclusion filter names it or its category.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GeneralLabelsSettings {
     /// Labels.
@@ -105,11 +107,11 @@ fn may_be_in_a_name(character: char) -> bool {
 }
 
 /// A label in a response.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Label {
     /// What was seen.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Percent.
     pub confidence: f32,
     /// Where it was seen.
@@ -123,23 +125,23 @@ pub struct Label {
 }
 
 /// A parent, an alias or a category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Name {
     /// The name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
 }
 
 /// One thing in a response.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Instance {
     /// Around the thing.
     pub bounding_box: labels::BoundingBox,
     /// Percent.
     pub confidence: f32,
-    /// Told only when the picture's properties are asked for, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Told only when the picture's properties are asked for, too. Those of videos are not.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub dominant_colors: Option<Vec<DominantColor>>,
 }
 
@@ -147,10 +149,13 @@ impl Label {
     /// What a response says of a detection: instances only as far as they are confident enough, in percent.
     #[must_use]
     pub fn new(detection: &Detection<'_>, min_confidence: f32) -> Self {
-        let names = |names: &[&'static str]| names.iter().map(|name| Name { name }).collect();
+        let names = |names: &[&'static str]| {
+            let names = names.iter().copied().map(Cow::Borrowed);
+            names.map(|name| Name { name }).collect()
+        };
         let label = detection.label;
         Self {
-            name: label.name,
+            name: Cow::Borrowed(label.name),
             confidence: detection.confidence,
             instances: detection
                 .instances

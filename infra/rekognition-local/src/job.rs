@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Names a job.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId(pub(crate) String);
 
 impl JobId {
@@ -30,7 +30,7 @@ impl fmt::Display for JobId {
 }
 
 /// A valid request to start a job. Two are equal if they ask for the same.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StartRequest {
     /// Where the video is.
     pub video: ObjectLocation,
@@ -47,7 +47,7 @@ pub struct StartRequest {
 }
 
 /// Where the end of a job is told, and as whom.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationChannel {
     /// The topic.
     #[serde(rename = "SNSTopicArn")]
@@ -88,7 +88,7 @@ pub enum State {
 }
 
 /// What was found in a video.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Timeline {
     /// What kind of video it is.
     pub metadata: Metadata,
@@ -97,10 +97,32 @@ pub struct Timeline {
 }
 
 /// What was found in one frame.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LabelledFrame {
     /// From the start of the video.
     pub millis: u64,
     /// From the most to the least confident.
     pub labels: Vec<Label>,
+}
+
+/// A job as it is written down: `R` is its request and `T` its timeline, borrowed or owned.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptJob<R, T> {
+    /// Its name.
+    pub id: JobId,
+    /// What it was started with.
+    pub request: R,
+    /// What came of it, if it has ended.
+    pub outcome: Option<KeptOutcome<T>>,
+    /// Whether its end was told, or nobody wanted to know.
+    pub is_told: bool,
+}
+
+/// What came of a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum KeptOutcome<T> {
+    /// What was found.
+    Succeeded(T),
+    /// Why it was given up.
+    Failed(String),
 }

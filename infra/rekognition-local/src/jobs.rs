@@ -3,7 +3,7 @@
 //! A job has a thread of its own. It is not one of the runtime's: those would be waited for when the program ends.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     general_labels::Label,
-    job::{Job, JobId, LabelledFrame, StartRequest, State, Timeline},
+    job::{Job, JobId, KeptJob, KeptOutcome, LabelledFrame, StartRequest, State, Timeline},
     labeller::Labeller,
     objects,
     protocol::{ApiError, ErrorKind},
@@ -54,6 +54,8 @@ struct Store {
     by_token: HashMap<String, JobId>,
     /// The oldest first.
     finished: VecDeque<JobId>,
+    /// Finished jobs whose end was told, or of which nobody wanted to know.
+    told: HashSet<JobId>,
     remembered_labels: usize,
 }
 
@@ -95,13 +97,59 @@ impl Jobs {
             Added::Before(id) => return Ok(id),
             Added::Now(job) => job,
         };
-        let (jobs, id) = (Arc::clone(self), job.id.clone());
+        let id = job.id.clone();
+        self.spawn(Self::run, job);
+        Ok(id)
+    }
+
+    fn spawn<W: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>, Job) -> W,
+        job: Job,
+    ) {
         self.begun.fetch_add(1, Ordering::SeqCst);
+        let (jobs, work) = (Arc::clone(self), work(Arc::clone(self), job));
         tokio::spawn(async move {
-            jobs.clone().run(job).await;
+            work.await;
             jobs.ended.fetch_add(1, Ordering::SeqCst);
         });
-        Ok(id)
+    }
+
+    /// All jobs as JSON, for [`Self::take_up`].
+    ///
+    /// # Errors
+    /// There is no JSON of them.
+    pub fn kept(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self.store().kept())
+    }
+
+    /// Goes on with the jobs of an earlier run: starts those anew that had not ended, and tells the end of those whose
+    /// end was not told.
+    ///
+    /// # Errors
+    /// The JSON is not that of [`Self::kept`].
+    pub fn take_up(self: &Arc<Self>, kept: &[u8]) -> serde_json::Result<()> {
+        let kept: Vec<KeptJob<StartRequest, Timeline>> = serde_json::from_slice(kept)?;
+        for KeptJob {
+            id,
+            request,
+            outcome,
+            is_told,
+        } in kept
+        {
+            let job = Job {
+                id,
+                request: Arc::new(request),
+                state: outcome.map_or(State::InProgress, State::from),
+            };
+            self.store().take_up(job.clone(), is_told);
+            match job.state {
+                State::InProgress => self.spawn(Self::run, job),
+                State::Succeeded(_) | State::Failed(_) if !is_told => self.spawn(Self::tell, job),
+                State::Succeeded(_) | State::Failed(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// How many jobs have begun, and how many have ended and told it.
@@ -118,10 +166,7 @@ impl Jobs {
     /// There is no such job, or it has been forgotten.
     pub fn get(&self, id: &JobId) -> Result<Job, ApiError> {
         self.store().jobs.get(id).cloned().ok_or_else(|| {
-            ApiError::new(
-                ErrorKind::ResourceNotFound,
-                format!("there is no job {id}; jobs are forgotten when the local Rekognition ends"),
-            )
+            ApiError::new(ErrorKind::ResourceNotFound, format!("there is no job {id}"))
         })
     }
 
@@ -144,9 +189,14 @@ impl Jobs {
         };
         let job = Job { state, ..job };
         self.store().finish(job.clone());
+        self.tell(job).await;
+    }
+
+    async fn tell(self: Arc<Self>, job: Job) {
         if let Some(channel) = &job.request.channel {
             self.publisher.publish(channel, &Completion::of(&job)).await;
         }
+        self.store().told.insert(job.id);
     }
 
     /// What a job finds, or why it fails.
@@ -215,6 +265,7 @@ impl Store {
             jobs: HashMap::new(),
             by_token: HashMap::new(),
             finished: VecDeque::new(),
+            told: HashSet::new(),
             remembered_labels: 0,
         }
     }
@@ -262,6 +313,36 @@ impl Store {
         Ok(Added::Now(job))
     }
 
+    /// Finished ones first, the oldest before the others.
+    fn kept(&self) -> Vec<KeptJob<&StartRequest, &Timeline>> {
+        let is_unfinished = |id: &&JobId| matches!(self.jobs[*id].state, State::InProgress);
+        let unfinished = self.jobs.keys().filter(is_unfinished);
+        let jobs = self.finished.iter().chain(unfinished);
+        jobs.map(|id| &self.jobs[id])
+            .map(|job| KeptJob {
+                id: job.id.clone(),
+                request: &*job.request,
+                outcome: job.outcome(),
+                is_told: self.told.contains(&job.id),
+            })
+            .collect()
+    }
+
+    fn take_up(&mut self, job: Job, is_told: bool) {
+        if let Some(token) = &job.request.token {
+            self.by_token.insert(token.clone(), job.id.clone());
+        }
+        if is_told {
+            self.told.insert(job.id.clone());
+        }
+        match job.state {
+            State::InProgress => {
+                self.jobs.insert(job.id.clone(), job);
+            }
+            State::Succeeded(_) | State::Failed(_) => self.finish(job),
+        }
+    }
+
     fn finish(&mut self, job: Job) {
         self.remembered_labels += job.label_count();
         self.finished.push_back(job.id.clone());
@@ -278,6 +359,7 @@ impl Store {
                 return;
             };
             self.remembered_labels -= job.label_count();
+            self.told.remove(&job.id);
             if let Some(token) = &job.request.token {
                 self.by_token.remove(token);
             }
@@ -285,7 +367,24 @@ impl Store {
     }
 }
 
+impl From<KeptOutcome<Timeline>> for State {
+    fn from(outcome: KeptOutcome<Timeline>) -> Self {
+        match outcome {
+            KeptOutcome::Succeeded(timeline) => Self::Succeeded(Arc::new(timeline)),
+            KeptOutcome::Failed(reason) => Self::Failed(reason.into()),
+        }
+    }
+}
+
 impl Job {
+    fn outcome(&self) -> Option<KeptOutcome<&Timeline>> {
+        match &self.state {
+            State::InProgress => None,
+            State::Succeeded(timeline) => Some(KeptOutcome::Succeeded(timeline)),
+            State::Failed(reason) => Some(KeptOutcome::Failed(reason.to_string())),
+        }
+    }
+
     fn label_count(&self) -> usize {
         match &self.state {
             State::Succeeded(timeline) => {
@@ -367,5 +466,38 @@ mod tests {
         assert!(store.jobs.contains_key(&unfinished.id));
         assert_eq!(store.find(&request(Some("0"), "a")).unwrap(), None);
         assert!(store.find(&request(Some("1"), "a")).unwrap().is_some());
+    }
+
+    #[test]
+    fn jobs_that_are_taken_up_are_as_far_as_they_were() {
+        let mut store = Store::new(20);
+        let (told, untold) = (add(&mut store, Some("1"), "a"), add(&mut store, None, "b"));
+        let unfinished = add(&mut store, Some("3"), "c");
+        fail(&mut store, told.clone());
+        fail(&mut store, untold.clone());
+        store.told.insert(told.id.clone());
+        let text = serde_json::to_vec(&store.kept()).unwrap();
+        let kept: Vec<KeptJob<StartRequest, Timeline>> = serde_json::from_slice(&text).unwrap();
+        let seen = kept
+            .iter()
+            .map(|job| (&job.id, job.outcome.is_some(), job.is_told));
+        assert_eq!(
+            seen.collect::<Vec<_>>(),
+            [
+                (&told.id, true, true),
+                (&untold.id, true, false),
+                (&unfinished.id, false, false)
+            ]
+        );
+        let mut later = Store::new(20);
+        for job in kept {
+            let state = job.outcome.map_or(State::InProgress, State::from);
+            let request = Arc::new(job.request);
+            let id = job.id;
+            later.take_up(Job { id, request, state }, job.is_told);
+        }
+        assert_eq!(serde_json::to_vec(&later.kept()).unwrap(), text);
+        let again = later.add(request(Some("3"), "c")).unwrap();
+        assert!(matches!(again, Added::Before(id) if id == unfinished.id));
     }
 }

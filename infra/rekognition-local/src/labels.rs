@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, mem};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The vocabulary: ImageNet-1k, which the classifier knows, arranged by WordNet, and COCO's things, which the detector
 /// knows.
@@ -51,7 +51,7 @@ pub struct Instance {
 }
 
 /// A part of a picture, in ratios of the picture's width and height.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct BoundingBox {
     /// From the picture's left side.

@@ -79,6 +79,10 @@ struct Cli {
     #[arg(long, env = "REKOGNITION_JOBS", value_name = "NUMBER", default_value_t = Quotas::default().jobs)]
     jobs: usize,
 
+    /// Jobs of an earlier run to go on with, as the local stage writes them down
+    #[arg(long, value_name = "PATH")]
+    take_up: Option<PathBuf>,
+
     /// End when standard input does, and so with the process that holds its other end
     #[arg(long)]
     exit_with_stdin: bool,
@@ -143,6 +147,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key, quotas);
     let endpoint = Arc::new(endpoint.recorded(recording.transpose()?));
     endpoint.warm_up();
+    if let Some(path) = &cli.take_up {
+        let jobs = std::fs::read(path).map_err(anyhow::Error::from);
+        jobs.and_then(|jobs| Ok(endpoint.take_up(&jobs)?))
+            .with_context(|| format!("could not go on with the jobs in {}", path.display()))?;
+    }
     println!("listening on http://{}", listener.local_addr()?);
     server::serve(listener, endpoint, shutdown).await;
     Ok(())

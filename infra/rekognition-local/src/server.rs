@@ -44,6 +44,9 @@ use crate::{
 /// How long a request may take to arrive.
 const MAX_BODY_TIME: Duration = Duration::from_secs(60);
 
+/// Where the stage is told all jobs.
+const JOBS_PATH: &str = "/jobs";
+
 /// What answers requests.
 pub struct Endpoint {
     labeller: Arc<Labeller>,
@@ -109,8 +112,7 @@ impl Endpoint {
             return protocol::refuse(stranger.message());
         }
         if self.is_of_the_stage(request.headers()) {
-            let (begun, ended) = self.jobs.counts();
-            return protocol::respond(Ok(serde_json::json!({"begun": begun, "ended": ended})));
+            return self.answer_the_stage(request.uri().path());
         }
         // Who may do what is asked of the authorizer; without a signature, there is nobody to ask for.
         if self.authorizer.is_some() && !request.headers().contains_key(header::AUTHORIZATION) {
@@ -133,6 +135,26 @@ impl Endpoint {
                 protocol::respond::<()>(Err(&error))
             }
         }
+    }
+
+    /// How many jobs have begun and ended, or all jobs.
+    fn answer_the_stage(&self, path: &str) -> ApiResponse {
+        if path != JOBS_PATH {
+            let (begun, ended) = self.jobs.counts();
+            return protocol::respond(Ok(serde_json::json!({"begun": begun, "ended": ended})));
+        }
+        match self.jobs.kept().map_err(internal) {
+            Ok(jobs) => protocol::respond(Ok(jobs)),
+            Err(error) => protocol::respond::<()>(Err(&error)),
+        }
+    }
+
+    /// Goes on with the jobs of an earlier run, which are in what that run answered at `/jobs`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn take_up(&self, jobs: &[u8]) -> serde_json::Result<()> {
+        self.jobs.take_up(jobs)
     }
 
     fn is_of_the_stage(&self, headers: &HeaderMap) -> bool {

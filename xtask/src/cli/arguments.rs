@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::values::{parse_duration, parse_pattern};
 use crate::environment::STAGE_VARIABLE;
+use crate::kept::SnapshotName;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StageArgs {
@@ -243,6 +244,37 @@ pub(crate) struct Invoke {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Snapshot {
+    #[command(subcommand)]
+    pub(crate) action: SnapshotAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotAction {
+    /// Save the data of the running stage.
+    Save(NamedSnapshot),
+    /// Put a snapshot in the place of what `local --keep` begins with.
+    Load(NamedSnapshot),
+    /// List the snapshots, and `kept`, which is what `local --keep` begins with.
+    List(SnapshotList),
+    /// Delete a snapshot, or `kept`.
+    Delete(NamedSnapshot),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NamedSnapshot {
+    /// The snapshot's name.
+    pub(crate) name: SnapshotName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotList {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Redrive {
     /// The function's name in the manifest.
     pub(crate) function: String,
@@ -349,6 +381,13 @@ pub(crate) struct Local {
     /// Do not reload.
     #[arg(long)]
     no_watch: bool,
+    /// Go on with the data that was kept last, and keep it: buckets, tables, queues and events that were not handled.
+    /// Without it, the stage begins empty, and the kept data stays as it is.
+    #[arg(long, conflicts_with = "snapshot")]
+    pub(crate) keep: bool,
+    /// Begin with this snapshot's data. The snapshot stays as it is.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) snapshot: Option<SnapshotName>,
     /// Run this when the stage is ready, then stop.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,

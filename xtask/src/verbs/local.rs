@@ -4,16 +4,16 @@ mod ports;
 mod watcher;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::watcher::Watcher;
 use deploy::Target;
-use local::{ApiId, LocalStage, LocalStageConfig, Seed};
+use local::{ApiId, Keeping, LocalStage, LocalStageConfig, Seed};
 use manifest::{App, Endpoint};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{self, Approval};
@@ -22,6 +22,7 @@ use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
 use crate::examples;
+use crate::kept::States;
 use crate::log_view::LoggedLine;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
@@ -40,39 +41,51 @@ use crate::workspace::{LOCAL, Workspace};
 const LOG_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
-    let asked_to_stop = stop_signal()?;
-    let serving = args.command.is_empty();
+    let mut signals = StopSignals::listen()?;
     // Dropping the stage, by whatever way this function ends, ends all it has started.
-    let ended = tokio::select! {
-        ended = stage(workspace, args) => ended,
-        () = asked_to_stop => {
-            status("Stopped", "the local stage");
-            Ok(ExitCode::from(if serving { 0 } else { 130 }))
-        }
-    };
+    let ended = stage(workspace, args, &mut signals).await;
     StageState::remove(workspace);
     ended
 }
 
-/// Resolves on Ctrl-C, and on the polite signals by which terminals and supervisors end a process.
-fn stop_signal() -> Result<impl Future<Output = ()>> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|error| CliError::new(format!("could not listen for signals: {error}")))
-    };
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    Ok(async move {
+/// Ctrl-C, and the polite signals by which terminals and supervisors end a process.
+struct StopSignals([Signal; 3]);
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| CliError::new(format!("could not listen for signals: {error}")))
+        };
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
+    }
+
+    /// Resolves at the next of them.
+    async fn next(&mut self) {
+        let [interrupt, terminate, hang_up] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hang_up.recv() => {}
         }
-    })
+    }
 }
 
-async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
+/// Tells that the stage was stopped. A command that it was started for has not ended.
+fn stopped(args: &cli::Local) -> ExitCode {
+    status("Stopped", "the local stage");
+    ExitCode::from(if args.command.is_empty() { 0 } else { 130 })
+}
+
+async fn stage(
+    workspace: &Workspace,
+    args: cli::Local,
+    signals: &mut StopSignals,
+) -> Result<ExitCode> {
     let started = Instant::now();
     show_parts(if args.command.is_empty() {
         LevelFilter::INFO
@@ -86,6 +99,8 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let directory = StageState::directory(workspace);
     let _lock = StageState::lock(&directory)?;
     let region = app.stage().region.clone();
+    let stack = app.stack_name();
+    let (from, into) = states(workspace, &args)?;
     let config = LocalStageConfig {
         ports,
         dir: &directory,
@@ -93,6 +108,11 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         region: region.as_deref().unwrap_or("us-east-1"),
         is_first_run: !workspace.target().join("package").join(LOCAL).exists(),
         seed: args.chaos.map(|seed| seed.unwrap_or_else(Seed::random)),
+        keeping: Keeping {
+            stack: &stack,
+            from: from.as_deref(),
+            into: into.as_deref(),
+        },
     };
     let app = WorkspaceApp {
         workspace,
@@ -101,7 +121,10 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
         values,
         first_api_port: args.port,
     };
-    let (mut stage, deployed) = LocalStage::start(config, &app).await?;
+    let (mut stage, deployed) = tokio::select! {
+        started = LocalStage::start(config, &app) => started?,
+        () = signals.next() => return Ok(stopped(&args)),
+    };
     let Deployed {
         context,
         state,
@@ -135,15 +158,50 @@ async fn stage(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
             None => std::future::pending().await,
         }
     };
-    let ended = tokio::select! {
-        ended = done => ended,
+    let ended: Result<Option<ExitCode>> = tokio::select! {
+        ended = done => ended.map(Some),
         never = watched => match never {},
         error = stage.ended(&app, &deployed) => Err(error.into()),
+        () = signals.next() => Ok(None),
+    };
+    let kept = match (&ended, &into) {
+        (Ok(_), Some(into)) => keep(&mut stage, into, signals).await,
+        _ => Ok(()),
     };
     if let Some(figures) = stage.shutdown().await {
         tell(figures);
     }
-    ended
+    let ended = ended?.unwrap_or_else(|| stopped(&args));
+    kept.map(|()| ended)
+}
+
+/// The folder with the data to begin with, and the one to keep it in.
+fn states(workspace: &Workspace, args: &cli::Local) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
+    let states = States::of(workspace);
+    let kept = args.keep.then(|| states.kept());
+    let from = match &args.snapshot {
+        None => kept.clone(),
+        Some(name) => {
+            states.read(name)?;
+            Some(states.folder(name))
+        }
+    };
+    Ok((from, kept))
+}
+
+/// Keeps the data as it is at the end. Who asks again for the end does not want to wait.
+async fn keep(stage: &mut LocalStage, into: &Path, signals: &mut StopSignals) -> Result<()> {
+    tokio::select! {
+        kept = stage.keep_last() => {
+            kept.map_err(|error| {
+                let what = "what changed in the last seconds is lost";
+                CliError::new(error).hint(format!("free some space on the disk; {what}"))
+            })?;
+            status("Kept", format!("the stage's data in {}", into.display()));
+        }
+        () = signals.next() => warn("what changed in the last seconds is not kept"),
+    }
+    Ok(())
 }
 
 /// The app of this workspace, as the stage builds and deploys it.
@@ -178,6 +236,11 @@ impl local::StagedApp for WorkspaceApp<'_> {
             ),
             local::StageProgress::Installing(what) => status("Installing", what),
             local::StageProgress::NotOpened(error) => warn(error),
+            local::StageProgress::Restoring(state) => {
+                status("Restoring", format!("the data of {:.0}", state.taken_at));
+            }
+            local::StageProgress::Keeping(Err(error)) => warn(error),
+            local::StageProgress::Keeping(Ok(())) => status("Keeping", "the stage's data again"),
         }
     }
 
@@ -279,6 +342,7 @@ impl WorkspaceApp<'_> {
             secret_access_key: keys.secret_access_key.clone(),
             quiet_url: stage.quiet_url(),
             decisions_url: stage.decisions_url(),
+            snapshot_url: stage.snapshot_url(),
             chaos_url: stage.chaos_url(),
         }
     }

@@ -13,9 +13,9 @@
 mod delivery;
 mod schedule;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Request;
@@ -24,6 +24,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use schedules::Timestamp;
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 
@@ -41,15 +42,20 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Scheduler {
     firings: Arc<Firings>,
+    begin: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-/// How many events are on their way from the scheduler to Lambda.
+/// How many events are on their way from the scheduler to Lambda, and which have arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Firings {
     begun: AtomicU64,
     ended: AtomicU64,
+    fired_until: Mutex<FiredUntil>,
 }
+
+/// By the schedule's ARN, the moment up to which Lambda, or the dead-letter queue, has its events.
+pub(crate) type FiredUntil = BTreeMap<String, Timestamp>;
 
 impl Firings {
     /// Begun, and ended, since the scheduler was started. What has been begun before `begun` is
@@ -58,12 +64,31 @@ impl Firings {
         let ended = self.ended.load(Ordering::SeqCst);
         (self.begun.load(Ordering::SeqCst), ended)
     }
+
+    /// What has been fired, for whoever writes it down.
+    pub(crate) fn fired_until(&self) -> FiredUntil {
+        self.lock().clone()
+    }
+
+    /// A slow event may arrive after the next one.
+    fn fired(&self, arn: &str, at: Timestamp) {
+        let mut fired_until = self.lock();
+        let until = fired_until.entry(arn.to_owned()).or_insert(at);
+        *until = at.max(*until);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FiredUntil> {
+        self.fired_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Scheduler {
-    /// Starts to look at the emulator's schedules. Must be called in a Tokio runtime.
+    /// Waits for [`Self::begin`], then looks at the emulator's schedules. `fired_until` is what an earlier start has
+    /// fired. Must be called in a Tokio runtime.
     #[must_use]
-    pub fn start(emulator: &Emulator, region: &str) -> Self {
+    pub(crate) fn held(emulator: &Emulator, region: &str, fired_until: FiredUntil) -> Self {
         let list = Listing {
             client: client(),
             url: format!("{}/_stage/schedules", emulator.endpoint()),
@@ -71,11 +96,25 @@ impl Scheduler {
         };
         let http = aws_smithy_http_client::Builder::new().build_http();
         let delivery = Delivery::new(emulator, region, http);
-        let firings = Arc::new(Firings::default());
+        let firings = Arc::new(Firings {
+            fired_until: Mutex::new(fired_until),
+            ..Firings::default()
+        });
+        let begin = Arc::new(Notify::new());
+        let begun = Arc::clone(&begin);
         Self {
             firings: Arc::clone(&firings),
-            task: tokio::spawn(run(list, Arc::new(delivery), firings)),
+            begin,
+            task: tokio::spawn(async move {
+                begun.notified().await;
+                run(list, Arc::new(delivery), firings).await;
+            }),
         }
+    }
+
+    /// Starts to look at the emulator's schedules.
+    pub(crate) fn begin(&self) {
+        self.begin.notify_one();
     }
 
     /// What is on its way.
@@ -125,13 +164,16 @@ async fn run(list: Listing, delivery: Arc<Delivery>, firings: Arc<Firings>) {
             Ok(listed) => {
                 is_answered = true;
                 let now = Timestamp::now();
-                known.retain(|arn, _| listed.iter().any(|listed| listed.arn == *arn));
+                let is_listed = |arn: &String| listed.iter().any(|listed| listed.arn == *arn);
+                known.retain(|arn, _| is_listed(arn));
+                firings.lock().retain(|arn, _| is_listed(arn));
                 for listed in listed {
                     let arn = listed.arn.clone();
                     match known.get_mut(&arn) {
                         Some(schedule) if schedule.is(&listed) => {}
                         _ => {
-                            let schedule = Schedule::new(listed);
+                            let fired_until = firings.lock().get(&arn).copied();
+                            let schedule = Schedule::new(listed, fired_until);
                             if let Some(fault) = schedule.fault() {
                                 warn!(schedule = arn, "the schedule never fires: {fault}");
                             }
@@ -146,6 +188,7 @@ async fn run(list: Listing, delivery: Arc<Delivery>, firings: Arc<Firings>) {
                         let listed = Arc::clone(schedule.listed());
                         deliveries.spawn(async move {
                             delivery.deliver(&listed, scheduled_time).await;
+                            firings.fired(&listed.arn, now);
                             firings.ended.fetch_add(1, Ordering::SeqCst);
                         });
                     }

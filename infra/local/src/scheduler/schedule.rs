@@ -80,8 +80,12 @@ struct When {
 }
 
 impl Schedule {
-    pub(super) fn new(listed: Listed) -> Self {
-        let when = When::of(&listed);
+    /// `fired_until` is the moment up to which it has been fired, if it has.
+    pub(super) fn new(listed: Listed, fired_until: Option<Timestamp>) -> Self {
+        let mut when = When::of(&listed);
+        if let (Ok(when), Some(fired_until)) = (&mut when, fired_until) {
+            when.fired_until = when.fired_until.max(fired_until);
+        }
         Self {
             listed: Arc::new(listed),
             when,
@@ -162,7 +166,23 @@ mod tests {
             "target": {"Arn": "arn:function", "RoleArn": "arn:role"},
         });
         change(&mut listed);
-        Schedule::new(serde_json::from_value(listed).unwrap())
+        Schedule::new(serde_json::from_value(listed).unwrap(), None)
+    }
+
+    #[test]
+    fn what_an_earlier_start_has_fired_is_not_fired_again() {
+        for (expression, due) in [
+            // What was missed since is made up for by one firing.
+            ("rate(5 minutes)", Some(600.0)),
+            ("at(2001-09-09T01:46:50)", None),
+            ("at(2001-09-09T01:53:20)", Some(399.75)),
+        ] {
+            let fresh = schedule(|listed| listed["expression"] = expression.into());
+            let listed = Arc::into_inner(fresh.listed).unwrap();
+            let mut restarted = Schedule::new(listed, Some(at(350.0)));
+            assert_eq!(restarted.due(at(1700.0)), due.map(at), "{expression}");
+            assert_eq!(restarted.due(at(1701.0)), None);
+        }
     }
 
     /// In seconds after the start.

@@ -66,6 +66,14 @@ impl Batch {
         }
     }
 
+    /// The sequence numbers of the records.
+    pub(super) fn sequence_numbers(&self) -> Vec<String> {
+        let numbers = self.records.iter();
+        numbers
+            .map(|record| record.sequence_number.clone())
+            .collect()
+    }
+
     /// The event that the function gets.
     pub(super) fn event(&self) -> String {
         let size = self.records.iter().map(|record| record.json.len() + 1);

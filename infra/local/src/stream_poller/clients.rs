@@ -1,7 +1,7 @@
 //! The services that the poller calls, and what it asks them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::{SharedHttpClient, StalledStreamProtectionConfig};
@@ -11,6 +11,7 @@ use super::activity::Activity;
 use super::batch::Batch;
 use super::lineage::Listed;
 use super::mapping::{self, Mapping, Settings, ShardId, StreamArn};
+use super::positions::Positions;
 use crate::{Chaos, Delivery, Faults, aws};
 
 /// The services that the poller calls.
@@ -24,6 +25,10 @@ pub(super) struct Clients {
     faults: Option<Arc<Faults>>,
     /// Likewise.
     pub(super) activity: Arc<Activity>,
+    /// Likewise.
+    pub(super) positions: Arc<Positions>,
+    /// When a stage whose state was kept has started again: no record is too old because it was stopped.
+    pub(super) ages_from: Option<SystemTime>,
 }
 
 impl Clients {
@@ -43,6 +48,8 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(&config),
             faults,
             activity: Arc::default(),
+            positions: Arc::default(),
+            ages_from: None,
         }
     }
 

@@ -167,21 +167,22 @@ impl Lane {
         Batch::new(records.collect())
     }
 
-    /// Reports how [`Step::Deliver`] ended.
+    /// Reports how [`Step::Deliver`] ended. Returns how many of the batch's records are done.
     pub(super) fn delivered(
         &mut self,
         mut batch: Batch,
         outcome: Outcome,
         now: SystemTime,
         settings: &Settings,
-    ) {
+    ) -> usize {
         self.busy = false;
         let (from, response) = match outcome {
-            Outcome::Succeeded => return,
+            Outcome::Succeeded => return batch.records.len(),
             Outcome::NotInvoked => {
                 batch.stalls += 1;
                 let not_before = now + back_off(batch.stalls);
-                return self.failed.push_front(Failed::Retry { batch, not_before });
+                self.failed.push_front(Failed::Retry { batch, not_before });
+                return 0;
             }
             Outcome::Failed { from, response } => (from, response),
         };
@@ -210,6 +211,7 @@ impl Lane {
             let not_before = now + back_off(batch.retries);
             self.failed.push_front(Failed::Retry { batch, not_before });
         }
+        from
     }
 
     /// Reports that [`Step::Discard`] is done.

@@ -13,10 +13,10 @@
 //! - `shard` does it: one task per mapping and shard, so that none is in another's way. The
 //!   task keeps the position. A mapping that is disabled keeps its tasks and goes on where it
 //!   was; one that is deleted ends them.
+//! - `positions` knows how far each task is, so that a stage whose state is kept goes on there.
 //!
 //! What differs from AWS: mappings start and change within a second instead of a minute, an
-//! idle shard is read more often, tumbling windows are not built, and positions are lost with
-//! the stage, as the tables are.
+//! idle shard is read more often, and tumbling windows are not built.
 
 mod activity;
 mod batch;
@@ -26,15 +26,16 @@ mod function;
 mod lane;
 mod lineage;
 mod mapping;
+mod positions;
 mod shard;
 #[cfg(test)]
 mod testing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{debug, warn};
 
@@ -43,6 +44,7 @@ use self::activity::ShardActivity;
 use self::clients::Clients;
 use self::lineage::Lineage;
 use self::mapping::{Mapping, MappingId, Settings};
+pub(crate) use self::positions::{Position, Positions};
 use crate::aws::text_of;
 use crate::{Chaos, Keys};
 
@@ -73,6 +75,8 @@ pub struct StreamPollerConfig<'a> {
 #[derive(Debug)]
 pub struct StreamPoller {
     activity: Arc<Activity>,
+    positions: Arc<Positions>,
+    begin: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -80,12 +84,40 @@ impl StreamPoller {
     /// Starts to follow the mappings. Must be called in a Tokio runtime.
     #[must_use]
     pub fn start(config: StreamPollerConfig<'_>) -> Self {
+        let poller = Self::held(config, None);
+        poller.begin();
+        poller
+    }
+
+    /// Waits for [`Self::begin`]. Goes on where an earlier start got to, if there was one.
+    pub(crate) fn held(config: StreamPollerConfig<'_>, kept: Option<Vec<Position>>) -> Self {
         let http = aws_smithy_http_client::Builder::new().build_http();
-        let clients = Arc::new(Clients::new(config, http));
+        let mut clients = Clients::new(config, http);
+        if let Some(kept) = kept {
+            clients.positions = Arc::new(Positions::new(kept));
+            clients.ages_from = Some(SystemTime::now());
+        }
+        let begin = Arc::new(Notify::new());
+        let begun = Arc::clone(&begin);
         Self {
             activity: Arc::clone(&clients.activity),
-            task: tokio::spawn(follow_mappings(clients)),
+            positions: Arc::clone(&clients.positions),
+            begin,
+            task: tokio::spawn(async move {
+                begun.notified().await;
+                follow_mappings(Arc::new(clients)).await;
+            }),
         }
+    }
+
+    /// Starts to follow the mappings.
+    pub(crate) fn begin(&self) {
+        self.begin.notify_one();
+    }
+
+    /// How far it is in each shard.
+    pub(crate) fn positions(&self) -> Arc<Positions> {
+        Arc::clone(&self.positions)
     }
 
     /// How far it is.
@@ -129,7 +161,10 @@ async fn follow_mappings(clients: Arc<Clients>) {
         match clients.mappings().await {
             Ok(mappings) => {
                 is_answered = true;
-                followed.retain(|id, _| mappings.iter().any(|(mapping, ..)| mapping.id == *id));
+                let is_there =
+                    |id: &MappingId| mappings.iter().any(|(mapping, ..)| mapping.id == *id);
+                followed.retain(|id, _| is_there(id));
+                clients.positions.retain(is_there);
                 for (mapping, settings, warnings) in mappings {
                     let MappingId(id) = mapping.id.clone();
                     let function = settings.function_arn.clone();
@@ -209,6 +244,7 @@ async fn follow_stream(
                         start,
                         settings.clone(),
                         clients.activity.follow(),
+                        clients.positions.of(mapping.id.clone(), id.clone()),
                     );
                     shards.spawn(async move {
                         run.await;

@@ -18,6 +18,7 @@ use super::function::deliver;
 use super::lane::{Lane, Step};
 use super::lineage::Start;
 use super::mapping::{Settings, ShardId, StreamArn};
+use super::positions::ShardPosition;
 use crate::aws::text_of;
 
 /// How long a shard without new records is left alone. AWS reads four times a second.
@@ -35,6 +36,7 @@ pub(super) async fn run(
     start: Start,
     mut settings: watch::Receiver<Arc<Settings>>,
     activity: Arc<ShardActivity>,
+    position: ShardPosition,
 ) {
     // One page is read ahead. The set ends the reader with this function.
     let mut received_pages = 0;
@@ -46,6 +48,7 @@ pub(super) async fn run(
         shard.clone(),
         start,
         activity.clone(),
+        position.clone(),
         sender,
     ));
 
@@ -64,7 +67,10 @@ pub(super) async fn run(
             let now = SystemTime::now();
             if lanes.accept(current.parallelization_factor) {
                 for record in page.drain(..) {
-                    lanes.push(&record, &stream, &current, now);
+                    if !lanes.push(&record, &stream, &current, now, clients.ages_from) {
+                        let number = streams::sequence_number(&record).to_owned();
+                        position.done([number].into_iter());
+                    }
                 }
             }
             for (index, lane) in lanes.0.iter_mut().enumerate() {
@@ -79,7 +85,7 @@ pub(super) async fn run(
                             let delivery = clients.delivery(&current, &batch);
                             clients.hold_back(delivery.late_by).await;
                             let outcome = deliver(&clients.lambda, &current, &batch).await;
-                            (index, Some((batch, outcome, delivery.again_after)))
+                            (index, batch, Some((outcome, delivery.again_after)))
                         });
                     }
                     Step::Discard(batch, condition) => {
@@ -88,7 +94,7 @@ pub(super) async fn run(
                         let settings = settings.clone();
                         work.spawn(async move {
                             give_up(&clients, &stream, &shard, &batch, condition, settings).await;
-                            (index, None)
+                            (index, batch, None)
                         });
                     }
                 }
@@ -115,7 +121,7 @@ pub(super) async fn run(
                 None => is_read = true,
             },
             Some(done) = work.join_next() => match done {
-                Ok((index, Some((batch, outcome, again_after)))) => {
+                Ok((index, batch, Some((outcome, again_after)))) => {
                     if let Some(after) = again_after {
                         let (clients, current) = (clients.clone(), current.clone());
                         let batch = batch.clone();
@@ -124,9 +130,15 @@ pub(super) async fn run(
                             deliver(&clients.lambda, &current, &batch).await;
                         });
                     }
-                    lanes.0[index].delivered(batch, outcome, SystemTime::now(), &current);
+                    let numbers = batch.sequence_numbers();
+                    let now = SystemTime::now();
+                    let done = lanes.0[index].delivered(batch, outcome, now, &current);
+                    position.done(numbers.into_iter().take(done));
                 }
-                Ok((index, None)) => lanes.0[index].discarded(),
+                Ok((index, batch, None)) => {
+                    lanes.0[index].discarded();
+                    position.done(batch.sequence_numbers().into_iter());
+                }
                 Err(error) => warn!(%error, "a delivery was broken off"),
             },
             Some(_) = repeats.join_next() => {}
@@ -167,21 +179,21 @@ impl Lanes {
         self.0.iter().map(Lane::waiting).sum()
     }
 
+    /// Whether the record is one for the function. Before `ages_from`, no record ages.
     fn push(
         &mut self,
         record: &StreamRecord,
         StreamArn(stream): &StreamArn,
         settings: &Settings,
         now: SystemTime,
-    ) {
+        ages_from: Option<SystemTime>,
+    ) -> bool {
         let shown = streams::lambda_record(record, stream);
         if !settings.filters.pass(&shown) {
-            return;
+            return false;
         }
         let change = record.dynamodb();
-        let arrived = change
-            .and_then(|change| change.approximate_creation_date_time())
-            .and_then(|time| SystemTime::try_from(*time).ok());
+        let arrived = arrived(record).max(ages_from);
         let keys = change.and_then(|change| change.keys());
         let lane = keys.map_or(0, item_hash) % self.0.len() as u64;
         self.0[usize::try_from(lane).unwrap_or_default()].push(
@@ -192,7 +204,14 @@ impl Lanes {
             },
             now,
         );
+        true
     }
+}
+
+/// When the change was made, according to the record.
+fn arrived(record: &StreamRecord) -> Option<SystemTime> {
+    let time = record.dynamodb()?.approximate_creation_date_time()?;
+    SystemTime::try_from(*time).ok()
 }
 
 /// The same for all changes of an item.
@@ -219,11 +238,17 @@ async fn read(
     ShardId(shard): ShardId,
     start: Start,
     activity: Arc<ShardActivity>,
+    reached: ShardPosition,
     pages: mpsc::Sender<Vec<StreamRecord>>,
 ) {
+    let kept = reached.kept();
     let mut position = match start {
-        Start::TrimHorizon => (ShardIteratorType::TrimHorizon, None),
-        Start::Latest => (ShardIteratorType::Latest, None),
+        Start::Latest if kept.is_none() => {
+            reached.begins_with_the_latest(SystemTime::now());
+            (ShardIteratorType::Latest, None)
+        }
+        // Records that are done are left out below. The last of them may not be in the stream any more.
+        Start::Latest | Start::TrimHorizon => (ShardIteratorType::TrimHorizon, None),
     };
     let mut iterator = None;
     let mut failures = 0;
@@ -260,10 +285,14 @@ async fn read(
             Ok(page) => {
                 failures = 0;
                 iterator = page.next_shard_iterator;
-                let records = page.records.unwrap_or_default();
+                let mut records = page.records.unwrap_or_default();
                 if let Some(last) = records.last() {
                     let last = streams::sequence_number(last).to_owned();
                     position = (ShardIteratorType::AfterSequenceNumber, Some(last));
+                    if let Some(kept) = &kept {
+                        records.retain(|it| kept.wants(streams::sequence_number(it), arrived(it)));
+                    }
+                    reached.read(records.iter().map(streams::sequence_number));
                     clients.activity.read_page(&activity);
                     if pages.send(records).await.is_err() {
                         return;

@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use local::{
-    Error, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp, UnderWay,
+    Error, Keeping, LocalStage, LocalStageConfig, Port, Ports, Seed, StageProgress, StagedApp,
+    UnderWay,
 };
 
 use crate::ports;
@@ -77,6 +78,11 @@ async fn start(ports: Ports, dir: &Path, asked: &Asked, seed: Option<Seed>) -> L
         region: "us-east-1",
         is_first_run: true,
         seed,
+        keeping: Keeping {
+            stack: "a-local",
+            from: None,
+            into: None,
+        },
     };
     LocalStage::start(config, asked).await.unwrap().0
 }

@@ -127,7 +127,7 @@ impl GetRequest {
             labels.sort_by(|a, b| {
                 a.label
                     .name
-                    .cmp(b.label.name)
+                    .cmp(&b.label.name)
                     .then_with(|| b.label.confidence.total_cmp(&a.label.confidence))
             });
         }
@@ -201,7 +201,7 @@ fn segments(timeline: &Timeline) -> Vec<LabelDetection> {
                 );
             let shown = &mut segments[index].label;
             shown.confidence = shown.confidence.max(label.confidence);
-            still_open.push((label.name, index));
+            still_open.push((&*label.name, index));
         }
         for (name, index) in open {
             if !still_open.iter().any(|(shown, _)| *shown == name) {

@@ -10,13 +10,14 @@ mod h264;
 mod mp4;
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     time::{Duration, Instant},
 };
 
 use image::RgbImage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use colour::Rotation;
 use h264::{ColourRange, Configuration, Decoder, Fault};
@@ -97,13 +98,13 @@ impl From<Fault> for VideoError {
 }
 
 /// What GetLabelDetection tells of a video, as the type `VideoMetadata` has it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Metadata {
-    codec: &'static str,
+    codec: Cow<'static, str>,
     /// Length.
     pub duration_millis: u64,
-    format: &'static str,
+    format: Cow<'static, str>,
     frame_rate: f32,
     frame_height: usize,
     frame_width: usize,
@@ -115,9 +116,9 @@ impl Metadata {
     /// Of some video of this length.
     pub(crate) fn of_test(duration_millis: u64) -> Self {
         Self {
-            codec: "h264",
+            codec: Cow::Borrowed("h264"),
             duration_millis,
-            format: "QuickTime / MOV",
+            format: Cow::Borrowed("QuickTime / MOV"),
             frame_rate: 25.0,
             frame_height: 96,
             frame_width: 160,
@@ -275,9 +276,9 @@ impl Video {
             );
         }
         Ok(Metadata {
-            codec: "h264",
+            codec: Cow::Borrowed("h264"),
             duration_millis: self.duration_millis,
-            format: self.format,
+            format: Cow::Borrowed(self.format),
             frame_rate: (self.showings.len() as f64 * 1000.0 / self.duration_millis.max(1) as f64)
                 as f32,
             frame_height,

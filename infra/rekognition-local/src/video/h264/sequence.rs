@@ -1,7 +1,7 @@
 //! What a sequence parameter set says: sizes, numbers and colours.
 
 use rusty_h264_common::{BitReader, bit_reader::OutOfData};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 
@@ -15,7 +15,7 @@ const MAX_REFERENCES: u32 = 16;
 const MAX_NUMBER_BITS: u32 = 16;
 
 /// Which numbers black and white are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(in crate::video) enum ColourRange {
     /// 0 and 255.

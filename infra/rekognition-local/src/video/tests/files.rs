@@ -27,13 +27,14 @@ fn every_container_gives_the_same_pictures_twice_a_second() {
         }
         let is_full = name == "full";
         let expected = Metadata {
-            codec: "h264",
+            codec: "h264".into(),
             duration_millis: 1200,
             format: if name == "avi" {
                 "AVI (Audio Video Interleaved)"
             } else {
                 "QuickTime / MOV"
-            },
+            }
+            .into(),
             frame_rate: 10.0,
             frame_height: 96,
             frame_width: 160,
