@@ -16,6 +16,7 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +38,7 @@ use crate::interrupt::Endings;
 use crate::output;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
-use crate::terminal::{spinner, status, tell, warn};
+use crate::terminal::{spinner, status, warn};
 use crate::values::{self, LocalValues};
 use crate::verbs::deploy::{Done, Way, deploy};
 use crate::verbs::local::{follow_logs, title};
@@ -225,7 +226,8 @@ impl<'a> Watch<'a> {
         } = built;
         let is_new = diagnostics != self.told;
         if is_new && !diagnostics.is_empty() {
-            tell(diagnostics.trim_end());
+            // In its own colours, if there are any to be.
+            let _ = anstream::stderr().write_all(diagnostics.as_bytes());
         }
         self.told = diagnostics;
         match &executables {

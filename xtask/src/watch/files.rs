@@ -38,8 +38,11 @@ const OF_APP: [&str; 2] = ["infra/stages.yaml", "infra/local-values.yaml"];
 pub(super) struct Files {
     workspace: Vec<PathBuf>,
     app: Vec<PathBuf>,
-    /// The workspace's packages by name, and their folders.
-    packages: BTreeMap<String, PathBuf>,
+    /// The names of the workspace's packages.
+    packages: BTreeSet<String>,
+    /// Their folders, and those of packages that were there before: a folder that is gone may come
+    /// back.
+    folders: BTreeSet<PathBuf>,
     /// What else the executables were made of, such as what `include_str!` includes.
     included: BTreeSet<PathBuf>,
 }
@@ -85,13 +88,14 @@ impl Files {
     /// error, those that were known stay.
     pub(super) fn find_packages(&mut self, workspace: &Workspace) {
         if let Some(packages) = packages(workspace) {
-            self.packages = packages;
+            self.folders.extend(packages.values().cloned());
+            self.packages = packages.into_keys().collect();
         }
     }
 
     /// Whether the workspace has a package of this name, as far as is known.
     pub(super) fn has_package(&self, name: &str) -> bool {
-        self.packages.is_empty() || self.packages.contains_key(name)
+        self.packages.is_empty() || self.packages.contains(name)
     }
 
     /// What the files say that are read at a start: they are no part of the program.
@@ -106,8 +110,8 @@ impl Files {
             let files = dependencies(&rule).into_iter();
             self.included.extend(files.filter(|file| {
                 let is_walked = self
-                    .packages
-                    .values()
+                    .folders
+                    .iter()
                     .any(|package| file.starts_with(package.join("src")) && is_rust(file));
                 !is_walked
             }));
@@ -121,7 +125,7 @@ impl Files {
         for path in alone {
             seen.look_at(path);
         }
-        for package in self.packages.values() {
+        for package in &self.folders {
             seen.look_at(&package.join("Cargo.toml"));
             seen.look_at(&package.join("build.rs"));
             seen.walk(&package.join("src"));
@@ -256,7 +260,7 @@ mod tests {
             let folder = tempfile::TempDir::new().unwrap();
             let package = folder.path().join("order");
             let files = Files {
-                packages: [("order".to_owned(), package)].into(),
+                folders: [package].into(),
                 app: vec![folder.path().join("stages.yaml")],
                 ..Files::default()
             };
