@@ -22,7 +22,8 @@
 //! - It takes payloads of any size for functions. `limits.py` has Lambda's limits.
 //! - It ends a function's processes when its code changes, whatever they are at. `deployed_code.py`
 //!   lets them answer first.
-//! - On a busy machine it loses lines of functions' logs. `logs.py` reads them all.
+//! - On a busy machine it loses lines of functions' logs, and it makes figures of its own of the
+//!   time and memory that functions take. `logs.py` reads all lines and measures.
 //! - It persists too little. `keeping.py` writes its state down, and begins with it.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
@@ -136,6 +137,10 @@ impl Emulator {
             .env("HOME", &data.0)
             .env("TMPDIR", &data.0)
             .env("PYTHONUTF8", "1")
+            // For functions: a panic says where in the source it came from. Errors that a
+            // function handles need no backtrace, which is slow.
+            .env("RUST_BACKTRACE", "1")
+            .env("RUST_LIB_BACKTRACE", "0")
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
             .env("MINISTACK_REGION", config.region)

@@ -6,15 +6,21 @@
 # a later invocation, or nowhere, and a function that writes none takes 50 ms
 # longer. Here the invocation waits until the thread has read all that was written.
 #
-# The memory that a REPORT line tells is that of the largest process that MiniStack
-# ever ran, its own helpers among them. Here it is the function's.
+# Lambda's own lines have figures that are measured, and no others: MiniStack tells
+# how long the start, the invocation and the reading of the log took in one figure,
+# and the memory of the largest process that it ever ran. Of a function that timed
+# out, crashed or did not start, they have Lambda's words as well, which MiniStack
+# keeps from the log, as it keeps what a function writes before it fails to start.
 import contextlib
+import dataclasses
 import fcntl
+import math
 import os
 import queue
+import re
 import select
+import signal
 import struct
-import subprocess
 import termios
 import threading
 import time
@@ -85,34 +91,157 @@ def drain(worker, **_waits):
     return worker._drain_stderr()
 
 
-# In the thread that invokes and then writes the REPORT line.
-invoked = threading.local()
-invoke = ProvidedWorker.invoke
+@dataclasses.dataclass
+class Invocation:
+    """What was measured of an invocation."""
 
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    ended: float | None = None
+    init_seconds: float | None = None
+    init_logs: list[str] = dataclasses.field(default_factory=list)
+    peak_memory_mb: int | None = None
+    exit_code: int | None = None
 
-def invoke_and_measure(worker, *event, **invocation):
-    invoked.peak_memory_mb = 0
-    try:
-        return invoke(worker, *event, **invocation)
-    finally:
-        invoked.peak_memory_mb = peak_memory_mb(worker._proc)
+    def end(self, process):
+        """Called when the function has answered, or when it is ended or found to have ended."""
+        if self.ended is None:
+            self.ended = time.monotonic()
+            self.exit_code = process.poll() if process else None
+            self.peak_memory_mb = peak_memory_mb(process)
 
 
 def peak_memory_mb(process):
-    """The largest resident set that the process ever had, or the present one where there is no /proc."""
+    """The largest resident set that a process ever had. None where there is no /proc, and when the process is gone:
+    the kernel's account of a process that has ended includes that of the emulator, which it was forked from."""
     if process is None:
-        return 0
+        return None
     with contextlib.suppress(OSError, ValueError, StopIteration):
         with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
             line = next(line for line in status if line.startswith("VmHWM:"))
         return -(-int(line.split()[1]) // 1024)
-    with contextlib.suppress(OSError, ValueError):
-        measured = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, text=True)
-        return -(-int(measured.stdout) // 1024)
-    return 0
+    return None
+
+
+# In the thread that invokes and then writes the log.
+own = threading.local()
+# An execution environment has one invocation at a time.
+ProvidedWorker.invocation = None
+invoke = ProvidedWorker.invoke
+spawn = ProvidedWorker._spawn
+record_result = ProvidedWorker._record_result
+teardown = ProvidedWorker._teardown
+execute = lambda_svc._execute_function_provided_warm
+
+
+def invoke_and_measure(worker, *event, **invocation):
+    own.invocation = worker.invocation = Invocation()
+    try:
+        return invoke(worker, *event, **invocation)
+    finally:
+        worker.invocation.end(worker._proc)
+
+
+def spawn_and_measure(worker, init_timeout=None):
+    # The process that is ended first is none of this invocation.
+    invocation, worker.invocation = worker.invocation, None
+    began = time.monotonic()
+    try:
+        spawn(worker, init_timeout)
+    except Exception:
+        if invocation:
+            invocation.init_logs.append(worker._drain_stderr())
+        raise
+    finally:
+        worker.invocation = invocation
+        if invocation:
+            invocation.began = time.monotonic()
+            invocation.init_seconds = invocation.began - began
+
+
+def record_measured_result(worker, generation, request_id, kind, payload):
+    # The function waits for the answer to its own: it is as large as it was.
+    if worker.invocation and request_id == worker._current_request_id:
+        worker.invocation.end(worker._proc)
+    return record_result(worker, generation, request_id, kind, payload)
+
+
+def teardown_and_measure(worker):
+    if worker.invocation and worker._proc:
+        worker.invocation.end(worker._proc)
+    teardown(worker)
+
+
+class Log(str):
+    """A log whose lines end at line feeds. Python sees ends of lines in other characters, too."""
+
+    def splitlines(self):
+        return self.split("\n")
+
+
+def execute_and_report(function, event, request_id):
+    own.invocation = None
+    result = execute(function, event, request_id)
+    invocation = own.invocation
+    if invocation is None:
+        return result
+    config = function.get("config") or function
+    lines = [
+        f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",
+        *filter(None, [*invocation.init_logs, result.get("log")]),
+    ]
+    status = []
+    if result.get("error"):
+        error = result["body"] if isinstance(result.get("body"), dict) else {}
+        error_type, message = error.get("errorType"), error.get("errorMessage")
+        if error_type == "Sandbox.Timedout":
+            status = ["Status: timeout"]
+            now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+            lines += [f"{now}Z {request_id} {message}", ""]
+        else:
+            status = ["Status: error"]
+            # A function may answer with anything.
+            if isinstance(error_type, str) and re.fullmatch(r"[\w.:]+", error_type):
+                status.append(f"Error Type: {error_type}")
+            if invocation.exit_code is not None:
+                message = end_in_words(invocation.exit_code)
+            if invocation.exit_code is not None or error_type in ("Runtime.Unknown", "Runtime.InvalidEntrypoint"):
+                lines.append(f"RequestId: {request_id} Error: {message}")
+    lines += [f"END RequestId: {request_id}", report(request_id, config, invocation, status)]
+    # `rie` means that the log has Lambda's lines.
+    return {**result, "log": Log("\n".join(lines)), "log_source": "rie"}
+
+
+def end_in_words(exit_code):
+    if exit_code < 0:
+        return f"Runtime exited with error: signal: {(signal.strsignal(-exit_code) or str(-exit_code)).lower()}"
+    if exit_code > 0:
+        return f"Runtime exited with error: exit status {exit_code}"
+    return "Runtime exited without providing a reason"
+
+
+def report(request_id, config, invocation, status):
+    duration_ms = (invocation.ended - invocation.began) * 1000
+    init_ms = None if invocation.init_seconds is None else invocation.init_seconds * 1000
+    memory_mb = invocation.peak_memory_mb
+    figures = [
+        f"REPORT RequestId: {request_id}",
+        f"Duration: {duration_ms:.2f} ms",
+        # AWS bills the start as well: https://aws.amazon.com/lambda/pricing/
+        f"Billed Duration: {math.ceil(duration_ms + (init_ms or 0))} ms",
+        f"Memory Size: {config.get('MemorySize', 128)} MB",
+        memory_mb is not None and f"Max Memory Used: {memory_mb} MB",
+        init_ms is not None and f"Init Duration: {init_ms:.2f} ms",
+        *status,
+    ]
+    return "\t".join(filter(None, figures))
 
 
 ProvidedWorker.invoke = invoke_and_measure
-lambda_svc._probe_peak_memory_mb = lambda function: getattr(invoked, "peak_memory_mb", 0)
+ProvidedWorker._spawn = spawn_and_measure
+ProvidedWorker._record_result = record_measured_result
+ProvidedWorker._teardown = teardown_and_measure
+# It would take the lines into the error's message.
+ProvidedWorker._init_log_suffix = lambda worker: ""
 ProvidedWorker._pump_output = pump_output
 ProvidedWorker._drain_stderr_bounded = drain
+lambda_svc._execute_function_provided_warm = execute_and_report

@@ -170,6 +170,63 @@ async fn no_line_of_a_log_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn figures_in_a_log_are_measured_or_left_out() {
+    let stage = Stage::start().await;
+    let logs: Value = serde_json::from_str(&stage.output_of("reports.py")).unwrap();
+    let took = "REPORT RequestId: ID\tDuration: N ms\tBilled Duration: N ms\tMemory Size: N MB";
+    let memory = "\tMax Memory Used: N MB";
+    let start = "\tInit Duration: N ms";
+    let exited = "RequestId: ID Error: Runtime exited with error:";
+    let log = |end: &str, lambda_says: &[String], figures: String| {
+        let mut lines = vec![
+            "START RequestId: ID Version: $LATEST".to_owned(),
+            format!("one line:\u{2028}{end}"),
+        ];
+        lines.extend_from_slice(lambda_says);
+        lines.push("END RequestId: ID".to_owned());
+        lines.push(format!("{took}{figures}"));
+        lines
+    };
+    let timed_out = "TIME ID Task timed out after N seconds".to_owned();
+    let crashed = "\tStatus: error\tError Type: Runtime.ExitError";
+    let expected = [
+        log("answer", &[], format!("{memory}{start}")),
+        log("answer", &[], memory.to_owned()),
+        log(
+            "error",
+            &[],
+            format!("{memory}\tStatus: error\tError Type: Failed"),
+        ),
+        log(
+            "timeout",
+            &[timed_out, String::new()],
+            format!("{memory}\tStatus: timeout"),
+        ),
+        // Of a process that is gone, nobody knows how large it was.
+        log(
+            "exit",
+            &[format!("{exited} exit status N")],
+            format!("{start}{crashed}"),
+        ),
+        log(
+            "kill",
+            &[format!("{exited} signal: killed")],
+            format!("{start}{crashed}"),
+        ),
+        log(
+            "start",
+            &["RequestId: ID Error: bootstrap exited during init with code N".to_owned()],
+            format!("{start}\tStatus: error\tError Type: Runtime.Unknown"),
+        ),
+    ];
+    let logs: Vec<Vec<String>> = serde_json::from_value(logs).unwrap();
+    for (log, expected) in logs.iter().zip(&expected) {
+        assert_eq!(log, expected);
+    }
+    assert_eq!(logs.len(), expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_emulator_listens_on_loopback_only() {
     let stage = Stage::start().await;
     let connect = |host: [u8; 4]| {
