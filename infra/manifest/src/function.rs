@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::budget::Budget;
 use crate::cloudformation::attribute;
 use crate::exception::Exception;
 use crate::grant::Grant;
@@ -23,6 +24,7 @@ pub(crate) struct Declaration {
     pub(crate) ephemeral_storage_mb: Option<u32>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) timeout_seconds: u32,
+    pub(crate) budget: Declared<Budget>,
     pub(crate) triggers: Vec<Declared<Trigger>>,
     pub(crate) grants: Vec<Declared<Grant>>,
     pub(crate) exceptions: Vec<Declared<Exception>>,
@@ -73,6 +75,7 @@ pub struct Function {
     ephemeral_storage_mb: Option<u32>,
     log_level: Option<LogLevel>,
     timeout_seconds: u32,
+    budget: Declared<Budget>,
     reserved_concurrency: Option<u32>,
     environment: BTreeMap<String, Value>,
     triggers: Vec<Declared<Trigger>>,
@@ -115,6 +118,7 @@ impl Function {
                 .timeout_seconds
                 .of(&declared.name)
                 .unwrap_or(declared.timeout_seconds),
+            budget: declared.budget.clone(),
             invoked_by_alias: stage.canary.is_some(),
             reserved_concurrency: stage.reserved_concurrency.get(&declared.name).copied(),
             environment: texts.chain(resources).collect(),
@@ -193,6 +197,19 @@ impl Function {
     #[must_use]
     pub fn timeout_seconds(&self) -> u32 {
         self.timeout_seconds
+    }
+
+    /// What it may cost at most.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.budget.what
+    }
+
+    /// The line that declares its budget, like `infra/app/src/lib.rs:63`: that of the function, unless it has a budget
+    /// of its own.
+    #[must_use]
+    pub fn budget_declared_at(&self) -> String {
+        self.budget.origin.to_string()
     }
 
     /// How many invocations of it run at a time at most; `None` leaves it to what the

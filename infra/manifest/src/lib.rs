@@ -15,6 +15,7 @@
 
 mod app;
 mod bootstrap;
+mod budget;
 mod check;
 mod cloudformation;
 mod deployer;
@@ -47,6 +48,7 @@ mod wiring;
 
 pub use app::{App, Assembly, Endpoint};
 pub use bootstrap::bootstrap_template;
+pub use budget::Budget;
 pub use check::Violation;
 pub use deployer_policies::DeployerPolicies;
 pub use exception::{Direction, Exception};

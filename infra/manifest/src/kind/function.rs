@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::json;
 
+use crate::budget::Budget;
 use crate::exception::Exception;
 use crate::function::Declaration;
 use crate::grant::Grant;
@@ -65,6 +66,7 @@ impl Manifest {
             ephemeral_storage_mb: None,
             log_level: None,
             timeout_seconds: 30,
+            budget: Declared::by_caller(Budget::default()),
             triggers: Vec::new(),
             grants: Vec::new(),
             exceptions: Vec::new(),
@@ -100,6 +102,13 @@ impl DeclaredFunction {
     /// The longest an invocation may take, in seconds.
     pub fn timeout_seconds(&self, timeout_seconds: u32) -> Self {
         self.with(|function| function.timeout_seconds = timeout_seconds)
+    }
+
+    /// What the function may cost at most, by `cargo xtask bench --check`; without it, the default of [`Budget`].
+    #[track_caller]
+    pub fn budget(&self, budget: Budget) -> Self {
+        let budget = Declared::by_caller(budget);
+        self.with(|function| function.budget = budget)
     }
 
     /// What invokes the function. It also gets the variables of a bucket or a table whose

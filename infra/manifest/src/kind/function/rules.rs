@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::budget::Budget;
 use crate::check::{Check, Subject, is_xml};
 use crate::function::Declaration;
 use crate::grant::Grant;
@@ -32,6 +33,7 @@ pub(crate) fn check(check: &mut Check<'_>, function: &Declaration, variables: &[
         check_description(check, &subject, description);
     }
     check.timeout(&subject, function.timeout_seconds);
+    budget(check, function);
     environment(check, function, variables);
     grants(check, function);
     recursion(check, function);
@@ -73,6 +75,52 @@ fn recursion(check: &mut Check<'_>, function: &Declaration) {
             ),
             (None, None) => {}
         }
+    }
+}
+
+/// A budget that no function exceeds, or that every function exceeds, is a slip of the pen.
+fn budget(check: &mut Check<'_>, function: &Declaration) {
+    let Budget {
+        zip_bytes,
+        init_ms,
+        warm_p99_ms,
+        peak_memory_bytes,
+    } = function.budget.what;
+    let memory_bytes = u64::from(function.memory_mb) * 1024 * 1024;
+    let timeout_ms = u64::from(function.timeout_seconds) * 1000;
+    let subject = Subject::of_function(function).at(function.budget.origin);
+    for (setting, budget, max, whose) in [
+        (
+            "zip_bytes",
+            zip_bytes,
+            Budget::MAX_ZIP_BYTES,
+            "the largest package that Lambda takes",
+        ),
+        (
+            "init_ms",
+            u64::from(init_ms),
+            u64::from(Budget::MAX_INIT_MS),
+            "the longest init that Lambda waits for",
+        ),
+        (
+            "warm_p99_ms",
+            u64::from(warm_p99_ms),
+            timeout_ms,
+            "its timeout",
+        ),
+        (
+            "peak_memory_bytes",
+            peak_memory_bytes,
+            memory_bytes,
+            "its memory",
+        ),
+    ] {
+        check.require(
+            (1..=max).contains(&budget),
+            &subject,
+            format!("has a budget of {budget} for `{setting}`"),
+            format!("set `{setting}` to 1 to {max}, {whose}"),
+        );
     }
 }
 

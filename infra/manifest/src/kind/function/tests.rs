@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::template::TRACING_ACTIONS;
 use crate::app::App;
+use crate::budget::Budget;
 use crate::grant::Grant;
 use crate::kind::{
     BucketAction, Cors,
@@ -325,6 +326,50 @@ fn a_function_has_what_it_declares_unless_the_stage_says_otherwise() {
         assert!(ship[property].is_null());
     }
     assert!(ship["LoggingConfig"]["ApplicationLogLevel"].is_null());
+}
+
+#[test]
+fn a_budget_is_no_part_of_the_template() {
+    let app = Manifest::new("shop");
+    let count = app.function("count");
+    let before = resolve(&app, "");
+    assert_eq!(
+        before.functions().next().unwrap().budget(),
+        Budget::default()
+    );
+    let budget = Budget {
+        zip_bytes: 3_000_000,
+        ..Budget::default()
+    };
+    count.budget(budget);
+    let after = resolve(&app, "");
+    assert_eq!(after.functions().next().unwrap().budget(), budget);
+    assert_eq!(after.synth(), before.synth());
+}
+
+#[test]
+fn a_budget_can_be_met_and_exceeded() {
+    let app = busy();
+    let budget = Budget {
+        zip_bytes: 0,
+        init_ms: 10_001,
+        warm_p99_ms: 2001,
+        peak_memory_bytes: 128 * 1024 * 1024 + 1,
+    };
+    let function = app.function("odd").memory_mb(128).timeout_seconds(2);
+    function.budget(budget);
+    app.function("fits").budget(Budget {
+        zip_bytes: 1,
+        init_ms: 10_000,
+        warm_p99_ms: 30_000,
+        peak_memory_bytes: 256 * 1024 * 1024,
+    });
+    complaints(&app, "").are(&[
+        "function `odd` has a budget of 0 for `zip_bytes`; set `zip_bytes` to 1 to 262144000, the largest",
+        "function `odd` has a budget of 10001 for `init_ms`; set `init_ms` to 1 to 10000, the longest",
+        "function `odd` has a budget of 2001 for `warm_p99_ms`; set `warm_p99_ms` to 1 to 2000, its timeout",
+        "function `odd` has a budget of 134217729 for `peak_memory_bytes`; set `peak_memory_bytes` to 1 to 134217728, its memory",
+    ]);
 }
 
 #[test]
