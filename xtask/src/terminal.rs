@@ -11,7 +11,7 @@ mod parts;
 mod text;
 
 pub(crate) use messages::{
-    columns_of, end_line, hint, status, status_aside, stderr_columns, tell, warn,
+    columns_of, end_line, hint, status, status_aside, stderr_columns, tell, warn, write_whole,
 };
 pub(crate) use moving::{clear_line, spinner};
 pub(crate) use parts::show_parts;

@@ -16,7 +16,6 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,7 +37,7 @@ use crate::interrupt::Endings;
 use crate::output;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
-use crate::terminal::{spinner, status, warn};
+use crate::terminal::{spinner, status, warn, write_whole};
 use crate::values::{self, LocalValues};
 use crate::verbs::deploy::{Done, Way, deploy};
 use crate::verbs::local::{follow_logs, title};
@@ -165,11 +164,12 @@ impl<'a> Watch<'a> {
     async fn reload(&mut self, stage: Option<&Stage>) -> CliError {
         let mut noticed = Instant::now();
         loop {
+            self.files.update(self.workspace);
             let seen = self.files.scan();
             let working = spinner("building");
             let built = tokio::select! {
                 built = self.build(stage) => built,
-                _ = self.files.changed(&seen) => {
+                () = self.files.changed(&seen) => {
                     working.finish_and_clear();
                     self.files.settled(LONG_PAUSE).await;
                     continue;
@@ -185,12 +185,9 @@ impl<'a> Watch<'a> {
                 error.report();
                 self.tell_of_old_code();
             }
-            let changed = self.files.changed(&seen).await;
+            self.files.changed(&seen).await;
             noticed = Instant::now();
             self.files.settled(PAUSE).await;
-            if changed.iter().any(|path| path.ends_with("Cargo.toml")) {
-                self.files.find_packages(self.workspace);
-            }
         }
     }
 
@@ -209,11 +206,17 @@ impl<'a> Watch<'a> {
                 _ => return Ok(built),
             }
         }
-        // If the manifest has lost a function with its package, another program will say so.
-        let parts = parts
-            .into_iter()
-            .filter(|name| self.files.has_package(name));
-        let parts: Vec<&str> = parts.collect();
+        let missing = parts.iter().find(|name| !self.files.has_package(name));
+        if let Some(missing) = missing {
+            // The manifest may no longer declare it: then there will be another program.
+            let built = build::build_aside(self.workspace, &program, Profile::Dev, host).await?;
+            return match &built.executables {
+                Some(executables) if !self.is_outdated(executables) => Err(CliError::new(format!(
+                    "the workspace has no package {missing}, and the manifest declares a function of this name"
+                ))),
+                _ => Ok(built),
+            };
+        }
         let architecture = context.app.stage().architecture;
         build::build_aside(self.workspace, &parts, profile, architecture).await
     }
@@ -227,7 +230,7 @@ impl<'a> Watch<'a> {
         let is_new = diagnostics != self.told;
         if is_new && !diagnostics.is_empty() {
             // In its own colours, if there are any to be.
-            let _ = anstream::stderr().write_all(diagnostics.as_bytes());
+            let _ = write_whole(&diagnostics);
         }
         self.told = diagnostics;
         match &executables {
@@ -239,7 +242,6 @@ impl<'a> Watch<'a> {
                     warn("the source still does not compile, see above");
                 }
                 self.tell_of_old_code();
-                self.files.find_packages(self.workspace);
             }
         }
         executables

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 
+use super::messages::write_whole;
+
 /// A line that is shown while something runs and replaced when it moves on. Where lines do not
 /// move, nothing: the events themselves are printed as lines.
 pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {
@@ -53,7 +55,7 @@ pub(super) struct AboveMovingLine;
 
 impl Write for AboveMovingLine {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let write = || anstream::stderr().write(bytes);
+        let write = || write_whole(&String::from_utf8_lossy(bytes)).map(|()| bytes.len());
         let moving = moving_line().as_ref().and_then(WeakProgressBar::upgrade);
         match moving {
             Some(moving) => moving.suspend(write),
@@ -62,6 +64,6 @@ impl Write for AboveMovingLine {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        anstream::stderr().flush()
+        std::io::stderr().flush()
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Files {
     /// Their folders, and those of packages that were there before: a folder that is gone may come
     /// back.
     folders: BTreeSet<PathBuf>,
+    /// The declarations of packages by which they were found.
+    declarations: BTreeMap<PathBuf, Stamp>,
     /// What else the executables were made of, such as what `include_str!` includes.
     included: BTreeSet<PathBuf>,
 }
@@ -86,10 +88,18 @@ impl Files {
 
     /// Asks cargo for the workspace's packages. Where it cannot tell, because a Cargo.toml has an
     /// error, those that were known stay.
-    pub(super) fn find_packages(&mut self, workspace: &Workspace) {
+    fn find_packages(&mut self, workspace: &Workspace) {
         if let Some(packages) = packages(workspace) {
             self.folders.extend(packages.values().cloned());
             self.packages = packages.into_keys().collect();
+        }
+        self.declarations = self.scan().declarations();
+    }
+
+    /// Finds packages anew if a Cargo.toml is not as it was.
+    pub(super) fn update(&mut self, workspace: &Workspace) {
+        if self.scan().declarations() != self.declarations {
+            self.find_packages(workspace);
         }
     }
 
@@ -133,13 +143,9 @@ impl Files {
         seen
     }
 
-    /// Returns as soon as the files are no longer as they were seen, with those that differ.
-    pub(super) async fn changed(&self, before: &Seen) -> Vec<PathBuf> {
-        loop {
-            let changed = self.scan().changed_since(before);
-            if !changed.is_empty() {
-                return changed;
-            }
+    /// Returns as soon as the files are no longer as they were seen.
+    pub(super) async fn changed(&self, before: &Seen) {
+        while self.scan() == *before {
             sleep(INTERVAL).await;
         }
     }
@@ -181,11 +187,9 @@ impl Seen {
         }
     }
 
-    /// Those that were written, made or deleted since.
-    pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
-        let differs = |path: &&PathBuf| self.0.get(*path) != before.0.get(*path);
-        let paths: BTreeSet<&PathBuf> = self.0.keys().chain(before.0.keys()).collect();
-        paths.into_iter().filter(differs).cloned().collect()
+    fn declarations(mut self) -> BTreeMap<PathBuf, Stamp> {
+        self.0.retain(|path, _| path.ends_with("Cargo.toml"));
+        self.0
     }
 }
 
@@ -285,8 +289,11 @@ mod tests {
         fn changed_by(&self, change: impl FnOnce(&Self)) -> Vec<String> {
             let before = self.files.scan();
             change(self);
-            let changed = self.files.scan().changed_since(&before).into_iter();
-            let name = |path: PathBuf| {
+            let now = self.files.scan();
+            let differs = |path: &&PathBuf| now.0.get(*path) != before.0.get(*path);
+            let paths: BTreeSet<&PathBuf> = now.0.keys().chain(before.0.keys()).collect();
+            let changed = paths.into_iter().filter(differs);
+            let name = |path: &PathBuf| {
                 let below = path.strip_prefix(self.folder.path()).unwrap();
                 below.to_str().unwrap().to_owned()
             };
@@ -359,10 +366,10 @@ mod tests {
     async fn a_change_is_waited_for() {
         let ground = Ground::new();
         let before = ground.files.scan();
-        let (changed, ()) = tokio::join!(ground.files.changed(&before), async {
+        let ((), ()) = tokio::join!(ground.files.changed(&before), async {
             ground.files.settled(Duration::from_millis(1)).await;
             ground.write("order/src/lib.rs", "new");
         });
-        assert_eq!(changed, [ground.path("order/src/lib.rs")]);
+        assert_ne!(ground.files.scan(), before);
     }
 }
