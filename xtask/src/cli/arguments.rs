@@ -419,7 +419,10 @@ pub(crate) struct Bench {
     /// Cold starts per function.
     #[arg(long, default_value_t = 20)]
     pub(crate) starts: usize,
-    /// Print the figures as JSON.
+    /// Fail if a function exceeds its budget.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the figures and the budgets as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,6 +6,7 @@
 //! in `assets/answers/<function>.json`.
 
 mod answers;
+mod budget;
 mod life;
 mod sample;
 mod server;
@@ -15,10 +16,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::DecimalBytes;
-use manifest::{Architecture, Function};
+use manifest::{App, Architecture, Budget, Function};
 use serde::Serialize;
 use tokio::process::Command;
 
+use self::budget::Figures;
 use self::life::measure;
 use self::sample::Sample;
 use self::variables::Template;
@@ -28,102 +30,151 @@ use crate::context::function_of;
 use crate::elf::Requirements;
 use crate::error::{AboutFile, Result};
 use crate::output::json;
-use crate::package;
+use crate::package::{self, Package};
 use crate::table::table;
 use crate::terminal::{spinner, status};
 use crate::workspace::{LOCAL, Workspace};
 
+/// The package of the function with the Lambda runtime and nothing else.
+const FLOOR: &str = "lambda-floor";
+
+/// What one function costs.
 #[derive(Debug, Serialize)]
-struct Figures {
+struct Row {
     function: String,
-    zip_bytes: u64,
-    init_ms: f64,
-    first_event_ms: f64,
-    warm_p50_ms: f64,
-    warm_p99_ms: f64,
-    peak_memory_bytes: Option<u64>,
+    #[serde(flatten)]
+    figures: Figures,
+    /// The floor has none.
+    budget: Option<Budget>,
 }
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> {
-    let mut stage = workspace.stage(LOCAL)?;
-    // Any name but `local` builds as for AWS; this machine's processor, so that it runs here.
-    "bench".clone_into(&mut stage.name);
-    let app = workspace.resolve(&stage)?;
+    let app = as_for_aws(workspace)?;
     let function = args.function.as_deref();
-    let functions = match function {
-        Some(name) => vec![function_of(&app, name)?.name()],
-        None => app.functions().map(Function::name).collect(),
+    let functions: Vec<&Function> = match function {
+        Some(name) => vec![function_of(&app, name)?],
+        None => app.functions().collect(),
     };
     let what = function.map_or_else(|| "the functions".to_owned(), str::to_owned);
     status("Building", format!("{what} as for AWS"));
-    let packages = package::package_functions(workspace, &app, &functions)?;
+    let names = functions.iter().map(|function| function.name());
+    let names: Vec<&str> = names.chain([FLOOR]).collect();
+    let packages = package::package_functions(workspace, &app, &names)?;
 
     let template = Template::of(&app)?;
     let working = spinner("measuring");
-    let mut figures = Vec::new();
+    let mut rows = Vec::new();
+    let mut excesses = Vec::new();
     for package in packages {
-        let function = package.artifact.function;
-        let sample = Sample::of(workspace, &template, &function).await?;
-        working.set_message(format!("measuring {function}"));
-        let process = || Command::new(&package.binary);
-        let mut inits = Vec::new();
-        let mut firsts = Vec::new();
-        for _ in 0..args.starts {
-            let life = measure(process(), &sample, 1).await?;
-            inits.push(life.init);
-            firsts.push(life.events[0]);
+        let name = &package.artifact.function;
+        working.set_message(format!("measuring {name}"));
+        let function = functions.iter().find(|function| function.name() == name);
+        let sample = match function {
+            Some(_) => Sample::of(workspace, &template, name).await?,
+            None => Sample::of_floor(),
+        };
+        let figures = figures_of(&package, &sample, args).await?;
+        if let Some(function) = function {
+            excesses.extend(figures.excesses(function));
         }
-        let warm = measure(process(), &sample, args.events + 1).await?;
-        let mut events = warm.events[1..].to_vec();
-        figures.push(Figures {
-            function,
-            zip_bytes: package.artifact.zip_bytes,
-            init_ms: quantile_ms(&mut inits, 0.5),
-            first_event_ms: quantile_ms(&mut firsts, 0.5),
-            warm_p50_ms: quantile_ms(&mut events, 0.5),
-            warm_p99_ms: quantile_ms(&mut events, 0.99),
-            peak_memory_bytes: warm.peak_memory_bytes,
+        rows.push(Row {
+            function: package.artifact.function,
+            figures,
+            budget: function.map(|function| function.budget()),
         });
     }
     working.finish_and_clear();
+    rows.sort_by_key(|row| row.function == FLOOR);
     if args.json {
-        return json(&figures);
+        json(&rows)?;
+    } else {
+        show(&rows)?;
+        status(
+            "Measured",
+            format!(
+                "medians of {} starts; {} warm events each; init is from exec to the first request for an event",
+                args.starts, args.events
+            ),
+        );
     }
-    let mut rows = vec![
-        [
-            "FUNCTION",
-            "ZIP",
-            "INIT",
-            "FIRST EVENT",
-            "WARM P50",
-            "WARM P99",
-            "PEAK MEMORY",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    rows.extend(figures.into_iter().map(|figures| {
-        vec![
-            figures.function,
-            DecimalBytes(figures.zip_bytes).to_string(),
-            format!("{:.1} ms", figures.init_ms),
-            format!("{:.2} ms", figures.first_event_ms),
-            format!("{:.2} ms", figures.warm_p50_ms),
-            format!("{:.2} ms", figures.warm_p99_ms),
-            figures
-                .peak_memory_bytes
-                .map_or_else(|| "-".to_owned(), |bytes| DecimalBytes(bytes).to_string()),
-        ]
-    }));
-    table(&rows)?;
-    status(
-        "Measured",
-        format!(
-            "medians of {} starts; {} warm events each; init is from exec to the first request for an event",
-            args.starts, args.events
-        ),
-    );
+    if args.check {
+        budget::check(&excesses)?;
+    }
     Ok(())
+}
+
+/// The app on a stage whose functions are built as for AWS, but for this machine's processor, so that they run here.
+fn as_for_aws(workspace: &Workspace) -> Result<App> {
+    let mut stage = workspace.stage(LOCAL)?;
+    // Any name but `local` builds as for AWS.
+    "bench".clone_into(&mut stage.name);
+    workspace.resolve(&stage)
+}
+
+/// Builds functions as for AWS, and fails if the zip of one exceeds its budget. To be called in a tokio runtime.
+pub(crate) fn check_zips(workspace: &Workspace, functions: &[&str]) -> Result<()> {
+    let app = as_for_aws(workspace)?;
+    let packages = package::package_functions(workspace, &app, functions)?;
+    let mut excesses = Vec::new();
+    for package in &packages {
+        let function = function_of(&app, &package.artifact.function)?;
+        excesses.extend(budget::zip_excess(function, package.artifact.zip_bytes));
+    }
+    budget::check(&excesses)
+}
+
+async fn figures_of(package: &Package, sample: &Sample, args: &cli::Bench) -> Result<Figures> {
+    let process = || Command::new(&package.binary);
+    let mut inits = Vec::new();
+    let mut firsts = Vec::new();
+    for _ in 0..args.starts {
+        let life = measure(process(), sample, 1).await?;
+        inits.push(life.init);
+        firsts.push(life.events[0]);
+    }
+    let warm = measure(process(), sample, args.events + 1).await?;
+    let mut events = warm.events[1..].to_vec();
+    Ok(Figures {
+        zip_bytes: package.artifact.zip_bytes,
+        init_ms: quantile_ms(&mut inits, 0.5),
+        first_event_ms: quantile_ms(&mut firsts, 0.5),
+        warm_p50_ms: quantile_ms(&mut events, 0.5),
+        warm_p99_ms: quantile_ms(&mut events, 0.99),
+        peak_memory_bytes: warm.peak_memory_bytes,
+        starts: args.starts,
+        events: args.events,
+    })
+}
+
+fn show(rows: &[Row]) -> Result<()> {
+    let head = [
+        "FUNCTION",
+        "ZIP",
+        "INIT",
+        "FIRST EVENT",
+        "WARM P50",
+        "WARM P99",
+        "PEAK MEMORY",
+    ];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
+    lines.extend(rows.iter().map(
+        |Row {
+             function, figures, ..
+         }| {
+            vec![
+                function.clone(),
+                DecimalBytes(figures.zip_bytes).to_string(),
+                format!("{:.1} ms", figures.init_ms),
+                format!("{:.2} ms", figures.first_event_ms),
+                format!("{:.2} ms", figures.warm_p50_ms),
+                format!("{:.2} ms", figures.warm_p99_ms),
+                figures
+                    .peak_memory_bytes
+                    .map_or_else(|| "-".to_owned(), |bytes| DecimalBytes(bytes).to_string()),
+            ]
+        },
+    ));
+    table(&lines)
 }
 
 /// Lets a function, built for this machine, answer its sample event twice. To be called in a tokio

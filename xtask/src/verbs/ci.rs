@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use local::{CheckTools, ScanTools, StageTools};
-use manifest::Architecture;
+use manifest::{Architecture, Function};
 use xshell::{Shell, cmd};
 
 use crate::cli;
@@ -80,6 +80,9 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     if calls.exists() {
         check_calls(workspace, &shell, &checks, &calls)?;
     }
+    status("Checking", "the sizes of zips");
+    let functions: Vec<&str> = app.functions().map(Function::name).collect();
+    bench::check_zips(workspace, &functions)?;
     test_arm64(workspace, &shell).await?;
     if args.long {
         test_long(workspace, &shell)?;

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use hyper::body::Bytes;
 
+use super::FLOOR;
 use super::answers::Answers;
 use super::variables::Template;
 use crate::error::{AboutFile, CliError, Result};
@@ -22,6 +23,16 @@ pub(super) struct Sample {
 }
 
 impl Sample {
+    /// What the floor is measured with: it answers any event, and calls nobody.
+    pub(super) fn of_floor() -> Self {
+        Self {
+            event: Bytes::from_static(b"{}"),
+            variables: BTreeMap::new(),
+            aws_port: 0,
+            answers_file: Answers::file(FLOOR),
+        }
+    }
+
     /// Reads the files of the function, and starts what answers its calls.
     pub(super) async fn of(
         workspace: &Workspace,

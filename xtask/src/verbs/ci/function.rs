@@ -62,6 +62,8 @@ pub(super) async fn check(workspace: &Workspace, name: &str) -> Result<()> {
     without_cargo_variables(tests).quiet().run()?;
     status("Testing", format!("{name} on its sample event"));
     bench::answer_here(workspace, name, &executable).await?;
+    status("Checking", format!("the size of the zip of {name}"));
+    bench::check_zips(workspace, &[name])?;
     status("Passed", format!("every check of {name}"));
     Ok(())
 }
