@@ -185,15 +185,8 @@ fn cargo<'a>(
         shell.set_var("CARGO_TARGET_DIR", target);
     }
     if profile == Profile::Lambda {
-        // Paths of this machine would make the bytes depend on where the source lies.
-        shell.set_var(
-            "CARGO_ENCODED_RUSTFLAGS",
-            format!(
-                "--remap-path-prefix={}=/src\x1f--remap-path-prefix={}=/cargo",
-                workspace.cargo_root().display(),
-                workspace.cargo_home().display()
-            ),
-        );
+        let flags = lambda_flags(workspace, architecture).join("\x1f");
+        shell.set_var("CARGO_ENCODED_RUSTFLAGS", flags);
     }
     let Toolchain {
         program,
@@ -214,6 +207,25 @@ fn cargo<'a>(
     )
     .envs(variables);
     Ok(without_cargo_variables(build))
+}
+
+/// What the compiler is told of functions for AWS.
+fn lambda_flags(workspace: &Workspace, architecture: Architecture) -> [String; 3] {
+    // Every processor that runs functions has these instructions. Zips are 2 % smaller for it.
+    // <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-avx2.html>
+    // <https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html>
+    let processor = match architecture {
+        Architecture::Arm64 => "neoverse-n1",
+        Architecture::X86_64 => "haswell",
+    };
+    // Paths of this machine would make the bytes depend on where the source lies.
+    let source = workspace.cargo_root();
+    let cargo = workspace.cargo_home();
+    [
+        format!("-Ctarget-cpu={processor}"),
+        format!("--remap-path-prefix={}=/src", source.display()),
+        format!("--remap-path-prefix={}=/cargo", cargo.display()),
+    ]
 }
 
 fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<String, PathBuf>> {

@@ -40,7 +40,7 @@ impl Default for Budget {
     /// next. Times do, so their budgets are several times what is usual.
     fn default() -> Self {
         Self {
-            zip_bytes: 2_500_000,
+            zip_bytes: 2_400_000,
             init_ms: 20,
             warm_p99_ms: 20,
             peak_memory_bytes: 10_000_000,

@@ -1,9 +1,8 @@
 //! How requests are sent: by HTTP/1.1 with TLS, or without it where no endpoint speaks it.
 //!
 //! The connector of `aws-smithy-http-client` would do, but it brings HTTP/2, which the services that functions call do
-//! not speak, proxies, and a client for each way to connect: together a
-//! sixth of a function's zip. This one keeps its
-//! timeouts, the way it tells errors apart, which decides what the SDK tries again, and its texts.
+//! not speak, proxies, and a client for each way to connect: together a sixth of a function's zip. This one keeps its
+//! timeouts and the way it tells errors apart, which decides what the SDK tries again.
 
 use std::error::Error;
 use std::fmt;
