@@ -212,6 +212,24 @@ impl Stage {
         // As a folder below `target` is: what is in it, the stage has to protect.
         let open_to_all = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open_to_all).unwrap();
+        Self::in_directory(directory, program, arguments, variables)
+    }
+
+    /// Another start in the folder of a stage that has ended, on other ports.
+    pub fn again(mut self, arguments: &[&str]) -> Self {
+        self.process.wait().unwrap();
+        // One that was killed has left it.
+        let _ = std::fs::remove_file(self.directory().join("stage.json"));
+        let directory = std::mem::replace(&mut self.directory, TempDir::new().unwrap());
+        Self::in_directory(directory, self.program.clone(), arguments, &[])
+    }
+
+    fn in_directory(
+        directory: TempDir,
+        program: PathBuf,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let log = directory.path().join("xtask-local.log");
         let port = free_ports_of_apis().to_string();
         let aws_port = two_free_ports().to_string();

@@ -23,6 +23,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -244,6 +245,7 @@ impl Keeper {
     ) -> Result<Option<KeptState>, Error> {
         let folder = series.folder.clone();
         let failed = |error: BoxError| not_kept(&folder, error);
+        let taken_at = Timestamp::now();
         // In this order: see above.
         let positions = self.positions.all();
         let fired_until = self.firings.fired_until();
@@ -290,6 +292,7 @@ impl Keeper {
                 }
             };
             let taken = Taken {
+                taken_at,
                 number,
                 state: written.state,
                 jobs,

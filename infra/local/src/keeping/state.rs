@@ -29,7 +29,7 @@ pub struct KeptState {
     pub region: String,
     /// The version of the emulator, which wrote most of it.
     emulator: String,
-    /// When it was written.
+    /// The moment of which it is, or a little before.
     pub taken_at: Timestamp,
     /// How many states were written into the folder. Files are named by it.
     pub(super) number: u64,
@@ -54,6 +54,7 @@ pub(super) struct KeptFile {
 /// What is known of a state when its files are written.
 #[derive(Debug)]
 pub(super) struct Taken {
+    pub(super) taken_at: Timestamp,
     pub(super) number: u64,
     pub(super) state: String,
     pub(super) jobs: Option<String>,
@@ -70,7 +71,7 @@ impl KeptState {
             stack: stack.to_owned(),
             region: region.to_owned(),
             emulator: emulator_version().to_owned(),
-            taken_at: Timestamp::now(),
+            taken_at: taken.taken_at,
             number: taken.number,
             state: taken.state,
             jobs: taken.jobs,
@@ -245,6 +246,7 @@ mod tests {
         let name = format!("state-{number}");
         let file = KeptFile::write(&folder.join(&name), b"content").unwrap();
         let taken = Taken {
+            taken_at: Timestamp::now(),
             number,
             state: name.clone(),
             jobs: None,
