@@ -9,7 +9,7 @@ use acceptance::{Stage, eventually, signal};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-const KEEP: [&str; 2] = ["--keep", "--no-watch"];
+const KEEP: [&str; 1] = ["--keep"];
 
 /// Sets off events of every kind: changes of a table, messages, uploads. Waits for none.
 fn set_off(stage: &Stage, round: &str, count: usize) {
