@@ -78,6 +78,10 @@ fn state(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("state.json")).unwrap()).unwrap()
 }
 
+fn taken_at(folder: &Path) -> String {
+    state(folder)["taken_at"].as_str().unwrap().to_owned()
+}
+
 /// Ends every process of the stage at once, as nothing that it could prepare for.
 fn kill_all(stage: &Stage) {
     let endpoint = stage.variable("AWS_ENDPOINT_URL").to_owned();
@@ -125,11 +129,11 @@ fn data_and_events_under_way_are_kept_and_saved_by_name() {
     set_off(&stage, "killed", 2);
     // A state that is written after another one holds what that one holds. Something has to change for it.
     stage.xtask_ok(&["snapshot", "save", "mark"]);
-    let mark = state(&stage.directory().join("snapshots/mark"))["taken_at"].to_string();
+    let mark = taken_at(&stage.directory().join("snapshots/mark"));
     let note = NamedTempFile::new().unwrap();
     stage.upload("RECEIPTS_BUCKET_NAME", "note.txt", note.path());
     eventually("the state is written", || {
-        (state(&kept(&stage))["taken_at"].to_string() > mark).then_some(())
+        (taken_at(&kept(&stage)) > mark).then_some(())
     });
     kill_all(&stage);
     stage = stage.again(&KEEP);
