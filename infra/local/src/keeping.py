@@ -287,8 +287,9 @@ def folder_of(path):
 
 
 def is_deploying():
-    stacks = list(cloudformation._stacks._data.values())
-    return any(stack.get("StackStatus", "").endswith("_IN_PROGRESS") for stack in stacks)
+    # One that waits for its first change set to be executed may do so for ever.
+    statuses = {stack.get("StackStatus", "") for stack in list(cloudformation._stacks._data.values())}
+    return any(status.endswith("_IN_PROGRESS") for status in statuses - {"REVIEW_IN_PROGRESS"})
 
 
 async def wait_while(condition, seconds):

@@ -122,7 +122,13 @@ async fn stage(
         first_api_port: args.port,
     };
     let (mut stage, deployed) = tokio::select! {
-        started = LocalStage::start(config, &app) => started?,
+        started = LocalStage::start(config, &app) => started.map_err(|error| match &from {
+            Some(from) if from.exists() => error.note(format!(
+                "the stage was to begin with the data in {}, which stays as it is",
+                from.display()
+            )),
+            _ => error,
+        })?,
         () = signals.next() => return Ok(stopped(&args)),
     };
     let Deployed {
