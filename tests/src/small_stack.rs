@@ -240,6 +240,7 @@ impl Ground {
                 region: REGION,
                 account_id: ACCOUNT,
                 chaos: None,
+                debugged: None,
                 state: None,
             }))
             .unwrap();

@@ -201,9 +201,17 @@ fn cargo<'a>(
         .iter()
         .map(|package| format!("--package={package}"))
         .collect();
+    // The dev profile has lines only, which is enough for breakpoints and backtraces.
+    let debugged = workspace
+        .debugged()
+        .iter()
+        .filter(|_| profile == Profile::Dev);
+    let settings: Vec<String> = debugged
+        .map(|package| format!("--config=profile.dev.package.{package}.debug=\"full\""))
+        .collect();
     let build = cmd!(
         shell,
-        "{program} {arguments...} --profile {profile_name} {selected...} --message-format json-render-diagnostics"
+        "{program} {arguments...} {settings...} --profile {profile_name} {selected...} --message-format json-render-diagnostics"
     )
     .envs(variables);
     Ok(without_cargo_variables(build))

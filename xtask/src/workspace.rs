@@ -25,6 +25,8 @@ pub(crate) struct Workspace {
     root: PathBuf,
     cargo_root: PathBuf,
     program: String,
+    /// The packages that development builds have all debug information of.
+    debugged: Vec<String>,
 }
 
 impl Workspace {
@@ -57,6 +59,7 @@ impl Workspace {
             root,
             cargo_root,
             program: program(),
+            debugged: Vec::new(),
         }
     }
 
@@ -68,6 +71,20 @@ impl Workspace {
     /// The folder of the cargo workspace, of whose packages the functions are.
     pub(crate) fn cargo_root(&self) -> &Path {
         &self.cargo_root
+    }
+
+    /// The same workspace, of which these packages are built for a debugger: with variables and
+    /// types.
+    pub(crate) fn debugging(&self, packages: Vec<String>) -> Self {
+        Self {
+            debugged: packages,
+            ..self.clone()
+        }
+    }
+
+    /// The packages that are built for a debugger.
+    pub(crate) fn debugged(&self) -> &[String] {
+        &self.debugged
     }
 
     /// The package that this program is of.

@@ -29,6 +29,7 @@ from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, responses, router, sigv4
 from ministack.services import apigateway, lambda_svc, s3
 
+import debugging
 import decisions
 import keeping
 import recorder
@@ -49,6 +50,7 @@ INTERNAL_PATHS = ("/_", "/health", "/latest/")
 UNDER_WAY_PATH = "/_stage/under-way"
 DECISIONS_PATH = "/_stage/decisions"
 SCHEDULES_PATH = "/_stage/schedules"
+DEBUGGING_PATH = "/_stage/debugging"
 KEEP_PATH = "/_stage/keep"
 RESUME_PATH = "/_stage/resume"
 # What the stage's own servers may ask for by their key.
@@ -60,6 +62,7 @@ PATHS_OF_THE_STAGE = (
     SCHEDULES_PATH,
     KEEP_PATH,
     RESUME_PATH,
+    DEBUGGING_PATH,
 )
 
 # There is one key of the root user, whose signature is checked as anybody's.
@@ -122,6 +125,8 @@ async def door(scope, receive, send):
                 await send_json(send, under_way.counts())
             elif request.is_of_the_stage() and request.path == DECISIONS_PATH:
                 await send_json(send, decisions.counts())
+            elif request.is_of_the_stage() and request.path == DEBUGGING_PATH:
+                await send_json(send, debugging.waiting_processes())
             elif request.is_of_the_stage() and request.path == SCHEDULES_PATH:
                 await send_json(send, schedules.listed())
             elif request.is_of_the_stage() and request.path == KEEP_PATH:

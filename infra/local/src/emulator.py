@@ -273,6 +273,7 @@ mapping_handlers["create"] = create_complete_mapping_of_stack
 mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
+import debugging
 import decisions
 import deployed_code
 import door

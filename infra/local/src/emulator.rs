@@ -41,9 +41,10 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 13] = [
+const SCRIPTS: [(&str, &str); 14] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
+    ("debugging.py", include_str!("debugging.py")),
     ("decisions.py", include_str!("decisions.py")),
     ("deployed_code.py", include_str!("deployed_code.py")),
     ("door.py", include_str!("door.py")),
@@ -75,6 +76,8 @@ pub struct EmulatorConfig<'a> {
     pub account_id: &'a str,
     /// What goes wrong, if anything is to.
     pub chaos: Option<&'a Chaos>,
+    /// Lambda's name of the function whose processes wait for a debugger, if there is one.
+    pub debugged: Option<&'a str>,
     /// The file to begin with, as `keeping.py` has written it. Nothing is handled until the stage resumes.
     pub state: Option<&'a Path>,
 }
@@ -151,6 +154,11 @@ impl Emulator {
             .env("LOCAL_STAGE_KEY", &keys.stage_key)
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
+            .envs(
+                config
+                    .debugged
+                    .map(|function| ("DEBUGGED_FUNCTION", function)),
+            )
             .envs(recording());
         command.envs(config.endpoints());
         command.envs(config.state.map(|state| ("RESTORED_STATE", state)));
@@ -243,6 +251,7 @@ mod tests {
             region: "us-east-1",
             account_id: "000000000000",
             chaos,
+            debugged: None,
             state: None,
         }
     }

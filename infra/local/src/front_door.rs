@@ -81,6 +81,7 @@ pub enum ApiId {
 #[derive(Debug)]
 pub struct FrontDoor {
     api: watch::Sender<Option<ApiId>>,
+    integration_timeout: watch::Sender<Option<Duration>>,
     server: Server,
 }
 
@@ -89,19 +90,31 @@ impl FrontDoor {
     /// [set](Self::set_api), requests are answered with 503.
     pub async fn start(port: u16, emulator_endpoint: &str, keys: &Keys) -> Result<Self, Error> {
         let (api, watched_api) = watch::channel(None);
-        let forwarder = Arc::new(Forwarder::new(emulator_endpoint, keys, watched_api));
+        let (integration_timeout, watched_timeout) = watch::channel(Some(INTEGRATION_TIMEOUT));
+        let forwarder = Forwarder::new(emulator_endpoint, keys, watched_api, watched_timeout);
+        let forwarder = Arc::new(forwarder);
         let answer = move |request| {
             let forwarder = Arc::clone(&forwarder);
             async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
         };
         let server = Server::start("the API", port, answer).await?;
-        Ok(Self { api, server })
+        Ok(Self {
+            api,
+            integration_timeout,
+            server,
+        })
     }
 
     /// The URL that the API has for clients.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.server.port())
+    }
+
+    /// From now on, requests wait for their answers for as long as it takes: somebody may debug
+    /// the function.
+    pub fn lift_timeout(&self) {
+        self.integration_timeout.send_replace(None);
     }
 
     /// From now on, requests go to the `$default` stage of this API.
@@ -139,15 +152,22 @@ struct Forwarder {
     emulator_endpoint: String,
     stage_key: String,
     api: watch::Receiver<Option<ApiId>>,
+    integration_timeout: watch::Receiver<Option<Duration>>,
 }
 
 impl Forwarder {
-    fn new(emulator_endpoint: &str, keys: &Keys, api: watch::Receiver<Option<ApiId>>) -> Self {
+    fn new(
+        emulator_endpoint: &str,
+        keys: &Keys,
+        api: watch::Receiver<Option<ApiId>>,
+        integration_timeout: watch::Receiver<Option<Duration>>,
+    ) -> Self {
         Self {
             client: client(),
             emulator_endpoint: emulator_endpoint.to_owned(),
             stage_key: keys.stage_key.clone(),
             api,
+            integration_timeout,
         }
     }
 
@@ -192,7 +212,12 @@ impl Forwarder {
         let request = Request::from_parts(head, Full::new(whole(body, BODY_TIMEOUT).await?));
 
         let unavailable = Refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-        match tokio::time::timeout(INTEGRATION_TIMEOUT, self.client.request(request)).await {
+        let timeout = *self.integration_timeout.borrow();
+        let answer = tokio::time::timeout(
+            timeout.unwrap_or(Duration::MAX),
+            self.client.request(request),
+        );
+        match answer.await {
             Ok(Ok(mut response)) => {
                 remove_hop_by_hop(response.headers_mut());
                 Ok(response.map(Either::Left))
@@ -363,7 +388,8 @@ mod tests {
     fn requests_go_to_the_default_stage_with_their_query_untouched() {
         let (sender, receiver) = watch::channel(None);
         let keys = Keys::random().unwrap();
-        let forwarder = Forwarder::new("http://127.0.0.1:1", &keys, receiver);
+        let (_, timeout) = watch::channel(None);
+        let forwarder = Forwarder::new("http://127.0.0.1:1", &keys, receiver, timeout);
         let target = |uri: &'static str| forwarder.target(&Uri::from_static(uri));
         assert_eq!(target("/").unwrap_err().0, StatusCode::SERVICE_UNAVAILABLE);
 

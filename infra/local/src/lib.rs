@@ -8,6 +8,7 @@
 
 mod aws;
 mod chaos;
+mod debugging;
 mod decisions;
 mod emulator;
 mod error;
@@ -30,6 +31,7 @@ pub use chaos::{
     Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultKind, FaultProxy, Faults, Figure,
     Figures, Seed,
 };
+pub use debugging::Debugging;
 pub use decisions::Decision;
 pub use emulator::{Emulator, EmulatorConfig};
 pub use error::{Error, PortTaken};

@@ -29,7 +29,11 @@ def receive(queue_url, batch_size):
         window_seconds = window_of(queue["attributes"]["QueueArn"])
         if len(visible_since) < batch_size and now - min(visible_since, default=now) < window_seconds:
             return []
-        return sqs._collect_msgs(queue, batch_size, int(queue["attributes"].get("VisibilityTimeout", 30)))
+        return sqs._collect_msgs(queue, batch_size, visibility_timeout_of(queue))
+
+
+def visibility_timeout_of(queue):
+    return int(queue["attributes"].get("VisibilityTimeout", 30))
 
 
 def window_of(queue_arn):

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::keeping::{Begin, Keeper, Series};
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
-    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, Error, Figures, FrontDoor, Keeping,
-    KeptState, Keys, Models, QuietServer, RekognitionConfig, RekognitionServer, Scheduler, Seed,
-    StageTools, StreamPoller, StreamPollerConfig,
+    ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, Figures, FrontDoor,
+    Keeping, KeptState, Keys, Models, QuietServer, RekognitionConfig, RekognitionServer, Scheduler,
+    Seed, StageTools, StreamPoller, StreamPollerConfig,
 };
 
 /// The account that the stage's resources are in.
@@ -75,6 +75,9 @@ pub struct LocalStageConfig<'a> {
     pub is_first_run: bool,
     /// What the faults follow from, if there are to be any.
     pub seed: Option<Seed>,
+    /// Lambda's name of the function whose processes wait for a debugger, if there is one. Nobody
+    /// gives up on it meanwhile.
+    pub debugged: Option<&'a str>,
     /// What it begins with, and whether its data is kept.
     pub keeping: Keeping<'a>,
 }
@@ -195,7 +198,7 @@ impl LocalStage {
             Arc::clone(&keeper),
         );
         let quiet = quiet.await?;
-        let doors = FrontDoors::open(&config.ports.apis, &emulator).await?;
+        let doors = FrontDoors::open(&config, &emulator).await?;
         let mut stage = Self {
             doors,
             quiet,
@@ -224,6 +227,12 @@ impl LocalStage {
     #[must_use]
     pub fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    /// Which process of the debugged function waits.
+    #[must_use]
+    pub fn debugging(&self) -> Debugging {
+        Debugging::of(&self.emulator)
     }
 
     /// The keys of the emulator's root user.
@@ -360,6 +369,7 @@ impl LocalStageConfig<'_> {
             region: self.region,
             account_id: ACCOUNT_ID,
             chaos,
+            debugged: self.debugged,
             state: begin.map(Begin::file_of_emulator).as_deref(),
         })
         .await?;
@@ -424,28 +434,34 @@ impl LocalStageConfig<'_> {
 struct FrontDoors {
     emulator_endpoint: String,
     keys: Keys,
+    /// Whether they wait as long as a debugged function takes.
+    is_patient: bool,
     open: BTreeMap<u16, FrontDoor>,
     /// Ports of APIs at which no door could be opened, which was told.
     taken: BTreeSet<u16>,
 }
 
 impl FrontDoors {
-    async fn open(ports: &[Port], emulator: &Emulator) -> Result<Self, Error> {
+    async fn open(config: &LocalStageConfig<'_>, emulator: &Emulator) -> Result<Self, Error> {
         let mut doors = Self {
+            is_patient: config.debugged.is_some(),
             emulator_endpoint: emulator.endpoint().to_owned(),
             keys: emulator.keys().clone(),
             open: BTreeMap::new(),
             taken: BTreeSet::new(),
         };
-        for port in ports {
+        for port in &config.ports.apis {
             doors.add(port).await?;
         }
         Ok(doors)
     }
 
     async fn add(&mut self, port: &Port) -> Result<(), Error> {
-        let door = FrontDoor::start(port.number, &self.emulator_endpoint, &self.keys);
-        self.open.insert(port.number, door.await?);
+        let door = FrontDoor::start(port.number, &self.emulator_endpoint, &self.keys).await?;
+        if self.is_patient {
+            door.lift_timeout();
+        }
+        self.open.insert(port.number, door);
         Ok(())
     }
 

@@ -174,6 +174,9 @@ pub(crate) struct Deploy {
     /// Follow the functions' logs from this time on, in milliseconds since 1970.
     #[arg(long, hide = true, requires = "beside_stage")]
     pub(crate) logs_from: Option<u64>,
+    /// Build these packages for a debugger.
+    #[arg(long, hide = true, requires = "beside_stage", value_name = "PACKAGE")]
+    pub(crate) debug_info: Vec<String>,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -388,6 +391,9 @@ pub(crate) struct Local {
     /// Begin with this snapshot's data. The snapshot stays as it is.
     #[arg(long, value_name = "NAME")]
     pub(crate) snapshot: Option<SnapshotName>,
+    /// Let each process of this function wait for a debugger before it handles its first event.
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "chaos")]
+    pub(crate) debug: Option<String>,
     /// Run this when the stage is ready, then stop.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,

@@ -4,6 +4,8 @@ mod function;
 mod parts;
 mod templates;
 
+pub(crate) use self::parts::Packages;
+
 use std::io;
 use std::path::Path;
 

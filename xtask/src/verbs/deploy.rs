@@ -28,7 +28,8 @@ use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<ExitCode> {
     if args.beside_stage {
-        return watch::run(workspace, args).await;
+        let workspace = workspace.debugging(args.debug_info.clone());
+        return watch::run(&workspace, args).await;
     }
     let mut context = Context::load(workspace, &args.stage.stage)?;
     if args.ignore_alarms {

@@ -1,5 +1,6 @@
 //! `local`: the whole app on this machine.
 
+mod debugger;
 mod ports;
 mod watcher;
 
@@ -12,12 +13,12 @@ use std::time::{Duration, Instant};
 use self::watcher::Watcher;
 use deploy::Target;
 use local::{ApiId, Keeping, LocalStage, LocalStageConfig, Seed};
-use manifest::{App, Endpoint};
+use manifest::{App, Endpoint, Function};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{self, Approval};
-use crate::context::Context;
+use crate::context::{Context, function_of};
 use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
@@ -30,6 +31,7 @@ use crate::stage_state::StageState;
 use crate::terminal::{BOLD, show_parts, status, stderr_columns, tell, warn};
 use crate::values::LocalValues;
 use crate::verbs::{
+    ci::Packages,
     deploy::{Way, deploy},
     env::StageEnvironment,
     logs::{Line, Logs},
@@ -93,6 +95,10 @@ async fn stage(
         LevelFilter::WARN
     });
     let app = workspace.app(LOCAL)?;
+    let debugged = args.debug.as_deref();
+    let debugged = debugged.map(|name| function_of(&app, name)).transpose()?;
+    let workspace = &debugged_workspace(workspace, debugged)?;
+    let debugged = debugged.map(|function| (function.name().to_owned(), function.physical_name()));
     let values = LocalValues::of(workspace, &app)?;
     let apis = app.endpoints().map(|endpoint| title(&endpoint));
     let ports = ports::of(&args, package::uses_rekognition(&app), apis)?;
@@ -108,6 +114,7 @@ async fn stage(
         region: region.as_deref().unwrap_or("us-east-1"),
         is_first_run: !workspace.target().join("package").join(LOCAL).exists(),
         seed: args.chaos.map(|seed| seed.unwrap_or_else(Seed::random)),
+        debugged: debugged.as_ref().map(|(_, physical)| physical.as_str()),
         keeping: Keeping {
             stack: &stack,
             from: from.as_deref(),
@@ -139,7 +146,11 @@ async fn stage(
     } = &deployed;
     state.write(workspace)?;
     let watcher = match program {
-        Some(program) if args.watches() => Some(Watcher::new(program, args.command.is_empty())),
+        Some(program) if args.watches() => Some(Watcher::new(
+            program,
+            args.command.is_empty(),
+            workspace.debugged(),
+        )),
         _ => None,
     };
 
@@ -164,8 +175,16 @@ async fn stage(
             None => std::future::pending().await,
         }
     };
+    let debugging = stage.debugging();
+    let waiting = async {
+        match &debugged {
+            Some((function, _)) => debugger::tell_of_waiting(&debugging, function, workspace).await,
+            None => std::future::pending().await,
+        }
+    };
     let ended: Result<Option<ExitCode>> = tokio::select! {
         ended = done => ended.map(Some),
+        never = waiting => match never {},
         never = watched => match never {},
         error = stage.ended(&app, &deployed) => Err(error.into()),
         () = signals.next() => Ok(None),
@@ -208,6 +227,18 @@ async fn keep(stage: &mut LocalStage, into: &Path, signals: &mut StopSignals) ->
         () = signals.next() => warn("what changed in the last seconds is not kept"),
     }
     Ok(())
+}
+
+/// The workspace, of which a debugged function and the app's libraries that it consists of are
+/// built for a debugger. The framework's crates are not: every function would be built anew.
+fn debugged_workspace(workspace: &Workspace, debugged: Option<&Function>) -> Result<Workspace> {
+    let Some(function) = debugged else {
+        return Ok(workspace.clone());
+    };
+    let packages = Packages::of(workspace)?;
+    let libraries = workspace.root().join("functions");
+    let packages = packages.with_dependencies(function.name(), &libraries);
+    Ok(workspace.debugging(packages.into_iter().map(str::to_owned).collect()))
 }
 
 /// The app of this workspace, as the stage builds and deploys it.

@@ -249,6 +249,7 @@ async fn a_second_emulator_on_the_same_port_leaves_the_first_alone() {
         region: REGION,
         account_id: "000000000000",
         chaos: None,
+        debugged: None,
         state: None,
     })
     .await

@@ -53,6 +53,7 @@ impl Stage {
             region: REGION,
             account_id: "000000000000",
             chaos: chaos.as_ref(),
+            debugged: None,
             state: None,
         })
         .await

@@ -78,6 +78,7 @@ async fn start(ports: Ports, dir: &Path, asked: &Asked, seed: Option<Seed>) -> L
         region: "us-east-1",
         is_first_run: true,
         seed,
+        debugged: None,
         keeping: Keeping {
             stack: "a-local",
             from: None,

@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 
 /// The packages of the workspace.
 #[derive(Debug, Deserialize)]
-pub(super) struct Packages {
+pub(crate) struct Packages {
     packages: Vec<Package>,
 }
 
@@ -37,7 +37,7 @@ impl Package {
 }
 
 impl Packages {
-    pub(super) fn of(workspace: &Workspace) -> Result<Self> {
+    pub(crate) fn of(workspace: &Workspace) -> Result<Self> {
         let shell = Shell::new()?;
         let _directory = shell.push_dir(workspace.cargo_root());
         let cargo = workspace.cargo();
@@ -48,7 +48,7 @@ impl Packages {
     }
 
     /// A package and those below `folder` that it depends on, by name.
-    pub(super) fn with_dependencies(&self, name: &str, folder: &Path) -> BTreeSet<&str> {
+    pub(crate) fn with_dependencies(&self, name: &str, folder: &Path) -> BTreeSet<&str> {
         let by_folder: BTreeMap<&Path, &Package> = self
             .packages
             .iter()

@@ -24,13 +24,16 @@ const SHORT_LIFE: Duration = Duration::from_secs(5);
 pub(super) struct Watcher {
     program: PathBuf,
     follows_logs: bool,
+    /// The packages that it builds for a debugger.
+    debugged: Vec<String>,
 }
 
 impl Watcher {
-    pub(super) fn new(program: &Path, follows_logs: bool) -> Self {
+    pub(super) fn new(program: &Path, follows_logs: bool, debugged: &[String]) -> Self {
         Self {
             program: program.to_owned(),
             follows_logs,
+            debugged: debugged.to_owned(),
         }
     }
 
@@ -61,6 +64,9 @@ impl Watcher {
     async fn live(&self, learn: &impl Fn(Told)) -> std::io::Result<ExitStatus> {
         let mut command = Command::new(&self.program);
         command.args(["deploy", "--watch", "--beside-stage", "--stage", LOCAL]);
+        for package in &self.debugged {
+            command.args(["--debug-info", package]);
+        }
         if self.follows_logs {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now_ms = now.unwrap_or_default().as_millis();
