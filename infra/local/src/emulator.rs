@@ -24,6 +24,7 @@
 //!   lets them answer first.
 //! - On a busy machine it loses lines of functions' logs, and it makes figures of its own of the
 //!   time and memory that functions take. `logs.py` reads all lines and measures.
+//! - It knows of no debugger. `debugging.py` lets a function wait for one, and nobody lose patience.
 //! - It persists too little. `keeping.py` writes its state down, and begins with it.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of
