@@ -1,6 +1,7 @@
 //! Builds the functions with cargo.
 
 use std::collections::BTreeMap;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -18,9 +19,12 @@ use crate::workspace::Workspace;
 /// How functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// For the local stage, and so for this machine: the profile that everything else in the
-    /// workspace uses, so that dependencies are compiled once.
+    /// For this machine: the profile that everything else in the workspace uses, so that
+    /// dependencies are compiled once. An executable has exactly the code that it can reach.
     Dev,
+    /// For the local stage: as `Dev`, but functions take their dependencies from a dynamic library,
+    /// [`DYLIB`], so that the linker does not read the AWS SDK after each edit.
+    Local,
     /// For AWS: small and quick to start.
     Lambda,
 }
@@ -28,11 +32,14 @@ pub(crate) enum Profile {
 impl Profile {
     fn name(self) -> &'static str {
         match self {
-            Self::Dev => "dev",
+            Self::Dev | Self::Local => "dev",
             Self::Lambda => "lambda",
         }
     }
 }
+
+/// The package of the dynamic library with what functions depend on.
+pub(crate) const DYLIB: &str = "runtime-dylib";
 
 /// A message of `cargo build --message-format=json`; other kinds have other fields.
 #[derive(Deserialize)]
@@ -40,6 +47,21 @@ struct Message {
     target: Option<Target>,
     profile: Option<TargetProfile>,
     executable: Option<PathBuf>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+impl Message {
+    /// A package, and what was made of it to be run or loaded.
+    fn product(self) -> Option<(String, PathBuf)> {
+        let name = self.target?.name;
+        // Cargo calls a library as Rust does.
+        if name == DYLIB.replace('-', "_") {
+            Some((DYLIB.to_owned(), self.filenames.into_iter().next()?))
+        } else {
+            Some((name, self.executable?))
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,7 +74,8 @@ struct Target {
     name: String,
 }
 
-/// Builds packages whose binaries have the packages' names; returns the executables.
+/// Builds packages whose binaries have the packages' names; returns the executables, and for the
+/// local stage [`DYLIB`].
 /// Cargo's own progress goes to standard error. To be called in a tokio runtime.
 pub(crate) fn build(
     workspace: &Workspace,
@@ -193,19 +216,22 @@ fn cargo<'a>(
         arguments,
         variables,
     } = match profile {
-        Profile::Dev => Toolchain::host(workspace),
+        Profile::Dev | Profile::Local => Toolchain::host(workspace),
         Profile::Lambda => Toolchain::lambda(workspace, architecture)?,
     };
     let profile_name = profile.name();
-    let selected: Vec<String> = packages
+    let mut selected: Vec<String> = packages
         .iter()
         .map(|package| format!("--package={package}"))
         .collect();
+    if profile == Profile::Local {
+        selected.extend(["--package=runtime", "--features=runtime/dylib"].map(String::from));
+    }
     // The dev profile has lines only, which is enough for breakpoints and backtraces.
     let debugged = workspace
         .debugged()
         .iter()
-        .filter(|_| profile == Profile::Dev);
+        .filter(|_| profile == Profile::Local);
     let settings: Vec<String> = debugged
         .map(|package| format!("--config=profile.dev.package.{package}.debug=\"full\""))
         .collect();
@@ -239,8 +265,8 @@ fn lambda_flags(workspace: &Workspace, architecture: Architecture) -> [String; 3
 fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let executables: BTreeMap<String, PathBuf> = messages
         .into_iter()
-        .filter_map(|message| Some((message.target?.name, message.executable?)))
-        .filter(|(name, _)| packages.contains(&name.as_str()))
+        .filter_map(Message::product)
+        .filter(|(name, _)| name == DYLIB || packages.contains(&name.as_str()))
         .collect();
     match packages
         .iter()
@@ -254,9 +280,45 @@ fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<Str
     }
 }
 
+/// Rust's standard library as a dynamic library, which whatever uses [`DYLIB`] takes it from.
+pub(crate) fn standard_library(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = Shell::new()?;
+    shell.change_dir(workspace.cargo_root());
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let folder = without_cargo_variables(cmd!(shell, "{rustc} --print target-libdir"))
+        .quiet()
+        .read()?;
+    let is_std = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("{DLL_PREFIX}std-")) && name.ends_with(DLL_SUFFIX)
+    };
+    let mut files = shell.read_dir(&folder)?.into_iter();
+    files.find(is_std).ok_or_else(|| {
+        CliError::new(format!(
+            "could not find Rust's standard library: {folder} has no {DLL_PREFIX}std-*{DLL_SUFFIX}"
+        ))
+        .hint("install the toolchain again: rustup toolchain install --force stable")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_dynamic_library_is_found_among_what_cargo_built() {
+        let messages = parse(concat!(
+            r#"{"target": {"name": "runtime_dylib"}, "filenames": ["deps/libruntime_dylib.so"], "executable": null}"#,
+            "\n",
+            r#"{"target": {"name": "order"}, "filenames": ["order"], "executable": "order"}"#,
+            "\n",
+            r#"{"target": {"name": "order"}, "filenames": ["liborder.rlib"], "executable": null}"#,
+        ));
+        let built = executables(messages, &["order"]).unwrap();
+        let expected = [("order", "order"), (DYLIB, "deps/libruntime_dylib.so")];
+        let expected = expected.map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
+        assert_eq!(built, BTreeMap::from(expected));
+    }
 
     #[test]
     fn an_optimized_crate_of_the_sdk_is_noticed() {

@@ -1,11 +1,11 @@
 //! Packages functions: a reproducible zip each.
 //!
 //! For AWS, a zip holds the function's binary. For the local stage it holds a script that runs the
-//! binary from a folder beside it: nobody has to pack, upload and unpack 35 MB that are on this
-//! machine already. The script names the binary by its content. So the zip's hash changes when the
+//! binary from a folder beside it: nobody has to pack, upload and unpack what is on this machine
+//! already. The script names the binary by its content, and the dynamic libraries that it loads. So the zip's hash changes when the
 //! code does, and not otherwise, and a deployment, a hotswap and drift are what they are on AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::build::{self, Profile};
+use crate::build::{self, DYLIB, Profile};
 use crate::elf::Requirements;
 use crate::error::{AboutFile, CliError, Result};
 use crate::workspace::{LOCAL, Workspace};
@@ -40,6 +40,9 @@ pub(crate) struct Package {
     /// The binary that the local stage runs; none for AWS.
     #[serde(skip)]
     kept: Option<PathBuf>,
+    /// The folder of the dynamic libraries that it loads.
+    #[serde(skip)]
+    libraries: Option<PathBuf>,
 }
 
 /// What a stage is made of.
@@ -78,12 +81,13 @@ struct Stamp {
     sha256: String,
     glibc: Option<String>,
     kept: Option<PathBuf>,
+    libraries: Option<PathBuf>,
 }
 
 /// What is built for a stage of the app: packages and profile.
 pub(crate) fn parts<'a>(workspace: &'a Workspace, app: &'a App) -> (Vec<&'a str>, Profile) {
     if app.stage().name == LOCAL {
-        (local_packages(app, workspace.program()), Profile::Dev)
+        (local_packages(app, workspace.program()), Profile::Local)
     } else {
         let functions = app.functions().map(manifest::Function::name);
         (functions.collect(), Profile::Lambda)
@@ -107,7 +111,13 @@ pub(crate) fn package_built(
     Ok(Packaged {
         rekognition: executables.remove(REKOGNITION),
         program: executables.remove(workspace.program()),
-        functions: zipped(workspace, app, executables, profile)?,
+        functions: zipped(
+            workspace,
+            app,
+            executables.remove(DYLIB).as_deref(),
+            executables,
+            profile,
+        )?,
     })
 }
 
@@ -119,12 +129,13 @@ pub(crate) fn package_functions(
 ) -> Result<Vec<Package>> {
     let profile = Profile::Lambda;
     let executables = build::build(workspace, functions, profile, app.stage().architecture)?;
-    zipped(workspace, app, executables, profile)
+    zipped(workspace, app, None, executables, profile)
 }
 
 fn zipped(
     workspace: &Workspace,
     app: &App,
+    dylib: Option<&Path>,
     executables: BTreeMap<String, PathBuf>,
     profile: Profile,
 ) -> Result<Vec<Package>> {
@@ -134,27 +145,27 @@ fn zipped(
     let lock = directory.join(".lock");
     let lock = File::create(&lock).about("create", &lock)?;
     lock.lock().about("lock", &directory)?;
-    executables
-        .into_iter()
-        .map(|(function, executable)| package_one(&directory, function, executable, profile, app))
-        .collect()
+    let libraries = dylib.map(|dylib| keep_libraries(workspace, &directory, dylib));
+    let libraries = libraries.transpose()?;
+    let package = |(function, executable)| {
+        let libraries = libraries.as_deref();
+        package_one(&directory, function, executable, libraries, profile, app)
+    };
+    executables.into_iter().map(package).collect()
 }
 
 fn package_one(
     directory: &Path,
     function: String,
     executable: PathBuf,
+    libraries: Option<&Path>,
     profile: Profile,
     app: &App,
 ) -> Result<Package> {
     let zip = directory.join(format!("{function}.zip"));
     let stamp_file = directory.join(format!("{function}.json"));
     let metadata = fs::metadata(&executable).about("read", &executable)?;
-    let binary_modified_ns = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |age| age.as_nanos());
+    let binary_modified_ns = modified_ns(&metadata);
     let current = fs::read(&stamp_file)
         .ok()
         .and_then(|text| serde_json::from_slice::<Stamp>(&text).ok())
@@ -162,8 +173,11 @@ fn package_one(
             stamp.binary == executable
                 && stamp.binary_bytes == metadata.len()
                 && stamp.binary_modified_ns == binary_modified_ns
+                && stamp.libraries.as_deref() == libraries
                 && match profile {
-                    Profile::Dev => stamp.kept.as_ref().is_some_and(|kept| kept.exists()),
+                    Profile::Dev | Profile::Local => {
+                        stamp.kept.as_ref().is_some_and(|kept| kept.exists())
+                    }
                     Profile::Lambda => true,
                 }
                 && fs::metadata(&zip).is_ok_and(|zip| zip.len() == stamp.zip_bytes)
@@ -178,9 +192,9 @@ fn package_one(
                     write_zip(&zip, &binary)?;
                     (requirements.glibc.map(|version| version.to_string()), None)
                 }
-                Profile::Dev => {
+                Profile::Dev | Profile::Local => {
                     let kept = keep(directory, &function, &binary)?;
-                    write_zip(&zip, &pointer(&kept))?;
+                    write_zip(&zip, &pointer(&kept, libraries))?;
                     (None, Some(kept))
                 }
             };
@@ -193,6 +207,7 @@ fn package_one(
                 sha256: hex::encode(Sha256::digest(&bytes)),
                 glibc,
                 kept,
+                libraries: libraries.map(Path::to_owned),
             };
             let text = serde_json::to_vec(&stamp).map_err(CliError::new)?;
             fs::write(&stamp_file, text).about("write", &stamp_file)?;
@@ -210,6 +225,7 @@ fn package_one(
         binary_bytes: stamp.binary_bytes,
         glibc: stamp.glibc,
         kept: stamp.kept,
+        libraries: stamp.libraries,
     })
 }
 
@@ -238,26 +254,76 @@ fn keep(directory: &Path, function: &str, binary: &[u8]) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// A script that becomes this program.
-fn pointer(program: &Path) -> Vec<u8> {
-    let mut script = b"#!/bin/sh\nexec '".to_vec();
-    for byte in program.as_os_str().as_bytes() {
-        match byte {
-            b'\'' => script.extend(br"'\''"),
-            byte => script.push(*byte),
-        }
+/// Keeps copies of the dynamic libraries that functions load, for the same reason. Their folder is
+/// named by size and time: reading 140 MB for a hash would cost more than all the rest.
+fn keep_libraries(workspace: &Workspace, directory: &Path, dylib: &Path) -> Result<PathBuf> {
+    let metadata = fs::metadata(dylib).about("read", dylib)?;
+    let name = format!("{}-{}", metadata.len(), modified_ns(&metadata));
+    let folder = directory.join("libraries");
+    let kept = folder.join(&name);
+    if kept.exists() {
+        return Ok(kept);
     }
-    script.extend(b"'\n");
+    let unfinished = folder.join(format!("{name}.tmp"));
+    fs::create_dir_all(&unfinished).about("create", &unfinished)?;
+    for library in [dylib, &build::standard_library(workspace)?] {
+        let copy = unfinished.join(library.file_name().unwrap_or_default());
+        fs::copy(library, &copy).about("write", &copy)?;
+    }
+    fs::rename(&unfinished, &kept).about("write", &kept)?;
+    Ok(kept)
+}
+
+/// In nanoseconds since the epoch.
+fn modified_ns(metadata: &fs::Metadata) -> u128 {
+    let modified = metadata.modified().ok();
+    let age = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    age.map_or(0, |age| age.as_nanos())
+}
+
+/// Where the dynamic linker looks for libraries first.
+const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
+    "DYLD_LIBRARY_PATH"
+} else {
+    "LD_LIBRARY_PATH"
+};
+
+/// A script that becomes this program.
+fn pointer(program: &Path, libraries: Option<&Path>) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\n".to_vec();
+    if let Some(libraries) = libraries {
+        script.extend(format!("export {LIBRARY_PATH}=").bytes());
+        script.extend(quoted(libraries));
+        script.push(b'\n');
+    }
+    script.extend(b"exec ");
+    script.extend(quoted(program));
+    script.push(b'\n');
     script
 }
 
+/// A path as a word of the shell's.
+fn quoted(path: &Path) -> Vec<u8> {
+    let mut word = b"'".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'\'' => word.extend(br"'\''"),
+            byte => word.push(*byte),
+        }
+    }
+    word.push(b'\'');
+    word
+}
+
 /// Removes what no function of the local stage runs any more: every kept binary but those of these
-/// packages, and of each function the newest other one, which a process may be about to start.
+/// packages, and of each function the newest other one, which a process may be about to start. With
+/// libraries likewise.
 pub(crate) fn remove_old_binaries(packages: &[Package]) -> Result<()> {
-    for kept in packages
-        .iter()
-        .filter_map(|package| package.kept.as_deref())
-    {
+    let kept = packages.iter().flat_map(|package| {
+        let kept = [&package.kept, &package.libraries];
+        kept.into_iter().filter_map(Option::as_deref)
+    });
+    for kept in kept.collect::<BTreeSet<_>>() {
         let folder = kept.parent().unwrap_or(kept);
         let mut others = Vec::new();
         for entry in fs::read_dir(folder).about("read", folder)? {
@@ -270,7 +336,12 @@ pub(crate) fn remove_old_binaries(packages: &[Package]) -> Result<()> {
         others.sort();
         others.pop();
         for (_, path) in others {
-            fs::remove_file(&path).about("remove", &path)?;
+            let removed = if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.about("remove", &path)?;
         }
     }
     Ok(())
@@ -354,14 +425,16 @@ mod tests {
     #[test]
     fn the_pointer_runs_the_binary_whatever_its_folder_is_called() {
         let folder = tempfile::TempDir::with_prefix("it's \"$HOME\" \\ ").unwrap();
-        let kept = keep(folder.path(), "order", b"#!/bin/sh\necho \"$0\"\n").unwrap();
+        let program = format!("#!/bin/sh\necho \"$0 ${LIBRARY_PATH}\"\n");
+        let kept = keep(folder.path(), "order", program.as_bytes()).unwrap();
         let script = folder.path().join("bootstrap");
-        fs::write(&script, pointer(&kept)).unwrap();
+        fs::write(&script, pointer(&kept, Some(folder.path()))).unwrap();
         let output = std::process::Command::new("/bin/sh")
             .arg(&script)
             .output()
             .unwrap();
-        assert_eq!(output.stdout, [kept.as_os_str().as_bytes(), b"\n"].concat());
+        let expected = format!("{} {}\n", kept.display(), folder.path().display());
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     }
 
     #[test]
@@ -369,7 +442,20 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let keep = |binary: &[u8]| keep(folder.path(), "order", binary).unwrap();
         let (oldest, before, deployed) = (keep(b"1"), keep(b"2"), keep(b"3"));
-        let times = [(&oldest, 1), (&before, 3), (&deployed, 2)];
+        let [old_libraries, libraries_before, libraries] = ["1", "2", "3"].map(|name| {
+            let libraries = folder.path().join("libraries").join(name);
+            fs::create_dir_all(&libraries).unwrap();
+            fs::write(libraries.join("libruntime_dylib.so"), name).unwrap();
+            libraries
+        });
+        let times = [
+            (&oldest, 1),
+            (&before, 3),
+            (&deployed, 2),
+            (&old_libraries, 1),
+            (&libraries_before, 3),
+            (&libraries, 2),
+        ];
         for (path, seconds) in times {
             let time = UNIX_EPOCH + std::time::Duration::from_secs(seconds);
             File::open(path).unwrap().set_modified(time).unwrap();
@@ -385,10 +471,15 @@ mod tests {
             binary_bytes: 0,
             glibc: None,
             kept: Some(deployed.clone()),
+            libraries: Some(libraries.clone()),
         };
         remove_old_binaries(&[package]).unwrap();
         assert_eq!(
             [oldest, before, deployed].map(|path| path.exists()),
+            [false, true, true]
+        );
+        assert_eq!(
+            [old_libraries, libraries_before, libraries].map(|path| path.exists()),
             [false, true, true]
         );
     }

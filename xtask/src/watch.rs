@@ -199,7 +199,7 @@ impl<'a> Watch<'a> {
             return build::build_aside(self.workspace, &program, Profile::Dev, host).await;
         };
         let (parts, profile) = package::parts(self.workspace, &context.app);
-        if profile != Profile::Dev {
+        if profile != Profile::Local {
             let built = build::build_aside(self.workspace, &program, Profile::Dev, host).await?;
             match &built.executables {
                 Some(executables) if !self.is_outdated(executables) => {}

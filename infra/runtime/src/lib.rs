@@ -71,6 +71,9 @@ pub mod stream;
 pub mod testing;
 mod time;
 
+#[cfg(feature = "dylib")]
+use runtime_dylib as _;
+
 use std::future::Future;
 use std::process::ExitCode;
 
