@@ -28,14 +28,17 @@ fn copy(from: &Path, to: &Path) {
 
 /// Makes a target directory with the dependencies as they are built, for a workspace with the same
 /// packages at the same places. `edited` are those that are not the same there.
-pub fn link_target(target: &Path, edited: &[&str]) {
+pub fn link_target(target: &Path, edited: &[impl AsRef<str>]) {
     let built = built();
     let debug = target.join("debug");
     std::fs::create_dir_all(debug.join("deps")).unwrap();
     for folder in ["build", ".fingerprint"] {
         copy(&built.join(folder), &debug);
     }
-    let edited: Vec<String> = edited.iter().map(|name| name.replace('-', "_")).collect();
+    let edited: Vec<String> = edited
+        .iter()
+        .map(|name| name.as_ref().replace('-', "_"))
+        .collect();
     for entry in std::fs::read_dir(built.join("deps")).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
@@ -68,7 +71,7 @@ pub struct Copy {
 
 impl Copy {
     /// `edited` are the packages that will not be the same.
-    pub fn new(edited: &[&str]) -> Self {
+    pub fn new(edited: &[impl AsRef<str>]) -> Self {
         let root = folder_beside_target();
         for entry in std::fs::read_dir(workspace()).unwrap() {
             let entry = entry.unwrap().path();
