@@ -7,7 +7,7 @@
 //! in AWS before it does.
 
 use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, QueueAction::*, TableAction::*};
-use manifest::{Budget, Grant, Manifest};
+use manifest::{Grant, Manifest};
 
 /// Declares the app.
 #[must_use]
@@ -152,11 +152,6 @@ pub fn app() -> Manifest {
 
     app.function("handle-user-stream")
         .timeout_seconds(60)
-        // The SDK's checksums for S3 have 0.66 MB of tables that do not compress.
-        .budget(Budget {
-            zip_bytes: 2_800_000,
-            ..Budget::default()
-        })
         .trigger(
             users
                 .item_changes([Insert, Remove])
