@@ -24,11 +24,9 @@ use self::budget::Figures;
 use self::life::measure;
 use self::sample::Sample;
 use self::variables::Template;
-use crate::build::{self, Profile};
 use crate::cli;
 use crate::context::function_of;
-use crate::elf::Requirements;
-use crate::error::{AboutFile, Result};
+use crate::error::Result;
 use crate::output::json;
 use crate::package::{self, Package};
 use crate::table::table;
@@ -49,7 +47,7 @@ struct Row {
 }
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> {
-    let app = as_for_aws(workspace)?;
+    let app = as_for_aws(workspace, None)?;
     let function = args.function.as_deref();
     let functions: Vec<&Function> = match function {
         Some(name) => vec![function_of(&app, name)?],
@@ -103,21 +101,29 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Bench) -> Result<()> 
     Ok(())
 }
 
-/// The app on a stage whose functions are built as for AWS, but for this machine's processor, so that they run here.
-fn as_for_aws(workspace: &Workspace) -> Result<App> {
+/// The app on a stage whose functions are built as for AWS, but for this machine's processor, so
+/// that they run here, or for another one.
+fn as_for_aws(workspace: &Workspace, architecture: Option<Architecture>) -> Result<App> {
     let mut stage = workspace.stage(LOCAL)?;
     // Any name but `local` builds as for AWS.
     "bench".clone_into(&mut stage.name);
+    if let Some(architecture) = architecture {
+        stage.architecture = architecture;
+    }
     workspace.resolve(&stage)
 }
 
 /// Builds functions as for AWS, and fails if the zip of one exceeds its budget. To be called in a tokio runtime.
 pub(crate) fn check_zips(workspace: &Workspace, functions: &[&str]) -> Result<()> {
-    let app = as_for_aws(workspace)?;
+    let app = as_for_aws(workspace, None)?;
     let packages = package::package_functions(workspace, &app, functions)?;
+    check_packages(&app, &packages)
+}
+
+fn check_packages(app: &App, packages: &[Package]) -> Result<()> {
     let mut excesses = Vec::new();
-    for package in &packages {
-        let function = function_of(&app, &package.artifact.function)?;
+    for package in packages {
+        let function = function_of(app, &package.artifact.function)?;
         excesses.extend(budget::zip_excess(function, package.artifact.zip_bytes));
     }
     budget::check(&excesses)
@@ -195,22 +201,21 @@ pub(super) async fn answer_here(
 const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
 /// Builds the app's first function for arm64, as for Lambda, and lets it answer its sample event
-/// twice, in an emulated processor. To be called in a tokio runtime.
+/// twice, in an emulated processor. Fails if its zip exceeds its budget, too. To be called in a
+/// tokio runtime.
 pub(crate) async fn answer_on_arm64(workspace: &Workspace, emulator: &str) -> Result<()> {
-    let app = workspace.declared_app()?;
+    let app = as_for_aws(workspace, Some(Architecture::Arm64))?;
     let Some(function) = app.functions().map(Function::name).next() else {
         return Ok(());
     };
-    let arm64 = Architecture::Arm64;
-    let built = build::build(workspace, &[function], Profile::Lambda, arm64)?;
-    let executable = &built[function];
-    let bytes = std::fs::read(executable).about("read", executable)?;
-    Requirements::read(&bytes)?.check(arm64)?;
+    let packages = package::package_functions(workspace, &app, &[function])?;
     let sample = Sample::of(workspace, &Template::of(&app)?, function).await?;
-    let mut process = Command::new(emulator);
-    process.args(["-L", ARM64_LIBRARIES]).arg(executable);
-    measure(process, &sample, 2).await?;
-    Ok(())
+    for package in &packages {
+        let mut process = Command::new(emulator);
+        process.args(["-L", ARM64_LIBRARIES]).arg(&package.binary);
+        measure(process, &sample, 2).await?;
+    }
+    check_packages(&app, &packages)
 }
 
 fn quantile_ms(durations: &mut [Duration], quantile: f64) -> f64 {

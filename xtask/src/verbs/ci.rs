@@ -82,11 +82,12 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     if calls.exists() {
         check_calls(workspace, &shell, &checks, &calls)?;
     }
-    status("Checking", "the sizes of zips");
-    let functions: Vec<&str> = app.functions().map(Function::name).collect();
-    bench::check_zips(workspace, &functions)?;
     test_arm64(workspace, &shell).await?;
     if args.long {
+        // One of them has been checked with the function for arm64. All of them take minutes.
+        status("Checking", "the sizes of zips");
+        let functions: Vec<&str> = app.functions().map(Function::name).collect();
+        bench::check_zips(workspace, &functions)?;
         test_long(workspace, &shell)?;
     }
     status("Passed", "every check");
@@ -137,6 +138,6 @@ async fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
         error.about("arm64 is not tested").report();
         return Ok(());
     }
-    status("Testing", "a function for arm64");
+    status("Testing", "a function for arm64, and the size of its zip");
     bench::answer_on_arm64(workspace, emulator).await
 }

@@ -149,7 +149,7 @@ impl<'a> New<'a> {
         )?;
         let program = workspace.program();
         let mut generate = cargo(workspace, workspace.cargo_root());
-        generate.args(["run", "--quiet", "--package", &program, "--", "gen-policy"]);
+        generate.args(["run", "--quiet", "--package", program, "--", "gen-policy"]);
         succeed(generate, "could not write the policies").await?;
         let pictures = graph::files(workspace)?;
         if !pictures.is_empty() {
@@ -161,7 +161,7 @@ impl<'a> New<'a> {
                 "run",
                 "--quiet",
                 "--package",
-                &program,
+                program,
                 "--",
                 "graph",
                 "--update",
