@@ -861,7 +861,7 @@ fn keep(name: &str, shown: &impl Display) {
         (r"\b[0-9a-z]{32}\.lambda-url\b", "[id].lambda-url"),
         (r"\blib\.rs:\d+", "lib.rs:[line]"),
         // Of the development build.
-        (r"\d+\.\d\d MB\n", "[size]\n"),
+        (r"(\d+\.\d\d MB|\d+ B)\n", "[size]\n"),
         (r"artifactbucket-[0-9a-f]{13}\b", "artifactbucket-[id]"),
         (r"\b[0-9a-f]{64}\b", "[sha256]"),
         (r"\d+ code packages", "[count] code packages"),

@@ -53,27 +53,20 @@ impl State {
 impl Show {
     /// Tells every step.
     pub(crate) fn new(message: &str) -> Self {
-        Self::with_detail(message, Detail::Full)
+        Self::showing(spinner(fitting(message, stderr_columns())), Detail::Full)
     }
 
-    /// Tells what changes, in a line.
-    pub(crate) fn brief(message: &str) -> Self {
-        Self::with_detail(message, Detail::Brief)
+    /// Tells what changes, in a line. No line moves: others write as well.
+    pub(crate) fn brief() -> Self {
+        Self::showing(ProgressBar::hidden(), Detail::Brief)
     }
 
     /// Tells failures only.
     pub(crate) fn silent() -> Self {
-        let bar = ProgressBar::hidden();
-        Self {
-            moves: bar.style(),
-            bar,
-            detail: Detail::Silent,
-            state: Mutex::default(),
-        }
+        Self::showing(ProgressBar::hidden(), Detail::Silent)
     }
 
-    fn with_detail(message: &str, detail: Detail) -> Self {
-        let bar = spinner(fitting(message, stderr_columns()));
+    fn showing(bar: ProgressBar, detail: Detail) -> Self {
         Self {
             moves: bar.style(),
             bar,

@@ -15,6 +15,7 @@
 mod files;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -37,16 +38,19 @@ use crate::interrupt::Endings;
 use crate::output;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
-use crate::terminal::{spinner, status, warn, write_whole};
+use crate::terminal::{status, warn, write_whole};
 use crate::values::{self, LocalValues};
 use crate::verbs::deploy::{Done, Way, deploy};
 use crate::verbs::local::{follow_logs, title};
 use crate::workspace::Workspace;
 
 /// So long nothing is saved before a build begins: who saves several files wants one build.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 /// The same after a build that a change has ended: git may be at it.
 const LONG_PAUSE: Duration = Duration::from_millis(200);
+
+/// Who waits longer than this wants to know for what.
+const LONG_BUILD: Duration = Duration::from_secs(3);
 
 /// What the local stage is told after each deployment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -166,16 +170,14 @@ impl<'a> Watch<'a> {
         loop {
             self.files.update(self.workspace);
             let seen = self.files.scan();
-            let working = spinner("building");
             let built = tokio::select! {
                 built = self.build(stage) => built,
+                never = told_if_long() => match never {},
                 () = self.files.changed(&seen) => {
-                    working.finish_and_clear();
                     self.files.settled(LONG_PAUSE).await;
                     continue;
                 }
             };
-            working.finish_and_clear();
             let converged = match built.map(|built| self.told_of(built)) {
                 Ok(Some(executables)) => self.converge(stage, executables, noticed).await,
                 Ok(None) => Ok(()),
@@ -301,7 +303,7 @@ impl<'a> Watch<'a> {
             LocalValues::of(self.workspace, &context.app)?
                 .store(target)
                 .await?;
-            Show::brief("deploying")
+            Show::brief()
         } else {
             values::check(&context.app, target).await?;
             Show::new("deploying")
@@ -341,7 +343,7 @@ impl<'a> Watch<'a> {
             ..Way::default()
         };
         let show = if is_local {
-            Show::brief("deploying")
+            Show::brief()
         } else {
             Show::new("deploying")
         };
@@ -408,6 +410,14 @@ async fn logs(stage: Option<&Stage>, from_ms: Option<u64>) -> CliError {
         let mut denials = Denials::of(local, since);
         return follow_logs(context, target, &mut denials, since).await;
     }
+    std::future::pending().await
+}
+
+/// Tells that something is built if that takes long. A line that moves would be in the way of
+/// the logs.
+async fn told_if_long() -> Infallible {
+    tokio::time::sleep(LONG_BUILD).await;
+    status("Building", "what has changed");
     std::future::pending().await
 }
 

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::workspace::Workspace;
 
 /// How often the files are looked at.
-const INTERVAL: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(30);
 
 /// What decides beside the packages how they are built, below the cargo workspace.
 const OF_WORKSPACE: [&str; 6] = [
