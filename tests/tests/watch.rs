@@ -236,8 +236,15 @@ fn whatever_happens_to_the_source(ground: &Ground) {
         SERVE_SHOP,
         &source.replace("json_response(200", "json_responze(200"),
     );
-    let log = ground.eventually_says("still runs the code from before");
+    let log = ground.eventually_says("(bin \"serve-shop\") due to 1 previous error;");
     assert_eq!(log.matches("error[E0425]").count(), 1, "{log}");
+    eventually("the old code is told of", || {
+        let log = ground.stage.log();
+        let (_, after) = log.rsplit_once("error[E0425]")?;
+        after
+            .contains("still runs the code from before")
+            .then_some(())
+    });
     ground.awaits_version(0);
 
     // The folder goes away, and comes back with another version.

@@ -171,6 +171,12 @@ impl Context {
     }
 }
 
+/// What an endpoint is called: `shop API`, `hook URL`.
+pub(crate) fn title(endpoint: &manifest::Endpoint) -> String {
+    let kind = endpoint.noun.rsplit(' ').next().unwrap_or_default();
+    format!("{} {kind}", endpoint.name)
+}
+
 /// The function of an app of this name.
 pub(crate) fn function_of<'a>(app: &'a App, name: &str) -> Result<&'a Function> {
     app.functions()

@@ -35,7 +35,6 @@ mod toolchain;
 mod values;
 mod verbs;
 mod wanted;
-mod watch;
 mod workspace;
 
 use std::path::PathBuf;

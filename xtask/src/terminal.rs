@@ -9,10 +9,12 @@ mod messages;
 mod moving;
 mod parts;
 mod text;
+mod whole;
 
 pub(crate) use messages::{
-    columns_of, end_line, hint, status, status_aside, stderr_columns, tell, warn, write_whole,
+    columns_of, end_line, hint, status, status_aside, stderr_columns, tell, warn,
 };
 pub(crate) use moving::{clear_line, spinner};
 pub(crate) use parts::show_parts;
 pub(crate) use text::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, inert, one_line, tamed, words};
+pub(crate) use whole::write_whole;

@@ -4,7 +4,7 @@ mod bench;
 mod ci;
 mod completions;
 mod delete;
-pub(crate) mod deploy;
+mod deploy;
 mod diff;
 mod env;
 mod gen_policy;
@@ -13,7 +13,7 @@ mod grants;
 mod graph;
 mod info;
 mod invoke;
-pub(crate) mod local;
+mod local;
 mod logs;
 mod new;
 mod package;
@@ -24,6 +24,7 @@ mod synth;
 mod url;
 mod verify;
 mod wait;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -40,7 +41,8 @@ pub(crate) async fn run(workspace: &Workspace, verb: Verb) -> Result<ExitCode> {
         Verb::Synth(args) => synth::run(workspace, &args)?,
         Verb::GenPolicy(args) => gen_policy::run(workspace, &args)?,
         Verb::Package(args) => package::run(workspace, &args)?,
-        Verb::Deploy(args) => return deploy::run(workspace, &args).await,
+        Verb::Deploy(args) if args.watch => return watch::run(workspace, &args).await,
+        Verb::Deploy(args) => deploy::run(workspace, &args).await?,
         Verb::Diff(args) => return diff::run(workspace, &args).await,
         Verb::Rollback(args) => rollback::run(workspace, &args).await?,
         Verb::Delete(args) => delete::run(workspace, &args).await?,

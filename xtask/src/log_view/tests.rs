@@ -8,7 +8,7 @@ const TIME_MS: i64 = 1_795_740_759_424;
 
 fn view(functions: &[&str]) -> LogView {
     let own = OwnCode::new(
-        ["place-order", "media"].map(str::to_owned),
+        ["place-order", "stock"].map(str::to_owned),
         Path::new("/home/me/shop"),
     );
     LogView::new(functions.iter().copied(), own)
@@ -54,7 +54,7 @@ fn report(id: &str, more: &str) -> String {
 
 fn record(level: &str, message: &str, fields: &str) -> String {
     format!(
-        r#"{{"timestamp":"2026-11-27T00:52:39.420005Z","level":"{level}","message":"{message}",{fields}"target":"media::catalogue","span":{{"requestId":"{ID}","name":"Lambda runtime invoke"}}}}"#
+        r#"{{"timestamp":"2026-11-27T00:52:39.420005Z","level":"{level}","message":"{message}",{fields}"target":"stock::count","span":{{"requestId":"{ID}","name":"Lambda runtime invoke"}}}}"#
     )
 }
 
@@ -305,7 +305,7 @@ behind it";
 fn the_causes_of_an_error_are_no_frames() {
     let error = record(
         "ERROR",
-        r"no order\n\nCaused by:\n    0: first\n    1: place_order::second\n\nStack backtrace:\n   0: core::x\n   1: media::y",
+        r"no order\n\nCaused by:\n    0: first\n    1: place_order::second\n\nStack backtrace:\n   0: core::x\n   1: stock::y",
         "",
     );
     assert_eq!(
@@ -315,7 +315,7 @@ fn the_causes_of_an_error_are_no_frames() {
                       Caused by:
                           0: first
                           1: place_order::second
-                      media::y
+                      stock::y
                       and 1 frame of other code
 "
     );

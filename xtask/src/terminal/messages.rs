@@ -3,27 +3,15 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
-use anstream::adapter::strip_str;
-use anstream::{AutoStream, ColorChoice};
 use console::Term;
 
 use super::moving::AboveMovingLine;
 use super::text::{BOLD, CYAN, GREEN, YELLOW, tamed};
+use super::whole::write_whole;
 
 /// A line beside the result, on standard error.
 pub(crate) fn tell(text: impl Display) {
     let _ = write_whole(&format!("{}\n", tamed(&text.to_string())));
-}
-
-/// Writes to standard error at once: another process of the local stage may write there, too. With
-/// colours if there are to be any.
-pub(crate) fn write_whole(text: &str) -> std::io::Result<()> {
-    let mut stderr = std::io::stderr();
-    if AutoStream::choice(&stderr) == ColorChoice::Never {
-        stderr.write_all(strip_str(text).to_string().as_bytes())
-    } else {
-        stderr.write_all(text.as_bytes())
-    }
 }
 
 /// A line of progress in cargo's manner: what happens, then to what.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 
-use super::messages::write_whole;
+use super::whole::write_whole;
 
 /// A line that is shown while something runs and replaced when it moves on. Where lines do not
 /// move, nothing: the events themselves are printed as lines.

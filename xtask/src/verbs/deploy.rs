@@ -1,7 +1,6 @@
 //! `deploy`: build, package, publish, plan, show, execute.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use deploy::{
@@ -23,30 +22,15 @@ use crate::table::pairs;
 use crate::terminal::{status, stderr_columns, tell, warn};
 use crate::values;
 use crate::wanted::{Wanted, artifact_prefix};
-use crate::watch;
 use crate::workspace::Workspace;
 
-pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<ExitCode> {
-    if args.beside_stage {
-        let workspace = workspace.debugging(args.debug_info.clone());
-        return watch::run(&workspace, args).await;
-    }
+pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()> {
     let mut context = Context::load(workspace, &args.stage.stage)?;
     if args.ignore_alarms {
         context.app = context.app.ignoring_alarms();
     }
-    if (args.hotswap || args.watch)
-        && let Some(why) = against_hotswap(&context)
-    {
-        let option = if args.watch { "--watch" } else { "--hotswap" };
-        return Err(CliError::misuse(format!(
-            "stage {} {why}: its code is deployed by CloudFormation only",
-            context.app.stage().name
-        ))
-        .hint(format!("deploy without {option}")));
-    }
-    if args.watch {
-        return watch::run(workspace, args).await;
+    if args.hotswap {
+        refuse_hotswap(&context, "--hotswap")?;
     }
     if args.revert_drift && context.local.is_some() {
         return Err(CliError::misuse(
@@ -77,8 +61,19 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<Exi
     let (done, outputs) = done?;
     print_timings(&timings);
     done.report(&context, started.elapsed().as_secs_f64());
-    summarize(&context, &done, &outputs, &timings, args.json)?;
-    Ok(ExitCode::SUCCESS)
+    summarize(&context, &done, &outputs, &timings, args.json)
+}
+
+/// Refuses what an option asks for where CloudFormation alone may replace code.
+pub(crate) fn refuse_hotswap(context: &Context, option: &str) -> Result<()> {
+    let Some(why) = against_hotswap(context) else {
+        return Ok(());
+    };
+    Err(CliError::misuse(format!(
+        "stage {} {why}: its code is deployed by CloudFormation only",
+        context.app.stage().name
+    ))
+    .hint(format!("deploy without {option}")))
 }
 
 fn against_hotswap(context: &Context) -> Option<&'static str> {

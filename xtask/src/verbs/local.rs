@@ -4,7 +4,6 @@ mod debugger;
 mod ports;
 mod watcher;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,34 +12,30 @@ use std::time::{Duration, Instant};
 use self::watcher::Watcher;
 use deploy::Target;
 use local::{ApiId, Keeping, LocalStage, LocalStageConfig, Seed};
-use manifest::{App, Endpoint, Function};
+use manifest::{App, Function};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::watch::{Told, ToldEndpoint};
 use crate::cli::{self, Approval};
-use crate::context::{Context, function_of};
+use crate::context::{Context, function_of, title};
 use crate::denials::Denials;
 use crate::environment::{library_path, set_by_cargo};
 use crate::error::{CliError, Result};
 use crate::examples;
 use crate::kept::States;
-use crate::log_view::LoggedLine;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::stage_state::StageState;
-use crate::terminal::{BOLD, show_parts, status, stderr_columns, tell, warn};
+use crate::terminal::{BOLD, show_parts, status, tell, warn};
 use crate::values::LocalValues;
 use crate::verbs::{
     ci::Packages,
     deploy::{Way, deploy},
     env::StageEnvironment,
-    logs::{Line, Logs},
+    logs::follow_logs,
 };
-use crate::watch::{Told, ToldEndpoint};
 use crate::workspace::{LOCAL, Workspace};
-
-/// How often the functions' logs are read.
-const LOG_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(workspace: &Workspace, args: cli::Local) -> Result<ExitCode> {
     let mut signals = StopSignals::listen()?;
@@ -426,12 +421,6 @@ fn api_id(url: &str) -> Option<ApiId> {
     })
 }
 
-/// What an endpoint is called: `shop API`, `hook URL`.
-pub(crate) fn title(endpoint: &Endpoint) -> String {
-    let kind = endpoint.noun.rsplit(' ').next().unwrap_or_default();
-    format!("{} {kind}", endpoint.name)
-}
-
 fn announce(context: &Context, state: &StageState, took: Duration, watches: bool) {
     status("Ready", format!("in {:.1} s", took.as_secs_f64()));
     tell("");
@@ -468,34 +457,6 @@ fn announce(context: &Context, state: &StageState, took: Duration, watches: bool
     }
     tell("  Ctrl-C stops the stage. The functions' logs follow.");
     tell("");
-}
-
-/// Prints what the functions log, from so long ago on; returns only when that fails. Deleted from another terminal,
-/// there is nothing to follow until the stage is deployed again.
-pub(crate) async fn follow_logs(
-    context: &Context,
-    target: &Target,
-    denials: &mut Denials,
-    since: Duration,
-) -> CliError {
-    let mut logs = Logs::of(context.app.functions(), None, since);
-    let mut view = logs.view(context);
-    let is_for_people = std::io::stderr().is_terminal();
-    loop {
-        match logs.read(target).await {
-            Ok(lines) if is_for_people => {
-                let logged: Vec<LoggedLine<'_>> = lines.iter().map(Line::logged).collect();
-                let text = view.text(&logged, stderr_columns());
-                text.lines().for_each(tell);
-            }
-            Ok(lines) => lines.iter().for_each(|line| tell(line.text())),
-            Err(error) if error.kind() == deploy::ErrorKind::NotFound => {}
-            Err(error) => return error.into(),
-        }
-        // What one look misses, the next one sees.
-        let _ = denials.tell(context, context.app.functions()).await;
-        tokio::time::sleep(LOG_INTERVAL).await;
-    }
 }
 
 /// A command's exit code, or what shells report for one that a signal ended.

@@ -15,13 +15,16 @@ use crate::error::{CliError, Result};
 use crate::interrupt;
 use crate::log_view::{LogView, LoggedLine, OwnCode, time_of_day};
 use crate::output::{json_line, line, print, reader_is_gone, stdout_columns};
-use crate::terminal::{DIM, inert};
+use crate::terminal::{DIM, inert, stderr_columns, tell};
 use crate::workspace::Workspace;
 
 /// How often followed logs are read, for each of them. CloudWatch Logs allows an account a few
 /// such calls a second.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 const FOLLOW_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// How often those of the local stage are read while it serves.
+const LOCAL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
     let context = Context::load(workspace, &args.stage.stage)?;
@@ -74,6 +77,34 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
         followed = follow => followed,
         // Even if no line comes any more.
         () = reader_is_gone() => Ok(()),
+    }
+}
+
+/// Prints what the functions log, from so long ago on; returns only when that fails. Deleted from another terminal,
+/// there is nothing to follow until the stage is deployed again.
+pub(crate) async fn follow_logs(
+    context: &Context,
+    target: &Target,
+    denials: &mut Denials,
+    since: Duration,
+) -> CliError {
+    let mut logs = Logs::of(context.app.functions(), None, since);
+    let mut view = logs.view(context);
+    let is_for_people = std::io::stderr().is_terminal();
+    loop {
+        match logs.read(target).await {
+            Ok(lines) if is_for_people => {
+                let logged: Vec<LoggedLine<'_>> = lines.iter().map(Line::logged).collect();
+                let text = view.text(&logged, stderr_columns());
+                text.lines().for_each(tell);
+            }
+            Ok(lines) => lines.iter().for_each(|line| tell(line.text())),
+            Err(error) if error.kind() == deploy::ErrorKind::NotFound => {}
+            Err(error) => return error.into(),
+        }
+        // What one look misses, the next one sees.
+        let _ = denials.tell(context, context.app.functions()).await;
+        tokio::time::sleep(LOCAL_INTERVAL).await;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::error::CliError;
 use crate::terminal::warn;
-use crate::watch::Told;
+use crate::verbs::watch::Told;
 use crate::workspace::LOCAL;
 
 /// Who ends sooner than this after a start would do so again.

@@ -29,9 +29,11 @@ use manifest::{App, Architecture, Function};
 use serde::{Deserialize, Serialize};
 
 use self::files::Files;
+use super::deploy::{Done, Way, deploy, refuse_hotswap};
+use super::logs::follow_logs;
 use crate::build::{self, Aside, Profile};
 use crate::cli::{self, Approval};
-use crate::context::Context;
+use crate::context::{Context, title};
 use crate::denials::Denials;
 use crate::error::{CliError, Result};
 use crate::interrupt::Endings;
@@ -40,8 +42,6 @@ use crate::package::{self, Packaged};
 use crate::progress::Show;
 use crate::terminal::{status, warn, write_whole};
 use crate::values::{self, LocalValues};
-use crate::verbs::deploy::{Done, Way, deploy};
-use crate::verbs::local::{follow_logs, title};
 use crate::workspace::Workspace;
 
 /// So long nothing is saved before a build begins: who saves several files wants one build.
@@ -83,7 +83,8 @@ impl Told {
 
 /// Watches until a signal, or until the local stage ends.
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<ExitCode> {
-    let mut watch = Watch::new(workspace, args)?;
+    let workspace = workspace.debugging(args.debug_info.clone());
+    let mut watch = Watch::new(&workspace, args)?;
     // Ctrl-C reaches the stage as well, which then ends this.
     let mut endings = Endings::catch()?;
     let ended = async {
@@ -161,6 +162,7 @@ impl<'a> Watch<'a> {
         // The manifest is the user's code. The panic has been told of where it happened.
         let context = catch_unwind(AssertUnwindSafe(load))
             .map_err(|_| CliError::new("the manifest could not be read: its code panicked"))??;
+        refuse_hotswap(&context, "--watch")?;
         let target = context.connect().await?;
         Ok(Stage { context, target })
     }
