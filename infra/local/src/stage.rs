@@ -89,6 +89,8 @@ pub enum StageProgress<'a> {
     FirstRun,
     /// Something is installed into the Python environment.
     Installing(&'a str),
+    /// An HTTP API that the app has got since is served.
+    Opened(&'a Port),
     /// An HTTP API that the app has got since cannot be served.
     NotOpened(&'a Error),
     /// The stage begins with this data.
@@ -456,13 +458,12 @@ impl FrontDoors {
         Ok(doors)
     }
 
-    async fn add(&mut self, port: &Port) -> Result<(), Error> {
+    async fn add(&mut self, port: &Port) -> Result<&FrontDoor, Error> {
         let door = FrontDoor::start(port.number, &self.emulator_endpoint, &self.keys).await?;
         if self.is_patient {
             door.lift_timeout();
         }
-        self.open.insert(port.number, door);
-        Ok(())
+        Ok(self.open.entry(port.number).or_insert(door))
     }
 
     /// Points each door at its API, and opens one for an API that has none. A door whose API is
@@ -470,15 +471,19 @@ impl FrontDoors {
     async fn lead_to(&mut self, apis: Vec<Api>, app: &impl StagedApp) {
         for Api { port, id } in apis {
             let Some(id) = id else { continue };
-            if !self.open.contains_key(&port.number)
-                && !self.taken.contains(&port.number)
-                && let Err(error) = self.add(&port).await
-            {
-                self.taken.insert(port.number);
-                app.tell(StageProgress::NotOpened(&error));
-            }
             if let Some(door) = self.open.get(&port.number) {
                 door.set_api(id);
+            } else if !self.taken.contains(&port.number) {
+                match self.add(&port).await {
+                    Ok(door) => {
+                        door.set_api(id);
+                        app.tell(StageProgress::Opened(&port));
+                    }
+                    Err(error) => {
+                        self.taken.insert(port.number);
+                        app.tell(StageProgress::NotOpened(&error));
+                    }
+                }
             }
         }
     }

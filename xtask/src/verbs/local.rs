@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::watcher::Watcher;
 use deploy::Target;
-use local::{ApiId, Keeping, LocalStage, LocalStageConfig, Seed};
+use local::{ApiId, Keeping, LocalStage, LocalStageConfig, Port, Seed};
 use manifest::{App, Function};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -267,6 +267,9 @@ impl local::StagedApp for WorkspaceApp<'_> {
                 "the first run compiles the AWS SDK and installs the emulator: some minutes",
             ),
             local::StageProgress::Installing(what) => status("Installing", what),
+            local::StageProgress::Opened(Port { purpose, number }) => {
+                status("Serving", format!("{purpose}: http://127.0.0.1:{number}/"));
+            }
             local::StageProgress::NotOpened(error) => warn(error),
             local::StageProgress::Restoring(state) => {
                 status("Restoring", format!("the data of {:.0}", state.taken_at));
@@ -345,21 +348,9 @@ impl WorkspaceApp<'_> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what a newer program has deployed, and tells of new APIs.
+    /// Takes over which APIs a newer program has deployed.
     fn learn(&self, told: Told) {
-        let mut known = self.endpoints();
-        for (index, endpoint) in told.endpoints.iter().enumerate() {
-            if known.get(index) != Some(endpoint) {
-                let port = self
-                    .first_api_port
-                    .saturating_add(u16::try_from(index).unwrap_or(0));
-                status(
-                    "Serving",
-                    format!("{}: http://127.0.0.1:{port}/", endpoint.title),
-                );
-            }
-        }
-        *known = told.endpoints;
+        *self.endpoints() = told.endpoints;
     }
 
     /// What other commands must know of the stage.
