@@ -109,6 +109,28 @@ mod tests {
     }
 
     #[test]
+    fn a_new_program_watches_as_the_one_before() {
+        let deploy = |arguments: &[String]| {
+            let program = ["xtask".to_owned()];
+            let cli = Cli::try_parse_from(program.iter().chain(arguments)).unwrap();
+            let Verb::Deploy(deploy) = cli.verb else {
+                unreachable!()
+            };
+            deploy
+        };
+        for line in [
+            "deploy --watch --stage=local --beside-stage --debug-info=sell --debug-info=rules --logs-from=7",
+            "deploy --watch --stage=dev --require-approval=any-change",
+            "deploy --watch --stage=dev --yes",
+        ] {
+            let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let before = deploy(&arguments);
+            let after = deploy(&before.watching(7));
+            assert_eq!(format!("{after:?}"), format!("{before:?}"));
+        }
+    }
+
+    #[test]
     fn a_filter_pattern_may_begin_with_a_hyphen() {
         let filter = |arguments: &[&str]| {
             let command = ["xtask", "logs", "take-order"];

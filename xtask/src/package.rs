@@ -2,8 +2,9 @@
 //!
 //! For AWS, a zip holds the function's binary. For the local stage it holds a script that runs the
 //! binary from a folder beside it: nobody has to pack, upload and unpack what is on this machine
-//! already. The script names the binary by its content, and the dynamic libraries that it loads. So the zip's hash changes when the
-//! code does, and not otherwise, and a deployment, a hotswap and drift are what they are on AWS.
+//! already. The script names the binary by its content, and the folder of the dynamic libraries
+//! that it loads. So the zip's hash changes when the code does, and a deployment, a hotswap and
+//! drift are what they are on AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -46,7 +47,7 @@ pub(crate) struct Package {
 }
 
 /// What a stage is made of.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Packaged {
     pub(crate) functions: Vec<Package>,
     /// The local Rekognition's program; built for the local stage only, of an app that uses it.
@@ -174,12 +175,8 @@ fn package_one(
                 && stamp.binary_bytes == metadata.len()
                 && stamp.binary_modified_ns == binary_modified_ns
                 && stamp.libraries.as_deref() == libraries
-                && match profile {
-                    Profile::Dev | Profile::Local => {
-                        stamp.kept.as_ref().is_some_and(|kept| kept.exists())
-                    }
-                    Profile::Lambda => true,
-                }
+                && (profile == Profile::Lambda
+                    || stamp.kept.as_ref().is_some_and(|kept| kept.exists()))
                 && fs::metadata(&zip).is_ok_and(|zip| zip.len() == stamp.zip_bytes)
         });
     let stamp = match current {

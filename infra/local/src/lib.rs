@@ -13,6 +13,7 @@ mod decisions;
 mod emulator;
 mod error;
 mod front_door;
+mod inquiry;
 mod keeping;
 mod keys;
 mod preflight;

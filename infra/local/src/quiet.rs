@@ -22,17 +22,15 @@ use std::time::{Duration, Instant};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::inquiry::Inquiry;
 use crate::keeping::Keeper;
 use crate::keys::random_text;
 use crate::scheduler::Firings;
-use crate::server::{BoxError, Server, client, json_response, refusal};
+use crate::server::{BoxError, Server, json_response, refusal};
 use crate::stream_poller::Activity;
-use crate::{Emulator, Error, STAGE_KEY_HEADER, Scheduler, StreamPoller};
+use crate::{Emulator, Error, Scheduler, StreamPoller};
 
 /// How long one request waits for quiet before it is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -80,11 +78,10 @@ impl QuietServer {
     ) -> Result<Self, Error> {
         let secret: Arc<str> = random_text(40)?.into();
         let parts = Arc::new(Parts {
-            client: client(),
+            inquiry: Inquiry::new(emulator.keys()),
             emulator: format!("{}/_stage/under-way", emulator.endpoint()),
             decisions: format!("{}/_stage/decisions", emulator.endpoint()),
             rekognition: rekognition_port.map(|port| format!("http://127.0.0.1:{port}/")),
-            key: emulator.keys().stage_key.clone(),
             activity: poller.activity(),
             firings: scheduler.firings(),
             keeper,
@@ -136,7 +133,9 @@ async fn answer(parts: &Parts, path: &str, request: Request<Incoming>) -> Respon
             .quiet(PATIENCE)
             .await
             .map(|under_way| serde_json::json!(under_way)),
-        Some(DECISIONS) if request.method() == Method::GET => parts.get(&parts.decisions).await,
+        Some(DECISIONS) if request.method() == Method::GET => {
+            parts.inquiry.get(&parts.decisions).await
+        }
         Some(SNAPSHOT) if request.method() == Method::POST => parts.snapshot(request).await,
         _ => {
             return refusal(
@@ -152,11 +151,10 @@ async fn answer(parts: &Parts, path: &str, request: Request<Incoming>) -> Respon
 }
 
 struct Parts {
-    client: Client<HttpConnector, Full<Bytes>>,
+    inquiry: Inquiry,
     emulator: String,
     decisions: String,
     rekognition: Option<String>,
-    key: String,
     activity: Arc<Activity>,
     firings: Arc<Firings>,
     keeper: Arc<Keeper>,
@@ -229,19 +227,10 @@ impl Parts {
             // The jobs first: the end of one is an event before the job has ended.
             video_jobs: match &self.rekognition {
                 None => Counts::default(),
-                Some(url) => self.get(url).await?,
+                Some(url) => self.inquiry.get(url).await?,
             },
-            events: self.get(&self.emulator).await?,
+            events: self.inquiry.get(&self.emulator).await?,
             pages: self.activity.pages(),
         })
-    }
-
-    async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, BoxError> {
-        let request = Request::get(url)
-            .header(STAGE_KEY_HEADER, &self.key)
-            .body(Full::default())?;
-        let response = self.client.request(request).await?;
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok(serde_json::from_slice(&body)?)
     }
 }

@@ -182,6 +182,25 @@ pub(crate) struct Deploy {
     pub(crate) json: bool,
 }
 
+impl Deploy {
+    /// What to write on a command line to go on watching, with logs from a time on if they are
+    /// followed.
+    pub(crate) fn watching(&self, now_ms: u64) -> Vec<String> {
+        let mut arguments = ["deploy", "--watch", "--stage", &self.stage.stage]
+            .map(str::to_owned)
+            .to_vec();
+        arguments.extend(self.approval.arguments());
+        if self.beside_stage {
+            arguments.push("--beside-stage".to_owned());
+        }
+        let debugged = self.debug_info.iter();
+        arguments.extend(debugged.map(|package| format!("--debug-info={package}")));
+        let logs_from = self.logs_from.map(|_| format!("--logs-from={now_ms}"));
+        arguments.extend(logs_from);
+        arguments
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     #[command(flatten)]

@@ -32,7 +32,7 @@ use self::files::Files;
 use super::deploy::{Done, Way, deploy, refuse_hotswap};
 use super::logs::follow_logs;
 use crate::build::{self, Aside, Profile};
-use crate::cli::{self, Approval};
+use crate::cli;
 use crate::context::{Context, title};
 use crate::denials::Denials;
 use crate::error::{CliError, Result};
@@ -203,23 +203,19 @@ impl<'a> Watch<'a> {
             return build::build_aside(self.workspace, &program, Profile::Dev, host).await;
         };
         let (parts, profile) = package::parts(self.workspace, &context.app);
-        if profile != Profile::Local {
+        let missing = parts.iter().find(|name| !self.files.has_package(name));
+        // The manifest may no longer declare what is missing: then there will be another program.
+        if profile != Profile::Local || missing.is_some() {
             let built = build::build_aside(self.workspace, &program, Profile::Dev, host).await?;
             match &built.executables {
                 Some(executables) if !self.is_outdated(executables) => {}
                 _ => return Ok(built),
             }
         }
-        let missing = parts.iter().find(|name| !self.files.has_package(name));
         if let Some(missing) = missing {
-            // The manifest may no longer declare it: then there will be another program.
-            let built = build::build_aside(self.workspace, &program, Profile::Dev, host).await?;
-            return match &built.executables {
-                Some(executables) if !self.is_outdated(executables) => Err(CliError::new(format!(
-                    "the workspace has no package {missing}, and the manifest declares a function of this name"
-                ))),
-                _ => Ok(built),
-            };
+            return Err(CliError::new(format!(
+                "the workspace has no package {missing}, and the manifest declares a function of this name"
+            )));
         }
         let architecture = context.app.stage().architecture;
         build::build_aside(self.workspace, &parts, profile, architecture).await
@@ -280,14 +276,13 @@ impl<'a> Watch<'a> {
         };
         let package = || package::package_built(self.workspace, &context.app, executables);
         let packaged = tokio::task::block_in_place(package)?;
-        let packages = packaged.functions.clone();
         if self.is_deployed {
-            self.swap(context, target, packaged, noticed).await?;
+            self.swap(context, target, &packaged, noticed).await?;
         } else {
-            self.deploy(context, target, packaged, noticed).await?;
+            self.deploy(context, target, &packaged, noticed).await?;
         }
         if context.local.is_some() {
-            package::remove_old_binaries(&packages)?;
+            package::remove_old_binaries(&packaged.functions)?;
         }
         self.is_deployed = true;
         Ok(())
@@ -298,22 +293,18 @@ impl<'a> Watch<'a> {
         &self,
         context: &Context,
         target: &Target,
-        packaged: Packaged,
+        packaged: &Packaged,
         noticed: Instant,
     ) -> Result<()> {
-        let show = if context.local.is_some() {
-            LocalValues::of(self.workspace, &context.app)?
-                .store(target)
-                .await?;
-            Show::brief()
+        if context.local.is_some() {
+            let values = LocalValues::of(self.workspace, &context.app)?;
+            values.store(target).await?;
         } else {
             values::check(&context.app, target).await?;
-            Show::new("deploying")
-        };
-        let approval = self.args.approval.settled(context.local.is_some());
-        let done = deploy(context, target, packaged, &show, approval, Way::default()).await;
-        show.finish();
-        let (done, _) = done?;
+        }
+        let show = show(context);
+        let done = self.put(context, target, packaged, show, Way::default());
+        let done = done.await?;
         if done != Done::Unchanged || !self.args.beside_stage {
             done.report(context, noticed.elapsed().as_secs_f64());
         }
@@ -331,56 +322,47 @@ impl<'a> Watch<'a> {
         &self,
         context: &Context,
         target: &Target,
-        packaged: Packaged,
+        packaged: &Packaged,
         noticed: Instant,
     ) -> Result<()> {
-        let is_local = context.local.is_some();
-        let again = is_local.then(|| Packaged {
-            functions: packaged.functions.clone(),
-            ..Packaged::default()
-        });
-        let approval = self.args.approval.settled(is_local);
         let hotswap = Way {
             hotswap: true,
             ..Way::default()
         };
-        let show = if is_local {
-            Show::brief()
-        } else {
-            Show::new("deploying")
-        };
-        let done = deploy(context, target, packaged, &show, approval, hotswap).await;
-        show.finish();
-        let (done, _) = done?;
+        let show = show(context);
+        let done = self.put(context, target, packaged, show, hotswap).await?;
+        let seconds = noticed.elapsed().as_secs_f64();
         match &done {
             Done::Hotswapped { functions } if functions.is_empty() => return Ok(()),
             Done::Hotswapped { functions } => {
                 let own = |function: &&Function| functions.contains(&function.physical_name());
                 let names = context.app.functions().filter(own).map(Function::name);
-                let names: Vec<&str> = names.collect();
-                let seconds = noticed.elapsed().as_secs_f64();
-                status(
-                    "Reloaded",
-                    format!("{} in {seconds:.1} s", names.join(", ")),
-                );
+                let names = names.collect::<Vec<_>>().join(", ");
+                status("Reloaded", format!("{names} in {seconds:.1} s"));
             }
-            done => done.report(context, noticed.elapsed().as_secs_f64()),
+            done => done.report(context, seconds),
         }
         // The new code is at work already. CloudFormation is to know of it, or it would be taken
         // for a change by hand. On AWS, that takes too long for every change.
-        if let Some(packaged) = again {
-            let show = Show::silent();
-            let known = deploy(
-                context,
-                target,
-                packaged,
-                &show,
-                Approval::Never,
-                Way::default(),
-            );
+        if context.local.is_some() {
+            let known = self.put(context, target, packaged, Show::silent(), Way::default());
             known.await?;
         }
         Ok(())
+    }
+
+    async fn put(
+        &self,
+        context: &Context,
+        target: &Target,
+        packaged: &Packaged,
+        show: Show,
+        way: Way,
+    ) -> Result<Done> {
+        let approval = self.args.approval.settled(context.local.is_some());
+        let done = deploy(context, target, packaged.clone(), &show, approval, way).await;
+        show.finish();
+        Ok(done?.0)
     }
 
     /// Becomes the program that was built; returns only if that fails.
@@ -388,16 +370,9 @@ impl<'a> Watch<'a> {
         let Some(program) = program else {
             return CliError::new("the program of the app was not built");
         };
-        let mut command = Command::new(program);
-        command.args(["deploy", "--watch", "--stage", &self.args.stage.stage]);
-        command.args(self.args.approval.arguments());
-        if self.args.beside_stage {
-            command.arg("--beside-stage");
-        }
-        if self.args.logs_from.is_some() {
-            command.args(["--logs-from", &now_ms().to_string()]);
-        }
-        let error = command.exec();
+        let error = Command::new(program)
+            .args(self.args.watching(now_ms()))
+            .exec();
         CliError::new(format!("could not run {}: {error}", program.display()))
     }
 }
@@ -413,6 +388,15 @@ async fn logs(stage: Option<&Stage>, from_ms: Option<u64>) -> CliError {
         return follow_logs(context, target, &mut denials, since).await;
     }
     std::future::pending().await
+}
+
+/// On the local stage, logs follow: one line for each change is enough.
+fn show(context: &Context) -> Show {
+    if context.local.is_some() {
+        Show::brief()
+    } else {
+        Show::new("deploying")
+    }
 }
 
 /// Tells that something is built if that takes long. A line that moves would be in the way of
@@ -434,7 +418,8 @@ fn tell_of_rekognition(context: &Context) {
     }
 }
 
-fn now_ms() -> u64 {
+/// In milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,23 +18,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
 
 pub use self::state::KeptState;
 use self::state::{KeptFile, Taken};
+use crate::inquiry::Inquiry;
 use crate::scheduler::{FiredUntil, Firings};
-use crate::server::{BoxError, client};
+use crate::server::BoxError;
 use crate::stream_poller::{Position, Positions};
-use crate::{Emulator, Error, STAGE_KEY_HEADER, Scheduler, StreamPoller, create_private_folder};
+use crate::{Emulator, Error, Scheduler, StreamPoller, create_private_folder};
 
 /// How often the state is written, if something has changed. After SIGKILL, what was written last is at most so old, and
 /// as old as it takes to write it.
@@ -96,10 +91,9 @@ impl Begin {
 /// Writes states of a stage.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    client: Client<HttpConnector, Full<Bytes>>,
+    inquiry: Inquiry,
     emulator: String,
     rekognition: Option<String>,
-    key: String,
     positions: Arc<Positions>,
     firings: Arc<Firings>,
     stack: String,
@@ -190,10 +184,9 @@ impl Keeper {
         scheduler: &Scheduler,
     ) -> Self {
         Self {
-            client: client(),
+            inquiry: Inquiry::new(emulator.keys()),
             emulator: emulator.endpoint().to_owned(),
             rekognition: rekognition_port.map(|port| format!("http://127.0.0.1:{port}/")),
-            key: emulator.keys().stage_key.clone(),
             positions: poller.positions(),
             firings: scheduler.firings(),
             stack: stack.to_owned(),
@@ -204,7 +197,7 @@ impl Keeper {
     /// Has the emulator handle the events that it began with.
     pub(crate) async fn resume(&self) -> Result<(), Error> {
         let url = format!("{}/_stage/resume", self.emulator);
-        let resumed: Result<Value, BoxError> = self.ask(&url, Some(json!({}))).await;
+        let resumed: Result<Value, BoxError> = self.inquiry.post(&url, &json!({})).await;
         resumed.map(drop).map_err(Error::NotResumed)
     }
 
@@ -263,7 +256,11 @@ impl Keeper {
             is_last,
         };
         let url = format!("{}/_stage/keep", self.emulator);
-        let answer = self.ask(&url, Some(json!(wish))).await.map_err(failed)?;
+        let answer = self
+            .inquiry
+            .post(&url, &json!(wish))
+            .await
+            .map_err(failed)?;
         let written = match answer {
             Answer::Failed { error } => return Err(not_kept(&folder, error)),
             Answer::Unchanged => return Ok(None),
@@ -319,38 +316,15 @@ impl Keeper {
     async fn counts(&self) -> Result<Option<Counts>, BoxError> {
         match &self.rekognition {
             None => Ok(None),
-            Some(url) => self.ask(url, None).await.map(Some),
+            Some(url) => self.inquiry.get(url).await.map(Some),
         }
     }
 
     async fn jobs(&self) -> Result<Option<Value>, BoxError> {
         match &self.rekognition {
             None => Ok(None),
-            Some(url) => self.ask(&format!("{url}jobs"), None).await.map(Some),
+            Some(url) => self.inquiry.get(&format!("{url}jobs")).await.map(Some),
         }
-    }
-
-    /// What a part of the stage answers to `POST`, or to `GET` without a body.
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        url: &str,
-        body: Option<Value>,
-    ) -> Result<T, BoxError> {
-        let request = match &body {
-            None => Request::get(url),
-            Some(_) => Request::post(url),
-        };
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = request
-            .header(STAGE_KEY_HEADER, &self.key)
-            .body(Full::from(body))?;
-        let answer = self.client.request(request).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            return Err(String::from_utf8_lossy(&body).into());
-        }
-        Ok(serde_json::from_slice(&body)?)
     }
 }
 

@@ -18,11 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use schedules::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -30,8 +25,8 @@ use tracing::warn;
 
 use self::delivery::Delivery;
 use self::schedule::{Listed, Schedule};
-use crate::server::{BoxError, client};
-use crate::{Emulator, STAGE_KEY_HEADER};
+use crate::Emulator;
+use crate::inquiry::Inquiry;
 
 /// How often schedules are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -89,11 +84,8 @@ impl Scheduler {
     /// fired. Must be called in a Tokio runtime.
     #[must_use]
     pub(crate) fn held(emulator: &Emulator, region: &str, fired_until: FiredUntil) -> Self {
-        let list = Listing {
-            client: client(),
-            url: format!("{}/_stage/schedules", emulator.endpoint()),
-            key: emulator.keys().stage_key.clone(),
-        };
+        let inquiry = Inquiry::new(emulator.keys());
+        let list = format!("{}/_stage/schedules", emulator.endpoint());
         let http = aws_smithy_http_client::Builder::new().build_http();
         let delivery = Delivery::new(emulator, region, http);
         let firings = Arc::new(Firings {
@@ -107,7 +99,7 @@ impl Scheduler {
             begin,
             task: tokio::spawn(async move {
                 begun.notified().await;
-                run(list, Arc::new(delivery), firings).await;
+                run(inquiry, list, Arc::new(delivery), firings).await;
             }),
         }
     }
@@ -136,31 +128,13 @@ impl Drop for Scheduler {
     }
 }
 
-/// Where the emulator lists its schedules.
-struct Listing {
-    client: Client<HttpConnector, Full<Bytes>>,
-    url: String,
-    key: String,
-}
-
-impl Listing {
-    async fn schedules(&self) -> Result<Vec<Listed>, BoxError> {
-        let request = Request::get(&self.url)
-            .header(STAGE_KEY_HEADER, &self.key)
-            .body(Full::default())?;
-        let response = self.client.request(request).await?;
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok(serde_json::from_slice(&body)?)
-    }
-}
-
 /// Never returns.
-async fn run(list: Listing, delivery: Arc<Delivery>, firings: Arc<Firings>) {
+async fn run(inquiry: Inquiry, list: String, delivery: Arc<Delivery>, firings: Arc<Firings>) {
     let mut known: HashMap<String, Schedule> = HashMap::new();
     let mut deliveries = JoinSet::new();
     let mut is_answered = true;
     loop {
-        match list.schedules().await {
+        match inquiry.get::<Vec<Listed>>(&list).await {
             Ok(listed) => {
                 is_answered = true;
                 let now = Timestamp::now();

@@ -6,14 +6,14 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::error::CliError;
 use crate::terminal::warn;
-use crate::verbs::watch::Told;
+use crate::verbs::watch::{Told, now_ms};
 use crate::workspace::LOCAL;
 
 /// Who ends sooner than this after a start would do so again.
@@ -68,9 +68,7 @@ impl Watcher {
             command.args(["--debug-info", package]);
         }
         if self.follows_logs {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let now_ms = now.unwrap_or_default().as_millis();
-            command.args(["--logs-from", &now_ms.to_string()]);
+            command.args(["--logs-from", &now_ms().to_string()]);
         }
         let mut child = command
             .stdin(Stdio::piped())

@@ -1,13 +1,13 @@
 //! The files that a stage is made of, and whether one of them was changed.
 //!
-//! They are looked at again and again, rather than watched by the operating system: some hundred
-//! files take a millisecond or two. So it makes no difference how an editor writes, a folder that is deleted and comes
-//! back is a change as any other, thousands of changes are one, and folders that a virtual machine or a network shares,
-//! of whose changes nobody tells, are seen. (The crate for the other way, `notify`, is under a licence that this
-//! workspace does not allow.)
+//! They are looked at again and again, rather than watched by the operating system. So it makes no
+//! difference how an editor writes, a folder that is deleted and comes back is a change as any
+//! other, thousands of changes are one, and folders that a virtual machine or a network shares, of
+//! whose changes nobody tells, are seen. (The crate for the other way, `notify`, is under a licence
+//! that this workspace does not allow.)
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::workspace::Workspace;
 
 /// How often the files are looked at.
-const INTERVAL: Duration = Duration::from_millis(30);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// What decides beside the packages how they are built, below the cargo workspace.
 const OF_WORKSPACE: [&str; 6] = [
@@ -44,14 +44,21 @@ pub(super) struct Files {
     /// back.
     folders: BTreeSet<PathBuf>,
     /// The declarations of packages by which they were found.
-    declarations: BTreeMap<PathBuf, Stamp>,
+    declarations: Stamps,
     /// What else the executables were made of, such as what `include_str!` includes.
     included: BTreeSet<PathBuf>,
 }
 
 /// The files at one moment.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen(BTreeMap<PathBuf, Stamp>);
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    files: Stamps,
+    /// The folders that were listed. They differ when a name in them is new, or gone.
+    folders: Stamps,
+}
+
+/// Files or folders, none where there is none.
+type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
 /// What differs when a file has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +69,14 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
             inode: metadata.ino(),
             size: metadata.size(),
             modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
                 + i128::from(metadata.mtime_nsec()),
-        }
+        })
     }
 }
 
@@ -133,19 +141,28 @@ impl Files {
         let mut seen = Seen::default();
         let alone = self.workspace.iter().chain(&self.app).chain(&self.included);
         for path in alone {
-            seen.look_at(path);
+            seen.look_at(path.clone());
         }
         for package in &self.folders {
-            seen.look_at(&package.join("Cargo.toml"));
-            seen.look_at(&package.join("build.rs"));
-            seen.walk(&package.join("src"));
+            seen.look_at(package.join("Cargo.toml"));
+            seen.look_at(package.join("build.rs"));
+            seen.walk(package.join("src"));
         }
         seen
     }
 
     /// Returns as soon as the files are no longer as they were seen.
     pub(super) async fn changed(&self, before: &Seen) {
-        while self.scan() == *before {
+        let mut folders = before.folders.clone();
+        while !differ(&before.files) {
+            if differ(&folders) {
+                let now = self.scan();
+                if now.files != before.files {
+                    return;
+                }
+                // Something else was written there.
+                folders = now.folders;
+            }
             sleep(INTERVAL).await;
         }
     }
@@ -157,7 +174,7 @@ impl Files {
         loop {
             sleep(quiet).await;
             let now = self.scan();
-            if now == before {
+            if now.files == before.files {
                 return;
             }
             before = now;
@@ -165,31 +182,36 @@ impl Files {
     }
 }
 
+/// Whether one of them is no longer as it was. This is asked all the time, and lists nothing.
+fn differ(stamps: &Stamps) -> bool {
+    stamps.iter().any(|(path, stamp)| Stamp::of(path) != *stamp)
+}
+
 impl Seen {
-    fn look_at(&mut self, path: &Path) {
-        if let Ok(metadata) = fs::metadata(path) {
-            self.0.insert(path.to_owned(), Stamp::of(&metadata));
-        }
+    fn look_at(&mut self, path: PathBuf) {
+        let stamp = Stamp::of(&path);
+        self.files.insert(path, stamp);
     }
 
-    /// Takes up all Rust sources below a folder. A link to a folder is not followed: it may lead in a circle.
-    fn walk(&mut self, folder: &Path) {
-        let Ok(entries) = fs::read_dir(folder) else {
-            return;
-        };
-        for entry in entries.flatten() {
+    /// Takes up all Rust sources below a folder. A link to a folder is not followed: it may lead in
+    /// a circle.
+    fn walk(&mut self, folder: PathBuf) {
+        // Before it is listed: a name that is added meanwhile is found the next time.
+        let stamp = Stamp::of(&folder);
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => self.walk(&path),
-                Ok(_) if is_rust(&path) => self.look_at(&path),
+                Ok(kind) if kind.is_dir() => self.walk(path),
+                Ok(_) if is_rust(&path) => self.look_at(path),
                 _ => {}
             }
         }
+        self.folders.insert(folder, stamp);
     }
 
-    fn declarations(mut self) -> BTreeMap<PathBuf, Stamp> {
-        self.0.retain(|path, _| path.ends_with("Cargo.toml"));
-        self.0
+    fn declarations(mut self) -> Stamps {
+        self.files.retain(|path, _| path.ends_with("Cargo.toml"));
+        self.files
     }
 }
 
@@ -290,8 +312,8 @@ mod tests {
             let before = self.files.scan();
             change(self);
             let now = self.files.scan();
-            let differs = |path: &&PathBuf| now.0.get(*path) != before.0.get(*path);
-            let paths: BTreeSet<&PathBuf> = now.0.keys().chain(before.0.keys()).collect();
+            let differs = |path: &&PathBuf| now.files.get(*path) != before.files.get(*path);
+            let paths: BTreeSet<&PathBuf> = now.files.keys().chain(before.files.keys()).collect();
             let changed = paths.into_iter().filter(differs);
             let name = |path: &PathBuf| {
                 let below = path.strip_prefix(self.folder.path()).unwrap();
@@ -370,6 +392,6 @@ mod tests {
             ground.files.settled(Duration::from_millis(1)).await;
             ground.write("order/src/lib.rs", "new");
         });
-        assert_ne!(ground.files.scan(), before);
+        assert_ne!(ground.files.scan().files, before.files);
     }
 }
