@@ -36,6 +36,9 @@ const RUNS: usize = 5;
 /// Between two invocations.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// `cargo lambda watch` never answers a request that reaches a function which it is about to end.
+const LOST_AFTER: Duration = Duration::from_millis(300);
+
 /// The first invocation may have to wait for a compilation of the AWS SDK.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
@@ -315,7 +318,9 @@ impl CargoLambda {
 impl Watch for CargoLambda {
     fn answer(&self) -> Option<String> {
         let request = Request::post(&self.url).body(self.event.clone()).unwrap();
-        let agent = ureq::Agent::config_builder().http_status_as_error(false);
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(LOST_AFTER));
         let answer = ureq::Agent::from(agent.build()).run(request);
         answer.ok()?.body_mut().read_to_string().ok()
     }

@@ -7,9 +7,8 @@ use lambda_runtime::Error;
 use runtime::{Aws, Environment, Service};
 use users::{Schema, UsersTable};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME"), "users"], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "users"], start())
 }
 
 async fn start() -> Result<(), Error> {

@@ -8,9 +8,8 @@ use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
 use media::rekognition::RekognitionResults;
 use runtime::{Aws, Environment, Service};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
 }
 
 async fn start() -> Result<(), Error> {

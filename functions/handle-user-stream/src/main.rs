@@ -8,9 +8,8 @@ use runtime::{Aws, Environment, Service};
 use users::s3::S3UserData;
 use users::{Schema, UsersTable};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME"), "users"], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "users"], start())
 }
 
 async fn start() -> Result<(), Error> {

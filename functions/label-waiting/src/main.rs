@@ -12,9 +12,8 @@ use media::running::NotedJobs;
 use media::sqs::WaitingQueues;
 use runtime::{Aws, Environment, Service};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
 }
 
 async fn start() -> Result<(), Error> {

@@ -78,7 +78,7 @@ pub(crate) struct Skeleton {
     /// `src/main.rs`: [`MAIN`], or one of its own.
     pub(crate) main: &'static str,
     /// Dependencies of the workspace beside those that every function has: `lambda_runtime`,
-    /// `runtime`, `tokio`, and `serde_json` for tests.
+    /// `runtime`, and for tests `serde_json` and `tokio`.
     pub(crate) dependencies: &'static [&'static str],
 }
 

@@ -101,7 +101,7 @@ impl App {
         };
         let names = SampleNames::documented(self.name());
         let filled_in = |source| fill_in(source, function, &events);
-        let dependencies: BTreeSet<&'static str> = ["lambda_runtime", "runtime", "tokio"]
+        let dependencies: BTreeSet<&'static str> = ["lambda_runtime", "runtime"]
             .into_iter()
             .filter(|dependency| {
                 let module = format!("{dependency}::");
@@ -119,7 +119,7 @@ impl App {
             handles: skeleton.handles,
             lib: filled_in(skeleton.lib),
             main: filled_in(skeleton.main),
-            dev_dependencies: ["serde_json"]
+            dev_dependencies: ["serde_json", "tokio"]
                 .into_iter()
                 .filter(|dependency| !dependencies.contains(dependency))
                 .collect(),

@@ -42,6 +42,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::environment::{Environment, MissingVariable};
+use crate::Boxed;
 use crate::service_error::chain;
 
 pub use service::Service;
@@ -123,23 +124,26 @@ impl Aws {
     /// Opens a connection to each service and leaves it in the pool, so that the first
     /// request finds it there. A failure is not reported: if it lasts, the
     /// request will meet it, and tell more.
-    pub async fn open_connections(&self, services: &[Service<'_>]) {
-        let mut attempts = JoinSet::new();
-        for &service in services {
-            let aws = self.clone();
-            let id = service.id;
-            let endpoint = self.endpoint(service).await;
-            attempts.spawn(async move {
-                let attempt = async { aws.open_connection(&endpoint?).await };
-                let failure = match timeout(WARM_UP_TIMEOUT, attempt).await {
-                    Ok(Ok(())) => return,
-                    Ok(Err(error)) => chain(error.as_ref()),
-                    Err(elapsed) => elapsed.to_string(),
-                };
-                debug!(service = id, failure, "no connection opened in advance");
-            });
-        }
-        attempts.join_all().await;
+    pub fn open_connections<'a>(&'a self, services: &'a [Service<'_>]) -> Boxed<'a, ()> {
+        // Not an `async fn`, whose code would be compiled with each function.
+        Box::pin(async move {
+            let mut attempts = JoinSet::new();
+            for &service in services {
+                let aws = self.clone();
+                let id = service.id;
+                let endpoint = self.endpoint(service).await;
+                attempts.spawn(async move {
+                    let attempt = async { aws.open_connection(&endpoint?).await };
+                    let failure = match timeout(WARM_UP_TIMEOUT, attempt).await {
+                        Ok(Ok(())) => return,
+                        Ok(Err(error)) => chain(error.as_ref()),
+                        Err(elapsed) => elapsed.to_string(),
+                    };
+                    debug!(service = id, failure, "no connection opened in advance");
+                });
+            }
+            attempts.join_all().await;
+        })
     }
 
     async fn open_connection(&self, endpoint: &str) -> Result<(), BoxError> {

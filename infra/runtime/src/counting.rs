@@ -63,9 +63,8 @@
 //! use runtime::dynamodb::{Attributes, PageKey};
 //! use runtime::{Aws, Environment};
 //!
-//! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> ExitCode {
-//!     runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+//! fn main() -> ExitCode {
+//!     runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 //! }
 //!
 //! async fn start() -> Result<(), lambda_runtime::Error> {

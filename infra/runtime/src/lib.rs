@@ -24,9 +24,8 @@
 //! use runtime::environment::Environment;
 //! use runtime::stream::{RecordError, StreamEvent, StreamRecord};
 //!
-//! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> ExitCode {
-//!     runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+//! fn main() -> ExitCode {
+//!     runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 //! }
 //!
 //! async fn start() -> Result<(), lambda_runtime::Error> {
@@ -75,12 +74,14 @@ mod time;
 use runtime_dylib as _;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::runtime::Builder;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -95,15 +96,27 @@ use crate::service_error::chain;
 /// Runs a function until Lambda ends it: `main` in all but name. An error
 /// is one of starting, and is logged like any other. `crates` are those whose lines the
 /// log level is for: the function's, and the library's that holds its rules.
-pub async fn run<F>(crates: &[&str], function: F) -> ExitCode
+pub fn run<F>(crates: &[&str], function: F) -> ExitCode
 where
     F: Future<Output = Result<(), lambda_runtime::Error>>,
 {
+    run_boxed(crates, Box::pin(function))
+}
+
+/// The same code for all functions, so that it is compiled with this crate and not with each of
+/// them.
+fn run_boxed(crates: &[&str], function: Boxed<'_, Result<(), lambda_runtime::Error>>) -> ExitCode {
     log_json(
         crates,
         Environment::of_process().get("AWS_LAMBDA_LOG_LEVEL"),
     );
-    match function.await {
+    // A function has one invocation at a time, and a part of a processor.
+    let ended = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(lambda_runtime::Error::from)
+        .and_then(|tokio| tokio.block_on(function));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(
@@ -126,14 +139,28 @@ where
     E: Into<Diagnostic>,
 {
     let handle = &handle;
-    // Boxed, because the SDK's futures nest deeper than the compiler looks.
-    let service = service_fn(|event: LambdaEvent<Value>| {
+    answer_invocations(&move |payload| {
         Box::pin(async move {
-            let payload = read_payload(event.payload)?;
-            handle(payload).await.map_err(Into::into)
+            let answer = handle(read_payload(payload)?).await;
+            answer
+                .map(|answer| Box::new(answer) as Answer<'_>)
+                .map_err(Into::into)
         })
-    });
-    lambda_runtime::run::<_, _, _, R, _, _, _>(service).await
+    })
+    .await
+}
+
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+type Answer<'a> = Box<dyn erased_serde::Serialize + 'a>;
+
+/// `handle` of [`serve`], for every payload and answer.
+type Handler<'a> = dyn Fn(Value) -> Boxed<'a, Result<Answer<'a>, Diagnostic>> + 'a;
+
+/// Compiled once, as [`run_boxed`] is. Therefore this is no `async fn`, whose code is compiled where it is awaited.
+fn answer_invocations<'a>(handle: &'a Handler<'a>) -> Boxed<'a, Result<(), lambda_runtime::Error>> {
+    let service = service_fn(|event: LambdaEvent<Value>| handle(event.payload));
+    Box::pin(lambda_runtime::run(service))
 }
 
 /// What a function was invoked with, as what its handler takes. Otherwise the caller learns

@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     runtime::run(
         &[env!("CARGO_CRATE_NAME")],
         runtime::serve(new_function::handle),
     )
-    .await
 }

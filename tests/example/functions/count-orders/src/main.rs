@@ -7,9 +7,8 @@ use runtime::counting::{Contribution, Counts};
 use runtime::dynamodb::{Attributes, PageKey};
 use runtime::{Aws, Environment};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 }
 
 async fn start() -> Result<(), Error> {

@@ -10,9 +10,8 @@ use runtime::service_error::ServiceError;
 use runtime::{Aws, Environment};
 use tracing::info;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 }
 
 async fn start() -> Result<(), Error> {

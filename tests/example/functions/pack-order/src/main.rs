@@ -11,9 +11,8 @@ use runtime::sqs::SqsEvent;
 use runtime::{Aws, Environment};
 use serde::Deserialize;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 }
 
 async fn start() -> Result<(), Error> {

@@ -12,9 +12,8 @@ use runtime::http::{HttpError, json_response, respond};
 use runtime::{Aws, Environment, Service};
 use serde_json::{Value, json};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 }
 
 async fn start() -> Result<(), Error> {

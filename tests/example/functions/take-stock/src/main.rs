@@ -9,9 +9,8 @@ use runtime::schedule::ScheduleEvent;
 use runtime::service_error::ServiceError;
 use runtime::{Aws, Environment};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME")], start()).await
+fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME")], start())
 }
 
 async fn start() -> Result<(), Error> {
