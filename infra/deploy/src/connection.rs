@@ -14,6 +14,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
 use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
@@ -106,6 +107,8 @@ impl Connection {
             )
             .timeout_config(timeouts(limits))
             .http_client(client.clone());
+        // By which the stage tells what a deployment does from what comes in.
+        config.set_app_name(AppName::new("cargo-xtask").ok());
         config.set_endpoint_url(settings.endpoint_url.clone());
         let endpoint = settings.endpoint_url.clone().map(|url| Endpoint {
             url,

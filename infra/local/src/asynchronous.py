@@ -17,6 +17,7 @@ import time
 import types
 import uuid
 
+import botocore.config
 import botocore.session
 
 from ministack.core import lambda_runtime
@@ -24,6 +25,7 @@ from ministack.core.arn import parse_arn
 from ministack.core.responses import request_scope
 from ministack.services import eventbridge, lambda_svc, sns
 
+import observed
 from under_way import CountedThread, HandlingThread
 
 # Before the second and the third attempt. On AWS it is one minute and two.
@@ -31,6 +33,8 @@ FUNCTION_ERROR_WAITS_SECONDS = (1, 2)
 # Of the wait after throttling, which begins at a second and doubles. On AWS it is five minutes.
 MAX_THROTTLING_WAIT_SECONDS = 5
 
+# It is the stage that calls, not the function.
+CLIENT = botocore.config.Config(user_agent_appid="local-stage")
 ENDPOINT = f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}"
 
 logger = logging.getLogger("asynchronous")
@@ -54,6 +58,7 @@ def note(function, event):
         "errors": 0,
         "throttles": 0,
         "given_up": None,
+        "causes": observed.causes_here(),
     }
     under_way[noted["request_id"]] = noted
     return noted
@@ -70,6 +75,7 @@ def events_under_way():
 def invoke(function, event):
     """Returns at once; `event` is then handled, or is recorded in the function's on-failure destination."""
     noted = note(function, event)
+    observed.invokes(noted["request_id"])
     with hold_lock:
         if is_held:
             held.append(noted)
@@ -116,6 +122,8 @@ def function_of(arn):
 
 def handle(function, noted):
     event, request_id = noted["event"], noted["request_id"]
+    # What an earlier start has kept may have none.
+    observed.given_causes.set(noted.get("causes", []))
     settings = function.get("event_invoke_config") or (function.get("event_invoke_configs") or {}).get("$LATEST") or {}
     if noted["given_up"] is None:
         noted["given_up"] = failure(function, noted, settings)
@@ -126,7 +134,18 @@ def handle(function, noted):
     destination = settings.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     if destination:
         body = failure_record(function, event, request_id, given_up["condition"], noted["errors"], given_up["result"])
-        record(function, event, destination, body)
+        message_id, error = record(function, event, destination, body)
+    else:
+        message_id = error = None
+    observed.ring.add(
+        "given_up",
+        events=[{"request": request_id}],
+        function=function["config"]["FunctionName"],
+        condition=given_up["condition"],
+        destination=destination,
+        message_id=message_id,
+        error=error,
+    )
     forget(noted)
 
 
@@ -135,6 +154,7 @@ def failure(function, noted, settings):
     retries = int(settings.get("MaximumRetryAttempts", len(FUNCTION_ERROR_WAITS_SECONDS)))
     give_up_at = time.time() + int(settings.get("MaximumEventAgeInSeconds", 6 * 60 * 60))
     while True:
+        observed.attempt_number.set(noted["errors"] + 1)
         result = attempt(function, noted["event"], noted["request_id"])
         if not result.get("error"):
             return None
@@ -150,6 +170,13 @@ def failure(function, noted, settings):
         if time.time() + wait_seconds > give_up_at:
             condition = "EventAgeExceeded"
             break
+        observed.ring.add(
+            "retry",
+            request_id=noted["request_id"],
+            function=function["config"]["FunctionName"],
+            is_throttled=bool(result.get("throttle")),
+            not_before_ms=observed.now_ms() + wait_seconds * 1000,
+        )
         time.sleep(wait_seconds)
     return {"condition": condition, "result": {"body": result.get("body")}}
 
@@ -187,13 +214,15 @@ def failure_record(function, event, request_id, condition, invocations, result):
 
 
 def record(function, event, destination, body):
-    """Sends as the function's execution role, which needs the permission, as on AWS."""
+    """Sends as the function's execution role, which needs the permission, as on AWS. Returns the message's identifier if
+    it is in a queue, and why it is not there."""
     name = function["config"]["FunctionName"]
     target = parse_arn(destination)
     try:
         if target.service == "sqs":
             url = f"{ENDPOINT}/{target.account_id}/{target.resource}"
-            client(function, target).send_message(QueueUrl=url, MessageBody=json.dumps(body))
+            sent = client(function, target).send_message(QueueUrl=url, MessageBody=json.dumps(body))
+            return sent["MessageId"], None
         elif target.service == "sns":
             client(function, target).publish(TopicArn=destination, Message=json.dumps(body))
         else:
@@ -201,6 +230,8 @@ def record(function, event, destination, body):
     except Exception as error:
         # On AWS it would be counted as DestinationDeliveryFailures.
         logger.error("An event of %s failed, and %s did not take its record: %s", name, destination, error)
+        return None, str(error)
+    return None, None
 
 
 def client(function, target):
@@ -210,6 +241,7 @@ def client(function, target):
             target.service,
             region_name=target.region,
             endpoint_url=ENDPOINT,
+            config=CLIENT,
             aws_access_key_id=role["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=role["AWS_SECRET_ACCESS_KEY"],
             aws_session_token=role["AWS_SESSION_TOKEN"],
@@ -269,6 +301,7 @@ def send_dead_letter(queue, event, attributes):
             "sqs",
             region_name=target.region,
             endpoint_url=ENDPOINT,
+            config=CLIENT,
             aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
         )

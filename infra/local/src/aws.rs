@@ -7,6 +7,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_lambda::config::{BehaviorVersion, SharedHttpClient};
 use aws_sdk_lambda::error::ProvideErrorMetadata;
 use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
 use aws_types::region::Region;
 
 use crate::Keys;
@@ -26,13 +27,16 @@ pub(crate) fn config(
         None,
         "local stage",
     );
-    SdkConfig::builder()
+    let app_name = AppName::new("local-stage").ok();
+    let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .endpoint_url(endpoint)
         .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http)
-        .build()
+        .http_client(http);
+    // By which the emulator knows that it is the stage that calls: see `observed.py`.
+    config.set_app_name(app_name);
+    config.build()
 }
 
 /// What a service says, or what kept it from answering, in one line.

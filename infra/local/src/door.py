@@ -32,6 +32,7 @@ from ministack.services import apigateway, lambda_svc, s3
 import debugging
 import decisions
 import keeping
+import observed
 import recorder
 import schedules
 import under_way
@@ -40,6 +41,7 @@ import under_way
 STAGE_KEY = os.environ.pop("LOCAL_STAGE_KEY")
 STAGE_KEY_HEADER = "x-local-stage-key"
 SIGNED_PATH_HEADER = "x-local-stage-path"
+REQUEST_ID_HEADER = "x-local-stage-request"
 ROOT_KEY_ID = os.environ["AWS_ACCESS_KEY_ID"]
 # Of the keys of functions' roles, and of the paths of their Runtime APIs.
 SECRET = secrets.token_bytes(32)
@@ -53,6 +55,7 @@ SCHEDULES_PATH = "/_stage/schedules"
 DEBUGGING_PATH = "/_stage/debugging"
 KEEP_PATH = "/_stage/keep"
 RESUME_PATH = "/_stage/resume"
+OCCURRENCES_PATH = "/_stage/occurrences"
 # What the stage's own servers may ask for by their key.
 PATHS_OF_THE_STAGE = (
     "/_aws/execute-api/",
@@ -63,6 +66,7 @@ PATHS_OF_THE_STAGE = (
     KEEP_PATH,
     RESUME_PATH,
     DEBUGGING_PATH,
+    OCCURRENCES_PATH,
 )
 
 # There is one key of the root user, whose signature is checked as anybody's.
@@ -129,6 +133,12 @@ async def door(scope, receive, send):
                 await send_json(send, debugging.waiting_processes())
             elif request.is_of_the_stage() and request.path == SCHEDULES_PATH:
                 await send_json(send, schedules.listed())
+            elif request.is_of_the_stage() and request.path == OCCURRENCES_PATH:
+                if request.method == "POST":
+                    observed.add_call_of_rekognition(json.loads(await request.read_body()))
+                    await send_json(send, {})
+                else:
+                    await send_text(send, await observed.answer(request.query))
             elif request.is_of_the_stage() and request.path == KEEP_PATH:
                 await send_json(send, await keeping.keep(json.loads(await request.read_body())))
             elif request.is_of_the_stage() and request.path == RESUME_PATH:
@@ -143,6 +153,10 @@ async def door(scope, receive, send):
 
 
 async def pass_on(request, send):
+    await observed.pass_on(request, send, answered_inside)
+
+
+async def answered_inside(request, send):
     if recorder.recorder is not None:
         await recorder.recorder.pass_on(inside, request, send)
     else:
@@ -161,8 +175,10 @@ class Request:
             self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
         self.stage_key = self.headers.pop(STAGE_KEY_HEADER, "")
         self.signed_path = self.headers.pop(SIGNED_PATH_HEADER, None)
+        request_id = self.headers.pop(REQUEST_ID_HEADER, None)
+        self.request_id = request_id if self.is_of_the_stage() else None
         # Functions see the headers of requests.
-        ours = (STAGE_KEY_HEADER.encode(), SIGNED_PATH_HEADER.encode())
+        ours = (STAGE_KEY_HEADER.encode(), SIGNED_PATH_HEADER.encode(), REQUEST_ID_HEADER.encode())
         scope["headers"] = [header for header in scope["headers"] if header[0].lower() not in ours]
         self.next_message = receive
         self.read_ahead = []
@@ -277,9 +293,13 @@ async def answer(request, refused, send):
 
 
 async def send_json(send, body):
+    await send_text(send, json.dumps(body).encode())
+
+
+async def send_text(send, text):
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+    await send({"type": "http.response.body", "body": text})
 
 
 inside = app.app

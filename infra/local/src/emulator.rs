@@ -24,6 +24,7 @@
 //!   lets them answer first.
 //! - On a busy machine it loses lines of functions' logs, and it makes figures of its own of the
 //!   time and memory that functions take. `logs.py` reads all lines and measures.
+//! - It tells nobody what has caused what. `observed.py` notes it, and has every invocation have a trace header.
 //! - It knows of no debugger. `debugging.py` lets a function wait for one, and nobody lose patience.
 //! - It persists too little. `keeping.py` writes its state down, and begins with it.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
@@ -42,7 +43,7 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 14] = [
+const SCRIPTS: [(&str, &str); 15] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("debugging.py", include_str!("debugging.py")),
@@ -52,6 +53,7 @@ const SCRIPTS: [(&str, &str); 14] = [
     ("keeping.py", include_str!("keeping.py")),
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
+    ("observed.py", include_str!("observed.py")),
     ("queues.py", include_str!("queues.py")),
     ("chaos.py", include_str!("chaos.py")),
     ("recorder.py", include_str!("recorder.py")),

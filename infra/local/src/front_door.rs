@@ -40,15 +40,20 @@ use percent_encoding::{
     AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, percent_encode, utf8_percent_encode,
 };
 use tokio::sync::watch;
+use traces::{HttpRequest, What};
 use tracing::{info, warn};
 
 use crate::server::{BoxError, Server, client, refusal, remove_hop_by_hop};
+use crate::traces::{Observer, now_ms};
 use crate::{Error, Keys, STAGE_KEY_HEADER};
 
 /// By which the emulator knows that this server has let a request pass: see `door.py`.
 const STAGE_KEY: HeaderName = HeaderName::from_static(STAGE_KEY_HEADER);
 /// The path as the client has signed it, if it has.
 const SIGNED_PATH: HeaderName = HeaderName::from_static("x-local-stage-path");
+
+/// The identifier of the request, which the emulator notes as the cause of what it leads to: see `observed.py`.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-local-stage-request");
 
 /// Of the request line and the values of all headers.
 const MAX_HEAD_BYTES: usize = 10_240;
@@ -88,10 +93,22 @@ pub struct FrontDoor {
 impl FrontDoor {
     /// Listens on 127.0.0.1 at `port` (0: any that is free). Until an API is
     /// [set](Self::set_api), requests are answered with 503.
-    pub async fn start(port: u16, emulator_endpoint: &str, keys: &Keys) -> Result<Self, Error> {
+    pub async fn start(
+        port: u16,
+        emulator_endpoint: &str,
+        keys: &Keys,
+        observer: &Observer,
+    ) -> Result<Self, Error> {
         let (api, watched_api) = watch::channel(None);
         let (integration_timeout, watched_timeout) = watch::channel(Some(INTEGRATION_TIMEOUT));
-        let forwarder = Forwarder::new(emulator_endpoint, keys, watched_api, watched_timeout);
+        let forwarder = Forwarder::new(
+            emulator_endpoint,
+            keys,
+            watched_api,
+            watched_timeout,
+            port,
+            observer.clone(),
+        );
         let forwarder = Arc::new(forwarder);
         let answer = move |request| {
             let forwarder = Arc::clone(&forwarder);
@@ -153,6 +170,8 @@ struct Forwarder {
     stage_key: String,
     api: watch::Receiver<Option<ApiId>>,
     integration_timeout: watch::Receiver<Option<Duration>>,
+    port: u16,
+    observer: Observer,
 }
 
 impl Forwarder {
@@ -161,6 +180,8 @@ impl Forwarder {
         keys: &Keys,
         api: watch::Receiver<Option<ApiId>>,
         integration_timeout: watch::Receiver<Option<Duration>>,
+        port: u16,
+        observer: Observer,
     ) -> Self {
         Self {
             client: client(),
@@ -168,25 +189,44 @@ impl Forwarder {
             stage_key: keys.stage_key.clone(),
             api,
             integration_timeout,
+            port,
+            observer,
         }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let started = Instant::now();
+        let (started, started_ms) = (Instant::now(), now_ms());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let response = self.forward(request).await.unwrap_or_else(Response::from);
+        let id = self.observer.new_id();
+        let answer = self.forward(request, &id).await;
+        let response = answer.unwrap_or_else(Response::from);
+        let status = response.status().as_u16();
+        let took = started.elapsed();
         info!(
             %method,
             path,
-            status = response.status().as_u16(),
-            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            status,
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "request"
         );
+        self.observer.add(What::Http(Box::new(HttpRequest {
+            id,
+            port: self.port,
+            method: method.to_string(),
+            path,
+            started_ms,
+            duration_ms: took.as_secs_f64() * 1000.0,
+            status,
+        })));
         response
     }
 
-    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        id: &str,
+    ) -> Result<Response<Body>, Refusal> {
         loopback::admit_to_public_api(request.method(), request.headers())
             .map_err(|stranger| Refusal(StatusCode::FORBIDDEN, stranger.message()))?;
         let (mut head, body) = request.into_parts();
@@ -201,6 +241,7 @@ impl Forwarder {
         for (name, value) in [
             (STAGE_KEY, &*self.stage_key),
             (SIGNED_PATH, head.uri.path()),
+            (REQUEST_ID, id),
         ] {
             let value = HeaderValue::try_from(value)
                 .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "Bad Request"))?;
@@ -389,7 +430,14 @@ mod tests {
         let (sender, receiver) = watch::channel(None);
         let keys = Keys::random().unwrap();
         let (_, timeout) = watch::channel(None);
-        let forwarder = Forwarder::new("http://127.0.0.1:1", &keys, receiver, timeout);
+        let forwarder = Forwarder::new(
+            "http://127.0.0.1:1",
+            &keys,
+            receiver,
+            timeout,
+            8000,
+            Observer::new().unwrap(),
+        );
         let target = |uri: &'static str| forwarder.target(&Uri::from_static(uri));
         assert_eq!(target("/").unwrap_err().0, StatusCode::SERVICE_UNAVAILABLE);
 

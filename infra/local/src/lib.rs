@@ -27,6 +27,7 @@ mod server;
 mod service;
 mod stage;
 mod stream_poller;
+mod traces;
 
 pub use chaos::{
     Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultKind, FaultProxy, Faults, Figure,
@@ -46,6 +47,7 @@ pub use rekognition::{RekognitionConfig, RekognitionServer};
 pub use scheduler::Scheduler;
 pub use stage::{Api, LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
 pub use stream_poller::{StreamPoller, StreamPollerConfig};
+pub use traces::{Listing, Observer, Traces};
 
 /// Beside a request, the key by which the stage's parts know each other.
 pub(crate) const STAGE_KEY_HEADER: &str = "x-local-stage-key";

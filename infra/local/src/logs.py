@@ -32,6 +32,12 @@ READ_BYTES = 65536
 LONGEST_WAIT_SECONDS = 5
 
 
+class Line(str):
+    """A line, and when it was read."""
+
+    at_ms = 0.0
+
+
 class Pipe:
     """The output of one process. Under the lock, no line is between the pipe and the queue."""
 
@@ -50,8 +56,11 @@ class Pipe:
             *whole, self.rest = (self.rest + data).split(b"\n")
             if not data and self.rest:
                 whole = [self.rest]
-            for line in whole:
-                self.put(line.decode("utf-8", errors="replace").rstrip("\r"))
+            at_ms = time.time() * 1000
+            for text in whole:
+                line = Line(text.decode("utf-8", errors="replace").rstrip("\r"))
+                line.at_ms = at_ms
+                self.put(line)
 
     def put(self, line):
         # Rather lose the oldest line than keep the function waiting.
@@ -91,6 +100,21 @@ def drain(worker, **_waits):
     return worker._drain_stderr()
 
 
+def drain_lines(worker):
+    """All lines that were read, which are the invocation's, as a text."""
+    lines = []
+    with contextlib.suppress(queue.Empty):
+        while True:
+            lines.append(worker._stderr_queue.get_nowait())
+    if own_invocation(worker):
+        own_invocation(worker).lines += [(line.at_ms, str(line)) for line in lines]
+    return "\n".join(lines)
+
+
+def own_invocation(worker):
+    return worker.invocation or getattr(own, "invocation", None)
+
+
 @dataclasses.dataclass
 class Invocation:
     """What was measured of an invocation."""
@@ -99,6 +123,8 @@ class Invocation:
     ended: float | None = None
     init_seconds: float | None = None
     init_logs: list[str] = dataclasses.field(default_factory=list)
+    # When each line was read, in milliseconds since the epoch, and the line.
+    lines: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     peak_memory_mb: int | None = None
     exit_code: int | None = None
 
@@ -243,5 +269,6 @@ ProvidedWorker._teardown = teardown_and_measure
 # It would take the lines into the error's message.
 ProvidedWorker._init_log_suffix = lambda worker: ""
 ProvidedWorker._pump_output = pump_output
+ProvidedWorker._drain_stderr = drain_lines
 ProvidedWorker._drain_stderr_bounded = drain
 lambda_svc._execute_function_provided_warm = execute_and_report

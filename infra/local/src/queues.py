@@ -10,6 +10,7 @@ import time
 
 from ministack.services import lambda_svc, sqs
 
+import observed
 import under_way
 
 # Before a failed message is handled again. On AWS it is what is left of the queue's visibility timeout.
@@ -47,6 +48,7 @@ def window_of(queue_arn):
 
 def handle(mapping, function, event, batch, queue_url, queue_name):
     with under_way.counted():
+        observed.own.request_id = None
         failed = failed_messages(mapping, execute(function, event), batch)
         handled = [message for message in batch if message["id"] not in failed]
         sqs._delete_messages_for_esm(queue_url, {message["receipt_handle"] for message in handled})
@@ -54,6 +56,16 @@ def handle(mapping, function, event, batch, queue_url, queue_name):
         for message in batch:
             if message["id"] in failed:
                 message["visible_at"] = min(message["visible_at"], show_again_at)
+    if failed:
+        observed.ring.add(
+            "delivery",
+            function=function["config"]["FunctionName"],
+            source=mapping["EventSourceArn"],
+            request_id=observed.own.request_id,
+            batch=[{"message": message["id"]} for message in batch],
+            failed=[{"message": message["id"]} for message in batch if message["id"] in failed],
+            next={"next": "retry", "not_before_ms": show_again_at * 1000},
+        )
     count, all_count = len(failed), len(batch)
     mapping["LastProcessingResult"] = f"{count} of {all_count} messages failed" if failed else "OK"
     if failed:

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::traces::Filter;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -30,7 +31,7 @@ use crate::keys::random_text;
 use crate::scheduler::Firings;
 use crate::server::{BoxError, Server, json_response, refusal};
 use crate::stream_poller::Activity;
-use crate::{Emulator, Error, Scheduler, StreamPoller};
+use crate::{Emulator, Error, Scheduler, StreamPoller, Traces};
 
 /// How long one request waits for quiet before it is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -55,12 +56,16 @@ const DECISIONS: &str = "/decisions";
 /// Below the URL, where the stage's data is written into a folder.
 const SNAPSHOT: &str = "/snapshot";
 
+/// Below the URL, what happened.
+const TRACES: &str = "/traces";
+
 /// A server that tells whether the stage is quiet, and what the emulator allowed and denied, and writes down its data.
 /// Dropping it stops it.
 #[derive(Debug)]
 pub struct QuietServer {
     server: Server,
     secret: Arc<str>,
+    traces: Traces,
 }
 
 impl QuietServer {
@@ -75,6 +80,7 @@ impl QuietServer {
         poller: &StreamPoller,
         scheduler: &Scheduler,
         keeper: Arc<Keeper>,
+        traces: Traces,
     ) -> Result<Self, Error> {
         let secret: Arc<str> = random_text(40)?.into();
         let parts = Arc::new(Parts {
@@ -85,6 +91,7 @@ impl QuietServer {
             activity: poller.activity(),
             firings: scheduler.firings(),
             keeper,
+            traces: traces.clone(),
         });
         let path = format!("/{secret}");
         let answer = move |request: Request<Incoming>| {
@@ -94,6 +101,7 @@ impl QuietServer {
         Ok(Self {
             server: Server::start("who tells whether the stage is quiet", 0, answer).await?,
             secret,
+            traces,
         })
     }
 
@@ -118,6 +126,18 @@ impl QuietServer {
         self.url() + SNAPSHOT
     }
 
+    /// Where `POST` with a [`Filter`] as JSON is answered with a [`Listing`](crate::Listing) as JSON, and below which `GET` of
+    /// an identifier is answered with a [`Trace`](::traces::Trace) as JSON, `null` if there is none. A secret, too.
+    #[must_use]
+    pub fn traces_url(&self) -> String {
+        self.url() + TRACES
+    }
+
+    /// What happened.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// Stops the server.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
@@ -135,6 +155,10 @@ async fn answer(parts: &Parts, path: &str, request: Request<Incoming>) -> Respon
             .map(|under_way| serde_json::json!(under_way)),
         Some(DECISIONS) if request.method() == Method::GET => {
             parts.inquiry.get(&parts.decisions).await
+        }
+        Some(TRACES) if request.method() == Method::POST => parts.list(request).await,
+        Some(below) if request.method() == Method::GET && below.starts_with(TRACES) => {
+            parts.trace(&below[TRACES.len()..]).await
         }
         Some(SNAPSHOT) if request.method() == Method::POST => parts.snapshot(request).await,
         _ => {
@@ -158,6 +182,7 @@ struct Parts {
     activity: Arc<Activity>,
     firings: Arc<Firings>,
     keeper: Arc<Keeper>,
+    traces: Traces,
 }
 
 /// What a part has begun and ended since it was started.
@@ -188,6 +213,17 @@ impl Parts {
         let folder: PathBuf = serde_json::from_slice(&folder)?;
         let state = self.keeper.snapshot(&folder).await?;
         Ok(serde_json::to_value(state)?)
+    }
+
+    async fn list(&self, request: Request<Incoming>) -> Result<serde_json::Value, BoxError> {
+        let filter = request.into_body().collect().await?.to_bytes();
+        let filter: Filter = serde_json::from_slice(&filter)?;
+        Ok(serde_json::to_value(self.traces.list(&filter).await?)?)
+    }
+
+    async fn trace(&self, path: &str) -> Result<serde_json::Value, BoxError> {
+        let trace = self.traces.trace(path.trim_start_matches('/')).await?;
+        Ok(serde_json::to_value(trace)?)
     }
 
     /// Waits until the stage is quiet, for so long at most.

@@ -9,8 +9,8 @@ use crate::keeping::{Begin, Keeper, Series};
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
     ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, Figures, FrontDoor,
-    Keeping, KeptState, Keys, Models, QuietServer, RekognitionConfig, RekognitionServer, Scheduler,
-    Seed, StageTools, StreamPoller, StreamPollerConfig,
+    Keeping, KeptState, Keys, Models, Observer, QuietServer, RekognitionConfig, RekognitionServer,
+    Scheduler, Seed, StageTools, StreamPoller, StreamPollerConfig, Traces,
 };
 
 /// The account that the stage's resources are in.
@@ -179,6 +179,7 @@ impl LocalStage {
             app.tell(StageProgress::Restoring(&begin.state));
         }
         let kept = config.keeping.into.map(Series::new).transpose()?;
+        let observer = Observer::new()?;
         let chaos = config.start_faults().await?;
         let emulator = async {
             let emulator = config.start_emulator(begin.as_ref(), chaos.as_ref(), app);
@@ -187,9 +188,9 @@ impl LocalStage {
         let ((models, emulator), built) = tokio::try_join!(emulator, app.build())?;
         let rekognition = config.start_rekognition(begin.as_ref(), models, &built, &emulator, app);
         let rekognition = rekognition.await?;
-        let poller = config.hold_poller(begin.as_ref(), &emulator, chaos.as_ref());
+        let poller = config.hold_poller(begin.as_ref(), &emulator, chaos.as_ref(), &observer);
         let fired_until = begin.as_ref().map(Begin::fired_until).unwrap_or_default();
-        let scheduler = Scheduler::held(&emulator, config.region, fired_until);
+        let scheduler = Scheduler::held(&emulator, config.region, fired_until, &observer);
         let keeper = config.keeper(&emulator, &poller, &scheduler);
         let rekognition_port = config.ports.rekognition();
         let quiet = QuietServer::start(
@@ -198,9 +199,10 @@ impl LocalStage {
             &poller,
             &scheduler,
             Arc::clone(&keeper),
+            Traces::new(&emulator, observer.clone()),
         );
         let quiet = quiet.await?;
-        let doors = FrontDoors::open(&config, &emulator).await?;
+        let doors = FrontDoors::open(&config, &emulator, observer).await?;
         let mut stage = Self {
             doors,
             quiet,
@@ -253,6 +255,18 @@ impl LocalStage {
     #[must_use]
     pub fn decisions_url(&self) -> String {
         self.quiet.decisions_url()
+    }
+
+    /// What happened on it.
+    #[must_use]
+    pub fn traces(&self) -> Traces {
+        self.quiet.traces().clone()
+    }
+
+    /// [Where it tells](QuietServer::traces_url) what happened on it. A secret.
+    #[must_use]
+    pub fn traces_url(&self) -> String {
+        self.quiet.traces_url()
     }
 
     /// [Where it writes](QuietServer::snapshot_url) its data into a folder. A secret.
@@ -420,12 +434,14 @@ impl LocalStageConfig<'_> {
         begin: Option<&Begin>,
         emulator: &Emulator,
         chaos: Option<&Chaos>,
+        observer: &Observer,
     ) -> StreamPoller {
         let config = StreamPollerConfig {
             endpoint: emulator.endpoint(),
             keys: emulator.keys(),
             region: self.region,
             chaos,
+            observer,
         };
         StreamPoller::held(config, begin.map(Begin::positions))
     }
@@ -438,17 +454,23 @@ struct FrontDoors {
     keys: Keys,
     /// Whether they wait as long as a debugged function takes.
     is_patient: bool,
+    observer: Observer,
     open: BTreeMap<u16, FrontDoor>,
     /// Ports of APIs at which no door could be opened, which was told.
     taken: BTreeSet<u16>,
 }
 
 impl FrontDoors {
-    async fn open(config: &LocalStageConfig<'_>, emulator: &Emulator) -> Result<Self, Error> {
+    async fn open(
+        config: &LocalStageConfig<'_>,
+        emulator: &Emulator,
+        observer: Observer,
+    ) -> Result<Self, Error> {
         let mut doors = Self {
             is_patient: config.debugged.is_some(),
             emulator_endpoint: emulator.endpoint().to_owned(),
             keys: emulator.keys().clone(),
+            observer,
             open: BTreeMap::new(),
             taken: BTreeSet::new(),
         };
@@ -459,7 +481,13 @@ impl FrontDoors {
     }
 
     async fn add(&mut self, port: &Port) -> Result<&FrontDoor, Error> {
-        let door = FrontDoor::start(port.number, &self.emulator_endpoint, &self.keys).await?;
+        let door = FrontDoor::start(
+            port.number,
+            &self.emulator_endpoint,
+            &self.keys,
+            &self.observer,
+        );
+        let door = door.await?;
         if self.is_patient {
             door.lift_timeout();
         }

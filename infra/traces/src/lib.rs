@@ -9,4 +9,6 @@ pub use trace::{Details, Filter, Kind, Outcome, Span, Summary, Trace};
 
 mod history;
 mod occurrence;
+#[cfg(test)]
+mod tests;
 mod trace;

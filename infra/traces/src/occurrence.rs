@@ -36,6 +36,8 @@ pub enum What {
     Retry(Retry),
     /// Something is given up: it is in a failure queue, or lost.
     GivenUp(Box<GivenUp>),
+    /// A service has put a message into a queue, after the call that it comes from was answered.
+    Sent(SentMessage),
     /// SQS has moved a message to its dead-letter queue.
     Moved(Moved),
     /// A schedule was due.
@@ -130,8 +132,6 @@ pub struct Call {
     pub records: Vec<StreamRecord>,
     /// The messages that it put into queues.
     pub messages: Vec<Sent>,
-    /// The messages that it received.
-    pub received: Vec<String>,
     /// The job that it began, of Rekognition's.
     pub job: Option<String>,
 }
@@ -165,6 +165,17 @@ pub struct Sent {
     pub message_id: String,
     /// The queue's ARN, if it is known.
     pub queue: Option<String>,
+}
+
+/// A message that a service has put into a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentMessage {
+    /// SQS's identifier of it.
+    pub message_id: String,
+    /// The queue's ARN, if it is known.
+    pub queue: Option<String>,
+    /// What it comes from.
+    pub causes: Vec<Cause>,
 }
 
 /// An attempt to have a function handle an event.
@@ -343,7 +354,7 @@ pub struct Retry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GivenUp {
     /// What is given up: a request, or records.
-    pub what: Vec<Cause>,
+    pub events: Vec<Cause>,
     /// Lambda's name of the function.
     pub function: String,
     /// Why, in AWS's word: `RetriesExhausted`.
@@ -376,6 +387,8 @@ pub struct Firing {
     pub schedule: String,
     /// When it was due, in milliseconds since the epoch.
     pub scheduled_ms: f64,
+    /// When Lambda was asked, in milliseconds since the epoch.
+    pub started_ms: f64,
     /// Which attempt it is, from 1 on.
     pub attempt: u32,
     /// Lambda's identifier of the event, if Lambda took it.

@@ -66,7 +66,7 @@ impl Kind {
 
 /// What has become of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Everything is done.
     Ok,
@@ -102,7 +102,7 @@ impl Outcome {
             Self::Denied => "denied",
             Self::Retrying => "retrying",
             Self::Failed => "failed",
-            Self::FailureQueue => "failure_queue",
+            Self::FailureQueue => "failure-queue",
         }
     }
 
@@ -301,6 +301,7 @@ pub(crate) struct Graph<'a> {
     attempts: HashMap<&'a str, Vec<usize>>,
     /// Invocations, by function, in the order of time.
     by_function: HashMap<&'a str, Vec<usize>>,
+    sent: Vec<&'a SentMessage>,
 }
 
 impl<'a> Graph<'a> {
@@ -310,6 +311,7 @@ impl<'a> Graph<'a> {
             by_key: HashMap::new(),
             attempts: HashMap::new(),
             by_function: HashMap::new(),
+            sent: Vec::new(),
         };
         graph.add_nodes(occurrences);
         graph.order();
@@ -367,13 +369,17 @@ impl<'a> Graph<'a> {
                         self.join(index, message);
                     }
                 }
+                What::Sent(sent) => {
+                    self.add_message(&sent.message_id, sent.queue.as_deref(), at_ms);
+                    self.sent.push(sent);
+                }
                 What::Moved(moved) => {
                     let id = format!("moved-{number}");
                     self.add(&id, at_ms, Some(at_ms), Item::Moved(moved));
                 }
                 What::Firing(firing) => {
                     let id = format!("{}-{}", firing.execution_id, firing.attempt);
-                    self.add(&id, at_ms, Some(at_ms), Item::Firing(firing));
+                    self.add(&id, firing.started_ms, Some(at_ms), Item::Firing(firing));
                 }
                 What::Fault(fault) => {
                     let id = format!("fault-{number}");
@@ -500,7 +506,7 @@ impl<'a> Graph<'a> {
                     }
                 }
                 Item::GivenUp(given_up) => {
-                    for cause in &given_up.what {
+                    for cause in &given_up.events {
                         match self.last_handling(&given_up.function, cause) {
                             Some(attempt) => self.join(attempt, index),
                             None => self.join_to_causes(std::slice::from_ref(cause), index),
@@ -518,6 +524,10 @@ impl<'a> Graph<'a> {
                 Item::Http(_) | Item::Record(_) | Item::Message { .. } => {}
             }
         }
+        for sent in std::mem::take(&mut self.sent) {
+            let message = self.by_key[&Key::Message(&sent.message_id)];
+            self.join_to_causes(&sent.causes, message);
+        }
         let mut nodes = std::mem::take(&mut self.nodes);
         let begins: Vec<f64> = nodes.iter().map(|node| node.started_ms).collect();
         for node in &mut nodes {
@@ -527,12 +537,15 @@ impl<'a> Graph<'a> {
         self.nodes = nodes;
     }
 
+    /// If the history has none of the causes, it has lost the beginning.
     fn join_to_causes(&mut self, causes: &'a [Cause], index: usize) {
-        for cause in causes {
-            match Key::of(cause) {
-                Some(key) => self.join_to_key(key, index),
-                None => self.nodes[index].is_cut = true,
-            }
+        let known: Vec<usize> = causes
+            .iter()
+            .filter_map(|cause| self.by_key.get(&Key::of(cause)?).copied())
+            .collect();
+        self.nodes[index].is_cut |= known.is_empty() && !causes.is_empty();
+        for cause in known {
+            self.join(cause, index);
         }
     }
 
@@ -713,6 +726,12 @@ impl<'a> Graph<'a> {
 
     /// How the work of each function stands: by what was known of it last.
     fn units(&self, parts: &[(usize, Option<usize>)]) -> BTreeMap<Unit<'a>, Standing> {
+        let in_trace: BTreeSet<usize> = parts.iter().map(|(index, _)| *index).collect();
+        // Other records of a batch are other traces' matter, unless nobody knows whose.
+        let is_ours = |cause: &Cause| {
+            let known = Key::of(cause).and_then(|key| self.by_key.get(&key));
+            known.is_none_or(|index| in_trace.contains(index))
+        };
         let mut parts: Vec<usize> = parts.iter().map(|(index, _)| *index).collect();
         // Of what is told at the same moment, the end of an invocation comes first.
         let when = |index: usize| {
@@ -729,8 +748,10 @@ impl<'a> Graph<'a> {
                         Some(InvocationResult::Ok) => Standing::Done,
                         Some(InvocationResult::Error { .. }) => Standing::Failed,
                     };
-                    for unit in units_of(start) {
-                        units.insert(unit, standing);
+                    for (function, cause) in units_of(start) {
+                        if is_ours(&cause) {
+                            units.insert((function, cause), standing);
+                        }
                     }
                 }
                 Item::Delivery(delivery) => {
@@ -756,7 +777,7 @@ impl<'a> Graph<'a> {
                     } else {
                         Standing::GivenUp { is_kept }
                     };
-                    for cause in &given_up.what {
+                    for cause in &given_up.events {
                         if let Some(known) = units.get_mut(&(&*given_up.function, cause.clone())) {
                             *known = standing;
                         }

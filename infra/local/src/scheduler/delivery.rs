@@ -1,21 +1,24 @@
 //! How a firing reaches Lambda, or else the schedule's dead-letter queue.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sdk_lambda::config::SharedHttpClient;
 use aws_sdk_lambda::error::ProvideErrorMetadata;
+use aws_sdk_lambda::operation::RequestId;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use aws_types::SdkConfig;
 use schedules::{Firing, Timestamp};
+use traces::What;
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::schedule::Listed;
-use crate::Emulator;
 use crate::aws::{self, text_of};
+use crate::traces::{in_ms, now_ms};
+use crate::{Emulator, Observer};
 
 /// On AWS, the pauses between attempts grow to minutes.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -37,6 +40,7 @@ const PASSING: [&str; 3] = [
 pub(super) struct Delivery {
     config: SdkConfig,
     sts: aws_sdk_sts::Client,
+    observer: Observer,
 }
 
 /// Why an event was not taken.
@@ -61,10 +65,19 @@ impl Refusal {
 }
 
 impl Delivery {
-    pub(super) fn new(emulator: &Emulator, region: &str, http: SharedHttpClient) -> Self {
+    pub(super) fn new(
+        emulator: &Emulator,
+        region: &str,
+        http: SharedHttpClient,
+        observer: Observer,
+    ) -> Self {
         let config = aws::config(emulator.endpoint(), emulator.keys(), region, http);
         let sts = aws_sdk_sts::Client::new(&config);
-        Self { config, sts }
+        Self {
+            config,
+            sts,
+            observer,
+        }
     }
 
     /// Returns when Lambda has the event, or the dead-letter queue.
@@ -88,7 +101,10 @@ impl Delivery {
         };
         loop {
             let event = schedule.target.input().event(&firing);
-            let Err(refusal) = self.invoke(schedule, &event).await else {
+            let started_ms = now_ms();
+            let invoked = self.invoke(schedule, &event).await;
+            self.note(&firing, started_ms, invoked.as_ref());
+            let Err(refusal) = invoked else {
                 return;
             };
             let pause = Duration::from_secs(1 << (firing.attempt_number - 1).min(8)).min(PAUSE_MAX);
@@ -109,7 +125,20 @@ impl Delivery {
         }
     }
 
-    async fn invoke(&self, schedule: &Listed, event: &str) -> Result<(), Refusal> {
+    fn note(&self, firing: &Firing, started_ms: f64, invoked: Result<&Option<String>, &Refusal>) {
+        self.observer.add(What::Firing(traces::Firing {
+            execution_id: firing.execution_id.clone(),
+            schedule: firing.schedule_arn.clone(),
+            scheduled_ms: in_ms(SystemTime::from(firing.scheduled_time)),
+            started_ms,
+            attempt: firing.attempt_number,
+            request_id: invoked.ok().cloned().flatten(),
+            error: invoked.err().map(|refusal| refusal.message.clone()),
+        }));
+    }
+
+    /// Returns Lambda's identifier of the event.
+    async fn invoke(&self, schedule: &Listed, event: &str) -> Result<Option<String>, Refusal> {
         let credentials = self.assume_role(schedule).await?;
         let config = aws_sdk_lambda::config::Builder::from(&self.config)
             .credentials_provider(credentials)
@@ -121,7 +150,7 @@ impl Delivery {
             .payload(Blob::new(event))
             .send()
             .await
-            .map(drop)
+            .map(|answer| answer.request_id().map(str::to_owned))
             .map_err(|error| Refusal::of(&error))
     }
 

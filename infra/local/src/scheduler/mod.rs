@@ -25,8 +25,8 @@ use tracing::warn;
 
 use self::delivery::Delivery;
 use self::schedule::{Listed, Schedule};
-use crate::Emulator;
 use crate::inquiry::Inquiry;
+use crate::{Emulator, Observer};
 
 /// How often schedules are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -83,11 +83,16 @@ impl Scheduler {
     /// Waits for [`Self::begin`], then looks at the emulator's schedules. `fired_until` is what an earlier start has
     /// fired. Must be called in a Tokio runtime.
     #[must_use]
-    pub(crate) fn held(emulator: &Emulator, region: &str, fired_until: FiredUntil) -> Self {
+    pub(crate) fn held(
+        emulator: &Emulator,
+        region: &str,
+        fired_until: FiredUntil,
+        observer: &Observer,
+    ) -> Self {
         let inquiry = Inquiry::new(emulator.keys());
         let list = format!("{}/_stage/schedules", emulator.endpoint());
         let http = aws_smithy_http_client::Builder::new().build_http();
-        let delivery = Delivery::new(emulator, region, http);
+        let delivery = Delivery::new(emulator, region, http, observer.clone());
         let firings = Arc::new(Firings {
             fired_until: Mutex::new(fired_until),
             ..Firings::default()

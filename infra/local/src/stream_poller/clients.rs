@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::lineage::Listed;
 use super::mapping::{self, Mapping, Settings, ShardId, StreamArn};
 use super::positions::Positions;
-use crate::{Chaos, Delivery, Faults, aws};
+use crate::{Chaos, Delivery, Faults, Observer, aws};
 
 /// The services that the poller calls.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Clients {
     /// Not a service, but also what every delivery needs.
     faults: Option<Arc<Faults>>,
     /// Likewise.
+    pub(super) observer: Observer,
+    /// Likewise.
     pub(super) activity: Arc<Activity>,
     /// Likewise.
     pub(super) positions: Arc<Positions>,
@@ -34,6 +36,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(config: StreamPollerConfig<'_>, http: SharedHttpClient) -> Self {
         let faults = config.chaos.map(Chaos::faults);
+        let observer = config.observer.clone();
         let config = aws::config(config.endpoint, config.keys, config.region, http);
         let lambda = aws_sdk_lambda::config::Builder::from(&config)
             // Whether and when a batch is tried again is the mapping's matter.
@@ -47,6 +50,7 @@ impl Clients {
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
             faults,
+            observer,
             activity: Arc::default(),
             positions: Arc::default(),
             ages_from: None,
@@ -56,10 +60,7 @@ impl Clients {
     /// How a batch is to be delivered. Only the first attempt at it is late.
     pub(super) fn delivery(&self, settings: &Settings, batch: &Batch) -> Delivery {
         match &self.faults {
-            Some(faults) if batch.invocations == 0 => {
-                let arn = &settings.function_arn;
-                faults.stream_batch(arn.split(':').nth(6).unwrap_or(arn))
-            }
+            Some(faults) if batch.invocations == 0 => faults.stream_batch(settings.function_name()),
             _ => Delivery::default(),
         }
     }

@@ -5,15 +5,24 @@ use std::time::SystemTime;
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use traces::{GivenUp, What};
 use tracing::{error, warn};
 
 use super::batch::{Batch, Condition, back_off};
 use super::clients::Clients;
 use super::mapping::{Destination, Settings, ShardId, StreamArn};
+use super::shard::causes;
 use crate::aws::text_of;
 
 impl Destination {
-    async fn send(&self, clients: &Clients, message: &str) -> Result<(), String> {
+    fn arn(&self) -> &str {
+        match self {
+            Self::Queue { arn } | Self::Topic { arn } | Self::Unsupported(arn) => arn,
+        }
+    }
+
+    /// Returns the message's identifier, if it is in a queue.
+    async fn send(&self, clients: &Clients, message: &str) -> Result<Option<String>, String> {
         match self {
             Self::Queue { arn } => {
                 let mut parts = arn.rsplit(':');
@@ -29,19 +38,20 @@ impl Destination {
                     .queue_url;
                 let send = clients.sqs.send_message().set_queue_url(url);
                 let sent = send.message_body(message).send().await;
-                sent.map(drop).map_err(|error| text_of(&error))
+                sent.map(|sent| sent.message_id)
+                    .map_err(|error| text_of(&error))
             }
             Self::Topic { arn } => {
                 let publish = clients.sns.publish().topic_arn(arn).message(message);
                 let published = publish.send().await;
-                published.map(drop).map_err(|error| text_of(&error))
+                published.map(|_| None).map_err(|error| text_of(&error))
             }
             Self::Unsupported(arn) => {
                 error!(
                     destination = arn,
                     message, "the local stage cannot tell this destination what was given up"
                 );
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -79,10 +89,12 @@ pub(super) async fn give_up(
                 batch = %message["DDBStreamBatchInfo"],
                 "records are lost: they were given up, and the mapping has no on-failure destination"
             );
+            note(clients, stream, batch, condition, &settings, None);
             return;
         };
         match destination.send(clients, &message.to_string()).await {
-            Ok(()) => {
+            Ok(message_id) => {
+                note(clients, stream, batch, condition, &settings, message_id);
                 warn!(
                     function,
                     records,
@@ -104,6 +116,25 @@ pub(super) async fn give_up(
             }
         }
     }
+}
+
+/// Notes that records are given up.
+fn note(
+    clients: &Clients,
+    stream: &StreamArn,
+    batch: &Batch,
+    condition: &str,
+    settings: &Settings,
+    message_id: Option<String>,
+) {
+    clients.observer.add(What::GivenUp(Box::new(GivenUp {
+        events: causes(stream, &batch.sequence_numbers()),
+        function: settings.function_name().to_owned(),
+        condition: condition.to_owned(),
+        destination: settings.on_failure.as_ref().map(|it| it.arn().to_owned()),
+        message_id,
+        error: None,
+    })));
 }
 
 /// The message of "Retain discarded records for a DynamoDB event source in Lambda" in

@@ -28,8 +28,11 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use traces::Next;
+
 use super::batch::{Batch, Condition, EVENT_BYTES, Outcome, Record, back_off};
 use super::mapping::Settings;
+use crate::traces::in_ms;
 
 /// Lambda's limit for the payload of an invocation.
 const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
@@ -212,6 +215,20 @@ impl Lane {
             self.failed.push_front(Failed::Retry { batch, not_before });
         }
         from
+    }
+
+    /// What becomes of the failed part of the batch that was delivered last, of which so many records have failed.
+    pub(super) fn next_of_failed(&self, failed: usize) -> Next {
+        match self.failed.front() {
+            None => Next::Done,
+            Some(Failed::GiveUp(_)) => Next::GiveUp,
+            Some(Failed::Retry { batch, .. }) if batch.records.len() < failed => Next::Split {
+                first: batch.records.len() as u64,
+            },
+            Some(Failed::Retry { not_before, .. }) => Next::Retry {
+                not_before_ms: in_ms(*not_before),
+            },
+        }
     }
 
     /// Reports that [`Step::Discard`] is done.

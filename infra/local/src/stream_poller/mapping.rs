@@ -89,6 +89,14 @@ pub(super) struct Settings {
     pub(super) on_failure: Option<Destination>,
 }
 
+impl Settings {
+    /// Lambda's name of the function.
+    pub(super) fn function_name(&self) -> &str {
+        let arn = &self.function_arn;
+        arn.split(':').nth(6).unwrap_or(arn)
+    }
+}
+
 /// Reads what Lambda says of a mapping; `None` if its source is no DynamoDB stream. The texts
 /// warn of what the local stage does not do.
 pub(super) fn read(

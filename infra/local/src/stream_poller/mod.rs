@@ -46,7 +46,7 @@ use self::lineage::Lineage;
 use self::mapping::{Mapping, MappingId, Settings};
 pub(crate) use self::positions::{Position, Positions};
 use crate::aws::text_of;
-use crate::{Chaos, Keys};
+use crate::{Chaos, Keys, Observer};
 
 /// How often changes of mappings are looked for.
 const MAPPINGS_INTERVAL: Duration = Duration::from_millis(500);
@@ -66,6 +66,8 @@ pub struct StreamPollerConfig<'a> {
     pub region: &'a str,
     /// What goes wrong, if anything is to.
     pub chaos: Option<&'a Chaos>,
+    /// Who notes what becomes of batches.
+    pub observer: &'a Observer,
 }
 
 /// Delivers the records of DynamoDB streams to functions. Dropping it stops it.
@@ -285,6 +287,7 @@ mod tests {
             keys: &Keys::random().unwrap(),
             region: "us-east-1",
             chaos: None,
+            observer: &Observer::new().unwrap(),
         };
         let clients = Arc::new(Clients::new(config, aws.http_client()));
         let queue = OnFailure::builder().destination(QUEUE).build();

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as StreamRecord, ShardIteratorType};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use traces::{Cause, What};
 use tracing::warn;
 
 use super::activity::ShardActivity;
-use super::batch::{Record, back_off};
+use super::batch::{Outcome, Record, back_off};
 use super::clients::Clients;
 use super::destination::give_up;
 use super::function::deliver;
@@ -132,7 +133,22 @@ pub(super) async fn run(
                     }
                     let numbers = batch.sequence_numbers();
                     let now = SystemTime::now();
+                    let request_id = match &outcome {
+                        Outcome::Failed { response, .. } => response.request_id.clone(),
+                        Outcome::Succeeded | Outcome::NotInvoked => None,
+                    };
                     let done = lanes.0[index].delivered(batch, outcome, now, &current);
+                    if done < numbers.len() {
+                        let next = lanes.0[index].next_of_failed(numbers.len() - done);
+                        clients.observer.add(What::Delivery(Box::new(traces::Delivery {
+                            function: current.function_name().to_owned(),
+                            source: stream.0.clone(),
+                            request_id,
+                            batch: causes(&stream, &numbers),
+                            failed: causes(&stream, &numbers[done..]),
+                            next,
+                        })));
+                    }
                     position.done(numbers.into_iter().take(done));
                 }
                 Ok((index, batch, None)) => {
@@ -145,6 +161,17 @@ pub(super) async fn run(
             () = sleep_until(wake_at), if wake_at.is_some() => {}
         }
     }
+}
+
+/// Records, as what has caused something.
+pub(super) fn causes(StreamArn(stream): &StreamArn, sequence_numbers: &[String]) -> Vec<Cause> {
+    let numbers = sequence_numbers.iter();
+    numbers
+        .map(|number| Cause::Record {
+            stream: stream.clone(),
+            sequence_number: number.clone(),
+        })
+        .collect()
 }
 
 async fn sleep_until(time: Option<SystemTime>) {

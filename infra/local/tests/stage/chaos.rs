@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use local::{FaultKind, StreamPoller, StreamPollerConfig};
+use local::{FaultKind, Observer, StreamPoller, StreamPollerConfig};
 
 use crate::fixture::{REGION, Stage};
 
@@ -86,6 +86,7 @@ async fn under_chaos_records_of_a_stream_come_again_after_later_ones_and_none_is
         keys: stage.emulator.keys(),
         region: REGION,
         chaos: Some(chaos),
+        observer: &Observer::new().unwrap(),
     });
     let file = PathBuf::from(stage.output_of("put_items.py").trim());
 

@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use local::{ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FrontDoor, Seed, StageTools};
+use local::{
+    ApiId, Chaos, ChaosConfig, Emulator, EmulatorConfig, FrontDoor, Observer, Seed, StageTools,
+};
 use serde_json::Value;
 
 use crate::ports::free_ports;
@@ -58,9 +60,9 @@ impl Stage {
         })
         .await
         .unwrap();
-        let front_door = FrontDoor::start(0, emulator.endpoint(), emulator.keys())
-            .await
-            .unwrap();
+        let observer = Observer::new().unwrap();
+        let front_door = FrontDoor::start(0, emulator.endpoint(), emulator.keys(), &observer);
+        let front_door = front_door.await.unwrap();
         let stage = Self {
             python: tools.python(),
             emulator,
