@@ -25,6 +25,7 @@ pub mod label_detection;
 pub mod labeller;
 pub mod labels;
 pub mod objects;
+pub mod observation;
 pub mod picture;
 pub mod protocol;
 pub mod quotas;

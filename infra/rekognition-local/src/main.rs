@@ -16,6 +16,7 @@ use rekognition_local::{
     authorization::Authorizer,
     classifier, detector,
     labeller::Labeller,
+    observation::Observation,
     quotas::Quotas,
     recording::Recording,
     server::{self, Endpoint},
@@ -133,9 +134,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     })?;
     let shutdown = shutdown(cli.exit_with_stdin)?;
     let Clients { s3, sns, sts } = Clients::new(&cli);
+    let stage_key = env::var("LOCAL_STAGE_KEY").ok();
+    let observation = cli.authorizer.clone().zip(stage_key.as_deref());
+    let observation =
+        observation.map(|(authority, stage_key)| Observation::new(authority, stage_key));
+    let observation = observation
+        .transpose()
+        .context("the stage's key is not one")?;
     let authorizer = cli.authorizer.map(Authorizer::new);
     let publisher = Publisher::new(sts, sns);
-    let stage_key = env::var("LOCAL_STAGE_KEY").ok();
     let recording = cli.record.as_deref().map(|folder| {
         Recording::open(folder)
             .with_context(|| format!("could not write down requests in {}", folder.display()))
@@ -145,6 +152,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         jobs: cli.jobs,
     };
     let endpoint = Endpoint::new(labeller, s3, publisher, authorizer, stage_key, quotas);
+    let endpoint = endpoint.observed(observation);
     let endpoint = Arc::new(endpoint.recorded(recording.transpose()?));
     endpoint.warm_up();
     if let Some(path) = &cli.take_up {

@@ -62,6 +62,12 @@ impl Operation {
             Self::GetLabelDetection => "rekognition:GetLabelDetection",
         }
     }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.action().trim_start_matches("rekognition:")
+    }
 }
 
 /// An error as the client sees it.

@@ -5,7 +5,7 @@ use std::{
     num::NonZero,
     sync::Arc,
     thread::available_parallelism,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::{HeaderMap, HeaderValue, Method, Request, header};
@@ -34,6 +34,7 @@ use crate::{
     label_detection::{GetRequest, StartResponse},
     labeller::Labeller,
     objects::{self, ObjectLocation},
+    observation::{Answered, Observation},
     picture::Encoded,
     protocol::{self, ApiError, ApiResponse, ErrorKind, MAX_BODY_BYTES, Operation},
     quotas::{Calls, Quotas},
@@ -56,6 +57,7 @@ pub struct Endpoint {
     authorizer: Option<Authorizer>,
     stage_key: Option<String>,
     recording: Option<Recording>,
+    observation: Option<Observation>,
     /// One for each picture at hand. A single one keeps all processors busy only while it is classified, not while it is
     /// fetched and decoded.
     pictures: Semaphore,
@@ -89,6 +91,7 @@ impl Endpoint {
             authorizer,
             stage_key,
             recording: None,
+            observation: None,
             pictures: Semaphore::new(pictures),
             memory: Arc::default(),
         }
@@ -98,6 +101,15 @@ impl Endpoint {
     #[must_use]
     pub fn recorded(self, recording: Option<Recording>) -> Self {
         Self { recording, ..self }
+    }
+
+    /// Has the stage told of calls.
+    #[must_use]
+    pub fn observed(self, observation: Option<Observation>) -> Self {
+        Self {
+            observation,
+            ..self
+        }
     }
 
     /// Labels an empty picture, so that the first request finds weights and buffers in memory. Returns at once.
@@ -169,8 +181,10 @@ impl Endpoint {
         let _body_memory = self.memory.for_body(&body).await?;
         let body = read_body(body).await?;
         let signed = Signed { parts, body };
+        let (started, began) = (SystemTime::now(), Instant::now());
         let result = self.carry_out(operation, &signed).await;
-        self.record(&signed, &result).await;
+        let took = began.elapsed();
+        self.tell(&signed, operation, started, took, &result).await;
         result
     }
 
@@ -184,22 +198,38 @@ impl Endpoint {
         }
     }
 
-    async fn record(&self, signed: &Signed, result: &Result<Answer, ApiError>) {
-        let Some(recording) = &self.recording else {
+    /// Tells whoever wants to know of calls.
+    async fn tell(
+        &self,
+        signed: &Signed,
+        operation: Operation,
+        started: SystemTime,
+        took: Duration,
+        result: &Result<Answer, ApiError>,
+    ) {
+        if self.recording.is_none() && self.observation.is_none() {
             return;
-        };
+        }
         let response = match result {
             Ok(answer) => answer.response.clone(),
             Err(error) => protocol::respond::<()>(Err(error)),
         };
         let status = response.status().as_u16();
         let Ok(body) = response.into_body().collect().await;
-        recording.add(
-            &signed.parts.headers,
-            &signed.body,
-            status,
-            &body.to_bytes(),
-        );
+        let body = body.to_bytes();
+        if let Some(recording) = &self.recording {
+            recording.add(&signed.parts.headers, &signed.body, status, &body);
+        }
+        if let Some(observation) = &self.observation {
+            let answered = Answered {
+                operation: operation.name(),
+                started,
+                took,
+                status,
+                body: &body,
+            };
+            observation.tell(signed, &answered);
+        }
     }
 
     async fn detect_labels(&self, signed: &Signed) -> Result<Answer, ApiError> {
