@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 pub(crate) use arguments::{
     Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, GenerateEvent, Grants,
     Graph, Info, Invoke, Local, Logs, New, NewApp, NewFunction, NewThing, Package, Redrive,
-    Rollback, Snapshot, SnapshotAction, SnapshotList, Synth, Url, Verify, Wait,
+    Rollback, Snapshot, SnapshotAction, SnapshotList, Synth, Trace, Url, Verify, Wait,
 };
 
 /// Build, deploy, run and delete the serverless app of this workspace.
@@ -76,6 +76,8 @@ pub(crate) enum Verb {
     Verify(Verify),
     /// Print what functions log.
     Logs(Logs),
+    /// Show what came in, and everything that it has caused.
+    Trace(Trace),
     /// Print the URL of an HTTP API or a function.
     Url(Url),
     /// Show what is deployed: functions, failure queues, outputs.

@@ -32,6 +32,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod toolchain;
+mod trace_view;
 mod values;
 mod verbs;
 mod wanted;

@@ -321,6 +321,21 @@ fn platform_row(platform: &Platform) -> Row {
     row
 }
 
+/// What a function has logged, as a line: the level unless it is INFO, the message, the fields.
+pub(crate) fn one_entry(message: &str) -> String {
+    match Entry::of(message) {
+        Entry::Record(record) => {
+            let level = Some(&*record.level).filter(|level| !matches!(*level, "" | "INFO"));
+            let fields = record.fields(|_| true).into_iter();
+            let fields = fields.map(|(name, value)| format!("{name}={}", quoted(&value)));
+            let words = level.into_iter().chain([&*record.message]);
+            let words = words.map(str::to_owned).chain(fields);
+            words.collect::<Vec<_>>().join(" ")
+        }
+        Entry::Init(_) | Entry::Platform(..) | Entry::Text(_) => message.to_owned(),
+    }
+}
+
 /// `HH:MM:SS.mmm`, UTC. For one format of a clock, a crate for dates would be too much.
 pub(crate) fn time_of_day(timestamp_ms: i64) -> String {
     let ms = timestamp_ms.rem_euclid(86_400_000);

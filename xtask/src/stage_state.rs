@@ -33,6 +33,8 @@ pub(crate) struct StageState {
     pub(crate) quiet_url: String,
     /// Where it tells what it allowed and denied its functions. A secret, too.
     pub(crate) decisions_url: String,
+    /// Where it tells what happened on it. A secret, too.
+    pub(crate) traces_url: String,
     /// Where it writes its data into a folder. A secret, too.
     pub(crate) snapshot_url: String,
     /// Where the faults are shown and ended, if any are made. A secret, too.

@@ -21,6 +21,7 @@ mod redrive;
 mod rollback;
 mod snapshot;
 mod synth;
+mod trace;
 mod url;
 mod verify;
 mod wait;
@@ -56,6 +57,7 @@ pub(crate) async fn run(workspace: &Workspace, verb: Verb) -> Result<ExitCode> {
         Verb::Local(args) => return local::run(workspace, args).await,
         Verb::Grants(args) => grants::run(workspace, &args).await?,
         Verb::Snapshot(args) => snapshot::run(workspace, &args).await?,
+        Verb::Trace(args) => trace::run(workspace, &args).await?,
         Verb::Wait(args) => wait::run(workspace, &args).await?,
         Verb::Bench(args) => bench::run(workspace, &args).await?,
         Verb::Completions(args) => completions::run(workspace, &args)?,

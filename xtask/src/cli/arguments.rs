@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use traces::{Kind, Outcome};
 
-use super::values::{parse_duration, parse_pattern};
+use super::values::{kinds, outcomes, parse_duration, parse_pattern};
 use crate::environment::STAGE_VARIABLE;
 use crate::kept::SnapshotName;
 
@@ -354,6 +355,40 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, value_parser = parse_pattern)]
     pub(crate) filter: Option<String>,
     /// Print each line as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// A trace's identifier, or that of anything in it: a request to Lambda, a message, a record.
+    /// Without one, the newest traces are listed.
+    #[arg(value_name = "ID", conflicts_with_all = ["last", "function", "kind", "outcome", "text"])]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Show the newest trace that passes the filters.
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// Only traces in which this function ran.
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) function: Option<String>,
+    /// Only traces that began with such a thing.
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    pub(crate) kind: Option<Kind>,
+    /// Only traces that ended so. `denied`: all with a denied call.
+    #[arg(long, value_name = "OUTCOME", value_parser = outcomes())]
+    pub(crate) outcome: Option<Outcome>,
+    /// Only traces with this text in a title, a payload or a line of a log.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// How many traces are listed at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// How far back to look on AWS: 30s, 10m, 2h, 7d.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub(crate) since: Duration,
+    /// Print as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use traces::{Kind, Outcome};
+
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let unit_seconds = match text.chars().last() {
         Some('s') => 1,
@@ -27,6 +30,24 @@ pub(super) fn parse_pattern(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// One of these, by its name.
+pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let names = Kind::ALL.map(Kind::as_str);
+    PossibleValuesParser::new(names).map(|name| {
+        let named = |kind: &Kind| kind.as_str() == name;
+        Kind::ALL.into_iter().find(named).unwrap_or(Kind::Call)
+    })
+}
+
+/// One of these, by its name.
+pub(super) fn outcomes() -> impl TypedValueParser<Value = Outcome> {
+    let names = Outcome::ALL.map(Outcome::as_str);
+    PossibleValuesParser::new(names).map(|name| {
+        let named = |outcome: &Outcome| outcome.as_str() == name;
+        Outcome::ALL.into_iter().find(named).unwrap_or(Outcome::Ok)
+    })
 }
 
 #[cfg(test)]

@@ -365,6 +365,7 @@ impl WorkspaceApp<'_> {
             secret_access_key: keys.secret_access_key.clone(),
             quiet_url: stage.quiet_url(),
             decisions_url: stage.decisions_url(),
+            traces_url: stage.traces_url(),
             snapshot_url: stage.snapshot_url(),
             chaos_url: stage.chaos_url(),
         }
