@@ -35,21 +35,40 @@ pub struct FunctionError {
 /// When the function does not exist or Lambda refuses. An error of the function itself
 /// is part of the [`Invocation`].
 pub async fn invoke(target: &Target, physical_name: &str, payload: Vec<u8>) -> Result<Invocation> {
-    let answer = target
+    invoke_with(target, physical_name, payload, None).await
+}
+
+/// Tells the local stage what an invocation comes from: see `observed.py` in `infra/local`.
+const CAUSE: &str = "x-local-stage-cause";
+
+/// Invokes a function with an event that was in a message of a queue. AWS is not told of the message.
+pub(crate) async fn invoke_with(
+    target: &Target,
+    physical_name: &str,
+    payload: Vec<u8>,
+    message_id: Option<&str>,
+) -> Result<Invocation> {
+    let cause = message_id.filter(|_| target.endpoint_url.is_some());
+    let cause = cause.map(|message_id| serde_json::json!({"message": message_id}).to_string());
+    let invoke = target
         .invocations
         .invoke()
         .function_name(physical_name)
         .log_type(LogType::Tail)
         .payload(Blob::new(payload))
-        .send()
-        .await
-        .map_err(|error| {
-            let error = Error::aws(&format!("invoke {physical_name}"), &error);
-            match error.kind() {
-                ErrorKind::NotFound => error.hint("deploy the stage first"),
-                _ => error,
+        .customize()
+        .mutate_request(move |request| {
+            if let Some(cause) = &cause {
+                request.headers_mut().insert(CAUSE, cause.clone());
             }
-        })?;
+        });
+    let answer = invoke.send().await.map_err(|error| {
+        let error = Error::aws(&format!("invoke {physical_name}"), &error);
+        match error.kind() {
+            ErrorKind::NotFound => error.hint("deploy the stage first"),
+            _ => error,
+        }
+    })?;
     let body = answer
         .payload()
         .map(|payload| String::from_utf8_lossy(payload.as_ref()).into_owned())

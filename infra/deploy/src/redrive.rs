@@ -531,7 +531,8 @@ pub async fn records_of(target: &Target, batch: &StreamBatch) -> Result<Option<V
     Ok(None)
 }
 
-/// Invokes a function with an event that it failed on, and waits for its answer.
+/// Invokes a function with an event that it failed on, and waits for its answer. The event was in a message of the failure
+/// queue.
 ///
 /// # Errors
 /// When Lambda refuses.
@@ -539,16 +540,19 @@ pub async fn redrive_event(
     target: &Target,
     physical_name: &str,
     event: &Value,
+    message_id: &str,
 ) -> Result<Redriven> {
+    let payload = event.to_string().into_bytes();
     let invocation =
-        functions::invoke(target, physical_name, event.to_string().into_bytes()).await?;
+        functions::invoke_with(target, physical_name, payload, Some(message_id)).await?;
     Ok(match invocation.result {
         Ok(_) => Redriven::Handled,
         Err(error) => Redriven::FailedAgain(error),
     })
 }
 
-/// Invokes a function with records that it failed on, of a stream or of a queue, and waits for its answer.
+/// Invokes a function with records that it failed on, of a stream or of a queue, and waits for its answer. A message of the
+/// failure queue told of them.
 ///
 /// # Errors
 /// When Lambda refuses.
@@ -556,10 +560,11 @@ pub async fn redrive_records(
     target: &Target,
     physical_name: &str,
     records: &[Value],
+    message_id: &str,
 ) -> Result<Redriven> {
-    let event = json!({"Records": records});
+    let payload = json!({"Records": records}).to_string().into_bytes();
     let invocation =
-        functions::invoke(target, physical_name, event.to_string().into_bytes()).await?;
+        functions::invoke_with(target, physical_name, payload, Some(message_id)).await?;
     Ok(match invocation.result {
         Ok(answer) => outcome_of_records(&answer),
         Err(error) => Redriven::FailedAgain(error),

@@ -236,7 +236,7 @@ impl Redrive<'_> {
         let outcome = if self.args.dry_run {
             Outcome::Shown
         } else {
-            self.handle(&content).await?
+            self.handle(&content, &event.message_id).await?
         };
         let removed = match outcome {
             // At once: an event that is handled but not removed would be handled again. That
@@ -253,12 +253,14 @@ impl Redrive<'_> {
         removed
     }
 
-    async fn handle(&self, content: &Content) -> Result<Outcome> {
+    async fn handle(&self, content: &Content, message_id: &str) -> Result<Outcome> {
         let name = self.function.invocation_name();
         let redriven = match content {
-            Content::Event(event) => deploy::redrive_event(self.target, &name, event).await?,
+            Content::Event(event) => {
+                deploy::redrive_event(self.target, &name, event, message_id).await?
+            }
             Content::Records(records) => {
-                deploy::redrive_records(self.target, &name, records).await?
+                deploy::redrive_records(self.target, &name, records, message_id).await?
             }
             Content::Message(_)
                 if fifo_group(content).is_some_and(|group| self.failed_groups.contains(group)) =>
@@ -269,7 +271,7 @@ impl Redrive<'_> {
             }
             Content::Message(record) => {
                 let records = std::slice::from_ref(record);
-                deploy::redrive_records(self.target, &name, records).await?
+                deploy::redrive_records(self.target, &name, records, message_id).await?
             }
             Content::ExpiredRecords(_) => {
                 let reason = "the records are no longer in the stream, which keeps them for 24 hours: repair by hand what depends on them, then use --drop";
