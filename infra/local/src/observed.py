@@ -51,7 +51,7 @@ SECRETS = re.compile(
     r"((?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)(?:=|%3D))[^&\s\"'\\<]+"
     # A member of an object, a header or a cookie, which may be cut off. In texts within texts, quotes are escaped.
     r'|(\\*"(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key|x-amz-security-token|SecretAccessKey|'
-    r'SessionToken|password)\\*"\s*:\s*\\*")[^"\\]*'
+    r'SessionToken|password|X-Amz-Signature|X-Amz-Credential|Signature|AWSAccessKeyId)\\*"\s*:\s*\\*")[^"\\]*'
     r'|("cookies"\s*:\s*\[)[^\]]*',
     re.IGNORECASE,
 )

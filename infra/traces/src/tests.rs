@@ -337,6 +337,13 @@ fn of_a_split_batch_only_the_poison_is_given_up() {
         history.add(serde_json::from_value(occurrence).unwrap());
     }
     assert_eq!(outcome(&history, "c2"), Outcome::Ok);
+    assert_eq!(
+        shown(&history, "c2").last().unwrap().trim_start(),
+        "line of a4"
+    );
+    let trace = history.trace("c2").unwrap();
+    let redriven = trace.spans.iter().find(|span| span.id == "a4").unwrap();
+    assert_eq!(trace.spans[redriven.parent.unwrap()].id, "c3");
 }
 
 #[test]
@@ -483,4 +490,38 @@ fn filters_choose_by_function_kind_outcome_and_text() {
     };
     assert_eq!(ids(about("A.JPG")), ["h1", "c1"]);
     assert_eq!(ids(about("line of a1")), ["c1"]);
+}
+
+#[test]
+fn a_denied_call_counts_until_another_attempt_has_handled_the_event() {
+    let denied = json!({"action": "s3:PutObject", "resource": "arn:aws:s3:::receipts/1"});
+    let mut history = history([
+        put_item("c1", 0, &[1]),
+        invocation("a1", "r1", "check", 10, json!([record(1)])),
+        call(
+            "c2",
+            11,
+            "s3",
+            "PutObject",
+            json!({"causes": [{"invocation": "a1"}], "denied": denied, "status": 403}),
+        ),
+        // The function does not say that it has failed.
+        ok("a1", 20),
+    ]);
+    assert_eq!(all(&history)[0].outcome, Outcome::Denied);
+    for occurrence in [
+        delivery(
+            Some("r1"),
+            21,
+            &[1],
+            &[1],
+            json!({"next": "retry", "not_before_ms": 121}),
+        ),
+        invocation("a2", "r2", "check", 130, json!([record(1)])),
+        ok("a2", 140),
+    ] {
+        history.add(serde_json::from_value(occurrence).unwrap());
+    }
+    let summary = &all(&history)[0];
+    assert_eq!((summary.outcome, summary.denied), (Outcome::Ok, 1));
 }

@@ -506,8 +506,9 @@ impl<'a> Graph<'a> {
                     }
                 }
                 Item::GivenUp(given_up) => {
+                    let at_ms = self.nodes[index].started_ms;
                     for cause in &given_up.events {
-                        match self.last_handling(&given_up.function, cause) {
+                        match self.last_handling(&given_up.function, cause, at_ms) {
                             Some(attempt) => self.join(attempt, index),
                             None => self.join_to_causes(std::slice::from_ref(cause), index),
                         }
@@ -564,14 +565,15 @@ impl<'a> Graph<'a> {
             .find(|index| self.nodes[*index].started_ms <= by_ms)
     }
 
-    /// The last invocation of a function with a request, a record or a message.
-    fn last_handling(&self, function: &str, cause: &Cause) -> Option<usize> {
+    /// The last invocation of a function with a request, a record or a message, that began by then.
+    fn last_handling(&self, function: &str, cause: &Cause, by_ms: f64) -> Option<usize> {
         if let Cause::Request(id) = cause {
-            return self.last_attempt(id, f64::MAX);
+            return self.last_attempt(id, by_ms);
         }
         let invocations = self.by_function.get(function)?.iter().rev().copied();
         invocations.into_iter().find(|index| {
-            matches!(self.nodes[*index].item, Item::Invocation(start, _) if start.causes.contains(cause))
+            matches!(self.nodes[*index].item, Item::Invocation(start, _)
+                if start.started_ms <= by_ms && start.causes.contains(cause))
         })
     }
 
@@ -647,19 +649,34 @@ impl<'a> Graph<'a> {
         index
     }
 
-    /// A root and all that it has caused: each with its place above, before what it has caused.
+    /// A root and all that it has caused: each with its place above, before what it has caused. What has several causes in
+    /// the trace is below the latest: what was redriven is below the message, not below the record that it is about.
     fn parts(&self, root: usize) -> Vec<(usize, Option<usize>)> {
+        let mut reached = BTreeSet::new();
+        let mut next = vec![root];
+        while let Some(index) = next.pop() {
+            if reached.insert(index) {
+                next.extend(&self.nodes[index].children);
+            }
+        }
+        let latest_cause = |index: usize| {
+            let causes = self.nodes[index].parents.iter().copied();
+            causes
+                .filter(|cause| reached.contains(cause))
+                .max_by(|one, other| {
+                    let began = |index: usize| self.nodes[index].started_ms;
+                    began(*one).total_cmp(&began(*other))
+                })
+        };
         let mut parts = Vec::new();
-        let mut seen = BTreeSet::new();
         let mut next = vec![(root, None)];
         while let Some((index, parent)) = next.pop() {
-            if !seen.insert(index) {
-                continue;
-            }
             let place = parts.len();
             parts.push((index, parent));
             let children = self.nodes[index].children.iter().rev();
-            next.extend(children.map(|child| (*child, Some(place))));
+            let own =
+                children.filter(|child| **child != root && latest_cause(**child) == Some(index));
+            next.extend(own.map(|child| (*child, Some(place))));
         }
         parts
     }
@@ -688,7 +705,7 @@ impl<'a> Graph<'a> {
             id: self.nodes[root].id.clone(),
             kind: kind(self.nodes[root].item),
             title: title(self.nodes[root].item),
-            outcome: self.outcome(root, parts, denied > 0),
+            outcome: self.outcome(root, parts),
             denied,
             started_ms,
             duration_ms: ended_ms.fold(started_ms, f64::max) - started_ms,
@@ -698,9 +715,19 @@ impl<'a> Graph<'a> {
         }
     }
 
-    fn outcome(&self, root: usize, parts: &[(usize, Option<usize>)], is_denied: bool) -> Outcome {
+    fn outcome(&self, root: usize, parts: &[(usize, Option<usize>)]) -> Outcome {
         let units = self.units(parts);
-        let any = |wanted: fn(&Standing) -> bool| units.values().any(wanted);
+        let any = |wanted: fn(&Standing) -> bool| units.values().any(|(it, _)| wanted(it));
+        // What another attempt has handled since is done all the same.
+        let is_done_by = |index: usize| units.values().any(|it| *it == (Standing::Done, index));
+        let is_denied = parts.iter().any(|(index, parent)| {
+            let is_denied =
+                matches!(self.nodes[*index].item, Item::Call(call) if call.denied.is_some());
+            let parent = parent.map(|place: usize| parts[place].0);
+            let of_function =
+                parent.filter(|it| matches!(self.nodes[*it].item, Item::Invocation(..)));
+            is_denied && of_function.is_none_or(is_done_by)
+        });
         let is_refused = match self.nodes[root].item {
             Item::Call(call) => call.status >= 400 && call.denied.is_none(),
             Item::Http(http) => http.status >= 500,
@@ -724,8 +751,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// How the work of each function stands: by what was known of it last.
-    fn units(&self, parts: &[(usize, Option<usize>)]) -> BTreeMap<Unit<'a>, Standing> {
+    /// How the work of each function stands, and which node says so: by what was known of it last.
+    fn units(&self, parts: &[(usize, Option<usize>)]) -> BTreeMap<Unit<'a>, (Standing, usize)> {
         let in_trace: BTreeSet<usize> = parts.iter().map(|(index, _)| *index).collect();
         // Other records of a batch are other traces' matter, unless nobody knows whose.
         let is_ours = |cause: &Cause| {
@@ -750,7 +777,7 @@ impl<'a> Graph<'a> {
                     };
                     for (function, cause) in units_of(start) {
                         if is_ours(&cause) {
-                            units.insert((function, cause), standing);
+                            units.insert((function, cause), (standing, index));
                         }
                     }
                 }
@@ -762,13 +789,13 @@ impl<'a> Graph<'a> {
                     };
                     for cause in &delivery.failed {
                         if let Some(known) = units.get_mut(&(&*delivery.function, cause.clone())) {
-                            *known = standing;
+                            *known = (standing, index);
                         }
                     }
                 }
                 Item::Retry(retry) => {
                     let cause = Cause::Request(retry.request_id.clone());
-                    units.insert((&*retry.function, cause), Standing::Waiting);
+                    units.insert((&*retry.function, cause), (Standing::Waiting, index));
                 }
                 Item::GivenUp(given_up) => {
                     let is_kept = given_up.error.is_none() && given_up.destination.is_some();
@@ -779,7 +806,7 @@ impl<'a> Graph<'a> {
                     };
                     for cause in &given_up.events {
                         if let Some(known) = units.get_mut(&(&*given_up.function, cause.clone())) {
-                            *known = standing;
+                            *known = (standing, index);
                         }
                     }
                 }
@@ -791,7 +818,7 @@ impl<'a> Graph<'a> {
                     };
                     for ((_, cause), known) in &mut units {
                         if *cause == Cause::Message(moved.message_id.clone()) {
-                            *known = standing;
+                            *known = (standing, index);
                         }
                     }
                 }
