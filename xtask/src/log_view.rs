@@ -9,12 +9,15 @@
 
 mod backtrace;
 mod entry;
+mod invocations;
 mod layout;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anstyle::Style;
+
+pub(crate) use self::invocations::invocations;
 
 use self::backtrace::{Folded, Panic, folded};
 use self::entry::{Entry, Platform, Record, Report, Status, quoted};
@@ -305,6 +308,7 @@ fn platform_row(platform: &Platform) -> Row {
         status,
         duration,
         details,
+        figures: _,
     } = report;
     let duration = duration.as_deref().unwrap_or("an unknown time");
     let mut row = match status {

@@ -382,3 +382,155 @@ fn size(bytes: u64) -> String {
         _ => format!("{:.1} MB", bytes as f64 / 1e6),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use traces::{Filter, History, Limits};
+
+    use super::*;
+    use crate::terminal::tamed;
+
+    /// An upload whose function is not allowed to write, and succeeds at its second attempt.
+    fn history() -> History {
+        let call = |id: &str, at: u32, service: &str, operation: &str, resource: &str| {
+            json!({
+                "what": "call", "at_ms": at, "id": id, "service": service, "operation": operation,
+                "resource": resource, "principal": "arn:aws:iam::000000000000:root",
+                "started_ms": at, "duration_ms": 4.2, "status": 200,
+            })
+        };
+        let mut upload = call(
+            "e1",
+            0,
+            "s3",
+            "PutObject",
+            "arn:aws:s3:::shop-dev-photos/a\u{1b}[2Jb.jpg",
+        );
+        upload["request"] = json!({"text": "", "bytes": 35_000});
+        let invocation = |id: &str, at: u32, attempt: u32| {
+            json!({
+                "what": "invocation", "at_ms": at, "id": id, "request_id": "r1",
+                "function": "shop-dev-file-photo", "attempt": attempt,
+                "trigger": {"kind": "s3", "detail": "ObjectCreated:Put a.jpg"},
+                "causes": [{"call": "e1"}], "started_ms": at, "event": {"text": "{}", "bytes": 2},
+            })
+        };
+        let ended = |id: &str, at: u32, init_ms: Option<f64>, result: serde_json::Value| {
+            json!({
+                "what": "ended", "at_ms": at, "id": id, "init_ms": init_ms, "duration_ms": 20,
+                "billed_ms": 60, "memory_mb": 128, "max_memory_mb": 25, "lines_left_out": 0,
+                "log": [{"at_ms": at - 1, "text": r#"{"level":"ERROR","message":"no luck","name":"a.jpg"}"#}],
+                "result": result, "answer": {"text": "null", "bytes": 4},
+            })
+        };
+        let table = "arn:aws:dynamodb:us-east-1:000000000000:table/shop-dev-Photos";
+        let mut denied = call("e2", 30, "dynamodb", "PutItem", table);
+        denied["causes"] = json!([{"invocation": "a1"}]);
+        denied["status"] = 400.into();
+        denied["denied"] = json!({"action": "dynamodb:PutItem", "resource": table});
+        let mut put = call("e3", 1130, "dynamodb", "PutItem", table);
+        put["causes"] = json!([{"invocation": "a2"}]);
+        put["attempt"] = 2.into();
+        let failed = json!({"result": "error", "error_type": "NotListed", "message": "could not list the photo"});
+        let occurrences = [
+            upload,
+            invocation("a1", 10, 1),
+            denied,
+            ended("a1", 50, Some(40.0), failed),
+            json!({
+                "what": "retry", "at_ms": 51, "request_id": "r1", "function": "shop-dev-file-photo",
+                "is_throttled": false, "not_before_ms": 1051,
+            }),
+            invocation("a2", 1100, 2),
+            put,
+            ended("a2", 1150, None, json!({"result": "ok"})),
+        ];
+        let mut history = History::new(Limits::default());
+        for occurrence in occurrences {
+            history.add(serde_json::from_value(occurrence).unwrap());
+        }
+        history
+    }
+
+    fn names() -> Names {
+        Names {
+            prefix: "shop-dev-".to_owned(),
+        }
+    }
+
+    fn plain(text: &str) -> String {
+        console::strip_ansi_codes(text).into_owned()
+    }
+
+    #[test]
+    fn a_trace_is_a_tree_as_wide_as_the_terminal() {
+        let trace = history().trace("e1").unwrap();
+        let text = text(&trace, &names(), Branches::ASCII, Some(72));
+        assert_eq!(
+            plain(&text),
+            r"PutObject photos/a\u001b[2Jb.jpg
+ok, 1.15 s at 00:00:00.000 UTC, trace e1
+
+  +0.0 ms    4.2 ms PutObject photos/a\u001b[2Jb.jpg
+                    35.0 kB
+   +10 ms     40 ms |- file-photo
+                    |  S3 event ObjectCreated:Put a.jpg, cold start
+                    |  40 ms, billed 60 ms, 25 of 128 MB
+                    |  NotListed: could not list the photo
+   +30 ms    4.2 ms |  |- PutItem Photos
+                    |  |  denied: dynamodb:PutItem on
+                    |  |  arn:aws:dynamodb:us-east-1:000000000000:table/Photos
+   +49 ms           |  |- ERROR no luck name=a.jpg
+   +51 ms           |  `- failed: tried again
+                    |     not before 00:00:01.051 UTC
+  +1.10 s     50 ms `- file-photo
+                       S3 event ObjectCreated:Put a.jpg, attempt 2,
+                       billed 60 ms, 25 of 128 MB
+  +1.13 s    4.2 ms    |- PutItem Photos
+                       |  attempt 2
+  +1.15 s              `- ERROR no luck name=a.jpg
+"
+        );
+    }
+
+    #[test]
+    fn what_others_wrote_does_not_act_on_the_terminal() {
+        let trace = history().trace("e1").unwrap();
+        let text = text(&trace, &names(), Branches::UNICODE, None);
+        assert_eq!(tamed(&text), text);
+        assert!(text.contains("└─ "), "{text}");
+    }
+
+    #[test]
+    fn a_list_has_a_line_for_each_trace() {
+        let rows = rows(&history().summaries(&Filter::default()), &names());
+        let cells: Vec<String> = rows[1].iter().map(|cell| plain(cell)).collect();
+        assert_eq!(
+            cells,
+            [
+                "00:00:00.000",
+                "e1",
+                "ok, denied",
+                "1.15 s",
+                r"PutObject photos/a\u001b[2Jb.jpg",
+                "file-photo"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_locale_decides_on_the_branches() {
+        let of = |variables: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            Branches::of_locale(variable).last
+        };
+        assert_eq!(of(&[("LANG", "C.UTF-8")]), "└─ ");
+        assert_eq!(of(&[("LANG", "de_CH.utf8"), ("LC_ALL", "")]), "└─ ");
+        assert_eq!(of(&[("LANG", "C.UTF-8"), ("LC_ALL", "C")]), "`- ");
+        assert_eq!(of(&[]), "`- ");
+    }
+}

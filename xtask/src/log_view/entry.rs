@@ -43,6 +43,17 @@ pub(super) struct Report {
     pub(super) duration: Option<String>,
     /// Cold start, memory, and what else is not the same in every report.
     pub(super) details: Vec<String>,
+    pub(super) figures: Figures,
+}
+
+/// What Lambda has measured.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Figures {
+    pub(super) duration_ms: Option<f64>,
+    pub(super) init_ms: Option<f64>,
+    pub(super) billed_ms: Option<u64>,
+    pub(super) memory_mb: Option<u32>,
+    pub(super) max_memory_mb: Option<u32>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -205,7 +216,15 @@ impl Report {
         );
         let others = figures.iter().filter(|(name, _)| !known.contains(name));
         details.extend(others.map(|(name, value)| format!("{name}: {value}")));
+        let number = |name: &str| figure(name).and_then(|text| text.split(' ').next());
         Self {
+            figures: Figures {
+                duration_ms: number("Duration").and_then(|text| text.parse().ok()),
+                init_ms: number("Init Duration").and_then(|text| text.parse().ok()),
+                billed_ms: number("Billed Duration").and_then(|text| text.parse().ok()),
+                memory_mb: number("Memory Size").and_then(|text| text.parse().ok()),
+                max_memory_mb: number("Max Memory Used").and_then(|text| text.parse().ok()),
+            },
             status: Status::of(figure("Status").unwrap_or("success"), figure("Error Type")),
             duration: ms("Duration"),
             details,
@@ -218,7 +237,17 @@ impl Report {
             _ => None,
         };
         let ms = |name: &str| figure(name).map(|figure| milliseconds(&figure));
+        let metrics = &record["metrics"];
+        let whole = |name: &str| metrics[name].as_u64();
+        let megabytes = |name: &str| whole(name).and_then(|it| u32::try_from(it).ok());
         Self {
+            figures: Figures {
+                duration_ms: metrics["durationMs"].as_f64(),
+                init_ms: metrics["initDurationMs"].as_f64(),
+                billed_ms: whole("billedDurationMs"),
+                memory_mb: megabytes("memorySizeMB"),
+                max_memory_mb: megabytes("maxMemoryUsedMB"),
+            },
             status: Status::of(
                 record["status"].as_str().unwrap_or("success"),
                 record["errorType"].as_str(),

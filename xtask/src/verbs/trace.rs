@@ -1,20 +1,25 @@
 //! `trace`: what came in, and what it has caused.
 
+use std::time::Duration;
+
+use deploy::ErrorKind;
 use local::Listing;
-use manifest::App;
+use manifest::{App, Function};
 use serde_json::json;
-use traces::{Details, Filter, Span, Trace};
+use traces::{Details, Filter, History, Limits, Span, Trace};
 
 use crate::cli;
 use crate::context::Context;
 use crate::denials::grant_hint;
 use crate::error::{CliError, Result};
+use crate::log_view::{LoggedLine, invocations};
 use crate::output::{self, print, stdout_columns};
 use crate::stage_client::StageClient;
 use crate::stage_state::StageState;
 use crate::table::table;
 use crate::terminal::{hint, tell};
 use crate::trace_view::{self, Branches, Names};
+use crate::verbs::logs::{Line, Logs};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Trace) -> Result<()> {
@@ -22,8 +27,14 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Trace) -> Result<()> 
     let filter = filter(&context, args)?;
     let source = match &context.local {
         Some(stage) => Source::Stage(StageClient::new(), stage),
-        None => return Err(CliError::misuse("only the local stage has traces")),
+        None => Source::Logs(Box::new(history_of_logs(&context, args.since).await?)),
     };
+    if context.local.is_none() && !args.json {
+        tell(
+            "CloudWatch Logs tells of invocations alone. What invoked a function, and what the function called, is \
+             known on the local stage.",
+        );
+    }
     let id = match &args.id {
         Some(id) => Some(id.clone()),
         None if args.last => {
@@ -46,12 +57,28 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Trace) -> Result<()> 
 enum Source<'a> {
     /// The local stage, which has observed everything.
     Stage(StageClient, &'a StageState),
+    /// The functions' logs.
+    Logs(Box<History>),
 }
 
 impl Source<'_> {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Stage(..) => "`cargo xtask trace` lists the traces",
+            Self::Logs(_) => {
+                "`cargo xtask trace` lists the traces of the last hour; --since looks further back"
+            }
+        }
+    }
+
     async fn list(&self, filter: &Filter) -> Result<Listing> {
         match self {
             Self::Stage(client, stage) => client.post(&stage.traces_url, filter).await,
+            Self::Logs(history) => Ok(Listing {
+                revision: history.revision(),
+                dropped: history.dropped(),
+                summaries: history.summaries(filter),
+            }),
         }
     }
 
@@ -62,8 +89,30 @@ impl Source<'_> {
                 client.get(&format!("{}/{id}", stage.traces_url)).await
             }
             Self::Stage(..) => Ok(None),
+            Self::Logs(history) => Ok(history.trace(id)),
         }
     }
+}
+
+/// What the functions' logs tell, from so long ago on.
+async fn history_of_logs(context: &Context, since: Duration) -> Result<History> {
+    let target = context.connect().await?;
+    let mut logs = Logs::of(context.app.functions(), None, since);
+    let lines = match logs.read(&target).await {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Mostly, the whole stack is missing.
+            context.outputs(&target).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let logged: Vec<LoggedLine<'_>> = lines.iter().map(Line::logged).collect();
+    let mut history = History::new(Limits::default());
+    for occurrence in invocations(&logged) {
+        history.add(occurrence);
+    }
+    Ok(history)
 }
 
 fn is_identifier(id: &str) -> bool {
@@ -74,8 +123,13 @@ fn is_identifier(id: &str) -> bool {
 fn filter(context: &Context, args: &cli::Trace) -> Result<Filter> {
     let function = args.function.as_deref();
     let function = function.map(|name| context.function(name)).transpose()?;
+    // Logs are known by the names of the manifest.
+    let name_of = |function: &Function| match &context.local {
+        Some(_) => function.physical_name(),
+        None => function.name().to_owned(),
+    };
     Ok(Filter {
-        function: function.map(|function| function.physical_name()),
+        function: function.map(name_of),
         kind: args.kind,
         outcome: args.outcome,
         text: args.text.clone(),
@@ -127,7 +181,7 @@ async fn show(context: &Context, source: &Source<'_>, id: &str, json: bool) -> R
         return Err(CliError::new(format!(
             "could not find trace {id}: the stage's history has nothing with this identifier"
         ))
-        .hint("`cargo xtask trace` lists the traces"));
+        .hint(source.hint()));
     };
     if json {
         return output::json(&trace);
