@@ -1,4 +1,8 @@
 //! Small histories, written by hand.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON is written where it is handed over"
+)]
 
 use serde_json::{Value, json};
 

@@ -621,8 +621,9 @@ impl<'a> Graph<'a> {
     /// What came in.
     fn roots(&self) -> impl Iterator<Item = usize> {
         let is_root = |node: &Node<'_>| {
-            // What a function's process does by itself is nothing that came in.
-            let by_itself = matches!(node.item, Item::Call(call) if call.function.is_some());
+            // What a function's process does by itself is nothing that came in, but what an invocation did that has made way.
+            let by_itself =
+                !node.is_cut && matches!(node.item, Item::Call(call) if call.function.is_some());
             let is_remark = matches!(
                 node.item,
                 Item::Delivery(_)
@@ -631,7 +632,7 @@ impl<'a> Graph<'a> {
                     | Item::Fault(_)
                     | Item::Message { .. }
             );
-            node.parents.is_empty() && !(by_itself && !node.is_cut) && !is_remark
+            node.parents.is_empty() && !by_itself && !is_remark
         };
         let nodes = self.nodes.iter().enumerate();
         nodes

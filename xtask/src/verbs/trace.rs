@@ -26,7 +26,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Trace) -> Result<()> 
     let context = Context::load(workspace, &args.stage.stage)?;
     let filter = filter(&context, args)?;
     let source = match &context.local {
-        Some(stage) => Source::Stage(StageClient::new(), stage),
+        Some(stage) => Source::Stage(Box::new(StageClient::new()), stage),
         None => Source::Logs(Box::new(history_of_logs(&context, args.since).await?)),
     };
     if context.local.is_none() && !args.json {
@@ -56,7 +56,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Trace) -> Result<()> 
 /// Where traces come from.
 enum Source<'a> {
     /// The local stage, which has observed everything.
-    Stage(StageClient, &'a StageState),
+    Stage(Box<StageClient>, &'a StageState),
     /// The functions' logs.
     Logs(Box<History>),
 }
