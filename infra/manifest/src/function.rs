@@ -179,7 +179,8 @@ impl Function {
     }
 
     /// What it is for, in its author's words.
-    pub(crate) fn description(&self) -> Option<&str> {
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 

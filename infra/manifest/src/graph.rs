@@ -9,31 +9,108 @@ use crate::grant::Grant;
 use crate::name;
 use crate::resource_id::ResourceId;
 
+/// What an app consists of, and what connects it; for whoever draws it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Resources in the order of declaration, then functions by name, then services.
+    pub nodes: Vec<Node>,
+    /// Events first, then what functions may do, each sorted by its ends.
+    pub arrows: Vec<Arrow>,
+}
+
+/// A resource or function of the app, or a service that functions call beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its logical ID, or one that no resource has.
+    pub id: String,
+    /// What it is: `bucket`, `function`, `service` and so on.
+    pub noun: &'static str,
+    /// Its name in the manifest, with what it is a part of; or IAM's name of the service.
+    pub name: String,
+    /// The line that declares it, such as `infra/app/src/lib.rs:63`; none for a service.
+    pub declared_at: Option<String>,
+}
+
+/// What connects two nodes, by their IDs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrow {
+    /// Where it begins.
+    pub from: String,
+    /// Where it ends.
+    pub to: String,
+    /// Events that invoke a function, or actions that a function may do.
+    pub labels: Vec<String>,
+    /// Whether it is what a function may do, and not an event.
+    pub is_grant: bool,
+}
+
+/// What a function is called among the nodes.
+const FUNCTION: &str = "function";
+/// What a service is called among the nodes.
+const SERVICE: &str = "service";
+
 impl App {
+    /// The app as nodes and arrows. Several arrows of a kind between two nodes are one.
+    #[must_use]
+    pub fn picture(&self) -> Picture {
+        let mut drawing = Drawing::default();
+        for resource in self.declared() {
+            let named = resource.named();
+            let id = named.id.logical_id();
+            for other in resource.leads_to() {
+                drawing.event(&id, &other.logical_id(), "");
+            }
+            drawing.nodes.push(Node {
+                id,
+                noun: named.id.noun().noun,
+                name: name_of(&named.id),
+                declared_at: Some(named.origin.to_string()),
+            });
+        }
+        for function in self.functions() {
+            drawing.nodes.push(Node {
+                id: node_of(function),
+                noun: FUNCTION,
+                name: function.name().to_owned(),
+                declared_at: Some(function.declared_at()),
+            });
+            for trigger in function.triggers() {
+                let source = trigger.source().logical_id();
+                drawing.event(&source, &node_of(function), trigger.label());
+            }
+            for grant in function.grants() {
+                drawing.grant(function, grant);
+            }
+        }
+        drawing.picture()
+    }
+
     /// The app as a flowchart of [Mermaid](https://mermaid.js.org/syntax/flowchart.html). A solid
     /// arrow is an event that invokes a function, a dashed one is what a function may do. The same
     /// app gives the same bytes.
     #[must_use]
     pub fn graph(&self) -> String {
-        let mut chart = Chart::default();
-        for resource in self.declared() {
-            let id = &resource.named().id;
-            chart.node(&id.logical_id(), "([", &without_ticks(id), "])");
-            for other in resource.leads_to() {
-                chart.solid(&id.logical_id(), &other.logical_id(), "");
-            }
+        let Picture { nodes, arrows } = self.picture();
+        let mut text = "flowchart LR\n".to_owned();
+        for Node { id, noun, name, .. } in nodes {
+            let _ = match noun {
+                FUNCTION => writeln!(text, "    {id}[\"{name}\"]"),
+                SERVICE => writeln!(text, "    {id}{{{{\"{name}\"}}}}"),
+                noun => writeln!(text, "    {id}([\"{noun} {name}\"])"),
+            };
         }
-        for function in self.functions() {
-            chart.node(&node_of(function), "[", function.name(), "]");
-            for trigger in function.triggers() {
-                let source = trigger.source().logical_id();
-                chart.solid(&source, &node_of(function), trigger.label());
-            }
-            for grant in function.grants() {
-                chart.grant(function, grant);
-            }
+        for arrow in arrows {
+            let (from, to) = (&arrow.from, &arrow.to);
+            let line = if arrow.is_grant { "-.->" } else { "-->" };
+            // Within quotes, Mermaid takes every character but the quote.
+            let label = arrow.labels.join("<br/>").replace('"', "#quot;");
+            let _ = if label.is_empty() {
+                writeln!(text, "    {from} {line} {to}")
+            } else {
+                writeln!(text, "    {from} {line}|\"{label}\"| {to}")
+            };
         }
-        chart.text()
+        text
     }
 }
 
@@ -41,30 +118,29 @@ fn node_of(function: &Function) -> String {
     function.logical_id("Function")
 }
 
-fn without_ticks(id: &ResourceId) -> String {
-    id.to_string().replace('`', "")
+fn name_of(id: &ResourceId) -> String {
+    match id.whole() {
+        None => id.name().to_owned(),
+        Some(whole) => format!("{} of {} {}", id.name(), whole.noun().noun, name_of(whole)),
+    }
 }
 
-/// A flowchart under construction. Several arrows of a kind between two nodes are one.
+/// A picture under construction.
 #[derive(Default)]
-struct Chart {
-    nodes: Vec<String>,
+struct Drawing {
+    nodes: Vec<Node>,
     /// AWS services that functions call beside the app's resources.
     services: BTreeSet<String>,
-    solid: Arrows,
-    dashed: Arrows,
+    events: Arrows,
+    grants: Arrows,
 }
 
 /// From and to → what the arrow says, line by line.
 type Arrows = BTreeMap<(String, String), Vec<String>>;
 
-impl Chart {
-    fn node(&mut self, id: &str, open: &str, label: &str, close: &str) {
-        self.nodes.push(format!("{id}{open}\"{label}\"{close}"));
-    }
-
-    fn solid(&mut self, from: &str, to: &str, label: &str) {
-        add(&mut self.solid, from, to, label);
+impl Drawing {
+    fn event(&mut self, from: &str, to: &str, label: &str) {
+        add(&mut self.events, from, to, label);
     }
 
     fn grant(&mut self, function: &Function, grant: &Grant) {
@@ -78,28 +154,31 @@ impl Chart {
         };
         let actions = grant.iam_actions().iter();
         for action in actions.filter_map(|action| action.split_once(':')) {
-            add(&mut self.dashed, &node_of(function), &to, action.1);
+            add(&mut self.grants, &node_of(function), &to, action.1);
         }
     }
 
-    fn text(self) -> String {
-        let mut text = "flowchart LR\n".to_owned();
-        let services = self.services.iter();
-        let services =
-            services.map(|service| format!("{}{{{{\"{service}\"}}}}", service_node(service)));
-        for node in self.nodes.into_iter().chain(services) {
-            let _ = writeln!(text, "    {node}");
+    fn picture(self) -> Picture {
+        let services = self.services.into_iter().map(|service| Node {
+            id: service_node(&service),
+            noun: SERVICE,
+            name: service,
+            declared_at: None,
+        });
+        let arrows = |arrows: Arrows, is_grant| {
+            arrows.into_iter().map(move |((from, to), labels)| Arrow {
+                from,
+                to,
+                labels,
+                is_grant,
+            })
+        };
+        Picture {
+            nodes: self.nodes.into_iter().chain(services).collect(),
+            arrows: arrows(self.events, false)
+                .chain(arrows(self.grants, true))
+                .collect(),
         }
-        for (arrow, arrows) in [("-->", self.solid), ("-.->", self.dashed)] {
-            for ((from, to), labels) in arrows {
-                let label = match labels.join("<br/>") {
-                    label if label.is_empty() => label,
-                    label => format!("|\"{label}\"|"),
-                };
-                let _ = writeln!(text, "    {from} {arrow}{label} {to}");
-            }
-        }
-        text
     }
 }
 
@@ -109,10 +188,8 @@ fn service_node(service: &str) -> String {
 
 fn add(arrows: &mut Arrows, from: &str, to: &str, label: &str) {
     let labels = arrows.entry((from.to_owned(), to.to_owned())).or_default();
-    // Within quotes, Mermaid takes every character but the quote.
-    let label = label.replace('"', "#quot;");
-    if !label.is_empty() && !labels.contains(&label) {
-        labels.push(label);
+    if !label.is_empty() && !labels.iter().any(|known| known == label) {
+        labels.push(label.to_owned());
     }
 }
 

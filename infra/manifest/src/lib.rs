@@ -55,6 +55,7 @@ pub use exception::{Direction, Exception};
 pub use function::Function;
 pub use grant::Grant;
 pub use grants::{DeclaredException, GrantLine, GrantedAction, NoGrant};
+pub use graph::{Arrow, Node, Picture};
 pub use in_template::InTemplate;
 pub use kind::DeployedSchedule;
 pub use manifest::Manifest;
