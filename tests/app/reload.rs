@@ -286,7 +286,7 @@ impl CargoLambda {
     /// None if it cannot be installed.
     fn start(copy: &Copy) -> Option<Self> {
         let program = install()?;
-        let port = acceptance::two_free_ports().to_string();
+        let port = acceptance::free_ports_of_aws().to_string();
         let log = File::create(target_directory().join("bench-cargo-lambda.log")).unwrap();
         let process = Command::new(program)
             .args(["lambda", "watch"])

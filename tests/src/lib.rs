@@ -148,7 +148,7 @@ pub fn one_command(command: &[&str]) -> (Command, TempDir) {
 pub fn one_command_of(program: &Path, command: &[&str]) -> (Command, TempDir) {
     let directory = TempDir::new().unwrap();
     let port = free_ports_of_apis().to_string();
-    let aws_port = two_free_ports().to_string();
+    let aws_port = free_ports_of_aws().to_string();
     let arguments = ["local", "--port", &port, "--aws-port", &aws_port, "--"];
     let mut local = xtask(program, &[&arguments, command].concat());
     local.env("XTASK_LOCAL_DIR", directory.path());
@@ -232,7 +232,7 @@ impl Stage {
     ) -> Self {
         let log = directory.path().join("xtask-local.log");
         let port = free_ports_of_apis().to_string();
-        let aws_port = two_free_ports().to_string();
+        let aws_port = free_ports_of_aws().to_string();
         let output = File::create(&log).unwrap();
         let mut all = vec!["local", "--port", &port, "--aws-port", &aws_port];
         if !arguments.contains(&"--watch") {
@@ -652,9 +652,9 @@ fn stage_tools() -> local::StageTools {
         .unwrap()
 }
 
-/// A free port whose successor is free too.
-pub fn two_free_ports() -> u16 {
-    ports::free_ports(2)
+/// The first of the free ports that a stage takes from `--aws-port` on: AWS, Rekognition and the console.
+pub fn free_ports_of_aws() -> u16 {
+    ports::free_ports(3)
 }
 
 /// The first of as many free ports as the example has HTTP APIs and function URLs, and more.

@@ -18,7 +18,7 @@ use local::{Call, Emulator, EmulatorConfig, Fault, Keys};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::{aws_cli, run_behind, sdk_config, stage_tools, succeed, two_free_ports};
+use crate::{aws_cli, free_ports_of_aws, run_behind, sdk_config, stage_tools, succeed};
 
 /// The region of the emulator.
 pub const REGION: &str = "us-east-1";
@@ -230,7 +230,7 @@ impl Ground {
             .enable_all()
             .build()
             .unwrap();
-        let port = two_free_ports();
+        let port = free_ports_of_aws();
         let emulator = runtime
             .block_on(Emulator::start(EmulatorConfig {
                 python: &tools.python(),

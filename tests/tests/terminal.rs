@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use acceptance::small_stack::{Ground, REGION};
 use acceptance::terminal::{CTRL_C, CTRL_D, Ended, Screen, Terminal};
 use acceptance::{
-    eventually, example, free_ports_of_apis, http_get, succeed, two_free_ports, xtask,
+    eventually, example, free_ports_of_apis, free_ports_of_aws, http_get, succeed, xtask,
     xtask_program,
 };
 use aws_credential_types::Credentials;
@@ -179,7 +179,7 @@ impl LocalStage {
     fn start() -> Self {
         let directory = TempDir::new().unwrap();
         let port = free_ports_of_apis().to_string();
-        let aws_port = two_free_ports().to_string();
+        let aws_port = free_ports_of_aws().to_string();
         let ports = ["local", "--port", &port, "--aws-port", &aws_port];
         let mut local = xtask(&PROGRAM, &ports);
         local.env("XTASK_LOCAL_DIR", directory.path());

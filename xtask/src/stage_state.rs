@@ -37,6 +37,8 @@ pub(crate) struct StageState {
     pub(crate) traces_url: String,
     /// Where it writes its data into a folder. A secret, too.
     pub(crate) snapshot_url: String,
+    /// Where the console answers, with the key that opens it, if there is one. A secret, too.
+    pub(crate) console_url: Option<String>,
     /// Where the faults are shown and ended, if any are made. A secret, too.
     pub(crate) chaos_url: Option<String>,
 }

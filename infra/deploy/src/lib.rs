@@ -89,6 +89,7 @@ pub use redrive::{
 };
 pub use replacement::Replacement;
 pub use resource_event::ResourceEvent;
+pub use resources::resource_names;
 pub use settings::Settings;
 pub use stack::{Mode, Outputs, RollbackAlarm, StackSpec, Store, outputs};
 pub use status::{DeployedFunction, FailureQueue, QueueDepth, Status, queue_depth, status};

@@ -131,7 +131,9 @@ struct RequestContext {
 }
 
 impl FailedEvent {
-    fn parse(message: Message) -> Self {
+    /// What a message of a failure queue tells.
+    #[must_use]
+    pub fn of_message(message: Message) -> Self {
         let system_attribute = |name| message.attributes.as_ref()?.get(&name);
         if let Some(source) = system_attribute(MessageSystemAttributeName::DeadLetterQueueSourceArn)
         {
@@ -405,7 +407,7 @@ impl Shared {
             .await
             .map_err(|error| Error::aws(&format!("read the queue {}", self.queue_url), &error))?;
         let messages = answer.messages.unwrap_or_default();
-        let events: Vec<FailedEvent> = messages.into_iter().map(FailedEvent::parse).collect();
+        let events: Vec<FailedEvent> = messages.into_iter().map(FailedEvent::of_message).collect();
         self.held().extend(
             events
                 .iter()

@@ -1,5 +1,7 @@
 //! The resources of a stack.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +32,19 @@ pub(crate) async fn of(target: &Target, stack: &str) -> Result<Vec<StackResource
         }
     }
     Ok(resources)
+}
+
+/// What the resources of a stack are called: physical by logical IDs. A stack that does not exist has none.
+///
+/// # Errors
+/// When AWS cannot be reached or refuses.
+pub async fn resource_names(target: &Target, stack: &str) -> Result<BTreeMap<String, String>> {
+    let resources = of(target, stack).await?.into_iter();
+    let names = resources.filter_map(|resource| {
+        let physical = resource.physical_resource_id?;
+        Some((resource.logical_resource_id?, physical))
+    });
+    Ok(names.filter(|(_, physical)| !physical.is_empty()).collect())
 }
 
 /// The stack's resources in a state, less those that only followed others into it.

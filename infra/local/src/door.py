@@ -33,6 +33,7 @@ import debugging
 import decisions
 import keeping
 import observed
+import queues
 import recorder
 import schedules
 import under_way
@@ -53,6 +54,7 @@ UNDER_WAY_PATH = "/_stage/under-way"
 DECISIONS_PATH = "/_stage/decisions"
 SCHEDULES_PATH = "/_stage/schedules"
 DEBUGGING_PATH = "/_stage/debugging"
+MESSAGES_PATH = "/_stage/messages"
 KEEP_PATH = "/_stage/keep"
 RESUME_PATH = "/_stage/resume"
 OCCURRENCES_PATH = "/_stage/occurrences"
@@ -67,6 +69,7 @@ PATHS_OF_THE_STAGE = (
     RESUME_PATH,
     DEBUGGING_PATH,
     OCCURRENCES_PATH,
+    MESSAGES_PATH,
 )
 
 # There is one key of the root user, whose signature is checked as anybody's.
@@ -131,6 +134,8 @@ async def door(scope, receive, send):
                 await send_json(send, decisions.counts())
             elif request.is_of_the_stage() and request.path == DEBUGGING_PATH:
                 await send_json(send, debugging.waiting_processes())
+            elif request.is_of_the_stage() and request.path == MESSAGES_PATH:
+                await send_json(send, queues.listed(json.loads(await request.read_body())))
             elif request.is_of_the_stage() and request.path == SCHEDULES_PATH:
                 await send_json(send, schedules.listed())
             elif request.is_of_the_stage() and request.path == OCCURRENCES_PATH:

@@ -117,6 +117,10 @@ pub enum Error {
     #[error("could not go on with the events of the kept data: {0}")]
     NotResumed(Box<dyn std::error::Error + Send + Sync>),
 
+    /// The emulator does not tell what it was asked.
+    #[error("the emulator did not answer: {0}")]
+    NotTold(Box<dyn std::error::Error + Send + Sync>),
+
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
@@ -198,7 +202,7 @@ impl Error {
                 "the data that was kept last stays; the stage tries again every two seconds"
                     .to_owned()
             }
-            Self::NotResumed(_) => "start the stage again".to_owned(),
+            Self::NotResumed(_) | Self::NotTold(_) => "start the stage again".to_owned(),
             Self::NoRandomness(_) => "run the command again when the system has started".to_owned(),
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {

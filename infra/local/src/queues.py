@@ -15,6 +15,8 @@ import under_way
 
 # Before a failed message is handled again. On AWS it is what is left of the queue's visibility timeout.
 MAX_RETRY_WAIT_SECONDS = 2
+# Of the text of a message, for people.
+MOST_SHOWN_BYTES = 300_000
 
 logger = logging.getLogger("queues")
 
@@ -31,6 +33,30 @@ def receive(queue_url, batch_size):
         if len(visible_since) < batch_size and now - min(visible_since, default=now) < window_seconds:
             return []
         return sqs._collect_msgs(queue, batch_size, visibility_timeout_of(queue))
+
+
+def listed(queue_url):
+    """What a queue holds, for people to look at: a message counts as received by nobody, and stays where it is."""
+    with sqs._queues_lock:
+        queues = [queue for queue in sqs._queues._data.values() if queue["url"] == queue_url]
+        messages = [dict(message) for queue in queues for message in queue["messages"]]
+    return [described(message) for message in messages]
+
+
+def described(message):
+    sqs._ensure_msg_fields(message)
+    body = message["body"].encode()
+    attributes = sqs._build_sys_attrs(message, ["All"]) | message["message_attributes"]
+    return {
+        "id": message["id"],
+        "body": body[:MOST_SHOWN_BYTES].decode(errors="ignore"),
+        "body_bytes": len(body),
+        "attributes": attributes,
+        "sent_at_ms": int(message["sent_at"] * 1000),
+        "receive_count": message["receive_count"],
+        "visible_at_ms": int(message["visible_at"] * 1000),
+        "group": message.get("group_id"),
+    }
 
 
 def visibility_timeout_of(queue):

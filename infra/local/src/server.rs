@@ -38,11 +38,12 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Why a body of an answer could not be sent.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A running HTTP/1.1 server on 127.0.0.1. Dropping it stops it.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     port: u16,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -51,7 +52,10 @@ pub(crate) struct Server {
 impl Server {
     /// Listens at `port` (0: any that is free). Where `answer` fails, the
     /// connection is closed without an answer.
-    pub(crate) async fn start<A, F, B, E>(
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start<A, F, B, E>(
         purpose: &'static str,
         port: u16,
         answer: A,
@@ -79,12 +83,14 @@ impl Server {
         Ok(Self { port, stop, task })
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Accepts no more connections, and waits a moment for answers under way.
-    pub(crate) async fn shutdown(self) {
+    pub async fn shutdown(self) {
         // Either fails only if the server has ended already.
         let _ = self.stop.send(());
         let _ = self.task.await;

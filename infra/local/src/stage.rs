@@ -9,8 +9,8 @@ use crate::keeping::{Begin, Keeper, Series};
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
     ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, Figures, FrontDoor,
-    Keeping, KeptState, Keys, Models, Observer, QuietServer, RekognitionConfig, RekognitionServer,
-    Scheduler, Seed, StageTools, StreamPoller, StreamPollerConfig, Traces,
+    Inspection, Keeping, KeptState, Keys, Models, Observer, QuietServer, RekognitionConfig,
+    RekognitionServer, Scheduler, Seed, StageTools, StreamPoller, StreamPollerConfig, Traces,
 };
 
 /// The account that the stage's resources are in.
@@ -38,6 +38,8 @@ pub struct Ports {
     pub rekognition: Option<Port>,
     /// Where the HTTP APIs answer, in the order of [`StagedApp::apis`].
     pub apis: Vec<Port>,
+    /// Where whoever starts the stage shows it, if that is to be. The stage itself only sees that the port is free.
+    pub console: Option<Port>,
 }
 
 impl Ports {
@@ -47,6 +49,7 @@ impl Ports {
             .into_iter()
             .chain(&self.rekognition)
             .chain(&self.apis)
+            .chain(&self.console)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -237,6 +240,12 @@ impl LocalStage {
     #[must_use]
     pub fn debugging(&self) -> Debugging {
         Debugging::of(&self.emulator)
+    }
+
+    /// What the emulator tells of its insides.
+    #[must_use]
+    pub fn inspection(&self) -> Inspection {
+        Inspection::of(&self.emulator)
     }
 
     /// The keys of the emulator's root user.

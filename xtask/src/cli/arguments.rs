@@ -309,6 +309,9 @@ pub(crate) struct Redrive {
     /// Take the events out of the queue without handling them.
     #[arg(long)]
     pub(crate) drop: bool,
+    /// Only the event with this id, of those that --dry-run shows.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<String>,
     /// Do not ask before events are dropped.
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -427,6 +430,12 @@ pub(crate) struct Local {
     /// The AWS endpoint's port on 127.0.0.1; Rekognition takes the one after it.
     #[arg(long, default_value_t = 4566, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) aws_port: u16,
+    /// The console's port on 127.0.0.1; without it, the second after --aws-port.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_console")]
+    pub(crate) console_port: Option<u16>,
+    /// Serve no console.
+    #[arg(long)]
+    pub(crate) no_console: bool,
     /// Make faults: events that come twice, late or out of order, calls that fail, functions
     /// that are killed. The same SEED makes the same faults.
     #[arg(long, value_name = "SEED", num_args = 0..=1)]

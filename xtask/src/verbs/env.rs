@@ -67,6 +67,9 @@ impl StageEnvironment {
             self.set(variable, &rekognition_url);
             self.unset.retain(|name| name != variable);
         }
+        if let Some(console_url) = &local.console_url {
+            self.set("CONSOLE_URL", console_url);
+        }
         if let Some(chaos_url) = &local.chaos_url {
             self.set("CHAOS_URL", chaos_url);
         }

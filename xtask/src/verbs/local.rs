@@ -1,19 +1,23 @@
 //! `local`: the whole app on this machine.
 
+mod console;
 mod debugger;
 mod ports;
 mod watcher;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::console::{ConsoleHost, Shown};
 use self::watcher::Watcher;
 use deploy::Target;
 use local::{ApiId, Keeping, LocalStage, LocalStageConfig, Port, Seed};
 use manifest::{App, Function};
+use stage_console::AppModel;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::watch::{Told, ToldEndpoint};
@@ -97,6 +101,10 @@ async fn stage(
     let values = LocalValues::of(workspace, &app)?;
     let apis = app.endpoints().map(|endpoint| title(&endpoint));
     let ports = ports::of(&args, package::uses_rekognition(&app), apis)?;
+    let shown = match &ports.console {
+        None => None,
+        Some(port) => Some(Shown::at(port.number)?),
+    };
     let directory = StageState::directory(workspace);
     let _lock = StageState::lock(&directory)?;
     let region = app.stage().region.clone();
@@ -116,12 +124,16 @@ async fn stage(
             into: into.as_deref(),
         },
     };
+    let told = Told::of(&app);
+    let (changes, model) = watch::channel(Arc::new(told.app));
     let app = WorkspaceApp {
         workspace,
-        endpoints: Mutex::new(Told::of(&app).endpoints),
+        endpoints: Mutex::new(told.endpoints),
+        model: changes,
         app,
         values,
         first_api_port: args.port,
+        console_url: shown.as_ref().map(Shown::url),
     };
     let (mut stage, deployed) = tokio::select! {
         started = LocalStage::start(config, &app) => started.map_err(|error| match &from {
@@ -139,6 +151,13 @@ async fn stage(
         target,
         program,
     } = &deployed;
+    let console = match shown {
+        None => None,
+        Some(shown) => {
+            let host = ConsoleHost::of(&deployed, &stage, model);
+            Some(shown.start(host, target, &directory).await?)
+        }
+    };
     state.write(workspace)?;
     let watcher = match program {
         Some(program) if args.watches() => Some(Watcher::new(
@@ -188,6 +207,9 @@ async fn stage(
         (Ok(_), Some(into)) => keep(&mut stage, into, signals).await,
         _ => Ok(()),
     };
+    if let Some(console) = console {
+        console.shutdown().await;
+    }
     if let Some(figures) = stage.shutdown().await {
         tell(figures);
     }
@@ -244,6 +266,9 @@ struct WorkspaceApp<'a> {
     first_api_port: u16,
     /// Its HTTP APIs: at first those of `app`, later those of a newer program.
     endpoints: Mutex<Vec<ToldEndpoint>>,
+    /// The app that the console shows: at first `app`, later that of a newer program.
+    model: watch::Sender<Arc<AppModel>>,
+    console_url: Option<String>,
 }
 
 /// The app on the stage.
@@ -351,6 +376,7 @@ impl WorkspaceApp<'_> {
     /// Takes over which APIs a newer program has deployed.
     fn learn(&self, told: Told) {
         *self.endpoints() = told.endpoints;
+        self.model.send_replace(Arc::new(told.app));
     }
 
     /// What other commands must know of the stage.
@@ -367,6 +393,7 @@ impl WorkspaceApp<'_> {
             decisions_url: stage.decisions_url(),
             traces_url: stage.traces_url(),
             snapshot_url: stage.snapshot_url(),
+            console_url: self.console_url.clone(),
             chaos_url: stage.chaos_url(),
         }
     }
@@ -429,6 +456,9 @@ fn announce(context: &Context, state: &StageState, took: Duration, watches: bool
     ));
     if let Some(url) = state.rekognition_url() {
         tell(format_args!("  {BOLD}Rekognition{BOLD:#}   {url}"));
+    }
+    if let Some(url) = &state.console_url {
+        tell(format_args!("  {BOLD}Console{BOLD:#}       {url}"));
     }
     tell("");
     tell("  In another terminal:");

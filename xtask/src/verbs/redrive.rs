@@ -216,11 +216,18 @@ impl Redrive<'_> {
                     self.queue.remove(&event).await?;
                 } else if self.seen.insert(event.message_id.clone()) {
                     pages_without_news = 0;
-                    self.take(&event).await?;
+                    if self.is_wanted(&event) {
+                        self.take(&event).await?;
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn is_wanted(&self, event: &FailedEvent) -> bool {
+        let wanted = self.args.message.as_ref();
+        wanted.is_none_or(|wanted| *wanted == event.message_id)
     }
 
     /// Whatever happens on the way, and wherever it ends: no event leaves the queue unless it

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use deploy::Target;
 use manifest::{App, Architecture, Function};
 use serde::{Deserialize, Serialize};
+use stage_console::AppModel;
 
 use self::files::Files;
 use super::deploy::{Done, Way, deploy, refuse_hotswap};
@@ -57,6 +58,8 @@ const LONG_BUILD: Duration = Duration::from_secs(3);
 pub(crate) struct Told {
     /// The app's HTTP APIs and function URLs, in the order of their ports.
     pub(crate) endpoints: Vec<ToldEndpoint>,
+    /// What the console shows.
+    pub(crate) app: AppModel,
 }
 
 /// An HTTP API or function URL.
@@ -77,6 +80,7 @@ impl Told {
         });
         Self {
             endpoints: endpoints.collect(),
+            app: AppModel::of(app),
         }
     }
 }

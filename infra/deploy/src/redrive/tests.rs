@@ -7,7 +7,7 @@ fn failed(body: &Value) -> FailedEvent {
         .message_id("m")
         .receipt_handle("r")
         .body(body.to_string());
-    FailedEvent::parse(message.build())
+    FailedEvent::of_message(message.build())
 }
 
 #[test]
@@ -56,13 +56,13 @@ fn an_event_that_lambda_did_not_take_is_understood() {
             attribute("arn:aws:lambda:us-east-2:123456789012:function:sweep"),
         );
     let exhausted = attribute("MaximumRetryAttempts");
-    let given_up = FailedEvent::parse(
+    let given_up = FailedEvent::of_message(
         message
             .clone()
             .message_attributes("EXHAUSTED_RETRY_CONDITION", exhausted)
             .build(),
     );
-    let event = FailedEvent::parse(message.build());
+    let event = FailedEvent::of_message(message.build());
     assert_eq!(
         event.subject,
         Subject::Event(json!({"schedule": "nightly"}))
@@ -90,7 +90,7 @@ fn a_message_of_a_queue_is_shown_as_lambda_shows_it() {
         .attributes(MessageSystemAttributeName::DeadLetterQueueSourceArn, source)
         .attributes(MessageSystemAttributeName::SentTimestamp, "1767605400000")
         .message_attributes("greeting", attribute.build().unwrap());
-    let event = FailedEvent::parse(message.build());
+    let event = FailedEvent::of_message(message.build());
     assert_eq!(event.message_id, "m");
     assert_eq!(event.condition.as_deref(), Some("maxReceiveCount"));
     assert_eq!(event.sent_at.as_deref(), Some("2026-01-05T09:30:00Z"));

@@ -66,6 +66,7 @@ fn free_ports(with_rekognition: bool) -> Ports {
         aws,
         rekognition: with_rekognition.then_some(rekognition),
         apis: vec![api],
+        console: None,
     }
 }
 

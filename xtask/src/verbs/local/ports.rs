@@ -45,10 +45,26 @@ pub(super) fn of(
         };
         take(&mut taken, asked)
     });
+    let apis = apis.collect::<Result<_>>()?;
+    let console = match (args.no_console, args.console_port) {
+        (true, _) => None,
+        (false, Some(first)) => Some(Asked {
+            purpose: "the console, --console-port".to_owned(),
+            first,
+            place: 0,
+        }),
+        (false, None) => Some(Asked {
+            purpose: "the console, the second port after --aws-port".to_owned(),
+            first: args.aws_port,
+            place: 2,
+        }),
+    };
+    let console = console.map(|asked| take(&mut taken, asked)).transpose()?;
     Ok(Ports {
         aws,
         rekognition,
-        apis: apis.collect::<Result<_>>()?,
+        apis,
+        console,
     })
 }
 
@@ -69,7 +85,7 @@ fn take(taken: &mut Vec<Port>, asked: Asked) -> Result<Port> {
             "port {number} is asked for twice: for {}, and for {purpose}",
             other.purpose
         ))
-        .hint("choose other ports with --port and --aws-port"));
+        .hint("choose other ports with --port, --aws-port and --console-port"));
     }
     let port = Port { purpose, number };
     taken.push(port.clone());
@@ -100,15 +116,34 @@ mod tests {
     fn each_thing_has_a_port_of_its_own() {
         let ports = ports(&["--port", "9000", "--aws-port", "9002"]).unwrap();
         let numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
-        assert_eq!(numbers, [9002, 9003, 9000, 9001]);
+        assert_eq!(numbers, [9002, 9003, 9000, 9001, 9004]);
+    }
+
+    #[test]
+    fn the_console_is_where_it_is_wanted_or_nowhere() {
+        let console = |arguments: &[&str]| ports(arguments).unwrap().console;
+        let port = console(&["--console-port", "9100"]).unwrap();
+        assert_eq!(port.number, 9100);
+        assert_eq!(console(&["--no-console"]), None);
     }
 
     #[test]
     fn an_app_without_rekognition_takes_no_port_for_it() {
-        let ports = of_app(&["--port", "4567", "--aws-port", "4566"], false).unwrap();
+        let ports = of_app(
+            &[
+                "--port",
+                "4567",
+                "--aws-port",
+                "4566",
+                "--console-port",
+                "4569",
+            ],
+            false,
+        )
+        .unwrap();
         assert_eq!(ports.rekognition, None);
         let numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
-        assert_eq!(numbers, [4566, 4567, 4568]);
+        assert_eq!(numbers, [4566, 4567, 4568, 4569]);
     }
 
     #[test]

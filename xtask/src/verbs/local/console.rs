@@ -1,0 +1,281 @@
+//! What the console is told of the stage, and what it has done there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::Target;
+use local::{Decision, Inspection, LocalStage};
+use manifest::App;
+use serde::Deserialize;
+use serde_json::Value;
+use stage_console::{
+    AppModel, Console, ConsoleConfig, Host, QueuedMessage, RedriveWish, Redriven, SampleEvent,
+    Secrets, Told,
+};
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use super::Deployed;
+use crate::context::function_of;
+use crate::denials::grant_hint;
+use crate::error::{CliError, Result};
+use crate::stage_state::StageState;
+use crate::workspace::{LOCAL, Workspace};
+
+/// How often pages look at the stage.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A console that is not started yet.
+pub(super) struct Shown {
+    port: u16,
+    secrets: Secrets,
+}
+
+impl Shown {
+    pub(super) fn at(port: u16) -> Result<Self> {
+        let secrets = Secrets::random().map_err(|error| {
+            CliError::new(format!(
+                "the operating system gives no random numbers: {error}"
+            ))
+        })?;
+        Ok(Self { port, secrets })
+    }
+
+    /// Its address, with the key.
+    pub(super) fn url(&self) -> String {
+        self.secrets.url(self.port)
+    }
+
+    pub(super) async fn start(
+        self,
+        host: ConsoleHost,
+        target: &Target,
+        directory: &Path,
+    ) -> Result<Console> {
+        let config = ConsoleConfig {
+            port: self.port,
+            secrets: self.secrets,
+            target: target.clone(),
+            host: Arc::new(host),
+            scratch: directory.to_owned(),
+        };
+        Ok(Console::start(config).await?)
+    }
+}
+
+/// The process of the stage, as the console sees it.
+pub(super) struct ConsoleHost {
+    workspace: Workspace,
+    /// As it was when the stage began.
+    app: App,
+    state: StageState,
+    /// As it is now.
+    model: watch::Receiver<Arc<AppModel>>,
+    inspection: Inspection,
+    changes: watch::Sender<u64>,
+    /// The program of the app: a newer one takes its place when the manifest changes.
+    program: PathBuf,
+}
+
+impl ConsoleHost {
+    pub(super) fn of(
+        Deployed {
+            context,
+            state,
+            program,
+            ..
+        }: &Deployed,
+        stage: &LocalStage,
+        model: watch::Receiver<Arc<AppModel>>,
+    ) -> Self {
+        let (changes, _) = watch::channel(0);
+        let ticking = changes.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(INTERVAL).await;
+                ticking.send_modify(|number| *number += 1);
+            }
+        });
+        let this_program = || std::env::current_exe().unwrap_or_default();
+        Self {
+            workspace: context.workspace.clone(),
+            app: context.app.clone(),
+            state: state.clone(),
+            model,
+            inspection: stage.inspection(),
+            changes,
+            program: program.clone().unwrap_or_else(this_program),
+        }
+    }
+
+    fn sample_event(&self, name: &str) -> PathBuf {
+        let folder = self.workspace.root().join("assets/events");
+        folder.join(format!("{name}.json"))
+    }
+}
+
+impl Host for ConsoleHost {
+    fn app(&self) -> Arc<AppModel> {
+        Arc::clone(&self.model.borrow())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn endpoint_urls(&self) -> Vec<String> {
+        let endpoints = self.model.borrow().endpoints.len();
+        (0..endpoints)
+            .map(|index| self.state.api_url(index))
+            .collect()
+    }
+
+    fn grant_hint(&self, function: &str, action: &str, arn: &str) -> String {
+        let hint = match function_of(&self.app, function) {
+            Ok(function) => grant_hint(&self.workspace, &self.app, function, action, Some(arn)),
+            Err(_) => {
+                return "the function is newer than the stage: its terminal tells the line"
+                    .to_owned();
+            }
+        };
+        if *self.app() == AppModel::of(&self.app) {
+            hint
+        } else {
+            format!("{hint} (by the manifest that the stage was started with)")
+        }
+    }
+
+    fn decisions(&self) -> Told<'_, Vec<Decision>> {
+        Box::pin(async {
+            self.inspection
+                .decisions()
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+
+    fn messages(&self, queue_url: &str) -> Told<'_, Vec<QueuedMessage>> {
+        let queue_url = queue_url.to_owned();
+        Box::pin(async move {
+            let messages = self.inspection.messages(&queue_url).await;
+            messages.map_err(|error| error.to_string())
+        })
+    }
+
+    fn redrive(&self, wish: RedriveWish) -> Told<'_, Vec<Redriven>> {
+        Box::pin(redrive(&self.program, wish))
+    }
+
+    fn sample_events(&self, function: &str) -> Vec<SampleEvent> {
+        let folder = self.workspace.root().join("assets/events");
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+            .filter(|name| {
+                let rest = name.strip_prefix(function);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+            .collect();
+        names.sort();
+        let read = names.into_iter().filter_map(|name| {
+            let text = fs::read_to_string(self.sample_event(&name)).ok()?;
+            Some(SampleEvent {
+                title: format!("assets/events/{name}.json"),
+                text,
+            })
+        });
+        read.collect()
+    }
+
+    fn save_sample_event(
+        &self,
+        function: &str,
+        title: &str,
+        event: &str,
+    ) -> std::result::Result<String, String> {
+        let name = if title.is_empty() {
+            function.to_owned()
+        } else {
+            format!("{function}.{title}")
+        };
+        let file = self.sample_event(&name);
+        let written = file
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&file, event));
+        written.map_err(|error| format!("could not write {}: {error}", file.display()))?;
+        Ok(format!("assets/events/{name}.json"))
+    }
+}
+
+/// What `redrive --json` tells of an event.
+#[derive(Deserialize)]
+struct Line {
+    message_id: String,
+    outcome: String,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+/// Has the program redrive: it declares the app as it is now, which this process may not.
+async fn redrive(program: &Path, wish: RedriveWish) -> std::result::Result<Vec<Redriven>, String> {
+    let mut command = Command::new(program);
+    command.args(["redrive", &wish.function, "--stage", LOCAL, "--json"]);
+    if let Some(message) = &wish.message {
+        command.args(["--message", message]);
+    }
+    if wish.drop {
+        command.args(["--drop", "--yes"]);
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| format!("could not run {}: {error}", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let redriven: Vec<Redriven> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Line>(line).ok())
+        .map(|line| Redriven {
+            is_gone: matches!(line.outcome.as_str(), "handled" | "dropped"),
+            outcome: told(&line),
+            message_id: line.message_id,
+        })
+        .collect();
+    if redriven.is_empty() && !output.status.success() {
+        return Err(format!(
+            "could not redrive {}: {}",
+            wish.function,
+            String::from_utf8_lossy(&output.stderr).trim()
+        ));
+    }
+    Ok(redriven)
+}
+
+/// What became of an event, in words.
+fn told(line: &Line) -> String {
+    let text = |name: &str| {
+        let error = line.error.as_ref();
+        error
+            .and_then(|error| error[name].as_str())
+            .unwrap_or_default()
+    };
+    match (line.outcome.as_str(), &line.reason) {
+        (_, Some(reason)) => reason.clone(),
+        ("failed-again", None) => {
+            format!(
+                "the function failed again: {} {}",
+                text("errorType"),
+                text("errorMessage")
+            )
+        }
+        (outcome, None) => outcome.to_owned(),
+    }
+}
