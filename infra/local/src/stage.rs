@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::keeping::{Begin, Keeper, Series};
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
-    ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, Figures, FrontDoor,
-    Inspection, Keeping, KeptState, Keys, Models, Observer, QuietServer, RekognitionConfig,
-    RekognitionServer, Scheduler, Seed, StageTools, StreamPoller, StreamPollerConfig, Traces,
+    ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, Faults, Figures,
+    FrontDoor, Inspection, Keeping, KeptState, Keys, Models, Observer, QuietServer,
+    RekognitionConfig, RekognitionServer, Scheduler, Seed, StageTools, StreamPoller,
+    StreamPollerConfig, Traces,
 };
 
 /// The account that the stage's resources are in.
@@ -240,6 +241,12 @@ impl LocalStage {
     #[must_use]
     pub fn debugging(&self) -> Debugging {
         Debugging::of(&self.emulator)
+    }
+
+    /// The faults, if it makes any.
+    #[must_use]
+    pub fn faults(&self) -> Option<Arc<Faults>> {
+        self.chaos.as_ref().map(Chaos::faults)
     }
 
     /// What the emulator tells of its insides.

@@ -99,6 +99,14 @@ impl Traces {
         Ok(self.collect().await?.history.trace(id))
     }
 
+    /// What is read out of the history as it is now.
+    ///
+    /// # Errors
+    /// The emulator does not answer.
+    pub async fn read<T>(&self, read: impl FnOnce(&History) -> T) -> Result<T, BoxError> {
+        Ok(read(&self.collect().await?.history))
+    }
+
     /// Returns the revision when it is another than this one, or when the patience is at its end.
     ///
     /// # Errors

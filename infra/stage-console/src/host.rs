@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use local::Decision;
+use local::{Decision, Faults, Traces};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -30,6 +30,12 @@ pub trait Host: Send + Sync {
 
     /// What the emulator allowed and denied.
     fn decisions(&self) -> Told<'_, Vec<Decision>>;
+
+    /// What has happened.
+    fn traces(&self) -> &Traces;
+
+    /// The faults, if the stage was started to make some.
+    fn faults(&self) -> Option<Arc<Faults>>;
 
     /// What a queue holds, without receiving it: a message that is looked at is not counted as received, and hidden from
     /// nobody.

@@ -321,6 +321,16 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// A duration.
+pub(crate) fn milliseconds(duration: f64) -> String {
+    match duration {
+        0.0..10.0 => format!("{duration:.1} ms"),
+        10.0..1_000.0 => format!("{duration:.0} ms"),
+        1_000.0..60_000.0 => format!("{:.2} s", duration / 1e3),
+        _ => format!("{:.1} min", duration / 6e4),
+    }
+}
+
 /// A moment, in the reader's words: the time of day in UTC, and the day where it is another one.
 pub(crate) fn time(milliseconds: u64) -> Markup {
     let Some(moment) = i64::try_from(milliseconds)

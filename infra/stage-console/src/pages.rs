@@ -2,6 +2,12 @@
 
 mod bucket;
 mod data;
+mod events;
+mod faults;
+mod functions;
+mod logs;
+mod map;
+mod permissions;
 mod queue;
 mod table;
 
@@ -77,6 +83,14 @@ pub(crate) fn section_of(path: &str) -> Section {
 pub(crate) async fn show(visit: &Visit) -> Result<Reply> {
     let path: Vec<&str> = visit.path.iter().map(String::as_str).collect();
     let page = match path.as_slice() {
+        [] => map::show(visit).await?,
+        ["events"] => events::show(visit).await?,
+        ["events", id] => events::trace(visit, id).await?,
+        ["functions"] => functions::list(visit).await?,
+        ["functions", name] => functions::show(visit, name).await?,
+        ["permissions"] => permissions::show(visit).await?,
+        ["faults"] => faults::show(visit),
+        ["logs"] => logs::show(visit).await?,
         ["data"] => data::show(visit).await?,
         ["data", "table", name] => table::show(visit, name).await?,
         ["data", "table", name, "new"] => table::new(visit, name).await?,
@@ -97,6 +111,10 @@ pub(crate) async fn show(visit: &Visit) -> Result<Reply> {
 pub(crate) async fn change(visit: &Visit, form: &Fields) -> Result<Reply> {
     let path: Vec<&str> = visit.path.iter().map(String::as_str).collect();
     match path.as_slice() {
+        ["functions", name, "invoke"] => functions::invoke(visit, name, form).await,
+        ["functions", name, "save"] => functions::save(visit, name, form),
+        ["faults", "on"] => faults::switch(visit, true),
+        ["faults", "off"] => faults::switch(visit, false),
         ["data", "table", name, "create"] => table::create(visit, name, form).await,
         ["data", "table", name, "change"] => table::change(visit, name, form).await,
         ["data", "table", name, "delete"] => table::delete(visit, name, form).await,

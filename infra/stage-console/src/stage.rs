@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_types::app_name::AppName;
 use deploy::{Outputs, Target};
 
 use crate::access::Secrets;
@@ -18,6 +19,7 @@ pub(crate) struct Stage {
     pub(crate) target: Target,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) lambda: aws_sdk_lambda::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) secrets: Secrets,
@@ -37,10 +39,15 @@ impl Stage {
         secrets: Secrets,
         scratch: PathBuf,
     ) -> Self {
-        let config = target.sdk_config();
+        // `xtask` and the stage make calls that are nobody's events. Those of the console are a person's.
+        let mut config = target.sdk_config().to_builder();
+        config.set_app_name(AppName::new("stage-console").ok());
+        let config = &config.build();
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(true);
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(config),
             lambda: aws_sdk_lambda::Client::new(config),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
             sns: aws_sdk_sns::Client::new(config),
             sqs: aws_sdk_sqs::Client::new(config),
             host,
@@ -53,10 +60,6 @@ impl Stage {
 
     pub(crate) fn app(&self) -> Arc<AppModel> {
         self.host.app()
-    }
-
-    pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
-        self.target.s3()
     }
 
     pub(crate) async fn names(&self) -> Result<Names> {
@@ -111,6 +114,32 @@ impl Names {
             })
         };
         parts.find_map(known)
+    }
+
+    /// A text with the app's names in the place of AWS's: `orders` for `shop-local-OrdersTable-1A2B`.
+    pub(crate) fn friendly(&self, app: &AppModel, text: &str) -> String {
+        let mut text = text.to_owned();
+        let mut names: Vec<(&str, &str)> = app
+            .nodes
+            .iter()
+            .filter_map(|node| {
+                let physical = self.of(&node.id)?;
+                let last = physical.rsplit(['/', ':']).next()?;
+                Some((last, node.name.as_str()))
+            })
+            .chain(
+                app.functions
+                    .iter()
+                    .map(|function| (function.physical_name.as_str(), function.name.as_str())),
+            )
+            .filter(|(physical, _)| physical.len() > 3)
+            .collect();
+        // A name may be the beginning of another.
+        names.sort_by_key(|(physical, _)| std::cmp::Reverse(physical.len()));
+        for (physical, name) in names {
+            text = text.replace(physical, name);
+        }
+        text
     }
 }
 

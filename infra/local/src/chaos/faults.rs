@@ -249,6 +249,11 @@ impl Faults {
         self.on.send_replace(false);
     }
 
+    /// Makes faults again: the same seed goes on where it was.
+    pub fn resume(&self) {
+        self.on.send_replace(true);
+    }
+
     /// What was injected so far.
     #[must_use]
     pub fn figures(&self) -> Figures {

@@ -69,7 +69,7 @@ async fn objects(visit: &Visit, name: &str, bucket: &str, prefix: &str) -> Resul
     let from = visit.query.get("from");
     let listed = visit
         .stage
-        .s3()
+        .s3
         .list_objects_v2()
         .bucket(bucket)
         .prefix(prefix)
@@ -155,7 +155,7 @@ impl Object {
     async fn head(&self, visit: &Visit) -> Result<HeadObjectOutput> {
         let head = visit
             .stage
-            .s3()
+            .s3
             .head_object()
             .bucket(&self.bucket)
             .key(&self.key);
@@ -183,7 +183,7 @@ impl Object {
         let last = size.min(most) - 1;
         let get = visit
             .stage
-            .s3()
+            .s3
             .get_object()
             .bucket(&self.bucket)
             .key(&self.key);
@@ -300,7 +300,7 @@ pub(super) async fn download(visit: &Visit, name: &str) -> Result<Reply> {
     let object = Object::of(visit, name, visit.query.get("key")).await?;
     let get = visit
         .stage
-        .s3()
+        .s3
         .get_object()
         .bucket(&object.bucket)
         .key(&object.key);
@@ -330,7 +330,7 @@ pub(super) async fn delete(visit: &Visit, name: &str, form: &Fields) -> Result<R
     let object = Object::of(visit, name, form.get("key")).await?;
     let delete = visit
         .stage
-        .s3()
+        .s3
         .delete_object()
         .bucket(&object.bucket)
         .key(&object.key);
@@ -388,7 +388,7 @@ pub(super) async fn upload(
             .map_err(|error| Problem::failed(format!("could not read {}: {error}", file.name)))?;
         visit
             .stage
-            .s3()
+            .s3
             .put_object()
             .bucket(&bucket)
             .key(&key)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::Target;
-use local::{Decision, Inspection, LocalStage};
+use local::{Decision, Faults, Inspection, LocalStage, Traces};
 use manifest::App;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,8 +25,8 @@ use crate::error::{CliError, Result};
 use crate::stage_state::StageState;
 use crate::workspace::{LOCAL, Workspace};
 
-/// How often pages look at the stage.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How often open pages look at the stage at least: not everything that changes is an occurrence.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A console that is not started yet.
 pub(super) struct Shown {
@@ -75,6 +75,8 @@ pub(super) struct ConsoleHost {
     /// As it is now.
     model: watch::Receiver<Arc<AppModel>>,
     inspection: Inspection,
+    traces: Traces,
+    faults: Option<Arc<Faults>>,
     changes: watch::Sender<u64>,
     /// The program of the app: a newer one takes its place when the manifest changes.
     program: PathBuf,
@@ -92,13 +94,7 @@ impl ConsoleHost {
         model: watch::Receiver<Arc<AppModel>>,
     ) -> Self {
         let (changes, _) = watch::channel(0);
-        let ticking = changes.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(INTERVAL).await;
-                ticking.send_modify(|number| *number += 1);
-            }
-        });
+        tokio::spawn(follow(stage.traces(), changes.clone()));
         let this_program = || std::env::current_exe().unwrap_or_default();
         Self {
             workspace: context.workspace.clone(),
@@ -106,6 +102,8 @@ impl ConsoleHost {
             state: state.clone(),
             model,
             inspection: stage.inspection(),
+            traces: stage.traces(),
+            faults: stage.faults(),
             changes,
             program: program.clone().unwrap_or_else(this_program),
         }
@@ -155,6 +153,14 @@ impl Host for ConsoleHost {
                 .await
                 .map_err(|error| error.to_string())
         })
+    }
+
+    fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    fn faults(&self) -> Option<Arc<Faults>> {
+        self.faults.clone()
     }
 
     fn messages(&self, queue_url: &str) -> Told<'_, Vec<QueuedMessage>> {
@@ -209,6 +215,23 @@ impl Host for ConsoleHost {
             .and_then(|()| fs::write(&file, event));
         written.map_err(|error| format!("could not write {}: {error}", file.display()))?;
         Ok(format!("assets/events/{name}.json"))
+    }
+}
+
+/// Tells pages to look anew when something has happened. Nothing is asked while no page is open, and nothing more is
+/// noted for one that is.
+async fn follow(traces: Traces, changes: watch::Sender<u64>) {
+    let mut revision = 0;
+    loop {
+        if changes.receiver_count() == 0 {
+            tokio::time::sleep(INTERVAL).await;
+            continue;
+        }
+        match traces.changed(revision, INTERVAL).await {
+            Ok(now) => revision = now,
+            Err(_) => tokio::time::sleep(INTERVAL).await,
+        }
+        changes.send_modify(|number| *number += 1);
     }
 }
 
