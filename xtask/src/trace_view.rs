@@ -475,8 +475,8 @@ ok, 1.15 s at 00:00:00.000 UTC, trace e1
   +0.0 ms    4.2 ms PutObject photos/a\u001b[2Jb.jpg
                     35.0 kB
    +10 ms     40 ms |- file-photo
-                    |  S3 event ObjectCreated:Put a.jpg, cold start
-                    |  40 ms, billed 60 ms, 25 of 128 MB
+                    |  S3 event ObjectCreated:Put a.jpg, cold start 40
+                    |  ms, billed 60 ms, 25 of 128 MB
                     |  NotListed: could not list the photo
    +30 ms    4.2 ms |  |- PutItem Photos
                     |  |  denied: dynamodb:PutItem on

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::*;
 
-const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/users/stream/1";
+const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/1";
 const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:failures";
 
 fn history(occurrences: impl IntoIterator<Item = Value>) -> History {
@@ -31,7 +31,7 @@ fn call(id: &str, at: u32, service: &str, operation: &str, more: Value) -> Value
 }
 
 fn put_object(id: &str, at: u32, key: &str) -> Value {
-    let resource = format!("arn:aws:s3:::media/{key}");
+    let resource = format!("arn:aws:s3:::photos/{key}");
     call(id, at, "s3", "PutObject", json!({"resource": resource}))
 }
 
@@ -122,14 +122,14 @@ fn an_upload_is_followed_to_the_last_function() {
     let summaries = all(&history);
     assert_eq!(summaries.len(), 1);
     let summary = &summaries[0];
-    assert_eq!(summary.title, "PutObject media/cat.jpg");
+    assert_eq!(summary.title, "PutObject photos/cat.jpg");
     assert_eq!((summary.kind, summary.outcome), (Kind::Object, Outcome::Ok));
     assert_eq!(summary.functions, ["detect", "index"]);
     assert_eq!((summary.duration_ms, summary.calls), (60.0, 3));
     assert_eq!(
         shown(&history, "c1"),
         [
-            "PutObject media/cat.jpg",
+            "PutObject photos/cat.jpg",
             "  detect",
             "    DetectLabels",
             "    UpdateItem",
@@ -241,7 +241,7 @@ fn an_event_that_is_tried_again_is_retrying_and_then_done() {
     assert_eq!(
         shown(&history, "c1"),
         [
-            "PutObject media/cat.jpg",
+            "PutObject photos/cat.jpg",
             "  detect",
             "    line of a1",
             "    failed: tried again",
@@ -279,7 +279,7 @@ fn an_event_that_is_given_up_waits_in_the_queue_until_it_is_redriven() {
     assert_eq!(
         shown(&history, "c1"),
         [
-            "PutObject media/cat.jpg",
+            "PutObject photos/cat.jpg",
             "  detect",
             "    line of a1",
             "    RetriesExhausted: given up to failures",
@@ -448,7 +448,7 @@ fn bytes_are_bounded_as_well() {
 
 #[test]
 fn filters_choose_by_function_kind_outcome_and_text() {
-    let denied = json!({"action": "s3:GetObject", "resource": "arn:aws:s3:::media/a.jpg"});
+    let denied = json!({"action": "s3:GetObject", "resource": "arn:aws:s3:::photos/a.jpg"});
     let history = history([
         put_object("c1", 0, "a.jpg"),
         invocation("a1", "r1", "detect", 10, json!([{"call": "c1"}])),

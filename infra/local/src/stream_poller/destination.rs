@@ -11,7 +11,6 @@ use tracing::{error, warn};
 use super::batch::{Batch, Condition, back_off};
 use super::clients::Clients;
 use super::mapping::{Destination, Settings, ShardId, StreamArn};
-use super::shard::causes;
 use crate::aws::text_of;
 
 impl Destination {
@@ -128,7 +127,7 @@ fn note(
     message_id: Option<String>,
 ) {
     clients.observer.add(What::GivenUp(Box::new(GivenUp {
-        events: causes(stream, &batch.sequence_numbers()),
+        events: stream.causes(&batch.sequence_numbers()),
         function: settings.function_name().to_owned(),
         condition: condition.to_owned(),
         destination: settings.on_failure.as_ref().map(|it| it.arn().to_owned()),

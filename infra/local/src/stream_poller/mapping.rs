@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_lambda::types::{
     EventSourceMappingConfiguration, EventSourcePosition, FilterCriteria, FunctionResponseType,
 };
+use traces::Cause;
 
 use streams::Filters;
 
@@ -18,6 +19,19 @@ pub(super) struct MappingId(pub(super) String);
 /// The ARN of a stream: a table made anew has another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamArn(pub(super) String);
+
+impl StreamArn {
+    /// Records of the stream, as what has caused something.
+    pub(super) fn causes(&self, sequence_numbers: &[String]) -> Vec<Cause> {
+        let numbers = sequence_numbers.iter();
+        numbers
+            .map(|number| Cause::Record {
+                stream: self.0.clone(),
+                sequence_number: number.clone(),
+            })
+            .collect()
+    }
+}
 
 /// A shard's name, unique in its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as StreamRecord, ShardIteratorType};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use traces::{Cause, What};
+use traces::What;
 use tracing::warn;
 
 use super::activity::ShardActivity;
@@ -144,8 +144,8 @@ pub(super) async fn run(
                             function: current.function_name().to_owned(),
                             source: stream.0.clone(),
                             request_id,
-                            batch: causes(&stream, &numbers),
-                            failed: causes(&stream, &numbers[done..]),
+                            batch: stream.causes(&numbers),
+                            failed: stream.causes(&numbers[done..]),
                             next,
                         })));
                     }
@@ -161,17 +161,6 @@ pub(super) async fn run(
             () = sleep_until(wake_at), if wake_at.is_some() => {}
         }
     }
-}
-
-/// Records, as what has caused something.
-pub(super) fn causes(StreamArn(stream): &StreamArn, sequence_numbers: &[String]) -> Vec<Cause> {
-    let numbers = sequence_numbers.iter();
-    numbers
-        .map(|number| Cause::Record {
-            stream: stream.clone(),
-            sequence_number: number.clone(),
-        })
-        .collect()
 }
 
 async fn sleep_until(time: Option<SystemTime>) {
