@@ -29,7 +29,7 @@ import recorder
 import decisions  # noqa: F401  isort: skip
 
 MOST_OCCURRENCES = 10_000
-MOST_BYTES = 16 << 20
+MOST_BYTES = 8 << 20
 # Of a request, an answer or an event.
 MAX_PAYLOAD_BYTES = 4096
 MAX_LOG_LINES = 200
