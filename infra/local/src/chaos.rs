@@ -50,13 +50,13 @@ pub use call::{Call, Effect, Fault};
 pub use faults::{Delivery, FaultKind, Faults, Figure, Figures, Seed};
 pub use proxy::FaultProxy;
 
-use crate::Error;
 use crate::keys::random_text;
 use crate::server::Server;
+use crate::{Error, Observer};
 
 /// What [`Chaos`] is started with.
 #[derive(Debug, Clone, Copy)]
-pub struct ChaosConfig {
+pub struct ChaosConfig<'a> {
     /// What all decisions follow from.
     pub seed: Seed,
     /// Where the control server listens on 127.0.0.1; 0 for any port that is free.
@@ -65,6 +65,8 @@ pub struct ChaosConfig {
     pub emulator_port: u16,
     /// Where the local Rekognition listens, or will, if there is one.
     pub rekognition_port: Option<u16>,
+    /// Who notes faults of calls, if anybody does.
+    pub observer: Option<&'a Observer>,
 }
 
 /// Faults for a local stage, and the servers that inject them. Dropping it stops the
@@ -81,12 +83,13 @@ pub struct Chaos {
 impl Chaos {
     /// Starts the servers. The emulator is to be started after it, and
     /// [told](crate::EmulatorConfig::chaos) of it.
-    pub async fn start(config: ChaosConfig) -> Result<Self, Error> {
+    pub async fn start(config: ChaosConfig<'_>) -> Result<Self, Error> {
         let faults = Arc::new(Faults::new(config.seed));
         let proxy = async |port| {
             let faults = Arc::clone(&faults);
             let endpoint = format!("http://127.0.0.1:{port}");
-            FaultProxy::start(0, &endpoint, move |call| faults.call(call)).await
+            let decide = move |call: &Call| faults.call(call);
+            FaultProxy::observed(0, &endpoint, decide, config.observer.cloned()).await
         };
         let emulator = proxy(config.emulator_port).await?;
         let rekognition = match config.rekognition_port {
@@ -167,6 +170,7 @@ mod tests {
             port: 0,
             emulator_port: 9,
             rekognition_port: None,
+            observer: None,
         })
         .await
         .unwrap()

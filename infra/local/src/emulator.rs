@@ -277,6 +277,7 @@ mod tests {
                 port: 0,
                 emulator_port: 4566,
                 rekognition_port,
+                observer: None,
             });
             let chaos = chaos.await.unwrap();
             let endpoints = config(rekognition_port, Some(&chaos)).endpoints();

@@ -184,7 +184,7 @@ impl LocalStage {
         }
         let kept = config.keeping.into.map(Series::new).transpose()?;
         let observer = Observer::new()?;
-        let chaos = config.start_faults().await?;
+        let chaos = config.start_faults(&observer).await?;
         let emulator = async {
             let emulator = config.start_emulator(begin.as_ref(), chaos.as_ref(), app);
             Ok(emulator.await?)
@@ -367,7 +367,7 @@ impl LocalStageConfig<'_> {
         check_free_space(self.dir, needed_bytes(self.is_first_run, has_rekognition))
     }
 
-    async fn start_faults(&self) -> Result<Option<Chaos>, Error> {
+    async fn start_faults(&self, observer: &Observer) -> Result<Option<Chaos>, Error> {
         let Some(seed) = self.seed else {
             return Ok(None);
         };
@@ -376,6 +376,7 @@ impl LocalStageConfig<'_> {
             port: 0,
             emulator_port: self.ports.aws.number,
             rekognition_port: self.ports.rekognition(),
+            observer: Some(observer),
         });
         chaos.await.map(Some)
     }

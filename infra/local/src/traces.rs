@@ -205,6 +205,12 @@ impl Observer {
         added
     }
 
+    /// What was noted and not collected.
+    #[cfg(test)]
+    pub(crate) fn noted(&self) -> impl Iterator<Item = Occurrence> {
+        self.take().0.into_iter()
+    }
+
     fn take(&self) -> (VecDeque<Occurrence>, u64) {
         let Kept {
             occurrences,
@@ -227,4 +233,24 @@ pub(crate) fn now_ms() -> f64 {
 pub(crate) fn in_ms(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_occurrences_make_way() {
+        let observer = Observer::new().unwrap();
+        for _ in 0..MOST_OCCURRENCES + 5 {
+            observer.add(What::Fault(::traces::Fault {
+                title: "fault".to_owned(),
+                invocation: None,
+            }));
+        }
+        let (kept, dropped) = observer.take();
+        assert_eq!((kept.len(), dropped), (MOST_OCCURRENCES, 5));
+        assert_eq!(observer.take().0.len(), 0);
+        assert_ne!(observer.new_id(), observer.new_id());
+    }
 }

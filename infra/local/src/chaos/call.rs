@@ -5,6 +5,8 @@
 //! S3's API reference. The errors are those that the services' API references name, and
 //! that AWS SDKs try again.
 
+use std::fmt;
+
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, Uri};
@@ -55,6 +57,21 @@ impl Fault {
             Self::InternalError(effect)
             | Self::Unavailable(effect)
             | Self::Disconnected(effect) => effect,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Throttled => "throttled",
+            Self::InternalError(_) => "internal error",
+            Self::Unavailable(_) => "unavailable",
+            Self::Disconnected(_) => "disconnected",
+        })?;
+        match self.effect() {
+            Effect::Missing => Ok(()),
+            Effect::Done => f.write_str(" after it took effect"),
         }
     }
 }

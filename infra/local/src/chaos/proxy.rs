@@ -2,16 +2,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use percent_encoding::percent_decode_str;
+use traces::What;
 use tracing::debug;
 
 use super::call::{self, Call, Effect, Fault};
-use crate::Error;
 use crate::server::{BoxError, Server, client, refusal, remove_hop_by_hop};
+use crate::{Error, Observer};
 
 /// A server that stands for an endpoint of AWS services, passes every call on to it, and
 /// lets some of them fail as the services themselves fail. Dropping it stops it.
@@ -42,11 +44,22 @@ impl FaultProxy {
         endpoint: &str,
         decide: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
+        Self::observed(port, endpoint, decide, None).await
+    }
+
+    /// As [`Self::start`], and has faults noted.
+    pub(super) async fn observed(
+        port: u16,
+        endpoint: &str,
+        decide: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static,
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
         let proxy = Arc::new(Proxy {
             client: client(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             numbers: Mutex::default(),
             decide: Box::new(decide),
+            observer,
         });
         let answer = move |request| {
             let proxy = Arc::clone(&proxy);
@@ -77,6 +90,18 @@ struct Proxy {
     /// Of the last call of each operation.
     numbers: Mutex<HashMap<(String, String), u64>>,
     decide: Box<Decide>,
+    observer: Option<Observer>,
+}
+
+/// The invocation that a call names in its trace header, see `observed.py`.
+fn invocation_of(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get("x-amzn-trace-id")?.to_str().ok()?;
+    // SDKs encode what is not allowed in all headers.
+    let header = percent_decode_str(header).decode_utf8().ok()?;
+    let parent = header
+        .split(';')
+        .find_map(|part| part.strip_prefix("Parent="));
+    parent.map(str::to_owned)
 }
 
 type Decide = dyn Fn(&Call) -> Option<Fault> + Send + Sync;
@@ -99,6 +124,12 @@ impl Proxy {
             return Ok(self.forward(forwarded).await?.map(Either::Left));
         };
         debug!(?call, ?fault, "injected");
+        if let Some(observer) = &self.observer {
+            observer.add(What::Fault(traces::Fault {
+                title: format!("fault: {} {}, {fault}", call.service, call.operation),
+                invocation: invocation_of(forwarded.headers()),
+            }));
+        }
         if fault.effect() == Effect::Done {
             // To the end, so that it has surely happened.
             self.forward(forwarded).await?.into_body().collect().await?;
@@ -145,7 +176,7 @@ mod tests {
     use aws_sdk_lambda::config::retry::RetryConfig;
     use aws_types::SdkConfig;
     use aws_types::region::Region;
-    use http::{HeaderMap, StatusCode};
+    use http::StatusCode;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -227,6 +258,29 @@ mod tests {
 
     fn put_item(proxy: &FaultProxy) -> http::request::Builder {
         Request::post(proxy.url()).header("x-amz-target", "DynamoDB_20120810.PutItem")
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_noted_with_the_invocation_that_met_it() {
+        let endpoint = Endpoint::start().await;
+        let observer = Observer::new().unwrap();
+        let url = format!("http://127.0.0.1:{}", endpoint.server.port());
+        let decide = |call: &Call| (call.number == 1).then_some(Fault::Throttled);
+        let proxy = FaultProxy::observed(0, &url, decide, Some(observer.clone()));
+        let proxy = proxy.await.unwrap();
+        for _ in 0..2 {
+            let request = put_item(&proxy).header(
+                "x-amzn-trace-id",
+                "Root=1-6b0912b3-27571efda6b7ee528b710164%3BParent=ff1f1576aaa61d6d;Sampled=0",
+            );
+            send(&proxy, "dynamodb", request, "{}").await.unwrap();
+        }
+        let noted: Vec<What> = observer.noted().map(|noted| noted.what).collect();
+        let fault = What::Fault(traces::Fault {
+            title: "fault: dynamodb PutItem, throttled".to_owned(),
+            invocation: Some("ff1f1576aaa61d6d".to_owned()),
+        });
+        assert_eq!(noted, [fault]);
     }
 
     #[tokio::test]

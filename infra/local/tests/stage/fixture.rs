@@ -43,6 +43,7 @@ impl Stage {
                     port: 0,
                     emulator_port,
                     rekognition_port: Some(9),
+                    observer: None,
                 };
                 Some(Chaos::start(config).await.unwrap())
             }
