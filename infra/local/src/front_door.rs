@@ -43,9 +43,9 @@ use tokio::sync::watch;
 use traces::{HttpRequest, What};
 use tracing::{info, warn};
 
+use crate::observer::now_ms;
 use crate::server::{BoxError, Server, client, refusal, remove_hop_by_hop};
-use crate::traces::{Observer, now_ms};
-use crate::{Error, Keys, STAGE_KEY_HEADER};
+use crate::{Error, Keys, Observer, STAGE_KEY_HEADER};
 
 /// By which the emulator knows that this server has let a request pass: see `door.py`.
 const STAGE_KEY: HeaderName = HeaderName::from_static(STAGE_KEY_HEADER);

@@ -17,6 +17,7 @@ mod inquiry;
 mod inspection;
 mod keeping;
 mod keys;
+mod observer;
 mod preflight;
 mod private;
 mod python;
@@ -42,6 +43,7 @@ pub use front_door::{ApiId, FrontDoor};
 pub use inspection::Inspection;
 pub use keeping::{Keeping, KeptState};
 pub use keys::Keys;
+pub use observer::Observer;
 pub use private::{create_private_file, create_private_folder};
 pub use python::{CheckTools, CrossTools, Models, ScanTools, StageTools};
 pub use quiet::{QuietServer, UnderWay};
@@ -50,7 +52,7 @@ pub use scheduler::Scheduler;
 pub use server::{BoxError, Server};
 pub use stage::{Api, LocalStage, LocalStageConfig, Port, Ports, StageProgress, StagedApp};
 pub use stream_poller::{StreamPoller, StreamPollerConfig};
-pub use traces::{Listing, Observer, Traces};
+pub use traces::{Listing, Traces};
 
 /// Beside a request, the key by which the stage's parts know each other.
 pub(crate) const STAGE_KEY_HEADER: &str = "x-local-stage-key";

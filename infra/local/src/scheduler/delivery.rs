@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::schedule::Listed;
 use crate::aws::{self, text_of};
-use crate::traces::{in_ms, now_ms};
+use crate::observer::{in_ms, now_ms};
 use crate::{Emulator, Observer};
 
 /// On AWS, the pauses between attempts grow to minutes.

@@ -32,7 +32,7 @@ use traces::Next;
 
 use super::batch::{Batch, Condition, EVENT_BYTES, Outcome, Record, back_off};
 use super::mapping::Settings;
-use crate::traces::in_ms;
+use crate::observer::in_ms;
 
 /// Lambda's limit for the payload of an invocation.
 const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
