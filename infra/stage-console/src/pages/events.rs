@@ -262,7 +262,7 @@ fn failure_queue(app: &AppModel, names: &Names, trace: &Trace) -> Option<String>
 fn part(app: &AppModel, names: &Names, trace: &Trace, index: usize, span: &Span) -> Markup {
     if let Details::Log(line) = &span.details {
         return html! {
-            li.log.(depth(span)) { code { (shown(&line.text)) } }
+            li.log.(depth(span)) { code { (super::logs::text(&line.text)) } }
         };
     }
     let id = format!("part-{index}");

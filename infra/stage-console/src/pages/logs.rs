@@ -89,15 +89,22 @@ fn row(
     }: &Line,
 ) -> Markup {
     let at = u64::try_from(line.timestamp_ms).unwrap_or_default();
-    let entry = Entry::of(&line.message);
     html! {
-        div.line.(entry.level) {
+        div.line.(Entry::of(&line.message).level) {
             (time(at))
             a.of.(format!("colour-{colour}")) href=(link("/logs", &[("function", function)])) { (function) }
-            span.text {
-                (shown(&entry.message))
-                @for (name, value) in entry.fields { " " span.dim { (shown(&name)) "=" } (shown(&value)) }
-            }
+            (text(&line.message))
+        }
+    }
+}
+
+/// What a line says, and with which values.
+pub(super) fn text(line: &str) -> Markup {
+    let entry = Entry::of(line);
+    html! {
+        span.text {
+            (shown(&entry.message))
+            @for (name, value) in entry.fields { " " span.dim { (shown(&name)) "=" } (shown(&value)) }
         }
     }
 }
@@ -125,14 +132,14 @@ impl Entry {
             Some("WARN") => "warn",
             _ => "",
         };
-        object.remove("timestamp");
-        let mut fields = match object.remove("fields") {
-            Some(Value::Object(fields)) => fields,
-            _ => serde_json::Map::new(),
-        };
-        let message = fields
-            .remove("message")
-            .or_else(|| object.remove("message"));
+        // Who wrote the line, and in which invocation, its place tells.
+        for name in ["timestamp", "target", "span", "spans"] {
+            object.remove(name);
+        }
+        if let Some(Value::Object(fields)) = object.remove("fields") {
+            object.extend(fields);
+        }
+        let message = object.remove("message");
         let Some(message) = message.as_ref().and_then(Value::as_str) else {
             return plain();
         };
@@ -143,7 +150,7 @@ impl Entry {
         Self {
             level,
             message: message.to_owned(),
-            fields: fields
+            fields: object
                 .into_iter()
                 .map(|(name, value)| (name, text_of(value)))
                 .collect(),
