@@ -121,7 +121,9 @@ fn secure(answer: &mut Answer, content_type: &str, policy: &str) {
     set(answer, header::CONTENT_TYPE, content_type);
     set(answer, header::CONTENT_SECURITY_POLICY, policy);
     set(answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(answer, header::REFERRER_POLICY, "no-referrer");
+    // By `no-referrer`, browsers send forms with the origin `null`, which is nobody's.
+    // <https://fetch.spec.whatwg.org/#append-a-request-origin-header>
+    set(answer, header::REFERRER_POLICY, "same-origin");
     set(answer, header::CACHE_CONTROL, "no-store");
     set(answer, header::X_FRAME_OPTIONS, "DENY");
     set(answer, CROSS_ORIGIN_OPENER_POLICY, "same-origin");
@@ -190,7 +192,7 @@ mod tests {
         }
         assert!(!policy.contains("unsafe"));
         assert_eq!(value(&page, "x-content-type-options"), "nosniff");
-        assert_eq!(value(&page, "referrer-policy"), "no-referrer");
+        assert_eq!(value(&page, "referrer-policy"), "same-origin");
         assert_eq!(value(&page, "cache-control"), "no-store");
     }
 
