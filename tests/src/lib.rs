@@ -17,6 +17,7 @@ pub mod probe;
 pub mod small_stack;
 pub mod strangers;
 pub mod terminal;
+pub mod webdriver;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
