@@ -246,13 +246,12 @@ impl Bench {
         )
     }
 
-    /// The README lists them. Without the last, which it says can be missing, the roles are not
+    /// The guide lists them. Without the last, which it says can be missing, the roles are not
     /// checked; without another one, the error names it.
     fn the_documented_permissions_are_enough(&self) {
-        let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
-        let (_, section) = readme.split_once("### Verifying a stage").unwrap();
-        let (section, _) = section.split_once("\n### ").unwrap();
-        let (_, list) = section.split_once("The caller needs").unwrap();
+        let guide = std::fs::read_to_string(workspace().join("docs/guide/verifying.md")).unwrap();
+        let (_, list) = guide.split_once("The caller needs").unwrap();
+        let (list, _) = list.split_once("\n## ").unwrap();
         let services = [
             "s3:",
             "dynamodb:",
@@ -272,7 +271,7 @@ impl Bench {
             let arguments = [&["verify", "--json", "--timeout", TIMEOUT], flows].concat();
             Ran::of(self.stage.xtask_as(&key, &arguments).output().unwrap())
         };
-        run("reader-of-the-readme", &actions, &[]).passed();
+        run("reader-of-the-guide", &actions, &[]).passed();
 
         let simulation = "iam:SimulatePrincipalPolicy";
         let fewer: Vec<&str> = actions

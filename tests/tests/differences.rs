@@ -1,4 +1,4 @@
-//! What `docs/differs-from-aws.md` lists: one test for each entry, of the same name.
+//! What `docs/reference/differs-from-aws.md` lists: one test for each entry, of the same name.
 //!
 //! A test fails when the local stage does as AWS does, which a new version of the emulator may
 //! bring about. Then the entry and its test are to be deleted.
@@ -67,7 +67,8 @@ fn main() -> ExitCode {
 }
 
 fn every_entry_has_a_test() {
-    let list = std::fs::read_to_string(workspace().join("docs/differs-from-aws.md")).unwrap();
+    let list =
+        std::fs::read_to_string(workspace().join("docs/reference/differs-from-aws.md")).unwrap();
     let listed: BTreeSet<&str> = list
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())

@@ -4,7 +4,7 @@
 //! each becomes one line that begins with the time, the function and the request, and that goes
 //! on below itself where the terminal is too narrow. Pure: lines in, text out.
 //!
-//! `docs/logs.md` lists what is left out, which `cargo xtask logs --json` has: what is the same in
+//! `docs/guide/logs.md` lists what is left out, which `cargo xtask logs --json` has: what is the same in
 //! every line, and frames of a backtrace that are not of this workspace.
 
 mod backtrace;

@@ -15,6 +15,31 @@
 //!
 //! Nothing is kept on this machine. Every step first looks at what is there, so that it may
 //! be stopped at any point, and beside others who do the same.
+//!
+//! # Modules
+//!
+//! - deploying: `deploy` (plan, approve, execute, and again if someone else was faster) puts together `bootstrap`,
+//!   `artifact` (uploads), `recovery` (the way out of every state), `plan` and `execute` with `change_set`, `record` (what a
+//!   rollback goes back to), `code` (hotswap and drift), `events` (following an operation) and `explain` (why it failed).
+//! - a plan: `change` (what a change set does with a resource), `replacement` (whether it replaces the resource), `effects`
+//!   (whether it changes anything).
+//! - before: `drift` (what was changed by hand), `values` (what an operator stores, by `json_api`), `preflight` (the
+//!   deployer's policy in IAM's simulation; services that the region lacks).
+//! - after: `status`, `logs`, `functions` (invoke), `redrive` (failure queues), `http_api` (requests to HTTP APIs, by the same
+//!   way as calls of AWS).
+//! - deleting: `delete`, then `leftovers`. `removal` deletes one stack, also for `recovery`; `buckets` empties buckets,
+//!   `resources` lists what a stack has.
+//! - reaching AWS, in `network`: `configuration` with `environment` reads and checks the user's variables and AWS files
+//!   before anything is asked; `http_client` (with `proxy` and `certificates`) sets the clock back by each byte that goes
+//!   either way, and ends a call within a minute after two silent attempts; invocations wait as long as a function may run.
+//!   `answer` tells answers that are not AWS's: they have neither an error code nor a request ID. A stage with fixed
+//!   credentials, as the local one, reads nothing of the caller's environment.
+//! - `connection` finds the endpoints and the account. `aws_error` explains a failed call, with `denial` for what a policy
+//!   forbids.
+//! - data: `settings`, `error` (what, why, hint), `finding` (of CloudFormation's validation), `resource_event`, `progress`
+//!   (what is told and asked).
+//! - for all: `target` (who and where), `stack` (what one shall be, what it is), `poll`, `parallel`. `testing` is an AWS for
+//!   the tests, which answers from a script.
 
 mod artifact;
 mod aws_error;

@@ -5,6 +5,20 @@
 //! Everything listens on 127.0.0.1 only, answers no stranger there ([`Keys`] and the
 //! crate `loopback` tell whom it answers), and everything that is started ends with the
 //! process that started it, however that process ends.
+//!
+//! # Modules
+//!
+//! - children: `python` (the pinned environments), `emulator`, `rekognition`, `service` (a child that does not outlive its
+//!   parent), `preflight` (ports and disk).
+//! - servers: `front_door`, `quiet`, `server` (what all of them share).
+//! - secrets: `keys` (new at each start), `private` (files that only the user can read).
+//! - `stream_poller`: `mapping` reads the settings, `lineage` decides which shards are read, `lane`
+//!   what becomes of their records, batch by batch. These call nothing. `function` invokes and reads the answer,
+//!   `destination` tells what was given up, `shard` puts them together. `activity` tells `quiet` how far they are.
+//! - `chaos`: `faults` decides, `call` understands calls and makes failed answers, `proxy` and `control` are the servers.
+//! - in the emulator: `emulator.py` (patches), `door.py` (whom it answers), `limits.py` (how large payloads may be),
+//!   `deployed_code.py` (which code an invocation runs), `asynchronous.py`, `under_way.py`, `decisions.py` (what callers were allowed and denied), `recorder.py` (for
+//!   `infra/checks`), `logs.py`, `chaos.py`.
 
 mod aws;
 mod chaos;

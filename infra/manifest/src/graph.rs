@@ -90,7 +90,30 @@ impl App {
     /// app gives the same bytes.
     #[must_use]
     pub fn graph(&self) -> String {
-        let Picture { nodes, arrows } = self.picture();
+        self.picture().flowchart()
+    }
+
+    /// The part of [`graph`](Self::graph) that shows events: without grants, and without what no
+    /// event comes from or leads to.
+    #[must_use]
+    pub fn event_graph(&self) -> String {
+        let Picture {
+            mut nodes,
+            mut arrows,
+        } = self.picture();
+        arrows.retain(|arrow| !arrow.is_grant);
+        nodes.retain(|node| {
+            arrows
+                .iter()
+                .any(|arrow| [&arrow.from, &arrow.to].contains(&&node.id))
+        });
+        Picture { nodes, arrows }.flowchart()
+    }
+}
+
+impl Picture {
+    fn flowchart(self) -> String {
+        let Picture { nodes, arrows } = self;
         let mut text = "flowchart LR\n".to_owned();
         for Node { id, noun, name, .. } in nodes {
             let _ = match noun {
@@ -216,7 +239,8 @@ mod tests {
             .grant(shop.publisher.pass())
             .grant(Grant::unscoped("rekognition:DetectLabels", "no ARN"));
         shop.app.function("bill").trigger(shop.topic.published());
-        let graph = resolve(&shop.app, "").graph();
+        let app = resolve(&shop.app, "");
+        let graph = app.graph();
         assert_eq!(
             graph,
             r#"flowchart LR
@@ -240,5 +264,12 @@ mod tests {
 "#
         );
         assert_eq!(graph, resolve(&shop.app, "").graph());
+        let is_event = |line: &&str| {
+            let others = ["-.->", "ParcelsQueue", "RekognitionService"];
+            !others.iter().any(|other| line.contains(other))
+        };
+        let events: Vec<&str> = graph.lines().filter(is_event).collect();
+        let event_graph = app.event_graph();
+        assert_eq!(event_graph.lines().collect::<Vec<_>>(), events);
     }
 }

@@ -12,6 +12,27 @@
 //! connection, so the same declaration and stage give the same bytes everywhere. Its
 //! `clippy.toml` and `tests/purity.rs` keep it that way. All that it knows of its
 //! surroundings is [`Architecture::HOST`], the processor it was compiled for.
+//!
+//! # Modules
+//!
+//! | module                            | what                                                                                 |
+//! | --------------------------------- | ------------------------------------------------------------------------------------ |
+//! | `manifest`                        | what is declared, and what every resource can do                                     |
+//! | `kind`                            | a module for each kind of resource: vocabulary, rules, template, grants, deployer    |
+//! | `resource_id`, `trigger`, `grant` | what a declaration refers to, what invokes a function, what a function may do        |
+//! | `function`, `budget`              | a function as declared, and as a stage settles it; what it may cost at most          |
+//! | `stage`, `settings`               | `stages.yaml`: parse, keys written twice, defaults, lines; the rules of its settings |
+//! | `check`                           | what rules look at, what they report                                                 |
+//! | `app`, `synthesis`, `bootstrap`   | `Manifest` and `Stage` → `App` → template and policies; the bootstrap stack          |
+//! | `operator_value`                  | values that must be there before the stack                                           |
+//! | `in_template`, `overrides`        | references of raw resources; properties with another value, and which may have one   |
+//! | `deployer`, `deployer_policies`   | the policies of who deploys: statements by kind, and as few policies as hold them    |
+//! | `grants`, `exception`             | from a grant to IAM's actions, and from a denied action to the line of Rust          |
+//! | `trigger_word`, `wiring`          | the words of `new function --on`: Rust, sample events, handlers to begin with        |
+//! | `graph`                           | the app as a flowchart                                                               |
+//! | `origin`                          | where something was written, for errors                                              |
+//! | `cloudformation`, `scanner`       | the parts of the template language used here; rules of checkov that do not fit       |
+//! | `render`, `policy`, `name`        | text, statements, names                                                              |
 
 mod app;
 mod bootstrap;

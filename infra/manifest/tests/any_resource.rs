@@ -1,4 +1,4 @@
-//! The examples of docs/any-resource.md: they are declared as the guide has them, and what they
+//! The examples of docs/guide/any-resource.md: they are declared as the guide has them, and what they
 //! become is a file that `cargo xtask ci` lints.
 //!
 //! `UPDATE_GOLDENS=1 cargo test -p manifest --test any_resource` writes it anew.
@@ -15,7 +15,7 @@ use manifest::kinds::{HttpApi, QueueAction::SendMessage};
 use manifest::{App, Exception, Grant, InTemplate, Manifest, Stages, json};
 
 const SOURCE: &str = include_str!("any_resource.rs");
-const GUIDE: &str = include_str!("../../../docs/any-resource.md");
+const GUIDE: &str = include_str!("../../../docs/guide/any-resource.md");
 
 // A function in a VPC.
 fn function_in_a_vpc(app: &Manifest) {

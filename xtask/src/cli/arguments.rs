@@ -63,11 +63,14 @@ pub(crate) struct GenerateEvent {
 
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
-    /// Write the flowchart into README.md and ARCHITECTURE.md, where they have marks for it.
-    #[arg(long, conflicts_with = "check")]
-    pub(crate) update: bool,
-    /// Write nothing; fail when a flowchart in them is not as it would be written.
+    /// Show events only, not what functions may do.
     #[arg(long)]
+    pub(crate) events: bool,
+    /// Write the flowcharts into README.md and ARCHITECTURE.md, where they have marks for one.
+    #[arg(long, conflicts_with_all = ["check", "events"])]
+    pub(crate) update: bool,
+    /// Write nothing. Fail if a flowchart in these files is out of date.
+    #[arg(long, conflicts_with = "events")]
     pub(crate) check: bool,
 }
 

@@ -12,8 +12,9 @@ use crate::workspace::Workspace;
 /// The documents that may have the picture, in the app's folder.
 const DOCUMENTS: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
 
-/// The lines between which a document has the picture.
+/// The lines between which a document has a picture: the whole app, or its events only.
 const BEGIN: &str = "<!-- Written by `cargo xtask graph --update`. -->\n";
+const BEGIN_EVENTS: &str = "<!-- Written by `cargo xtask graph --update`: events only. -->\n";
 const END: &str = "<!-- The end of the graph. -->\n";
 
 pub(crate) fn run(workspace: &Workspace, args: &cli::Graph) -> Result<()> {
@@ -21,7 +22,12 @@ pub(crate) fn run(workspace: &Workspace, args: &cli::Graph) -> Result<()> {
         return check(workspace);
     }
     if !args.update {
-        return print(workspace.declared_app()?.graph());
+        let app = workspace.declared_app()?;
+        return print(if args.events {
+            app.event_graph()
+        } else {
+            app.graph()
+        });
     }
     let documents = documents(workspace)?;
     if documents.is_empty() {
@@ -90,15 +96,23 @@ fn documents(workspace: &Workspace) -> Result<Vec<Document>> {
             continue;
         }
         let present = fs::read_to_string(&file).about("read", &file)?;
-        let Some((before, rest)) = present.split_once(BEGIN) else {
+        let found = [BEGIN, BEGIN_EVENTS]
+            .into_iter()
+            .find_map(|begin| Some((begin, present.split_once(begin)?)));
+        let Some((begin, (before, rest))) = found else {
             continue;
         };
         let Some((_, after)) = rest.split_once(END) else {
             return Err(CliError::new(format!("the flowchart in {name} has no end"))
                 .hint(format!("add the line {}", END.trim_end())));
         };
-        let graph = workspace.declared_app()?.graph();
-        let wanted = format!("{before}{BEGIN}\n```mermaid\n{graph}```\n\n{END}{after}");
+        let app = workspace.declared_app()?;
+        let graph = if begin == BEGIN_EVENTS {
+            app.event_graph()
+        } else {
+            app.graph()
+        };
+        let wanted = format!("{before}{begin}\n```mermaid\n{graph}```\n\n{END}{after}");
         documents.push(Document {
             name,
             file,
@@ -130,6 +144,7 @@ mod tests {
         assert!(error.contains("cargo xtask graph --update"), "{error}");
 
         let update = cli::Graph {
+            events: false,
             update: true,
             check: false,
         };
@@ -141,6 +156,15 @@ mod tests {
         assert!(
             text.ends_with("<!-- The end of the graph. -->\nafter\n"),
             "{text}"
+        );
+
+        fs::write(&readme, format!("{BEGIN_EVENTS}old\n{END}")).unwrap();
+        run(&workspace, &update).unwrap();
+        let text = fs::read_to_string(&readme).unwrap();
+        let events = workspace.declared_app().unwrap().event_graph();
+        assert_eq!(
+            text,
+            format!("{BEGIN_EVENTS}\n```mermaid\n{events}```\n\n{END}")
         );
         assert_eq!(files(&workspace).unwrap(), std::slice::from_ref(&readme));
 

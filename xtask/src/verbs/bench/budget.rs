@@ -97,7 +97,7 @@ pub(super) fn check(excesses: &[String]) -> Result<()> {
         "functions exceed their budgets:{}",
         list.concat()
     ))
-    .hint("make them cheaper (docs/size-and-speed.md tells what costs how much), or declare a larger budget by `.budget(…)`"))
+    .hint("make them cheaper (docs/reference/size-and-speed.md tells what costs how much), or declare a larger budget by `.budget(…)`"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::terminal::status;
 use crate::workspace::Workspace;
 
 /// What no stage of this app has set is to be right as well, and so are the examples of
-/// docs/any-resource.md.
+/// docs/guide/any-resource.md.
 const GOLDENS: [&str; 2] = [
     "infra/manifest/tests/golden/every-setting.yaml",
     "infra/manifest/tests/golden/any-resource.yaml",
