@@ -10,6 +10,7 @@
 
 pub mod browser;
 pub mod copy;
+pub mod documents;
 pub mod fake_aws;
 pub mod names;
 mod ports;

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod help;
+#[cfg(test)]
+mod reference;
 mod values;
 
 use clap::error::ErrorKind;
