@@ -57,7 +57,7 @@ pub enum DetectLabelsError {
     /// S3 can have no such key.
     #[error(transparent)]
     InvalidKey(#[from] KeyError),
-    /// The file is no image, by its extension.
+    /// The file is not an image, by its extension.
     #[error(
         "{0:?} is not an image: its name must end in .jpg, .jpeg or .png, in upper or lower case"
     )]

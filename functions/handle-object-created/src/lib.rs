@@ -71,7 +71,7 @@ mod tests {
                 bucket: BucketName::new("amzn-s3-demo-bucket"),
                 catalogue: MemoryCatalogue::default(),
                 detector: Sees(sees),
-                jobs: Starts(|key, _| panic!("{key} is no video")),
+                jobs: Starts(|key, _| panic!("{key} is not a video")),
             },
             waiting: MemoryLine::default(),
         }
@@ -90,7 +90,7 @@ mod tests {
             labelling: Labelling {
                 bucket: BucketName::new("amzn-s3-demo-bucket"),
                 catalogue: MemoryCatalogue::default(),
-                detector: Sees(|key| panic!("{key} is no image")),
+                detector: Sees(|key| panic!("{key} is not an image")),
                 jobs: Starts(starts),
             },
             waiting: MemoryLine::default(),

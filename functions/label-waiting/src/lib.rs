@@ -86,7 +86,7 @@ mod tests {
                 bucket: BucketName::new("amzn-s3-demo-bucket"),
                 catalogue: MemoryCatalogue::default(),
                 detector: Sees(sees),
-                jobs: Starts(|key, _| panic!("{key} is no video")),
+                jobs: Starts(|key, _| panic!("{key} is not a video")),
             },
             waiting: MemoryLine::default(),
         }

@@ -11,7 +11,7 @@
 //! and only when the change's sequencer is greater than the recorded one. So the
 //! state only moves forward, and the item is always the one that belongs to the
 //! state. A change that comes late or twice is [`Outcome::Superseded`]: nothing is
-//! left to do for it, which is no error.
+//! left to do for it, which is not an error.
 //!
 //! A deletion leaves a state behind (a tombstone), or the event of an earlier
 //! upload could not be told from that of a new one. It expires after

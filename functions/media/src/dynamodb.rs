@@ -307,7 +307,7 @@ fn text_of<'a>(attributes: &'a Attributes, attribute: &str) -> Result<&'a str, C
         Some(AttributeValue::S(value)) => Ok(value),
         _ => Err(malformed(
             attributes,
-            format!("its attribute {attribute:?} is no text"),
+            format!("its attribute {attribute:?} is not text"),
         )),
     }
 }
@@ -331,8 +331,13 @@ fn to_item(attributes: &Attributes) -> Result<MediaItem, CatalogueError> {
             .iter()
             .map(|label| label.as_s().cloned())
             .collect::<Result<_, _>>()
-            .map_err(|_| malformed(attributes, "one of its labels is no text"))?,
-        _ => return Err(malformed(attributes, "its attribute \"labels\" is no list")),
+            .map_err(|_| malformed(attributes, "one of its labels is not text"))?,
+        _ => {
+            return Err(malformed(
+                attributes,
+                "its attribute \"labels\" is not a list",
+            ));
+        }
     };
     Ok(MediaItem {
         name: to_name(attributes)?,
@@ -350,7 +355,12 @@ fn to_state(attributes: &Attributes) -> Result<State, CatalogueError> {
             code: text_of(failure, "code")?.into(),
             message: text_of(failure, "message")?.into(),
         }),
-        Some(_) => return Err(malformed(attributes, "its attribute \"failure\" is no map")),
+        Some(_) => {
+            return Err(malformed(
+                attributes,
+                "its attribute \"failure\" is not a map",
+            ));
+        }
     };
     Ok(State {
         sequencer: Sequencer::parse(text_of(attributes, "sequencer")?)

@@ -379,7 +379,7 @@ async fn damage_is_reported() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "could not read \"dog.jpg\" in the catalogue: its attribute \"labels\" is no list"
+        "could not read \"dog.jpg\" in the catalogue: its attribute \"labels\" is not a list"
     );
 }
 
