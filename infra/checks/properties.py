@@ -107,7 +107,7 @@ def _members(schema, root, value, path):
         if name in known:
             matching.append(known[name])
         elif not matching and schema.get("additionalProperties") is False:
-            yield f"{'/'.join([*map(str, path), name])} is no property of the type"
+            yield f"{'/'.join([*map(str, path), name])} is not a property of the type"
         for part in matching:
             yield from _values(part, root, item, [*path, name])
 

@@ -343,7 +343,7 @@ fn keys_that_begin_with_a_slash_are_listed(stage: &Stage) {
     stage.upload(key, &asset("othersample.jpg"));
     let listed = || stage.get("/?startswith=%2Fsample.jpg").json();
     eventually(key, || (names(&listed()) == [key]).then_some(()));
-    // The additional slash is no part of the name.
+    // The additional slash is not part of the name.
     for path in ["//sample.jpg", "/%2Fsample.jpg", "/%252Fsample.jpg"] {
         assert_eq!(stage.get(path).json()["name"], "sample.jpg", "{path}");
     }
@@ -579,7 +579,11 @@ fn clean_up(stage: &Stage) {
         assert!(!ours, "{command:?} still shows: {left}");
     }
     let output = stage.xtask(&["delete", "--yes"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "deleting twice is no error");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "deleting twice is not an error"
+    );
 }
 
 fn deploying_anew_starts_empty(stage: &Stage) {

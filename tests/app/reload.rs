@@ -186,7 +186,7 @@ fn save(
     started.elapsed()
 }
 
-/// An event of an object that is no image or video: nothing is written anywhere.
+/// An event of an object that is not an image or video: nothing is written anywhere.
 fn event(bucket: &str) -> String {
     let file = workspace().join("assets/events/handle-object-removed.json");
     let mut event: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();

@@ -56,7 +56,7 @@ fn all_that_is_wrong_is_told_and_nothing_is_written() {
     assert_eq!(code, 2, "{said}");
     for error in [
         "tests/example/functions/ship-order is there already and not empty\n",
-        "there is a package `ship-order`: choose another name\n",
+        "the workspace has a package `ship-order`: choose another name\n",
         "the app has a function `ship-order` already, declared at tests/example/src/lib.rs:",
         "`stream:order`: the app declares no table `order`; did you mean `orders`?\n",
         "`object-created:films`: the app declares no bucket `films`: it declares photos, receipts\n",

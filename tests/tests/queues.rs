@@ -67,7 +67,7 @@ fn messages_are_handled_or_end_in_the_failure_queue_and_are_handled_from_there()
         .unwrap();
     assert!(source.contains(":shop-local-ParcelsQueue"), "{source}");
 
-    // Somebody has placed the order after all. What is no parcel fails again, and stays.
+    // Somebody has placed the order after all. What is not a parcel fails again, and stays.
     place(&stage, "later");
     let output = stage.xtask(&["redrive", FUNCTION]).output().unwrap();
     let told = acceptance::both(&output);

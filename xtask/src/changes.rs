@@ -146,7 +146,7 @@ impl<'a> Changes<'a> {
         reasons
     }
 
-    /// All of it, for a terminal of so many columns, or for whatever is no terminal.
+    /// All of it, for a terminal of so many columns, or for whatever is not a terminal.
     pub(crate) fn lines(&self, app: &App, columns: Option<usize>) -> Vec<String> {
         let mut lines = vec![heading(self.stack, self.creates_stack, self.changes.len())];
         for change in &self.changes {
@@ -309,7 +309,7 @@ impl ByHand {
             .map_or(&[], |drift| drift.drifted.as_slice())
     }
 
-    /// All of it, for a terminal of so many columns, or for whatever is no terminal.
+    /// All of it, for a terminal of so many columns, or for whatever is not a terminal.
     pub(crate) fn lines(&self, app: &App, columns: Option<usize>) -> Vec<String> {
         if self.is_empty() {
             return Vec::new();

@@ -46,7 +46,7 @@ fn ask(question: &str, choices: &str, flag: &str) -> Result<Option<String>> {
     };
     if let Some(missing) = missing {
         return Err(CliError::misuse(format!(
-            "{question} Nobody can answer: {missing} is not a terminal"
+            "could not ask \"{question}\": {missing} is not a terminal"
         ))
         .hint(format!("pass {flag} to say yes beforehand")));
     }

@@ -119,7 +119,7 @@ mod tests {
             let message = refusal(email_to_create(&request(Some(body))));
             assert!(message.contains(told), "{body}: {message}");
             assert!(
-                message.starts_with(r#"the body must be such as {"email": "name@example.com"}: "#),
+                message.starts_with(r#"the body must look like {"email": "name@example.com"}: "#),
                 "{message}"
             );
         }

@@ -56,7 +56,7 @@ use crate::user::UserId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonalDomains(BTreeSet<String>);
 
-/// Why a text is no list of domains.
+/// Why a text is not a list of domains.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PersonalDomainsError {
     /// An empty part between two commas, or an empty list.
@@ -66,7 +66,7 @@ pub enum PersonalDomainsError {
     Empty,
     /// Not a domain name.
     #[error(
-        "{0:?} in the list of personal domains is no domain: write domains as in \"gmail.com,outlook.com\", international ones in their ASCII form (\"xn--\")"
+        "{0:?} in the list of personal domains is not a domain: write domains as in \"gmail.com,outlook.com\", international ones in their ASCII form (\"xn--\")"
     )]
     NoDomain(String),
 }

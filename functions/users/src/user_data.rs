@@ -60,7 +60,7 @@ const MAX_KEY_BYTES: usize = 1024;
 /// The user's key is one segment of it, whatever characters it has: all but letters, digits
 /// and `-._~` are percent-encoded, and so are the dots of `.` and `..`, which some tools
 /// take for directories. A key that gets too long for S3 is represented by its hash, after
-/// `%sha256-`, which is no percent-encoding of anything. So no two users have the same
+/// `%sha256-`, which is not a percent-encoding of anything. So no two users have the same
 /// object, and none has an object below another's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserDataKey(String);

@@ -7,7 +7,7 @@ use crate::media::{CREATED, File, MEDIA_API, encoded, folder, get, list, path_of
 
 pub(crate) const CHECKS: &[Check] = &[Check {
     name: "refused-file",
-    what: "a file that is no photo is not listed, and its name answers why",
+    what: "a file that is not a photo is not listed, and its name answers why",
 }];
 
 pub(crate) async fn run(probe: Probe) -> Result<(), Stopped> {
@@ -15,7 +15,7 @@ pub(crate) async fn run(probe: Probe) -> Result<(), Stopped> {
     let folder = folder(probe, "refusal");
     probe
         .check("refused-file", async {
-            let file = File::upload(probe, &folder, "broken.jpg", b"This is no photo.").await?;
+            let file = File::upload(probe, &folder, "broken.jpg", b"This is not a photo.").await?;
             let next = probe.stage().logs(CREATED, probe.run());
             let expected = "GET /{name} answers 200 with the error InvalidImageFormatException";
             let look = || async {

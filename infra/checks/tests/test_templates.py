@@ -69,7 +69,7 @@ class PropertyFaults(unittest.TestCase):
         self.assert_found(self.faults("Function", "Timeout", value=0), "Timeout is 0, beyond 1..")
 
     def test_a_property_is_unknown(self):
-        self.assert_found(self.faults("Queue", "Retention", value=60), "Retention is no property")
+        self.assert_found(self.faults("Queue", "Retention", value=60), "Retention is not a property")
 
     def test_a_property_is_read_only(self):
         self.assert_found(self.faults("Queue", "Arn", value="arn:aws:sqs:eu-west-1:123456789012:q"), "Arn is read-only")

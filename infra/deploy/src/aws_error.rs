@@ -124,7 +124,7 @@ impl Error {
             "InternalFailure" | "InternalError" | "ServiceUnavailable" | "ServiceException"
             | "ServiceUnavailableException" | "InternalServerError" => error
                 .of_kind(ErrorKind::Unavailable)
-                .hint("the fault is AWS's, and mostly passes: try again; https://health.aws.amazon.com tells of longer ones"),
+                .hint("AWS has a fault, which is usually short: try again; https://health.aws.amazon.com lists longer ones"),
             "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchBucket" | "NoSuchKey" | "NotFound"
             | "ChangeSetNotFound" | "TrimmedDataAccessException" | "QueueDoesNotExist"
             | "AWS.SimpleQueueService.NonExistentQueue" => error.of_kind(ErrorKind::NotFound),

@@ -26,7 +26,7 @@ pub(crate) async fn exists(target: &Target, bucket: &str) -> Result<bool> {
             "bucket {bucket} does not belong to account {}",
             target.account
         ))
-        .because("somebody deleted it, and another account has made a bucket of this name")
+        .because("it was deleted, and another account now has a bucket of this name")
         .hint("delete the stack that the bucket was in, and deploy again: that makes another")),
         // Whoever may not list a bucket may still write to it.
         ErrorKind::AccessDenied => Ok(true),

@@ -194,10 +194,10 @@ impl Connection {
         let identity = self.identity().await?;
         let account = identity.account().unwrap_or_default().to_owned();
         if account.is_empty() {
-            return Err(Error::new("could not find out which AWS account this is")
+            return Err(Error::new("could not find out the AWS account")
                 .because("the answer names no account")
                 .of_kind(ErrorKind::NotAws)
-                .hint("check AWS_ENDPOINT_URL: something else than AWS answers there"));
+                .hint("check AWS_ENDPOINT_URL: something other than AWS answers there"));
         }
         if let Some(allowed) = &self.account
             && *allowed != account

@@ -57,7 +57,7 @@ pub(crate) async fn execute(
         let gone = Error::new(format!("stack {name} vanished while it was deployed"));
         // A stack that was about to be created may have given way to another's.
         return Err(if changes.creates_stack {
-            gone.because("another deployment made it anew").stale()
+            gone.because("another deployment created it again").stale()
         } else {
             gone.because("someone deleted it")
                 .hint("deploy again if it is still wanted")

@@ -26,9 +26,9 @@ impl Diagnosis {
         let error = Error::new(format!("stack {stack} is in state {}", self.status));
         let error = error.hint(self.hint().unwrap_or_else(|| {
             if self.status.ends_with("ROLLBACK_COMPLETE") {
-                "nothing of this deployment remains: mend the cause and deploy again".to_owned()
+                "nothing of this deployment remains: fix the cause and deploy again".to_owned()
             } else {
-                "mend the cause and deploy again, which first brings the stack out of this state"
+                "fix the cause and deploy again: `deploy` first recovers the stack from this state"
                     .to_owned()
             }
         }));

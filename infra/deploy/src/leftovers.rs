@@ -28,7 +28,7 @@ impl Leftover {
         Self {
             resource_type: resource_type.to_owned(),
             name: name.to_owned(),
-            reason: "it is there still, though it belongs to no stack".to_owned(),
+            reason: "it still exists, although it belongs to no stack".to_owned(),
         }
     }
 }

@@ -83,7 +83,7 @@ async fn remove_failed_stack(
             spec.name
         ))
         .because("its tags `app` and `stage` are not this stage's")
-        .hint("delete it by hand if nobody needs it, or give this app or stage another name"));
+        .hint("delete it by hand if it is not needed, or give this app or stage another name"));
     }
     let buckets = full_buckets(target, spec).await?;
     // A stack that never came to be holds nobody's data. One that could not be deleted
@@ -163,7 +163,7 @@ async fn resume_rollback(
     let name = stack.name();
     let failed = || {
         Error::new(format!("stack {name} is in state UPDATE_ROLLBACK_FAILED")).because(format!(
-            "the last update could not be taken back: {}",
+            "CloudFormation could not roll back the last update: {}",
             list(&stuck)
         ))
     };

@@ -10,7 +10,7 @@
 //!
 //! The browser tells both: the first by the headers `Origin` and `Sec-Fetch-Site`
 //! ([Fetch Metadata Request Headers](https://www.w3.org/TR/fetch-metadata/)), the second by
-//! `Host`. What is no browser, such as the AWS CLI or a function, sends neither `Origin` nor
+//! `Host`. What is not a browser, such as the AWS CLI or a function, sends neither `Origin` nor
 //! `Sec-Fetch-Site`, and is not restricted by this crate.
 //!
 //! The rules stand here once for all servers in Rust. `door.py` in `infra/local` has the same

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The most that a function may cost, as `cargo xtask bench` measures it. A budget is no part of the template: AWS does
+/// The most that a function may cost, as `cargo xtask bench` measures it. A budget is not part of the template: AWS does
 /// not learn of it.
 ///
 /// ```

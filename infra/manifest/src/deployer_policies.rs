@@ -7,7 +7,7 @@ use crate::deployer::{Deployer, Statement};
 use crate::kind;
 use crate::render;
 
-/// The longest managed policy, in characters that are no white space.
+/// The longest managed policy, in characters that are not white space.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 const MANAGED_POLICY_MAX: usize = 6_144;
 

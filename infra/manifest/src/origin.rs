@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 /// A line of the declaration or of `stages.yaml`. It says where to look and never
-/// decides anything, so it is no part of the template.
+/// decides anything, so it is not part of the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A call in the declaration.

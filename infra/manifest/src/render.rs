@@ -3,7 +3,7 @@
 //! Both formats are written here rather than by a serialiser for three reasons: keys
 //! come in the order in which a reader looks for them, and always in that order; text
 //! is quoted for YAML 1.1, which is what CloudFormation reads, where a plain `yes`
-//! or `12:30` is no text; and it cannot fail.
+//! or `12:30` is not text; and it cannot fail.
 //!
 //! A template is deployed only if it differs from what `GetTemplate` answers, and a
 //! rollback deploys what `GetTemplate` answered. So YAML is written such that the answer is

@@ -50,7 +50,7 @@ impl Check<'_> {
             self.require(
                 is_region(region),
                 &self.setting(&["region"]),
-                format!("has `region: {region}`, which is no region"),
+                format!("has `region: {region}`, which is not a region"),
                 "write one like `eu-central-1`",
             );
         }
@@ -58,7 +58,7 @@ impl Check<'_> {
             self.require(
                 is_account(account),
                 &self.setting(&["account"]),
-                format!("has `account: {account}`, which is no account ID"),
+                format!("has `account: {account}`, which is not an account ID"),
                 "write its 12 digits in quotes",
             );
         }
@@ -68,7 +68,7 @@ impl Check<'_> {
                     .iter()
                     .any(|scheme| endpoint_url.strip_prefix(scheme).is_some_and(is_graphic)),
                 &self.setting(&["endpoint_url"]),
-                format!("has `endpoint_url: {endpoint_url}`, which is no URL"),
+                format!("has `endpoint_url: {endpoint_url}`, which is not a URL"),
                 "write one like `http://127.0.0.1:4566`",
             );
         }
@@ -84,7 +84,7 @@ impl Check<'_> {
         self.require(
             !(stage.express && stage.production),
             &self.setting(&["express"]),
-            "is production and has `express: true`, by which a deployment counts as done before everything serves",
+            "is production and has `express: true`, which ends a deployment before everything is ready to serve",
             "remove one of the two",
         );
         self.safety();
@@ -136,7 +136,7 @@ impl Check<'_> {
             self.require(
                 stage.alarms != Alarms::Off,
                 &self.setting(&["canary"]),
-                "has a `canary`, but no alarms to tell how it does",
+                "has a `canary`, but no alarms to judge it by",
                 "set `alarms`",
             );
         }
@@ -175,7 +175,7 @@ impl Check<'_> {
                 self.require(
                     OWN_TAGS.contains(&folded.as_str()),
                     &subject,
-                    format!("sets the tags `{first}` and `{key}`, which IAM takes for one"),
+                    format!("sets the tags `{first}` and `{key}`, which IAM treats as one tag"),
                     "remove one",
                 );
             }
@@ -258,7 +258,7 @@ impl Check<'_> {
             self.require(
                 account.is_some(),
                 &subject,
-                format!("has `permissions_boundary: {policy}`, which is no policy"),
+                format!("has `permissions_boundary: {policy}`, which is not a policy"),
                 "write its ARN, like `arn:aws:iam::123456789012:policy/boundary`",
             );
             if let (Some(of), Some(account)) = (account, &stage.account) {
@@ -286,7 +286,7 @@ impl Check<'_> {
             self.require(
                 region.is_some(),
                 &subject,
-                format!("has `alarms: {topic}`, which is no SNS topic"),
+                format!("has `alarms: {topic}`, which is not an SNS topic"),
                 "write its ARN, like `arn:aws:sns:eu-central-1:123456789012:alarms`, or `true`",
             );
             if let (Some(of), Some(region)) = (region, &stage.region) {

@@ -33,7 +33,7 @@ impl Stages {
     /// Parses the text of `stages.yaml`.
     ///
     /// # Errors
-    /// When the text is no YAML, something is written twice, or a setting is unknown or of
+    /// When the text is not YAML, something is written twice, or a setting is unknown or of
     /// the wrong type; the message gives the line, and the setting that was probably meant.
     /// Whether the values suit AWS is checked by [`crate::Manifest::resolve`].
     pub fn parse(yaml: &str) -> Result<Self, StageError> {
@@ -94,7 +94,7 @@ fn characters(yaml: &str) -> Result<(), StageError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StageError {
-    /// It is no YAML, or has what a stage has not.
+    /// It is not YAML, or has what a stage has not.
     #[error("stages.yaml: {0}")]
     Yaml(#[from] serde_yaml::Error),
     /// It has a character that YAML does not take as it is. The library knows its offset alone.

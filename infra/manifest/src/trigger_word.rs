@@ -89,7 +89,7 @@ pub(crate) const MAIN: &str = include_str!("trigger_word/main.rs");
 pub(crate) struct Sample<'a> {
     /// What stands after the colon.
     pub(crate) text: &'a str,
-    /// Where the event comes from; `None` if that is no resource of the app.
+    /// Where the event comes from; `None` if that is not a resource of the app.
     pub(crate) id: Option<&'a ResourceId>,
     /// The key of something in the resource, as the resource has it; null if it says none.
     pub(crate) key: Value,

@@ -368,7 +368,7 @@ fn contradictions(events: &[Events<'_>]) -> Vec<String> {
             let Named { id, origin, .. } = resource.named();
             let variable = name::environment_variable(id.name(), "NAME");
             errors.push(format!(
-                "{origin} tells functions no name of {id}: add `.variable({variable:?})`"
+                "{origin} does not tell functions the name of {id}: add `.variable({variable:?})`"
             ));
         }
     }
@@ -571,7 +571,9 @@ mod tests {
             &shop.app,
             "pack",
             &["object-created:films"],
-            &["tells functions no name of bucket `films`: add `.variable(\"FILMS_NAME\")`"],
+            &[
+                "does not tell functions the name of bucket `films`: add `.variable(\"FILMS_NAME\")`",
+            ],
         );
     }
 

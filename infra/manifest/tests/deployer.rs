@@ -428,7 +428,7 @@ fn only_names_that_are_cut_are_within_reach_by_less_than_the_stacks() {
 
 #[test]
 fn each_fits_into_a_managed_policy_and_a_role_takes_them_all() {
-    /// In characters that are no white space.
+    /// In characters that are not white space.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
     const MANAGED_POLICY_MAX: usize = 6_144;
     const MANAGED_POLICIES_OF_A_ROLE_MAX: usize = 10;

@@ -233,7 +233,7 @@ impl Features {
 
 fn max_labels(number: Option<i64>) -> Result<usize, ApiError> {
     number.map_or(Ok(MAX_LABELS), |number| {
-        // "The default and upper limit is 1000 labels", says the reference: it is no error to ask for more.
+        // "The default and upper limit is 1000 labels", says the reference: it is not an error to ask for more.
         usize::try_from(number)
             .map(|number| number.min(MAX_LABELS))
             .map_err(|_| invalid(format!("MaxLabels is {number}; it must be at least 0")))

@@ -118,7 +118,7 @@ impl Jobs {
     /// All jobs as JSON, for [`Self::take_up`].
     ///
     /// # Errors
-    /// There is no JSON of them.
+    /// There is not JSON of them.
     pub fn kept(&self) -> serde_json::Result<serde_json::Value> {
         serde_json::to_value(self.store().kept())
     }

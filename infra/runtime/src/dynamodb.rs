@@ -2,7 +2,7 @@
 //!
 //! Events come late, twice and out of order, and a function may be killed between any two calls.
 //! So whoever derives data from them writes on a condition, and what belongs together in one
-//! transaction. A condition that does not hold is no error: [`Outcome::ConditionFailed`] says that
+//! transaction. A condition that does not hold is not an error: [`Outcome::ConditionFailed`] says that
 //! someone else, or an earlier delivery of the same event, has been there first.
 //!
 //! - [`client`]: a client with timeouts.

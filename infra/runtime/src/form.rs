@@ -23,7 +23,7 @@ pub enum FormError {
         /// The text as it came.
         text: String,
     },
-    /// The decoded bytes are no text.
+    /// The decoded bytes are not text.
     #[error("{text:?} does not decode to UTF-8")]
     NotUtf8 {
         /// The text as it came.

@@ -191,7 +191,7 @@ fn read_payload<P: DeserializeOwned>(payload: Value) -> Result<P, Diagnostic> {
             path => format!("{path:?}"),
         };
         invalid(format!(
-            "the payload is no event of the kind that this function handles: it cannot be read at {path}"
+            "the payload is not an event of the kind that this function handles: it cannot be read at {path}"
         ))
     })
 }

@@ -49,7 +49,7 @@ pub enum RecordsError {
         /// What the failures are called, if all have the same name.
         error_type: Option<String>,
     },
-    /// This is no event of the expected kind.
+    /// This is not an event of the expected kind.
     NoRecords,
 }
 

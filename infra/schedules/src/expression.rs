@@ -34,11 +34,11 @@ enum Unit {
     Day,
 }
 
-/// Why a text is no expression, and what to write.
+/// Why a text is not an expression, and what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
     /// It is of no kind.
-    #[error("it is none of `rate(…)`, `cron(…)` and `at(…)`")]
+    #[error("it is not `rate(…)`, `cron(…)` or `at(…)`")]
     Kind,
     /// A rate is not a number and a unit.
     #[error("a rate is a positive number and a unit")]
@@ -67,7 +67,7 @@ pub enum ExpressionError {
     /// It names days of the month and of the week, or neither.
     #[error("one of its day of month and its day of week must be `?`, and only one")]
     Days,
-    /// It is no date and time.
+    /// It is not a date and time.
     #[error("it is not a date and time")]
     At,
 }
@@ -88,7 +88,7 @@ impl ExpressionError {
                     .to_owned()
             }
             Self::Days => {
-                "write `?` in the one that shall not matter, like `cron(0 3 * * ? *)`".to_owned()
+                "write `?` in the one that does not matter, like `cron(0 3 * * ? *)`".to_owned()
             }
             Self::At => "write one like `at(2027-01-01T00:00:00)`, without a time zone".to_owned(),
         }
@@ -99,7 +99,7 @@ impl Expression {
     /// Reads an expression as EventBridge Scheduler documents it.
     ///
     /// # Errors
-    /// When the text is no expression.
+    /// When the text is not an expression.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         let (kind, rest) = text.split_once('(').ok_or(ExpressionError::Kind)?;
         let inner = rest.strip_suffix(')').ok_or(ExpressionError::Kind)?;

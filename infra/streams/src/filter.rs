@@ -108,7 +108,7 @@ impl Pattern {
                     for alternative in alternatives {
                         let alternative = alternative
                             .as_object()
-                            .ok_or("an alternative of $or that is no object")?;
+                            .ok_or("an alternative of $or that is not an object")?;
                         pattern.alternatives.push(Self::parse(alternative)?);
                     }
                 }
@@ -160,7 +160,7 @@ impl Rule {
             operand
                 .as_str()
                 .map(str::to_owned)
-                .ok_or_else(|| format!("an operand of `{operator}` that is no string"))
+                .ok_or_else(|| format!("an operand of `{operator}` that is not a string"))
         };
         match operator.as_str() {
             "prefix" => text().map(Self::Prefix),
@@ -218,7 +218,7 @@ impl Rule {
 
 /// `["=", 1]` or `[">", 1, "<=", 2]`.
 fn parse_comparisons(operand: &Value) -> Result<Vec<(Comparison, f64)>, String> {
-    let invalid = || format!("an operand of `numeric` that is no comparison: {operand}");
+    let invalid = || format!("an operand of `numeric` that is not a comparison: {operand}");
     let parts = operand.as_array().ok_or_else(invalid)?;
     let comparisons: Vec<_> = parts
         .chunks(2)

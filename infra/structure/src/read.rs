@@ -254,7 +254,7 @@ impl Mentions {
                         self.keep(&mut path, line);
                         line = line_of(name.span());
                     }
-                    // A field or a method is no path.
+                    // A field or a method is not a path.
                     if between != "." {
                         path.push(name.to_string());
                     }

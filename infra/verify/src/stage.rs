@@ -59,7 +59,7 @@ impl Stage {
     /// When the stack does not tell it.
     pub fn variable(&self, name: &str) -> Result<&str, Problem> {
         let value = self.variables.get(name).map(String::as_str);
-        value.ok_or_else(|| self.older(&format!("the stack tells no {name}")))
+        value.ok_or_else(|| self.older(&format!("the stack has no output {name}")))
     }
 
     /// A function of the app.
@@ -73,7 +73,7 @@ impl Stage {
 
     pub(crate) fn api(&self, variable: &str) -> Result<&Api, Problem> {
         let api = self.apis.get(variable);
-        api.ok_or_else(|| self.older(&format!("the stack tells no {variable}")))
+        api.ok_or_else(|| self.older(&format!("the stack has no output {variable}")))
     }
 
     fn older(&self, seen: &str) -> Problem {

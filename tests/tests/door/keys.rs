@@ -108,7 +108,7 @@ pub(crate) fn no_secret_is_among_arguments(stages: &Stages) {
     for target in [stages.plain(), stages.chaos()] {
         let stage = &target.stage;
         let secret = stage.variable("AWS_SECRET_ACCESS_KEY");
-        assert!(secret.len() >= 32, "{secret} is no secret");
+        assert!(secret.len() >= 32, "{secret} is not a secret");
         let mut secrets = vec![secret.to_owned()];
         let chaos = stage.variables.get("CHAOS_URL");
         secrets.extend(chaos.and_then(|url| secret_path(url)));

@@ -39,7 +39,7 @@ pub(crate) struct NewApp {
     /// The app's name: words joined by hyphens. All names in AWS begin with it.
     #[arg(long, required_unless_present = "update")]
     pub(crate) name: Option<String>,
-    /// Replace the framework of an app by that of this workspace.
+    /// Replace the framework in an app with the one of this workspace.
     #[arg(long, conflicts_with = "name")]
     pub(crate) update: bool,
 }
@@ -48,7 +48,7 @@ pub(crate) struct NewApp {
 pub(crate) struct NewFunction {
     /// The function's name: words joined by hyphens, such as `resize-photo`.
     pub(crate) name: String,
-    /// What invokes it; several times for several events of one form.
+    /// What invokes the function. Repeat it for several events of one form.
     #[arg(long, value_name = "TRIGGER", required = true)]
     pub(crate) on: Vec<String>,
 }
@@ -78,20 +78,20 @@ pub(crate) struct Graph {
 pub(crate) struct Synth {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// Write template.yaml and the policies into this folder instead.
+    /// Write template.yaml and the policies to this folder instead.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GenPolicy {
-    /// Write nothing; fail when a file is not as it would be written.
+    /// Write nothing. Fail if a file is out of date.
     #[arg(long)]
     pub(crate) check: bool,
     /// Print the least policies that deploying the stage needs.
     #[arg(long, conflicts_with = "check")]
     pub(crate) deployer: bool,
-    /// Write the deployer's policies into this folder instead, each into a file.
+    /// Write each of the deployer's policies to a file in this folder instead.
     #[arg(long, value_name = "DIR", requires = "deployer")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
@@ -110,11 +110,11 @@ pub(crate) struct Package {
 /// What is asked before a deployment changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Approval {
-    /// Nothing is asked.
+    /// Ask nothing.
     Never,
-    /// Changes that broaden permissions or endanger data.
+    /// Ask before changes that broaden permissions or endanger data.
     Broadening,
-    /// Every change.
+    /// Ask before every change.
     AnyChange,
 }
 
@@ -156,19 +156,19 @@ pub(crate) struct Deploy {
     pub(crate) stage: StageArgs,
     #[command(flatten)]
     pub(crate) approval: ApprovalArgs,
-    /// If only code has changed, put it into the functions without CloudFormation, in seconds.
-    /// For development: the stack does not know of it, and the next deployment says so.
+    /// If only code has changed, put it into the functions without CloudFormation, within seconds.
+    /// For development: the stack does not record it, and the next deployment says so.
     #[arg(long)]
     pub(crate) hotswap: bool,
-    /// Deploy although alarms are on, for what mends their cause: `canary` and
-    /// `rollback_on_alarm_minutes` take nothing back because of an alarm.
+    /// Deploy even if alarms are on, for a change that fixes their cause. `canary` and
+    /// `rollback_on_alarm_minutes` then ignore alarms.
     #[arg(long, conflicts_with = "hotswap")]
     pub(crate) ignore_alarms: bool,
-    /// Put back what was changed by hand as well, which `cargo xtask diff --drift` shows.
+    /// Also undo changes by hand, which `cargo xtask diff --drift` shows.
     #[arg(long, conflicts_with = "hotswap")]
     pub(crate) revert_drift: bool,
-    /// Then do it again after every saved change, by hotswap if only code has changed, until
-    /// Ctrl-C. For development, like --hotswap.
+    /// Deploy again after every saved change until Ctrl-C, by hotswap if only code has changed.
+    /// For development, like --hotswap.
     #[arg(long, conflicts_with_all = ["hotswap", "ignore_alarms", "revert_drift", "json"])]
     pub(crate) watch: bool,
     /// For the local stage, which does this as its child: end with standard input, and write to
@@ -213,7 +213,7 @@ pub(crate) struct Diff {
     /// hand. Takes a minute or two.
     #[arg(long)]
     pub(crate) drift: bool,
-    /// Exit with 3 when there are changes.
+    /// Exit with 3 if there are changes.
     #[arg(long)]
     pub(crate) exit_code: bool,
     /// Print the changes as JSON.
@@ -239,10 +239,10 @@ pub(crate) struct Delete {
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Delete a stage that is in production or retains its data. Its name is asked for.
+    /// Delete a stage that is in production or retains its data. Asks for its name.
     #[arg(long)]
     pub(crate) force: bool,
-    /// The name of such a stage, where nobody can type it.
+    /// The name of such a stage, instead of typing it when asked.
     #[arg(long, value_name = "STAGE", requires = "force")]
     pub(crate) confirm: Option<String>,
     /// Print what was deleted, and what is left, as JSON.
@@ -260,8 +260,8 @@ pub(crate) struct Invoke {
     pub(crate) schedule: Option<String>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// A file with the event, JSON; `-`, or none, for standard input. What begins as a JSON
-    /// object or array is the event itself.
+    /// A file that holds the event as JSON. `-` or no file means standard input. A value that begins
+    /// as a JSON object or array is the event itself.
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
     /// Show the end of the invocation's log.
@@ -279,7 +279,7 @@ pub(crate) struct Snapshot {
 pub(crate) enum SnapshotAction {
     /// Save the data of the running stage.
     Save(NamedSnapshot),
-    /// Put a snapshot in the place of what `local --keep` begins with.
+    /// Let the next `local --keep` begin with a snapshot.
     Load(NamedSnapshot),
     /// List the snapshots, and `kept`, which is what `local --keep` begins with.
     List(SnapshotList),
@@ -306,37 +306,37 @@ pub(crate) struct Redrive {
     pub(crate) function: String,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// Show the events, and do nothing with them.
+    /// Show the events and leave them in the queue.
     #[arg(long, conflicts_with = "drop")]
     pub(crate) dry_run: bool,
-    /// Take the events out of the queue without handling them.
+    /// Delete the events from the queue without handling them.
     #[arg(long)]
     pub(crate) drop: bool,
     /// Only the event with this id, of those that --dry-run shows.
     #[arg(long, value_name = "ID")]
     pub(crate) message: Option<String>,
-    /// Do not ask before events are dropped.
+    /// Do not ask before --drop deletes events.
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Print the events and what became of them as JSON, one object per line.
+    /// Print each event and its outcome as JSON, one object per line.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Flows of checks to run; without any, all flows.
+    /// The flows of checks to run. Default: all flows.
     #[arg(value_name = "FLOW")]
     pub(crate) flows: Vec<String>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// How long to wait for each effect at most, such as the labels of a video.
+    /// The longest time to wait for an effect, such as the labels of a video.
     #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
     /// Verify a stage that is in production.
     #[arg(long)]
     pub(crate) force: bool,
-    /// The JSON Web Token for HTTP APIs that ask for one.
+    /// The JSON Web Token for HTTP APIs that require one.
     #[arg(long, env = "XTASK_API_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// Print the outcomes as JSON.
@@ -346,7 +346,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    /// Functions' names in the manifest; without any, all functions.
+    /// Functions' names in the manifest. Default: all functions.
     #[arg(value_name = "FUNCTION")]
     pub(crate) functions: Vec<String>,
     #[command(flatten)]
@@ -357,7 +357,7 @@ pub(crate) struct Logs {
     /// How far back to begin: 30s, 10m, 2h, 7d.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(crate) since: Duration,
-    /// Only lines that match this CloudWatch Logs filter pattern.
+    /// Print only lines that match this CloudWatch Logs filter pattern.
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, value_parser = parse_pattern)]
     pub(crate) filter: Option<String>,
     /// Print each line as a JSON object.
@@ -401,7 +401,7 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Args)]
 pub(crate) struct Url {
-    /// The API's name in the manifest; without it, the first API.
+    /// The API's name in the manifest. Default: the first API.
     pub(crate) api: Option<String>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
@@ -476,14 +476,14 @@ impl Local {
 pub(crate) struct Wait {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
-    /// How long to wait at most.
+    /// The longest time to wait.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// The function's name in the manifest; without it, all functions.
+    /// The function's name in the manifest. Default: all functions.
     pub(crate) function: Option<String>,
     /// Warm events per function.
     #[arg(long, default_value_t = 1000)]
@@ -501,7 +501,7 @@ pub(crate) struct Bench {
 
 #[derive(Debug, Args)]
 pub(crate) struct Grants {
-    /// The function's name in the manifest; without it, all functions.
+    /// The function's name in the manifest. Default: all functions.
     pub(crate) function: Option<String>,
     /// Print operations, grants and findings as JSON.
     #[arg(long)]
@@ -510,7 +510,7 @@ pub(crate) struct Grants {
 
 #[derive(Debug, Args)]
 pub(crate) struct Ci {
-    /// A function's name in the manifest, to check no more than what it consists of.
+    /// A function's name in the manifest. Checks this function only.
     pub(crate) function: Option<String>,
     /// Also run the checks that take minutes.
     #[arg(long, conflicts_with = "function")]

@@ -130,7 +130,7 @@ fn remove_folder(folder: &Path) -> Result<()> {
 async fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
     let Some(emulator) = emulator(shell) else {
         warn(
-            "arm64 is not tested, for want of qemu (Debian, Ubuntu: `apt install qemu-user-static libc6-arm64-cross`)",
+            "arm64 is not tested, because qemu is missing (Debian, Ubuntu: `apt install qemu-user-static libc6-arm64-cross`)",
         );
         return Ok(());
     };

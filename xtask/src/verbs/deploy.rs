@@ -36,7 +36,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Deploy) -> Result<()>
         return Err(CliError::misuse(
             "the local stage cannot find what was changed by hand: its CloudFormation is an emulator",
         )
-        .hint("start the stage again, which makes everything anew"));
+        .hint("start the stage again: it creates every resource again"));
     }
     let started = Instant::now();
     // Credentials first: a build that nothing can be done with would be a waste.

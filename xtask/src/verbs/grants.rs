@@ -353,15 +353,15 @@ fn explain(workspace: &Workspace, app: &App, function: &Function, finding: &Find
     let declared_at = function.declared_at();
     match finding {
         Finding::UnknownOperation { service, operation } => CliError::new(format!(
-            "{declared_at}: {name} can call {operation} of {service}, and the table of operations does not tell which IAM actions that needs"
+            "{declared_at}: {name} can call {operation} of {service}, and the table of operations does not list the IAM actions that it needs"
         ))
         .hint(format!(
             "add {operation} to {TABLE_FILE}, by AWS's Service Authorization Reference"
         )),
         Finding::Undecided { operation } => CliError::new(format!(
-            "{declared_at}: {name} can call {operation}, and its executable does not tell with what: no builder of the call's parts is in it"
+            "{declared_at}: {name} can call {operation}, and its executable does not show with which parameters: it holds no builder of them"
         ))
-        .hint("see whether cargo optimizes the AWS SDK in the dev profile"),
+        .hint("check whether cargo optimizes the AWS SDK in the dev profile"),
         Finding::Missing { action, operations } => CliError::new(format!(
             "{declared_at}: {name} can call {}, and no grant allows {action}",
             operations.join(" and ")
@@ -377,7 +377,7 @@ fn explain(workspace: &Workspace, app: &App, function: &Function, finding: &Find
                 "{declared_at}: {name} is granted {action} on {resource}, and no operation that it can call needs it"
             ))
             .hint(format!(
-                r#"remove {action} from the grant, or tell why it stays: .exception(Exception::unused("{action}", REASON))"#
+                r#"remove {action} from the grant, or say why it stays: .exception(Exception::unused("{action}", REASON))"#
             ))
         }
         Finding::IdleException {

@@ -70,7 +70,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Redrive) -> Result<Ex
     let function = context.function(&args.function)?;
     let Some(output) = function.failure_queue_output() else {
         return Err(CliError::misuse(format!(
-            "{} has no failure queue: whoever invokes it gets its errors",
+            "{} has no failure queue: its caller gets its errors",
             function.name()
         )));
     };

@@ -102,9 +102,7 @@ fn refuse_production(args: &cli::Verify, context: &Context) -> Result<()> {
         return Err(CliError::misuse(format!(
             "stage {name} is a production stage, and is not verified without --force"
         ))
-        .hint(
-            "the checks make things in the stage, and delete them: pass --force if that may be",
-        ));
+        .hint("the checks create and delete data in the stage: pass --force to allow that"));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Wait) -> Result<()> {
     let context = Context::load(workspace, &args.stage.stage)?;
     let Some(local) = &context.local else {
         return Err(CliError::misuse(format!(
-            "only the local stage can tell what is under way, and {} is another",
+            "`wait` works on the local stage only, and {} is another stage",
             context.app.stage().name
         ))
         .hint("`cargo xtask logs --follow` shows what the functions do"));

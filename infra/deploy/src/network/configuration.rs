@@ -303,7 +303,7 @@ impl Configuration {
     /// The endpoints that are used instead of AWS's own, by service.
     ///
     /// # Errors
-    /// When one is no URL, or contradicts another setting.
+    /// When one is not a URL, or contradicts another setting.
     pub(crate) fn endpoints(&self) -> Result<BTreeMap<&'static str, Setting>> {
         if self.stage_endpoint_url.is_none() && self.ignores_endpoints()? {
             return Ok(BTreeMap::new());

@@ -383,7 +383,7 @@ async fn update_rollback_failed_again_names_the_resources_without_a_yes() {
     assert_eq!(
         error.why(),
         Some(
-            "the last update could not be taken back: OrdersTable (AWS::DynamoDB::Table): Table: app-dev-reports not found"
+            "CloudFormation could not roll back the last update: OrdersTable (AWS::DynamoDB::Table): Table: app-dev-reports not found"
         )
     );
     assert_eq!(aws.effects(), ["ContinueUpdateRollback"]);

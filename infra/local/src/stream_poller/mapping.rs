@@ -111,7 +111,7 @@ impl Settings {
     }
 }
 
-/// Reads what Lambda says of a mapping; `None` if its source is no DynamoDB stream. The texts
+/// Reads what Lambda says of a mapping; `None` if its source is not a DynamoDB stream. The texts
 /// warn of what the local stage does not do.
 pub(super) fn read(
     mapping: &EventSourceMappingConfiguration,

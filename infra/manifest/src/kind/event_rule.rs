@@ -179,7 +179,7 @@ impl DeclaredResource for Declaration {
             targets.len() <= TARGETS_MAX,
             &subject,
             format!(
-                "invokes {} functions ({}), where a rule has {TARGETS_MAX} targets",
+                "invokes {} functions ({}), but a rule has at most {TARGETS_MAX} targets",
                 targets.len(),
                 targets.join(", ")
             ),

@@ -36,7 +36,7 @@ pub(crate) use template::{policy, synth, synth_common};
 /// The words for what invokes a function without a resource of the app.
 pub(super) static TRIGGERS: &[TriggerWord] = &[TriggerWord {
     word: "invoke",
-    about: "whoever invokes the function by its name",
+    about: "callers that invoke the function by its name",
     resource: |_, function| Ok(function.to_owned()),
     call: |_, _| String::new(),
     sample: |_| json!({"name": "Ada"}),

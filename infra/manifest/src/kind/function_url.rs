@@ -193,7 +193,7 @@ impl DeclaredResource for Declaration {
                 check.require(
                     served > 1 || first == Some(&self.named.id),
                     &subject,
-                    "has two function URLs, where Lambda takes one",
+                    "has two function URLs, but Lambda takes one",
                     "remove one",
                 );
             }

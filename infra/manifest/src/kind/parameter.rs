@@ -110,7 +110,7 @@ fn check_name(declaration: &Declaration, check: &mut Check<'_>) {
         !RESERVED.iter().any(|reserved| app.starts_with(reserved)),
         &subject,
         format!("gets a name that begins like the app's, `{app}`, which Systems Manager reserves"),
-        "rename the app to begin with something else than `aws` and `ssm`, or use a secret",
+        "rename the app to begin with something other than `aws` and `ssm`, or use a secret",
     );
 }
 

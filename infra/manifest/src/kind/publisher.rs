@@ -115,7 +115,7 @@ impl DeclaredResource for Declaration {
         check.require(
             name::is_kebab_case(&self.service),
             &subject,
-            format!("is `{}`, which is no AWS service", self.service),
+            format!("is `{}`, which is not an AWS service", self.service),
             "write one like `rekognition`, without `.amazonaws.com`",
         );
     }
@@ -191,7 +191,7 @@ mod tests {
         shop.sell.grant(foreign.pass());
         complaints(&shop.app, "").are(&[
             "publisher `order` refers to topic `order`, which the manifest does not declare; did you mean `orders`?",
-            "publisher `order` is `rekognition.amazonaws.com`, which is no AWS service",
+            "publisher `order` is `rekognition.amazonaws.com`, which is not an AWS service",
             "function `sell` refers to publisher `bills`, which the manifest does not declare",
             "function `sell` refers to topic `bills`, which the manifest does not declare",
         ]);

@@ -10,9 +10,9 @@ fn settings_of_a_stage_suit_aws() {
     assert_complaints(
         "region: Frankfurt, account: '123', endpoint_url: localhost, memory_mb: 1, timeout_seconds: 901",
         &[
-            "has `region: Frankfurt`, which is no region; write one like `eu-central-1`",
-            "has `account: 123`, which is no account ID",
-            "has `endpoint_url: localhost`, which is no URL",
+            "has `region: Frankfurt`, which is not a region; write one like `eu-central-1`",
+            "has `account: 123`, which is not an account ID",
+            "has `endpoint_url: localhost`, which is not a URL",
             "asks for 1 MB of memory",
             "has a timeout of 901 s",
         ],
@@ -41,11 +41,11 @@ fn settings_have_values_that_aws_takes() {
         ),
         (
             "permissions_boundary: boundary",
-            &["has `permissions_boundary: boundary`, which is no policy"],
+            &["has `permissions_boundary: boundary`, which is not a policy"],
         ),
         (
             "permissions_boundary: 'arn:aws:iam::123456789012:role/x'",
-            &["which is no policy"],
+            &["which is not a policy"],
         ),
         (
             "permissions_boundary: 'arn:aws:iam::aws:policy/PowerUserAccess', account: '123456789012'",
@@ -74,20 +74,20 @@ fn settings_have_values_that_aws_takes() {
         ),
         (
             "alarms: topic",
-            &["has `alarms: topic`, which is no SNS topic"],
+            &["has `alarms: topic`, which is not an SNS topic"],
         ),
         (
             "alarms: 'arn:aws:sns:us-east-1:123456789012:alarms:4a5b'",
-            &["which is no SNS topic"],
+            &["which is not an SNS topic"],
         ),
         (
             "alarms: 'arn:aws:sns:us-east-1:123456789012:my alarms'",
-            &["which is no SNS topic"],
+            &["which is not an SNS topic"],
         ),
         ("alarms: yes", &["write its ARN"]),
         (
             "endpoint_url: \"http://127.0.0.1:4566\\n\"",
-            &["which is no URL"],
+            &["which is not a URL"],
         ),
         (
             "alarms: 'arn:aws:sns:us-east-1:123456789012:alarms', region: eu-central-1",
@@ -200,10 +200,10 @@ dev:
 ";
     complaints_on(&shop().app, yaml).are(&[
                 "stages.yaml:4: stage `dev` sets the tag `App`, which IAM takes for the `app` that every resource has already; remove it",
-                "stages.yaml:6: stage `dev` sets the tags `OWNER` and `Owner`, which IAM takes for one; remove one",
+                "stages.yaml:6: stage `dev` sets the tags `OWNER` and `Owner`, which IAM treats as one tag; remove one",
                 "stages.yaml:5: stage `dev` sets the tag `STAGE`, which IAM takes for the `stage`",
-                "stages.yaml:11: stage `dev` sets the tags `Größe` and `größe`, which IAM takes for one",
-                "stages.yaml:7: stage `dev` sets the tags `OWNER` and `owner`, which IAM takes for one",
+                "stages.yaml:11: stage `dev` sets the tags `Größe` and `größe`, which IAM treats as one tag",
+                "stages.yaml:7: stage `dev` sets the tags `OWNER` and `owner`, which IAM treats as one tag",
             ]);
 }
 

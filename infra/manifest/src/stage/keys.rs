@@ -21,7 +21,7 @@ pub(super) fn line_of(yaml: &str, keys: &[String]) -> Option<usize> {
 /// Whether every mapping of the text, at any depth, has each key once.
 ///
 /// # Errors
-/// When one has a key twice; when the text is no YAML; and when it has what would be taken for
+/// When one has a key twice; when the text is not YAML; and when it has what would be taken for
 /// something else than was meant: merge keys and tags.
 pub(super) fn check(yaml: &str) -> Result<(), StageError> {
     let mut seen = BTreeSet::new();

@@ -54,7 +54,7 @@ pub(super) fn one_of<T: Default + DeserializeOwned>(
     };
     serde_json::from_value(value.clone().into()).map_err(|error| {
         invalid(format!(
-            "{member} is `{value}`, which is none of its values: {error}"
+            "{member} is `{value}`, which is not one of its values: {error}"
         ))
     })
 }

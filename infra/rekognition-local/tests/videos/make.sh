@@ -27,7 +27,7 @@ filter=",scale=out_range=pc:out_color_matrix=bt709"
 make full.mp4 $h264 -color_range pc -colorspace bt709
 $ffmpeg -y -loglevel error -display_rotation 270 -i plain.mp4 -c copy $plain turned.mp4
 
-# Kinds of H.264 that are not supported, and a recording that begins at a frame that is no key frame.
+# Kinds of H.264 that are not supported, and a recording that begins at a frame that is not a key frame.
 filter=",trim=end_frame=2,scale=out_range=tv:out_color_matrix=bt601"
 make high10.mp4 -c:v libx264 -pix_fmt yuv420p10le
 make 422.mp4 -c:v libx264 -pix_fmt yuv422p

@@ -64,7 +64,7 @@ pub enum CountError {
         reason: ServiceError,
     },
     /// The entry in the ledger was not written by the rule.
-    #[error("the item's entry in the ledger is none: its {0} is missing or of another type")]
+    #[error("the item's entry in the ledger is damaged: its {0} is missing or of another type")]
     Entry(&'static str),
     /// A transaction has at most 100 writes.
     #[error("the item changes {0} counters at a time, and DynamoDB takes 99")]

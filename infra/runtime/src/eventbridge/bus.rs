@@ -64,7 +64,7 @@ impl NewEvent {
     /// An event of this type, with this JSON.
     ///
     /// # Errors
-    /// When `detail` is no JSON.
+    /// When `detail` is not JSON.
     pub fn new(detail_type: &str, detail: &impl Serialize) -> serde_json::Result<Self> {
         Ok(Self {
             detail_type: detail_type.to_owned(),

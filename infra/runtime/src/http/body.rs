@@ -54,7 +54,7 @@ fn text(request: &ApiGatewayV2httpRequest) -> Result<String, HttpError> {
 
 fn parse<T: DeserializeOwned>(text: &str, example: &str) -> Result<T, HttpError> {
     let bad = |reason: &str| {
-        HttpError::BadRequest(format!("the body must be such as {example}: {reason}"))
+        HttpError::BadRequest(format!("the body must look like {example}: {reason}"))
     };
     let text = text.trim_ascii();
     // serde would take the fields from an array, too.
@@ -127,7 +127,7 @@ mod tests {
             let message = order(&request(Some(body))).unwrap_err();
             assert!(message.contains(told), "{body}: {message}");
             assert!(
-                message.starts_with(r#"the body must be such as {"id": "order-1"}: "#),
+                message.starts_with(r#"the body must look like {"id": "order-1"}: "#),
                 "{message}"
             );
         }

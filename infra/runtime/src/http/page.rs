@@ -58,7 +58,7 @@ impl PageLimit {
 }
 
 /// The key after which the page with this cursor starts, if there is a cursor. `field` is what
-/// errors call it, and `to_key` refuses a text that is no key of the listing.
+/// errors call it, and `to_key` refuses a text that is not a key of the listing.
 pub fn key_of_cursor<K>(
     field: &str,
     cursor: Option<&str>,

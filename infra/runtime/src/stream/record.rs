@@ -18,13 +18,13 @@ pub enum EventName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// It is not what a stream's records are.
-    #[error("this is no record of a DynamoDB stream: it cannot be read at {path:?}")]
+    #[error("this is not a record of a DynamoDB stream: it cannot be read at {path:?}")]
     Unreadable {
         /// Where in the record, as in `dynamodb.NewImage`.
         path: String,
     },
     /// There are three kinds of events.
-    #[error("the event {0:?} is none of INSERT, MODIFY and REMOVE")]
+    #[error("the event {0:?} is not INSERT, MODIFY or REMOVE")]
     UnknownEvent(String),
     /// The stream does not carry what the function needs.
     #[error("it has no {part}: the table's stream must have the view type NEW_AND_OLD_IMAGES")]

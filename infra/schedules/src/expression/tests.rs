@@ -193,9 +193,9 @@ fn what_is_in_no_calendar_never_fires() {
 #[test]
 fn what_is_wrong_is_told() {
     for (text, reason) in [
-        ("5 minutes", "it is none of `rate(…)`"),
-        ("RATE(5 minutes)", "it is none of `rate(…)`"),
-        ("rate(5 minutes) ", "it is none of `rate(…)`"),
+        ("5 minutes", "it is not `rate(…)`"),
+        ("RATE(5 minutes)", "it is not `rate(…)`"),
+        ("rate(5 minutes) ", "it is not `rate(…)`"),
         ("rate(0 minutes)", "a rate is a positive number"),
         ("rate(-1 minutes)", "a rate is a positive number"),
         ("rate(+1 minute)", "a rate is a positive number"),

@@ -44,7 +44,7 @@ impl Packages {
         let metadata = cmd!(shell, "{cargo} metadata --no-deps --format-version 1");
         let text = without_cargo_variables(metadata).quiet().read()?;
         serde_json::from_str(&text)
-            .map_err(|error| CliError::new(format!("could not read what cargo tells: {error}")))
+            .map_err(|error| CliError::new(format!("could not read cargo's messages: {error}")))
     }
 
     /// A package and those below `folder` that it depends on, by name.

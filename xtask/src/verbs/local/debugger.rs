@@ -46,7 +46,7 @@ pub(super) async fn tell_of_waiting(
             }
             if let Some(scope @ ('2' | '3')) = ptrace_scope() {
                 hint(format_args!(
-                    "Linux lets nobody but root attach to a process as long as /proc/sys/kernel/yama/ptrace_scope is {scope}"
+                    "Linux lets only root attach to a process while /proc/sys/kernel/yama/ptrace_scope is {scope}"
                 ));
             }
         }

@@ -46,12 +46,13 @@ impl Watcher {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             };
-            let told =
-                format!("what reloads the functions and shows their logs has ended ({ended})");
+            let told = format!(
+                "the process that reloads the functions and shows their logs has ended ({ended})"
+            );
             if started.elapsed() < SHORT_LIFE {
                 warn(told);
                 CliError::new("saved changes are no longer reloaded; the stage goes on")
-                    .hint("start it anew in another terminal: cargo xtask deploy --watch --stage local")
+                    .hint("start it again in another terminal: cargo xtask deploy --watch --stage local")
                     .report();
                 return std::future::pending().await;
             }

@@ -230,7 +230,7 @@ fn update(framework: &Framework, folder: &Path) -> Result<()> {
             folder.display(),
             list.concat()
         ))
-        .hint("take the edits back with git, or move them into files of your own"));
+        .hint("undo the edits with git, or move them into files of your own"));
     }
     if record.is_same(&new) {
         status("Fresh", format!("the framework in {}", folder.display()));

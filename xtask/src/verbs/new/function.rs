@@ -75,7 +75,9 @@ impl<'a> New<'a> {
             errors.push(format!("{} is there already", event.display()));
         }
         if is_taken(workspace, name)? {
-            errors.push(format!("there is a package `{name}`: choose another name"));
+            errors.push(format!(
+                "the workspace has a package `{name}`: choose another name"
+            ));
         }
         let manifest = declaration.manifest();
         let variable_at = |file: &str, line: u32| {

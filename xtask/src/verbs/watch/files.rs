@@ -116,7 +116,7 @@ impl Files {
         self.packages.is_empty() || self.packages.contains(name)
     }
 
-    /// What the files say that are read at a start: they are no part of the program.
+    /// What the files say that are read at a start: they are not part of the program.
     pub(super) fn settings(workspace: &Workspace) -> Vec<Option<Vec<u8>>> {
         let read = |name: &&str| fs::read(workspace.root().join(name)).ok();
         OF_APP.iter().map(read).collect()

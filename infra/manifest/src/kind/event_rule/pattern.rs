@@ -49,14 +49,15 @@ pub(super) type Fault = (String, String);
 pub(super) fn parse(text: &str) -> Result<Value, Vec<Fault>> {
     let pattern: Value = serde_json::from_str(text).map_err(|error| {
         vec![(
-            format!("is no JSON: {error}"),
+            format!("is not JSON: {error}"),
             r#"write one like `{"source": ["shop"]}`"#.to_owned(),
         )]
     })?;
     let mut faults = Vec::new();
     let length = pattern.to_string().chars().count();
     if length > LENGTH_MAX {
-        let problem = format!("has {length} characters, where EventBridge takes {LENGTH_MAX}");
+        let problem =
+            format!("has {length} characters, but EventBridge takes at most {LENGTH_MAX}");
         faults.push((problem, "declare several rules".to_owned()));
     }
     match &pattern {
@@ -73,7 +74,7 @@ pub(super) fn parse(text: &str) -> Result<Value, Vec<Fault>> {
             object(fields, "", &mut faults);
         }
         _ => faults.push((
-            "is no object".to_owned(),
+            "is not an object".to_owned(),
             r#"write one like `{"source": ["shop"]}`"#.to_owned(),
         )),
     }
@@ -270,8 +271,8 @@ mod tests {
     #[test]
     fn what_no_event_can_match_is_told() {
         for (pattern, problem, remedy) in [
-            ("source", "is no JSON: expected value", "write one like"),
-            ("[]", "is no object", "write one like"),
+            ("source", "is not JSON: expected value", "write one like"),
+            ("[]", "is not an object", "write one like"),
             ("{}", "asks for nothing at `{}`", "name a field"),
             (
                 r#"{"detail_type": ["Paid"]}"#,

@@ -130,7 +130,9 @@ fn check_description(check: &mut Check<'_>, subject: &Subject, description: &str
     check.require(
         length <= DESCRIPTION_MAX,
         subject,
-        format!("has a description of {length} characters, where Lambda takes {DESCRIPTION_MAX}"),
+        format!(
+            "has a description of {length} characters, but Lambda takes at most {DESCRIPTION_MAX}"
+        ),
         "shorten it",
     );
     check.require(
@@ -205,7 +207,9 @@ fn environment(check: &mut Check<'_>, function: &Declaration, variables: &[Varia
     check.require(
         size <= ENVIRONMENT_MAX,
         &subject,
-        format!("has an environment of up to {size} bytes, where Lambda takes {ENVIRONMENT_MAX}"),
+        format!(
+            "has an environment of up to {size} bytes, but Lambda takes at most {ENVIRONMENT_MAX}"
+        ),
         "move long values into its code or into a parameter store",
     );
 }

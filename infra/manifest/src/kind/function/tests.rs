@@ -384,7 +384,7 @@ fn settings_that_a_function_declares_are_within_limits() {
     complaints(&app, "").are(&[
         "function `little` asks for 511 MB of ephemeral storage; set `ephemeral_storage_mb` to 512",
         "function `much` asks for 10241 MB",
-        "function `wordy` has a description of 257 characters, where Lambda takes 256",
+        "function `wordy` has a description of 257 characters, but Lambda takes at most 256",
         "function `odd` has a description with characters that CloudFormation cannot pass on",
     ]);
 }

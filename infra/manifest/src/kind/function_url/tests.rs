@@ -98,7 +98,7 @@ fn a_url_has_one_function_and_a_function_one_url() {
     complaints(&app, "").are(&[
         "function `count` handles requests to function URL `hook`, which has a function",
         "function URL `other` has `Cors` for no origin",
-        "function `sell` has two function URLs, where Lambda takes one",
+        "function `sell` has two function URLs, but Lambda takes one",
         "function URL `lonely` leads to no function",
     ]);
 }

@@ -24,7 +24,7 @@ impl Declaration {
                 check.require(
                     path::is_valid(path),
                     &subject,
-                    format!("has the route `{method} {path}`, which is no path"),
+                    format!("has the route `{method} {path}`, which is not a path"),
                     "write one like `/`, `/orders/{id}` or `/{name+}`, the `+` in the last segment only",
                 );
                 if let Some(other) = taken.insert((method, path::shape(path)), &function.name) {
@@ -88,7 +88,7 @@ impl Cors {
             check.require(
                 is_origin(origin) || (origin == "*" && origins.len() == 1),
                 subject,
-                format!("lets in pages of `{origin}`, which is no origin"),
+                format!("lets in pages of `{origin}`, which is not an origin"),
                 "write one like `https://example.com`, without a path, or `*` alone",
             );
         }
@@ -96,7 +96,7 @@ impl Cors {
             check.require(
                 is_header_name(header),
                 subject,
-                format!("exposes `{header}`, which is no name of a header"),
+                format!("exposes `{header}`, which is not a name of a header"),
                 "write one like `next-cursor`",
             );
         }

@@ -34,7 +34,7 @@ fn authorization(check: &mut Check<'_>) {
                 .strip_prefix("https://")
                 .is_some_and(|rest| is_graphic(rest) && !rest.contains(['?', '#'])),
             &check.setting(&["authorization", http_api, "jwt", "issuer"]),
-            format!("accepts tokens of `{issuer}`, which is no issuer"),
+            format!("accepts tokens of `{issuer}`, which is not an issuer"),
             "write its URL, `https://` and without a query",
         );
         let subject = check.setting(&["authorization", http_api, "jwt", "audience"]);
@@ -48,7 +48,7 @@ fn authorization(check: &mut Check<'_>) {
             check.require(
                 !audience.is_empty() && !audience.contains(char::is_control),
                 &subject,
-                format!("accepts tokens for the audience `{audience}`, which is none"),
+                format!("accepts tokens for the audience `{audience}`, which is not an audience"),
                 "write a value of the claim `aud`, without control characters",
             );
         }

@@ -32,13 +32,13 @@ fn cors_names_origins_and_headers() {
         "https://*.a.b",
         "null",
     ] {
-        with(Cors::origins([origin])).are(&["which is no origin"]);
+        with(Cors::origins([origin])).are(&["which is not an origin"]);
     }
     with(Cors::origins(["https://a.b", "*"])).are(&[
-        "lets in pages of `*`, which is no origin; write one like `https://example.com`, without a path, or `*` alone",
+        "lets in pages of `*`, which is not an origin; write one like `https://example.com`, without a path, or `*` alone",
     ]);
     with(Cors::origins(["*"]).expose_headers(["", "next cursor", "x"])).are(&[
-        "exposes ``, which is no name of a header",
+        "exposes ``, which is not a name of a header",
         "exposes `next cursor`",
     ]);
 }
@@ -63,7 +63,7 @@ fn routes_have_paths_that_api_gateway_takes() {
     ] {
         let shop = shop();
         shop.sell.trigger(shop.http_api.get(path));
-        complaints(&shop.app, "").are(&["which is no path"]);
+        complaints(&shop.app, "").are(&["which is not a path"]);
     }
 }
 
@@ -205,22 +205,22 @@ fn settings_have_values_that_api_gateway_takes() {
         (
             "authorization: {shop: {jwt: {issuer: 'http://a', audience: []}}}",
             &[
-                "accepts tokens of `http://a`, which is no issuer",
+                "accepts tokens of `http://a`, which is not an issuer",
                 "accepts tokens for 0 audiences; name 1 to 50",
             ][..],
         ),
         (
             "authorization: {shop: {jwt: {issuer: , audience: }}}",
             &[
-                "accepts tokens of ``, which is no issuer",
+                "accepts tokens of ``, which is not an issuer",
                 "accepts tokens for 0 audiences",
             ],
         ),
         (
             "authorization: {shop: {jwt: {issuer: \"https://a\\0\", audience: [a, ~]}}}",
             &[
-                "which is no issuer",
-                "accepts tokens for the audience ``, which is none",
+                "which is not an issuer",
+                "accepts tokens for the audience ``, which is not an audience",
             ],
         ),
         (

@@ -248,7 +248,7 @@ impl ItemChanges {
             self.filters.len() <= FILTERS_MAX,
             subject,
             format!(
-                "has {} filters, where Lambda takes {FILTERS_MAX}",
+                "has {} filters, but Lambda takes at most {FILTERS_MAX}",
                 self.filters.len()
             ),
             "merge filters that differ in one value: a condition takes several",
@@ -297,7 +297,9 @@ impl ItemChanges {
             check.require(
                 length <= PATTERN_MAX,
                 subject,
-                format!("has a filter of {length} characters, where Lambda takes {PATTERN_MAX}"),
+                format!(
+                    "has a filter of {length} characters, but Lambda takes at most {PATTERN_MAX}"
+                ),
                 "ask for fewer values, or let the function decide",
             );
         }

@@ -298,13 +298,13 @@ fn filters_let_something_pass_and_are_within_limits() {
         }
         changes
     })
-    .are(&["has a filter of 4161 characters, where Lambda takes 4096"]);
+    .are(&["has a filter of 4161 characters, but Lambda takes at most 4096"]);
     complaints_about(&|table| {
         let changes = table.item_changes([Insert]).or().or().or().or().or();
         changes.where_new("a", true)
     })
     .are(&[
-        "has 6 filters, where Lambda takes 5; merge",
+        "has 6 filters, but Lambda takes at most 5; merge",
         "has an `or` with no condition on one side",
     ]);
 }
