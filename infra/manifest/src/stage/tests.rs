@@ -147,51 +147,6 @@ fn every_setting_is_explained_where_it_is_set() {
     }
 }
 
-/// `UPDATE_GOLDENS=1 cargo test -p manifest --lib settings_reference` writes it anew.
-#[test]
-fn the_settings_reference_is_what_the_stages_explain() {
-    const BEGIN: &str = "<!-- Written by `UPDATE_GOLDENS=1 cargo test -p manifest --lib \
-        settings_reference` from `infra/stages.yaml`. -->\n";
-    const END: &str = "<!-- The end of the settings. -->\n";
-
-    let (heading, setting, more) = ("# ", "#   ", "#                         ");
-    let mut text = String::new();
-    let mut is_in_table = false;
-    // The first paragraph is about all settings, and the stages themselves follow a blank line.
-    let explained = include_str!("../../../stages.yaml").lines().skip(5);
-    for line in explained.take_while(|line| line.starts_with('#')) {
-        if let Some(words) = line.strip_prefix(more) {
-            text = text.trim_end_matches(" |\n").to_owned() + " " + words.trim() + " |\n";
-        } else if let Some(words) = line.strip_prefix(setting) {
-            let (name, words) = words.split_once(' ').unwrap_or((words, ""));
-            assert!(SETTINGS.contains(&name), "{name}");
-            let words = words.trim_start();
-            text += format!("| `{name}` | {words}").trim_end();
-            text += " |\n";
-        } else if let Some(words) = line.strip_prefix(heading) {
-            text += if is_in_table { "\n" } else { "" };
-            text += &format!("## {words}\n\n| setting | meaning |\n| --- | --- |\n");
-            is_in_table = true;
-        }
-    }
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../docs/reference/stages.md"
-    );
-    let present = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = present.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    let wanted = format!("{before}{BEGIN}\n{text}\n{END}{after}");
-    if std::env::var_os("UPDATE_GOLDENS").is_some() {
-        std::fs::write(path, wanted).unwrap();
-        return;
-    }
-    assert!(
-        present == wanted,
-        "docs/reference/stages.md is stale; run UPDATE_GOLDENS=1 cargo test -p manifest --lib settings_reference"
-    );
-}
-
 #[test]
 fn production_keeps_data_unless_told() {
     let stages = Stages::parse(
