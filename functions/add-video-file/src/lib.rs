@@ -47,7 +47,7 @@ impl<C: Catalogue, J: RunningJobs, R: VideoResults> AddVideoFile<C, J, R> {
             sequencer,
         } = end;
         if MediaType::of(&name) != Some(MediaType::Video) {
-            info!(%name, %job, "skipped: its extension is that of no video");
+            info!(%name, %job, "skipped: its extension is not that of a video");
             return Ok(());
         }
         let state = self.catalogue.state(&name).await?;

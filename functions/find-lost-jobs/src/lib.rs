@@ -101,7 +101,7 @@ impl<C: Catalogue, J: RunningJobs, R: VideoResults> FindLostJobs<C, J, R> {
             })),
             seen => seen,
         };
-        warn!(%name, %sequencer, job = %id, "no message has told of the end of this job");
+        warn!(%name, %sequencer, job = %id, "no message reported the end of this job");
         let (catalogue, running) = (&self.catalogue, &self.running);
         record_result(
             catalogue,

@@ -38,7 +38,7 @@ impl<C: Catalogue> HandleObjectRemoved<C> {
             sequencer,
         } = event;
         if MediaType::of(&name).is_none() {
-            info!(%name, "skipped: its extension is that of no image or video");
+            info!(%name, "skipped: its extension is not that of an image or video");
             return Ok(());
         }
         let change = ObjectChange {

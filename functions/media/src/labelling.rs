@@ -46,7 +46,7 @@ impl<C: Catalogue, D: LabelDetector, J: VideoJobs> Labelling<C, D, J> {
             sequencer,
         } = event;
         let Some(media_type) = MediaType::of(&name) else {
-            info!(%name, "skipped: its extension is that of no image or video");
+            info!(%name, "skipped: its extension is not that of an image or video");
             return Ok(Labelled::Done);
         };
         let state = self.catalogue.state(&name).await?;
@@ -58,7 +58,7 @@ impl<C: Catalogue, D: LabelDetector, J: VideoJobs> Labelling<C, D, J> {
             MediaType::Image => self.detector.detect(&self.bucket, &name).await,
             MediaType::Video => match self.jobs.start(&self.bucket, &name, &sequencer).await {
                 Ok(job) => {
-                    info!(%name, %sequencer, %job, "a job looks at the video");
+                    info!(%name, %sequencer, %job, "started a job for the video");
                     return Ok(Labelled::Done);
                 }
                 Err(error) => Err(error),

@@ -131,7 +131,7 @@ mod tests {
         let message = refusal(email_to_create(&request(Some(r#"{"email": ""}"#))));
         assert_eq!(
             message,
-            "email is malformed: an e-mail address has an \"@\""
+            "email is malformed: an e-mail address must have an \"@\""
         );
     }
 

@@ -31,19 +31,19 @@ pub struct EmailAddress(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     /// It is longer than a mail server takes.
-    #[error("an e-mail address has at most {MAX_BYTES} bytes")]
+    #[error("an e-mail address must have at most {MAX_BYTES} bytes")]
     TooLong,
     /// There is no `@`.
-    #[error("an e-mail address has an \"@\"")]
+    #[error("an e-mail address must have an \"@\"")]
     NoAt,
     /// What is before the `@` is not a local part.
     #[error(
-        "before its \"@\", an e-mail address has 1 to {MAX_LOCAL_PART_BYTES} bytes of letters, digits, {LOCAL_PART_SYMBOLS} and single dots between them"
+        "before its \"@\", an e-mail address must have 1 to {MAX_LOCAL_PART_BYTES} bytes of letters, digits, {LOCAL_PART_SYMBOLS} and single dots between them"
     )]
     LocalPart,
     /// What is after the `@` is not a domain.
     #[error(
-        "after its \"@\", an e-mail address has a domain as in example.com: names of letters, digits and hyphens, with dots between them"
+        "after its \"@\", an e-mail address must have a domain as in example.com: names of letters, digits and hyphens, with dots between them"
     )]
     Domain,
 }

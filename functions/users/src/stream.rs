@@ -13,7 +13,7 @@ pub enum RecordError {
     Record(#[from] runtime::stream::RecordError),
     /// The table has another key than the function's settings say.
     #[error(
-        "its key is not the one attribute {attribute:?}: set USERS_KEY_ATTRIBUTE to the table's partition key; a table with a sort key will not do"
+        "its key is not the one attribute {attribute:?}: set USERS_KEY_ATTRIBUTE to the table's partition key; a table with a sort key does not work"
     )]
     OtherKey {
         /// Name of the attribute that the function expects.

@@ -31,7 +31,7 @@ pub struct UsersTable {
 
 /// A call of DynamoDB that failed. Neither id nor e-mail address is in it.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} in the users table: {reason}")]
+#[error("could not {action} in the users table: {reason}")]
 pub struct TableError {
     /// What was to be done.
     pub action: &'static str,
@@ -330,7 +330,9 @@ mod tests {
         ] {
             let message = error.to_string();
             assert!(
-                message.starts_with(&format!("cannot {action} in the users table: AccessDenied")),
+                message.starts_with(&format!(
+                    "could not {action} in the users table: AccessDenied"
+                )),
                 "{message}"
             );
         }

@@ -20,10 +20,10 @@ pub struct UserId(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UserIdError {
     /// DynamoDB has no empty key.
-    #[error("the id of a user is not empty")]
+    #[error("a user's id must not be empty")]
     Empty,
     /// DynamoDB has no such long key.
-    #[error("the id of a user has at most {MAX_ID_BYTES} bytes")]
+    #[error("a user's id must have at most {MAX_ID_BYTES} bytes")]
     TooLong,
 }
 

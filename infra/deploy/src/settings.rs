@@ -9,7 +9,7 @@ pub(crate) const ATTEMPTS_MAX: u32 = 8;
 /// The longest pause between two attempts. Eight of them end within a minute.
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// What a [`Target`] is resolved from. Unset fields come from the AWS
+/// What a [`Target`](crate::Target) is resolved from. Unset fields come from the AWS
 /// configuration: environment, profile, SSO, container or instance role.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {

@@ -22,9 +22,9 @@ fn quotas() -> impl Iterator<Item = (&'static str, OsString)> {
 pub struct RekognitionConfig<'a> {
     /// The built `rekognition-local`.
     pub program: &'a Path,
-    /// The classifier: [`StageTools::classifier_model`](crate::StageTools::classifier_model).
+    /// The weights of the classifier, a file of [`StageTools`](crate::StageTools).
     pub model: &'a Path,
-    /// The detector: [`StageTools::detector_model`](crate::StageTools::detector_model).
+    /// The weights of the detector, a folder of [`StageTools`](crate::StageTools).
     pub detector: &'a Path,
     /// Holds the log.
     pub dir: &'a Path,

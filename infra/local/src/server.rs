@@ -112,7 +112,7 @@ where
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    warn!(%error, "could not accept a connection");
                     // Out of file descriptors, say: some will be given back.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;

@@ -175,7 +175,7 @@ async fn run(inquiry: Inquiry, list: String, delivery: Arc<Delivery>, firings: A
             }
             Err(error) if is_answered => {
                 is_answered = false;
-                warn!(%error, "the schedules cannot be listed");
+                warn!(%error, "could not list the schedules");
             }
             Err(_) => {}
         }

@@ -109,7 +109,7 @@ pub(super) async fn give_up(
                     records,
                     condition,
                     error,
-                    "the on-failure destination cannot be told what was given up: the shard waits"
+                    "could not send the failure record to the on-failure destination: the shard waits"
                 );
                 tokio::time::sleep(back_off(failures)).await;
             }

@@ -155,7 +155,7 @@ pub(super) async fn run(
                     lanes.0[index].discarded();
                     position.done(batch.sequence_numbers().into_iter());
                 }
-                Err(error) => warn!(%error, "a delivery was broken off"),
+                Err(error) => warn!(%error, "a delivery was interrupted"),
             },
             Some(_) = repeats.join_next() => {}
             () = sleep_until(wake_at), if wake_at.is_some() => {}

@@ -53,7 +53,7 @@ pub enum CountError {
     #[error("its key is not {0:?}")]
     Key(&'static [&'static str]),
     /// The function does not know what the item is to add.
-    #[error("could not tell what the item adds: {0}")]
+    #[error("could not determine what the item adds: {0}")]
     Contribution(String),
     /// A table could not be read or written.
     #[error("could not {action}: {reason}")]
@@ -67,7 +67,7 @@ pub enum CountError {
     #[error("the item's entry in the ledger is damaged: its {0} is missing or of another type")]
     Entry(&'static str),
     /// A transaction has at most 100 writes.
-    #[error("the item changes {0} counters at a time, and DynamoDB takes 99")]
+    #[error("the item changes {0} counters at a time, and DynamoDB takes 99 at most")]
     TooManyCounters(usize),
     /// Others write the entry all the time.
     #[error("the item's entry was written by another in each of {ROUNDS} rounds")]
