@@ -41,8 +41,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::environment::{Environment, MissingVariable};
 use crate::Boxed;
+use crate::environment::{Environment, MissingVariable};
 use crate::service_error::chain;
 
 pub use service::Service;

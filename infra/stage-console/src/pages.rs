@@ -44,9 +44,10 @@ pub(crate) struct Done {
     pub(crate) sentence: String,
 }
 
-impl Done {
-    pub(crate) fn new(leads_to: impl Into<String>, sentence: impl Into<String>) -> Reply {
-        Reply::Done(Self {
+impl Reply {
+    /// Something was done; the page at `leads_to` shows it.
+    pub(crate) fn done(leads_to: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self::Done(Done {
             leads_to: leads_to.into(),
             sentence: sentence.into(),
         })

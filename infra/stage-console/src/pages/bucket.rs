@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use http::StatusCode;
@@ -11,7 +12,7 @@ use maud::{Markup, html};
 use multer::{Field, Multipart};
 use tempfile::NamedTempFile;
 
-use super::{Done, Reply, Visit};
+use super::{Reply, Visit};
 use crate::answer::{self, Chunks};
 use crate::fields::{Fields, link};
 use crate::layout::{Page, Section, bytes, count, danger, declared_at, pager, short, shown, time};
@@ -164,7 +165,7 @@ impl Object {
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|error| error.is_not_found()) =>
+                    .is_some_and(HeadObjectError::is_not_found) =>
             {
                 Err(Problem::missing(format!(
                     "the bucket has no object {} any more",
@@ -339,7 +340,7 @@ pub(super) async fn delete(visit: &Visit, name: &str, form: &Fields) -> Result<R
         .await
         .map_err(|error| Problem::of_aws("delete the object", &error))?;
     let folder = object.key.rfind('/').map_or("", |end| &object.key[..=end]);
-    Ok(Done::new(
+    Ok(Reply::done(
         link(&path(name, ""), &[("prefix", folder)]),
         format!("Deleted {}", object.key),
     ))
@@ -404,7 +405,7 @@ pub(super) async fn upload(
         [key] => format!("Uploaded {key}"),
         keys => format!("Uploaded {} files", keys.len()),
     };
-    Ok(Done::new(
+    Ok(Reply::done(
         link(&path(name, ""), &[("prefix", &prefix)]),
         sentence,
     ))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use uuid::Uuid;
 
-use super::{Done, Reply, Visit};
+use super::{Reply, Visit};
 use crate::fields::Fields;
 use crate::layout::{Page, Section, button, count, declared_at, form};
 use crate::model::{AppModel, NodeModel};
@@ -195,7 +195,7 @@ pub(super) async fn fire(visit: &Visit, name: &str) -> Result<Reply> {
         .send()
         .await
         .map_err(|error| Problem::of_aws(&format!("invoke {}", function.name), &error))?;
-    Ok(Done::new(
+    Ok(Reply::done(
         "/data",
         format!("Fired {name}: it invokes {}", function.name),
     ))
@@ -265,7 +265,7 @@ pub(super) async fn publish(visit: &Visit, name: &str, form: &Fields) -> Result<
         .await
         .map_err(|error| Problem::of_aws(&format!("publish to {name}"), &error))?;
     let id = published.message_id().unwrap_or_default();
-    Ok(Done::new(
+    Ok(Reply::done(
         format!("/data/topic/{name}"),
         format!("Published message {id}"),
     ))

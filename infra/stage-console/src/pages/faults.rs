@@ -5,7 +5,7 @@ use std::sync::Arc;
 use local::Faults;
 use maud::html;
 
-use super::{Done, Reply, Visit};
+use super::{Reply, Visit};
 use crate::layout::{Page, Section, button, count};
 use crate::problem::{Problem, Result};
 
@@ -84,5 +84,5 @@ pub(super) fn switch(visit: &Visit, on: bool) -> Result<Reply> {
         faults.stop();
         "The stage makes no more faults; what was held back is delivered"
     };
-    Ok(Done::new("/faults", sentence))
+    Ok(Reply::done("/faults", sentence))
 }

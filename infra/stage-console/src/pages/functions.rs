@@ -6,7 +6,7 @@ use local::Decision;
 use maud::{Markup, html};
 use traces::{Invocation, InvocationEnd, InvocationResult, TriggerKind, What};
 
-use super::{Done, Reply, Visit};
+use super::{Reply, Visit};
 use crate::fields::Fields;
 use crate::layout::{
     Page, Section, bytes, declared_at, form, milliseconds, problem, shown, shown_json, time,
@@ -486,7 +486,7 @@ pub(super) fn save(visit: &Visit, name: &str, form: &Fields) -> Result<Reply> {
         &format!("{}\n", event.trim_end()),
     );
     let file = file.map_err(Problem::failed)?;
-    Ok(Done::new(
+    Ok(Reply::done(
         format!("/functions/{name}"),
         format!("Saved {file}"),
     ))

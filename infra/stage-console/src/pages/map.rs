@@ -21,7 +21,7 @@ const MARGIN: usize = 16;
 const WINDOW_MS: f64 = 60_000.0;
 
 /// What happened at a node in the last minute, and what waits there.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, Copy)]
 struct Activity {
     events: u64,
     errors: u64,
@@ -257,7 +257,7 @@ fn picture(app: &AppModel, activity: &BTreeMap<String, Activity>) -> Markup {
                 }
             }
             @for place in &places {
-                (node(place, activity.get(&place.node.id).cloned().unwrap_or_default()))
+                (node(place, activity.get(&place.node.id).copied().unwrap_or_default()))
             }
         }
     }

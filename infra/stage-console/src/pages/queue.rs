@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{Done, Reply, Visit};
+use super::{Reply, Visit};
 use crate::fields::Fields;
 use crate::host::{QueuedMessage, RedriveWish, Redriven};
 use crate::layout::{
@@ -139,7 +139,7 @@ pub(super) async fn send(visit: &Visit, name: &str, form: &Fields) -> Result<Rep
         .await
         .map_err(|error| Problem::of_aws(&format!("send to {name}"), &error))?;
     let id = sent.message_id().unwrap_or_default();
-    Ok(Done::new(
+    Ok(Reply::done(
         format!("/data/queue/{name}"),
         format!("Sent message {id}"),
     ))
@@ -253,7 +253,7 @@ pub(super) async fn redrive(visit: &Visit, name: &str, form: &Fields, drop: bool
         .redrive(wish)
         .await
         .map_err(Problem::failed)?;
-    Ok(Done::new(
+    Ok(Reply::done(
         format!("/data/failures/{name}"),
         told(&redriven, drop),
     ))

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeyType, TableDescription};
 use maud::{Markup, html};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Done, Reply, Visit};
+use super::{Reply, Visit};
 use crate::fields::{Fields, link};
 use crate::item::{self, Form, Item};
 use crate::layout::{
@@ -677,7 +678,7 @@ pub(super) async fn create(visit: &Visit, name: &str, form: &Fields) -> Result<R
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
             {
                 Err(Problem::mistake("there is an item with this key already")
                     .hint("choose another key, or open the item and change it"))
@@ -686,7 +687,7 @@ pub(super) async fn create(visit: &Visit, name: &str, form: &Fields) -> Result<R
         }
     };
     match created.await {
-        Ok(key) => Ok(Done::new(
+        Ok(key) => Ok(Reply::done(
             table.path(""),
             format!("Created item {}", title_of(&table, &key)),
         )),
@@ -734,7 +735,7 @@ pub(super) async fn change(visit: &Visit, name: &str, form: &Fields) -> Result<R
         Ok(())
     };
     match changed.await {
-        Ok(()) => Ok(Done::new(
+        Ok(()) => Ok(Reply::done(
             table.path(""),
             format!("Changed item {}", title_of(&table, key)),
         )),
@@ -759,7 +760,7 @@ pub(super) async fn delete(visit: &Visit, name: &str, form: &Fields) -> Result<R
         .send()
         .await
         .map_err(|error| Problem::of_aws("delete the item", &error))?;
-    Ok(Done::new(
+    Ok(Reply::done(
         table.path(""),
         format!("Deleted item {}", title_of(&table, key)),
     ))
