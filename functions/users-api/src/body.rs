@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(read.as_str(), id);
         }
         for (id, told) in [
-            ("", "is not empty"),
+            ("", "must not be empty"),
             (&"x".repeat(2049), "at most 2048 bytes"),
         ] {
             let message = refusal(id_to_delete(&request(Some(&body(id)))));

@@ -431,10 +431,10 @@ pub(crate) struct Local {
     #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
     /// The AWS endpoint's port on 127.0.0.1; Rekognition takes the one after it.
-    #[arg(long, default_value_t = 4566, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", default_value_t = 4566, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) aws_port: u16,
-    /// The console's port on 127.0.0.1; without it, the second after --aws-port.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_console")]
+    /// The console's port on 127.0.0.1. Default: the second after --aws-port.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_console")]
     pub(crate) console_port: Option<u16>,
     /// Serve no console.
     #[arg(long)]

@@ -515,6 +515,6 @@ mod tests {
     #[test]
     fn variables_with_secrets_are_hidden() {
         assert!(is_secret("PAYMENT_API_KEY") && is_secret("db_password"));
-        assert!(!is_secret("MEDIA_TABLE_NAME") && !is_secret("USERS_KEY_ATTRIBUTE"));
+        assert!(!is_secret("ORDERS_TABLE_NAME") && !is_secret("ORDERS_KEY_ATTRIBUTE"));
     }
 }
