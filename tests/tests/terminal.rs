@@ -848,6 +848,7 @@ fn together(parts: &[(&str, &(dyn Fn() + Sync))]) {
 fn keep(name: &str, shown: &impl Display) {
     let filters = [
         (r"(127\.0\.0\.1|localhost):\d+", "$1:[port]"),
+        (r"\?key=[0-9a-f]{40}", "?key=[key]"),
         (r" +\d+\.\d\d s\n", " [seconds] s\n"),
         (r"\b\d+\.\d\d s\b", "[seconds] s"),
         (r"\d+\.\d s\b", "[seconds] s"),

@@ -88,12 +88,17 @@ pub(crate) async fn show(visit: &Visit) -> Result<Reply> {
         ["events"] => events::show(visit).await?,
         ["events", id] => events::trace(visit, id).await?,
         ["functions"] => functions::list(visit).await?,
-        ["functions", name] => functions::show(visit, name).await?,
+        // A form that was refused is answered at its own address, which is then looked at as well.
+        ["functions", name] | ["functions", name, "invoke" | "save"] => {
+            functions::show(visit, name).await?
+        }
         ["permissions"] => permissions::show(visit).await?,
         ["faults"] => faults::show(visit),
         ["logs"] => logs::show(visit).await?,
         ["data"] => data::show(visit).await?,
-        ["data", "table", name] => table::show(visit, name).await?,
+        ["data", "table", name] | ["data", "table", name, "create" | "change" | "delete"] => {
+            table::show(visit, name).await?
+        }
         ["data", "table", name, "new"] => table::new(visit, name).await?,
         ["data", "table", name, "item"] => table::item(visit, name).await?,
         ["data", "bucket", name] => bucket::show(visit, name).await?,
