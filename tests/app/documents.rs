@@ -228,7 +228,10 @@ static UUID: LazyLock<Regex> = LazyLock::new(|| {
 /// What differs from run to run, and what stands for it.
 static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        (r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;[A-Za-z]+=[0-9a-f:]+)*", "TRACE"),
+        (
+            r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;[A-Za-z]+=[0-9a-f:]+)*",
+            "TRACE",
+        ),
         (r"\d{4}-\d\d-\d\d[T ]+\d\d:\d\d:\d\d(\.\d+)?Z?", "TIME"),
         (r"\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
         (r"\b\d+(\.\d+)? ?(B|KB|kB|KiB|MB|MiB|ms|s)\b", "SIZE"),

@@ -7,8 +7,8 @@
 //! And how long `cargo xtask local` takes to be ready if nothing has changed.
 //!
 //! `cargo bench -p acceptance --bench reload --profile dev`, which compiles no dependency anew. The edits are made in a
-//! copy of the workspace. Each makes `handle-object-removed` panic with a number, and the benchmark invokes the
-//! function until the answer has the number. cargo-lambda is installed by pip; without it, its column is empty.
+//! copy of the workspace. Each writes a number into a message of `media-api` for a bad request, and the benchmark invokes
+//! the function with such a request until the answer has the number. cargo-lambda is installed by pip; without it, its column is empty.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that cannot go on has failed"
@@ -23,10 +23,13 @@ use std::time::{Duration, Instant};
 use acceptance::copy::Copy;
 use acceptance::{Stage, program, signal, target_directory, workspace, xtask};
 use aws_sdk_lambda::primitives::Blob;
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::http::Request;
 
-const FUNCTION: &str = "handle-object-removed";
+const FUNCTION: &str = "media-api";
+
+/// Whose timeout the edits of the manifest change.
+const CONFIGURED: &str = "handle-object-removed";
 
 /// As pip is asked for it.
 const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
@@ -42,35 +45,40 @@ const LOST_AFTER: Duration = Duration::from_millis(300);
 /// The first invocation may have to wait for a compilation of the AWS SDK.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// A place in the source, and what follows it.
+/// A place in the source, behind which something is inserted.
 struct Edit {
     name: &'static str,
     file: &'static str,
     after: &'static str,
+    /// A query that is refused with the text of the place.
+    query: &'static str,
 }
 
 const OWN: Edit = Edit {
     name: "function's own crate",
-    file: "functions/handle-object-removed/src/lib.rs",
-    after: "event: Notification) -> Result<(), RecordsError> {\n",
+    file: "functions/media-api/src/query.rs",
+    after: "LIMIT.of_text(\"query parameter limit",
+    query: "limit=0",
 };
 
 const MEDIA: Edit = Edit {
     name: "functions/media",
     file: "functions/media/src/media_type.rs",
-    after: "pub fn of(key: &ObjectKey) -> Option<Self> {\n",
+    after: "#[error(\"unknown media type",
+    query: "media-type=nothing",
 };
 
 const MANIFEST: Edit = Edit {
     name: "manifest",
     file: "infra/app/src/lib.rs",
     after: "app.function(\"handle-object-removed\")\n",
+    query: "",
 };
 
 /// What reloads.
 trait Watch {
-    /// What the function answers now.
-    fn answer(&self) -> Option<String>;
+    /// What the function answers now to a request with this query.
+    fn answer(&self, query: &str) -> Option<String>;
 }
 
 fn main() {
@@ -145,25 +153,23 @@ fn edited_packages() -> Vec<String> {
 /// Each edit from the write to the answer. The first one is not counted: it finds nothing compiled.
 fn times(copy: &Copy, edit: &Edit, watch: &impl Watch) -> Vec<Duration> {
     let original = std::fs::read_to_string(copy.root().join(edit.file)).unwrap();
+    let shows = |number: usize| {
+        let expected = format!(" {number} ");
+        move || {
+            let answer = watch.answer(edit.query);
+            answer.is_some_and(|answer| answer.contains(&expected))
+        }
+    };
     let runs = (0..=RUNS).map(|run| {
-        let expected = format!("{} {run}.", edit.name);
-        let line = format!("assert_ne!(1, 1, \"{expected}\");\n");
-        let took = save(copy, edit, &original, &line, || {
-            watch
-                .answer()
-                .is_some_and(|answer| answer.contains(&expected))
-        });
+        // A number that stands nowhere else in the message.
+        let number = 70_000 + run;
+        let took = save(copy, edit, &original, &format!(" {number}"), shows(number));
         sleep(Duration::from_secs(1));
         took
     });
     let times: Vec<_> = runs.skip(1).collect();
-    // Nobody else meets the panic.
-    let is_quiet = || {
-        !watch
-            .answer()
-            .is_some_and(|answer| answer.contains(edit.name))
-    };
-    save(copy, edit, &original, "", is_quiet);
+    let shows_last = shows(70_000 + RUNS);
+    save(copy, edit, &original, "", || !shows_last());
     times
 }
 
@@ -186,12 +192,14 @@ fn save(
     started.elapsed()
 }
 
-/// An event of an object that is not an image or video: nothing is written anywhere.
-fn event(bucket: &str) -> String {
-    let file = workspace().join("assets/events/handle-object-removed.json");
+/// A request with this query.
+fn event(query: &str) -> String {
+    let file = workspace().join("assets/events/media-api.json");
     let mut event: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    event["Records"][0]["s3"]["bucket"]["name"] = bucket.into();
-    event["Records"][0]["s3"]["object"]["key"] = "notes.txt".into();
+    event["rawQueryString"] = query.into();
+    if let Some((name, value)) = query.split_once('=') {
+        event["queryStringParameters"] = json!({ name: value });
+    }
     event.to_string()
 }
 
@@ -201,7 +209,7 @@ struct Ours {
     runtime: tokio::runtime::Runtime,
     client: aws_sdk_lambda::Client,
     function: String,
-    event: String,
+    configured: String,
 }
 
 impl Ours {
@@ -212,7 +220,7 @@ impl Ours {
             runtime: tokio::runtime::Runtime::new().unwrap(),
             client,
             function: stage.physical_name(FUNCTION),
-            event: event(stage.variable("MEDIA_BUCKET_NAME")),
+            configured: stage.physical_name(CONFIGURED),
             stage,
         }
     }
@@ -238,15 +246,15 @@ impl Ours {
 
     fn timeout(&self) -> Option<i32> {
         let request = self.client.get_function_configuration();
-        let request = request.function_name(&self.function).send();
+        let request = request.function_name(&self.configured).send();
         self.runtime.block_on(request).ok()?.timeout
     }
 }
 
 impl Watch for Ours {
-    fn answer(&self) -> Option<String> {
+    fn answer(&self, query: &str) -> Option<String> {
         let request = self.client.invoke().function_name(&self.function);
-        let request = request.payload(Blob::new(self.event.as_bytes())).send();
+        let request = request.payload(Blob::new(event(query))).send();
         let payload = self.runtime.block_on(request).ok()?.payload?;
         String::from_utf8(payload.into_inner()).ok()
     }
@@ -279,7 +287,6 @@ fn start(variables: &[(&str, &str)]) -> Duration {
 struct CargoLambda {
     process: Child,
     url: String,
-    event: String,
 }
 
 impl CargoLambda {
@@ -310,14 +317,13 @@ impl CargoLambda {
         Some(Self {
             process,
             url: format!("http://127.0.0.1:{port}/2015-03-31/functions/{FUNCTION}/invocations"),
-            event: event("media"),
         })
     }
 }
 
 impl Watch for CargoLambda {
-    fn answer(&self) -> Option<String> {
-        let request = Request::post(&self.url).body(self.event.clone()).unwrap();
+    fn answer(&self, query: &str) -> Option<String> {
+        let request = Request::post(&self.url).body(event(query)).unwrap();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(LOST_AFTER));
