@@ -93,7 +93,7 @@ pub use environment::{Environment, MissingVariable};
 
 use crate::service_error::chain;
 
-/// Runs a function until Lambda ends it: `main` in all but name. An error
+/// Runs a function on tokio until Lambda ends it: `main` in all but name. An error
 /// is one of starting, and is logged like any other. `crates` are those whose lines the
 /// log level is for: the function's, and the library's that holds its rules.
 pub fn run<F>(crates: &[&str], function: F) -> ExitCode

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use hyper::body::Incoming;
+use local::Decision;
 use percent_encoding::percent_decode_str;
 
 use crate::answer::Answer;
@@ -68,6 +69,11 @@ impl Visit {
 
     pub(crate) fn token(&self) -> &str {
         self.stage.secrets.token()
+    }
+
+    /// What the stage has allowed and denied.
+    async fn decisions(&self) -> Result<Vec<Decision>> {
+        self.stage.host.decisions().await.map_err(Problem::failed)
     }
 }
 

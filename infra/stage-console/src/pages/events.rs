@@ -90,33 +90,9 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
         .collect();
     let body = html! {
         form.search.events method="get" action="/events" data-at-once {
-            label {
-                "Function"
-                select name="function" {
-                    option value="" { "all" }
-                    @for function in &app.functions {
-                        option value=(function.name) selected[function.name == wish.function] { (function.name) }
-                    }
-                }
-            }
-            label {
-                "Kind"
-                select name="kind" {
-                    option value="" { "all" }
-                    @for kind in Kind::ALL {
-                        option value=(kind.as_str()) selected[kind.as_str() == wish.kind] { (kind.as_str()) }
-                    }
-                }
-            }
-            label {
-                "Outcome"
-                select name="outcome" {
-                    option value="" { "all" }
-                    @for outcome in Outcome::ALL {
-                        option value=(outcome.as_str()) selected[outcome.as_str() == wish.outcome] { (outcome.as_str()) }
-                    }
-                }
-            }
+            (choice("Function", "function", app.functions.iter().map(|function| function.name.as_str()), wish.function))
+            (choice("Kind", "kind", Kind::ALL.iter().map(|kind| kind.as_str()), wish.kind))
+            (choice("Outcome", "outcome", Outcome::ALL.iter().map(|outcome| outcome.as_str()), wish.outcome))
             label { "Text" input type="search" name="text" value=(wish.text) placeholder="a key, an id, a line of a log"; }
             button type="submit" { "Show" }
         }
@@ -466,5 +442,25 @@ fn pretty(text: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(value) => shown_json(&serde_json::to_string_pretty(&value).unwrap_or_default()),
         Err(_) => shown(text),
+    }
+}
+
+/// A filter by one of some values, or by none.
+fn choice<'a>(
+    label: &str,
+    field: &str,
+    values: impl Iterator<Item = &'a str>,
+    chosen: &str,
+) -> Markup {
+    html! {
+        label {
+            (label)
+            select name=(field) {
+                option value="" { "all" }
+                @for value in values {
+                    option value=(value) selected[value == chosen] { (value) }
+                }
+            }
+        }
     }
 }

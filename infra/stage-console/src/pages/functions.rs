@@ -175,12 +175,7 @@ async fn page(visit: &Visit, name: &str, invoked: Option<&Invoked>) -> Result<Pa
     let names = visit.stage.names().await?;
     let mut runs = runs(visit).await?;
     let runs = runs.remove(&function.physical_name).unwrap_or_default();
-    let decisions = visit
-        .stage
-        .host
-        .decisions()
-        .await
-        .map_err(Problem::failed)?;
+    let decisions = visit.decisions().await?;
     let body = html! {
         p.facts {
             code { (function.physical_name) }

@@ -6,19 +6,14 @@ use maud::{Markup, html};
 use super::Visit;
 use crate::layout::{Page, Section, count, shown, time};
 use crate::model::AppModel;
-use crate::problem::{Problem, Result};
+use crate::problem::Result;
 use crate::stage::Names;
 
 /// The list.
 pub(super) async fn show(visit: &Visit) -> Result<Page> {
     let app = visit.stage.app();
     let names = visit.stage.names().await?;
-    let decisions = visit
-        .stage
-        .host
-        .decisions()
-        .await
-        .map_err(Problem::failed)?;
+    let decisions = visit.decisions().await?;
     let mut denied: Vec<&Decision> = decisions
         .iter()
         .filter(|decision| decision.denied > 0)
