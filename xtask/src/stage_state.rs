@@ -35,6 +35,8 @@ pub(crate) struct StageState {
     pub(crate) decisions_url: String,
     /// Where it tells what happened on it. A secret, too.
     pub(crate) traces_url: String,
+    /// Where it tells which functions were invoked. A secret, too.
+    pub(crate) invoked_url: String,
     /// Where it writes its data into a folder. A secret, too.
     pub(crate) snapshot_url: String,
     /// Where the console answers, with the key that opens it, if there is one. A secret, too.

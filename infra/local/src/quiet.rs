@@ -59,6 +59,9 @@ const SNAPSHOT: &str = "/snapshot";
 /// Below the URL, what happened.
 const TRACES: &str = "/traces";
 
+/// Below the URL, which functions were invoked.
+const INVOKED: &str = "/invoked";
+
 /// A server that tells whether the stage is quiet, and what the emulator allowed and denied, and writes down its data.
 /// Dropping it stops it.
 #[derive(Debug)]
@@ -133,6 +136,12 @@ impl QuietServer {
         self.url() + TRACES
     }
 
+    /// Where `GET` is answered with Lambda's names of the functions that were invoked, the latest first, as JSON. A secret, too.
+    #[must_use]
+    pub fn invoked_url(&self) -> String {
+        self.url() + INVOKED
+    }
+
     /// What happened.
     pub(crate) fn traces(&self) -> &Traces {
         &self.traces
@@ -156,6 +165,7 @@ async fn answer(parts: &Parts, path: &str, request: Request<Incoming>) -> Respon
         Some(DECISIONS) if request.method() == Method::GET => {
             parts.inquiry.get(&parts.decisions).await
         }
+        Some(INVOKED) if request.method() == Method::GET => parts.invoked().await,
         Some(TRACES) if request.method() == Method::POST => parts.list(request).await,
         Some(below) if request.method() == Method::GET && below.starts_with(TRACES) => {
             parts.trace(&below[TRACES.len()..]).await
@@ -219,6 +229,12 @@ impl Parts {
         let filter = request.into_body().collect().await?.to_bytes();
         let filter: Filter = serde_json::from_slice(&filter)?;
         Ok(serde_json::to_value(self.traces.list(&filter).await?)?)
+    }
+
+    async fn invoked(&self) -> Result<serde_json::Value, BoxError> {
+        self.traces
+            .read(|history| serde_json::json!(history.invoked()))
+            .await
     }
 
     async fn trace(&self, path: &str) -> Result<serde_json::Value, BoxError> {

@@ -279,6 +279,12 @@ impl LocalStage {
         self.quiet.traces().clone()
     }
 
+    /// [Where it tells](QuietServer::invoked_url) which functions were invoked. A secret.
+    #[must_use]
+    pub fn invoked_url(&self) -> String {
+        self.quiet.invoked_url()
+    }
+
     /// [Where it tells](QuietServer::traces_url) what happened on it. A secret.
     #[must_use]
     pub fn traces_url(&self) -> String {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::trace::Graph;
-use crate::{Filter, Occurrence, Summary, Trace};
+use crate::{Filter, Occurrence, Summary, Trace, What};
 
 /// What a [`History`] holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,20 @@ impl History {
     #[must_use]
     pub fn trace(&self, id: &str) -> Option<Trace> {
         self.graph().trace(id)
+    }
+
+    /// Lambda's names of the functions that were invoked, the latest first.
+    #[must_use]
+    pub fn invoked(&self) -> Vec<&str> {
+        let mut functions = Vec::new();
+        for (_, occurrence) in self.kept.iter().rev() {
+            if let What::Invocation(invocation) = &occurrence.what
+                && !functions.contains(&invocation.function.as_str())
+            {
+                functions.push(invocation.function.as_str());
+            }
+        }
+        functions
     }
 
     fn graph(&self) -> Graph<'_> {

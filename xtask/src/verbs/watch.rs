@@ -1,7 +1,8 @@
 //! `deploy --watch`: brings a stage to what the source says, after each saved change.
 //!
 //! One round: the files are looked at, everything is built, and what has come out otherwise than
-//! before is deployed: code alone by a hotswap, anything else by CloudFormation. A change during
+//! before is deployed: code alone by a hotswap, anything else by CloudFormation. On the local stage, the function that
+//! somebody waits for is built and reloaded before all the rest. A change during
 //! the build ends it and begins the round anew. A deployment is not disturbed: it is followed by a round if something
 //! has changed meanwhile.
 //!
@@ -29,7 +30,7 @@ use manifest::{App, Architecture, Function};
 use serde::{Deserialize, Serialize};
 use stage_console::AppModel;
 
-use self::files::Files;
+use self::files::{Files, Seen};
 use super::deploy::{Done, Way, deploy, refuse_hotswap};
 use super::logs::follow_logs;
 use crate::build::{self, Aside, Profile};
@@ -41,6 +42,7 @@ use crate::interrupt::Endings;
 use crate::output;
 use crate::package::{self, Packaged};
 use crate::progress::Show;
+use crate::stage_client::StageClient;
 use crate::terminal::{status, warn, write_whole};
 use crate::values::{self, LocalValues};
 use crate::workspace::Workspace;
@@ -123,6 +125,19 @@ struct Watch<'a> {
     told: String,
     /// Whether the stage has what this program declares.
     is_deployed: bool,
+    /// Whether CloudFormation knows of the functions' code.
+    is_known: bool,
+}
+
+/// How a round or a part of it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The stage is like the files.
+    Converged,
+    /// It has been told why the stage is not.
+    Failed,
+    /// A file has changed meanwhile.
+    Disturbed,
 }
 
 /// The stage, as this program declares it.
@@ -141,6 +156,7 @@ impl<'a> Watch<'a> {
             files: Files::of(workspace),
             told: String::new(),
             is_deployed: false,
+            is_known: true,
         })
     }
 
@@ -173,35 +189,121 @@ impl<'a> Watch<'a> {
 
     async fn reload(&mut self, stage: Option<&Stage>) -> CliError {
         let mut noticed = Instant::now();
+        // The files that the stage is like.
+        let mut deployed = None;
         loop {
             self.files.update(self.workspace);
             let seen = self.files.scan();
-            let built = tokio::select! {
-                built = self.build(stage) => built,
-                never = told_if_long() => match never {},
-                () = self.files.changed(&seen) => {
-                    self.files.settled(LONG_PAUSE).await;
-                    continue;
-                }
-            };
-            let converged = match built.map(|built| self.told_of(built)) {
-                Ok(Some(executables)) => self.converge(stage, executables, noticed).await,
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = converged {
-                error.report();
-                self.tell_of_old_code();
+            let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
+            let ended = ended.await;
+            if ended == Ended::Disturbed {
+                self.files.settled(LONG_PAUSE).await;
+                continue;
             }
             self.files.changed(&seen).await;
+            if ended == Ended::Converged {
+                deployed = Some(seen);
+            }
             noticed = Instant::now();
             self.files.settled(PAUSE).await;
         }
     }
 
-    /// Builds what the stage consists of, and this program.
-    async fn build(&self, stage: Option<&Stage>) -> Result<Aside> {
+    /// Builds and deploys one function alone, if there is one to begin with, then everything.
+    async fn round(
+        &mut self,
+        stage: Option<&Stage>,
+        deployed: Option<&Seen>,
+        seen: &Seen,
+        noticed: Instant,
+    ) -> Ended {
+        if let Some(function) = self.first(stage, deployed, seen).await {
+            let ended = self.step(stage, Some(&function), seen, noticed).await;
+            if ended != Ended::Converged {
+                return ended;
+            }
+        }
+        self.step(stage, None, seen, noticed).await
+    }
+
+    /// The function whose new code is waited for: of those that were made of what has changed, the
+    /// one that was invoked last. Who changes it asks it again.
+    async fn first(
+        &self,
+        stage: Option<&Stage>,
+        deployed: Option<&Seen>,
+        seen: &Seen,
+    ) -> Option<String> {
+        let Stage { context, .. } = stage?;
+        let local = context.local.as_ref()?;
+        let concerned = self.files.concerned(deployed?, seen);
+        if concerned.contains(self.workspace.program()) {
+            return None;
+        }
+        let functions = context.app.functions();
+        let functions: Vec<&Function> = functions
+            .filter(|function| concerned.contains(function.name()))
+            .collect();
+        let first = match functions[..] {
+            [] => None,
+            [only] => Some(only),
+            _ => {
+                let client = StageClient::new();
+                let invoked: Vec<String> = client.get(&local.invoked_url).await.ok()?;
+                invoked.iter().find_map(|invoked| {
+                    let mut functions = functions.iter().copied();
+                    functions.find(|function| function.physical_name() == *invoked)
+                })
+            }
+        };
+        first.map(|function| function.name().to_owned())
+    }
+
+    /// Builds one function, or else everything, and deploys what was built.
+    async fn step(
+        &mut self,
+        stage: Option<&Stage>,
+        function: Option<&str>,
+        seen: &Seen,
+        noticed: Instant,
+    ) -> Ended {
+        let built = tokio::select! {
+            built = self.build(stage, function) => built,
+            never = told_if_long() => match never {},
+            () = self.files.changed(seen) => return Ended::Disturbed,
+        };
+        let executables = match built {
+            // Everything, which follows, has all that the compiler has to say.
+            Ok(Aside {
+                executables: Some(executables),
+                ..
+            }) if function.is_some() => Ok(Some(executables)),
+            built => built.map(|built| self.told_of(built)),
+        };
+        let converged = match executables {
+            Ok(Some(executables)) => {
+                self.converge(stage, executables, function.is_none(), noticed)
+                    .await
+            }
+            Ok(None) => return Ended::Failed,
+            Err(error) => Err(error),
+        };
+        match converged {
+            Ok(()) => Ended::Converged,
+            Err(error) => {
+                error.report();
+                self.tell_of_old_code();
+                Ended::Failed
+            }
+        }
+    }
+
+    /// Builds one function of the local stage, or else what the stage consists of, and this program.
+    async fn build(&self, stage: Option<&Stage>, function: Option<&str>) -> Result<Aside> {
         let host = Architecture::HOST;
+        if let Some(function) = function {
+            return build::build_aside(self.workspace, &[function], Profile::Local, host).await;
+        }
         let program = [self.workspace.program()];
         let Some(Stage { context, .. }) = stage else {
             return build::build_aside(self.workspace, &program, Profile::Dev, host).await;
@@ -239,8 +341,8 @@ impl<'a> Watch<'a> {
         self.told = diagnostics;
         match &executables {
             Some(executables) => executables
-                .values()
-                .for_each(|executable| self.files.include(executable)),
+                .iter()
+                .for_each(|(name, executable)| self.files.include(name, executable)),
             None => {
                 if !is_new {
                     warn("the source still does not compile, see above");
@@ -270,6 +372,7 @@ impl<'a> Watch<'a> {
         &mut self,
         stage: Option<&Stage>,
         executables: BTreeMap<String, PathBuf>,
+        is_everything: bool,
         noticed: Instant,
     ) -> Result<()> {
         if self.is_outdated(&executables) {
@@ -282,6 +385,9 @@ impl<'a> Watch<'a> {
         let packaged = tokio::task::block_in_place(package)?;
         if self.is_deployed {
             self.swap(context, target, &packaged, noticed).await?;
+            if is_everything {
+                self.make_known(context, target, &packaged).await?;
+            }
         } else {
             self.deploy(context, target, &packaged, noticed).await?;
         }
@@ -321,9 +427,9 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Puts new code into the functions that have other code.
+    /// Puts new code into those of the packaged functions that have other code.
     async fn swap(
-        &self,
+        &mut self,
         context: &Context,
         target: &Target,
         packaged: &Packaged,
@@ -337,20 +443,34 @@ impl<'a> Watch<'a> {
         let done = self.put(context, target, packaged, show, hotswap).await?;
         let seconds = noticed.elapsed().as_secs_f64();
         match &done {
-            Done::Hotswapped { functions } if functions.is_empty() => return Ok(()),
+            Done::Hotswapped { functions } if functions.is_empty() => {}
             Done::Hotswapped { functions } => {
                 let own = |function: &&Function| functions.contains(&function.physical_name());
                 let names = context.app.functions().filter(own).map(Function::name);
                 let names = names.collect::<Vec<_>>().join(", ");
                 status("Reloaded", format!("{names} in {seconds:.1} s"));
+                self.is_known = false;
             }
-            done => done.report(context, seconds),
+            done => {
+                done.report(context, seconds);
+                self.is_known = true;
+            }
         }
-        // The new code is at work already. CloudFormation is to know of it, or it would be taken
-        // for a change by hand. On AWS, that takes too long for every change.
-        if context.local.is_some() {
+        Ok(())
+    }
+
+    /// Lets CloudFormation know of the code that is at work already, or it would be taken for a
+    /// change by hand. On AWS, that takes too long for every change.
+    async fn make_known(
+        &mut self,
+        context: &Context,
+        target: &Target,
+        packaged: &Packaged,
+    ) -> Result<()> {
+        if context.local.is_some() && !self.is_known {
             let known = self.put(context, target, packaged, Show::silent(), Way::default());
             known.await?;
+            self.is_known = true;
         }
         Ok(())
     }

@@ -45,7 +45,9 @@ pub(super) struct Files {
     folders: BTreeSet<PathBuf>,
     /// The declarations of packages by which they were found.
     declarations: Stamps,
-    /// What else the executables were made of, such as what `include_str!` includes.
+    /// What executables were made of, by their names.
+    sources: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// What of this is not found by walking, such as what `include_str!` includes.
     included: BTreeSet<PathBuf>,
 }
 
@@ -123,17 +125,37 @@ impl Files {
     }
 
     /// Looks as well at what an executable was made of, which cargo has written beside it.
-    pub(super) fn include(&mut self, executable: &Path) {
-        if let Ok(rule) = fs::read_to_string(executable.with_extension("d")) {
-            let files = dependencies(&rule).into_iter();
-            self.included.extend(files.filter(|file| {
-                let is_walked = self
-                    .folders
-                    .iter()
-                    .any(|package| file.starts_with(package.join("src")) && is_rust(file));
-                !is_walked
-            }));
+    pub(super) fn include(&mut self, name: &str, executable: &Path) {
+        let Ok(rule) = fs::read_to_string(executable.with_extension("d")) else {
+            return;
+        };
+        let sources = dependencies(&rule);
+        let is_walked = |file: &PathBuf| {
+            let mut folders = self.folders.iter();
+            is_rust(file) && folders.any(|package| file.starts_with(package.join("src")))
+        };
+        let included = sources.iter().filter(|file| !is_walked(file)).cloned();
+        self.included.extend(included.collect::<Vec<_>>());
+        self.sources
+            .insert(name.to_owned(), sources.into_iter().collect());
+    }
+
+    /// The executables that were made of the files that differ. None if one of these was in no executable: it may be in
+    /// any now.
+    pub(super) fn concerned(&self, before: &Seen, now: &Seen) -> BTreeSet<&str> {
+        let mut concerned = BTreeSet::new();
+        for file in before.differing(now) {
+            let with = self
+                .sources
+                .iter()
+                .filter(|(_, files)| files.contains(file));
+            let names: Vec<&str> = with.map(|(name, _)| name.as_str()).collect();
+            if names.is_empty() {
+                return BTreeSet::new();
+            }
+            concerned.extend(names);
         }
+        concerned
     }
 
     /// What is there now.
@@ -207,6 +229,19 @@ impl Seen {
             }
         }
         self.folders.insert(folder, stamp);
+    }
+
+    /// The files that are not the same then.
+    fn differing<'a>(&'a self, then: &'a Self) -> impl Iterator<Item = &'a PathBuf> {
+        let changed = self
+            .files
+            .iter()
+            .filter(|(path, stamp)| then.files.get(*path) != Some(stamp));
+        let new = then
+            .files
+            .keys()
+            .filter(|path| !self.files.contains_key(*path));
+        changed.map(|(path, _)| path).chain(new)
     }
 
     fn declarations(mut self) -> Stamps {
@@ -312,14 +347,12 @@ mod tests {
             let before = self.files.scan();
             change(self);
             let now = self.files.scan();
-            let differs = |path: &&PathBuf| now.files.get(*path) != before.files.get(*path);
-            let paths: BTreeSet<&PathBuf> = now.files.keys().chain(before.files.keys()).collect();
-            let changed = paths.into_iter().filter(differs);
+            let changed: BTreeSet<&PathBuf> = before.differing(&now).collect();
             let name = |path: &PathBuf| {
                 let below = path.strip_prefix(self.folder.path()).unwrap();
                 below.to_str().unwrap().to_owned()
             };
-            changed.map(name).collect()
+            changed.into_iter().map(name).collect()
         }
     }
 
@@ -376,12 +409,44 @@ mod tests {
         let hidden = text.display().to_string().replace(' ', "\\ ");
         let rule = format!("/target/order: {hidden} {}\n", source.display());
         ground.write("target/order.d", &rule);
-        ground.files.include(&ground.path("target/order"));
+        ground.files.include("order", &ground.path("target/order"));
         assert_eq!(ground.files.included, [text].into());
         assert_eq!(
             ground.changed_by(|ground| ground.write("a b.txt", "1")),
             ["a b.txt"]
         );
+    }
+
+    #[test]
+    fn a_change_concerns_the_executables_that_were_made_of_it() {
+        let mut ground = Ground::new();
+        ground.files.folders.insert(ground.path("goods"));
+        for (name, source) in [("order", "order"), ("pay", "order"), ("pay", "goods")] {
+            ground.write(&format!("{source}/src/lib.rs"), "1");
+            let files = ["order", source].map(|package| {
+                let file = ground.path(package).join("src/lib.rs");
+                file.display().to_string()
+            });
+            let rule = format!("/target/{name}: {}\n", files.join(" "));
+            ground.write(&format!("target/{name}.d"), &rule);
+            let executable = ground.path("target").join(name);
+            ground.files.include(name, &executable);
+        }
+        let concerned_by = |files: &[&str]| {
+            let before = ground.files.scan();
+            for file in files {
+                let text = fs::read_to_string(ground.path(file)).unwrap_or_default();
+                ground.write(file, &(text + "2"));
+            }
+            let now = ground.files.scan();
+            let concerned = ground.files.concerned(&before, &now).into_iter();
+            concerned.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(concerned_by(&["order/src/lib.rs"]), ["order", "pay"]);
+        assert_eq!(concerned_by(&["goods/src/lib.rs"]), ["pay"]);
+        let none: [&str; 0] = [];
+        assert_eq!(concerned_by(&["goods/src/lib.rs", "stages.yaml"]), none);
+        assert_eq!(concerned_by(&["order/src/new.rs"]), none);
     }
 
     #[tokio::test]
