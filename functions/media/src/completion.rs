@@ -84,7 +84,7 @@ struct Video {
 pub enum MessageError {
     /// The job looked for something else.
     #[error(
-        "the message is about a {0:?} job, the catalogue holds what label detection jobs see: give other jobs another topic"
+        "the message is about a {0:?} job, and the catalogue holds the results of label detection jobs: give other jobs another topic"
     )]
     WrongJob(String),
     /// The job looked at a video of another bucket.

@@ -54,7 +54,7 @@ impl TryFrom<WaitingObject> for ObjectEvent {
 
 /// Why an object does not wait. Its event must not be lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("could not have {name:?} wait: {reason}")]
+#[error("could not send {name:?} to the queue of waiting objects: {reason}")]
 pub struct WaitError {
     name: String,
     reason: String,

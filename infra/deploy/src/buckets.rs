@@ -27,7 +27,7 @@ pub(crate) async fn exists(target: &Target, bucket: &str) -> Result<bool> {
             target.account
         ))
         .because("it was deleted, and another account now has a bucket of this name")
-        .hint("delete the stack that the bucket was in, and deploy again: that makes another")),
+        .hint("delete the stack that the bucket was in and deploy again, which creates another bucket")),
         // Whoever may not list a bucket may still write to it.
         ErrorKind::AccessDenied => Ok(true),
         _ => Err(error),

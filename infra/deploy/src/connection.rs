@@ -194,7 +194,7 @@ impl Connection {
         let identity = self.identity().await?;
         let account = identity.account().unwrap_or_default().to_owned();
         if account.is_empty() {
-            return Err(Error::new("could not find out the AWS account")
+            return Err(Error::new("could not determine the AWS account")
                 .because("the answer names no account")
                 .of_kind(ErrorKind::NotAws)
                 .hint("check AWS_ENDPOINT_URL: something other than AWS answers there"));
@@ -225,7 +225,7 @@ impl Connection {
             never = self.tell_of_credentials() => match never {},
         };
         answer.map_err(|error| {
-            let error = self.blame(Error::aws("find out which AWS account this is", &error));
+            let error = self.blame(Error::aws("determine the AWS account", &error));
             match &self.configuration {
                 Some(configuration) => configuration.explain(error),
                 None => error,

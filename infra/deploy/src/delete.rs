@@ -63,13 +63,11 @@ pub async fn delete(
         if !stack.belongs_to(&spec.tags) {
             return Err(Error::new(format!("will not delete stack {}", spec.stack))
                 .because(format!(
-                    "it does not carry the tags app={} and stage={}",
+                    "the stack does not have the tags app={} and stage={}",
                     spec.tags.get("app").map_or("", String::as_str),
                     spec.tags.get("stage").map_or("", String::as_str)
                 ))
-                .hint(
-                    "if it is yours all the same, delete it with `aws cloudformation delete-stack`",
-                ));
+                .hint("if the stack is yours, delete it with `aws cloudformation delete-stack`"));
         }
         resources = resources::of(target, stack.id()).await?;
         let buckets = if spec.retains_data {

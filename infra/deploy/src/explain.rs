@@ -96,7 +96,7 @@ pub(crate) fn hint(resource_type: &str, reason: &str) -> Option<String> {
     if let Some(denial) = Denial::parse(reason) {
         return Some(if denial.action == "iam:PassRole" {
             format!(
-                "the caller may not hand {} to a service: it needs iam:PassRole on it",
+                "the caller may not pass {} to a service: it needs iam:PassRole on it",
                 denial.resource.unwrap_or("the role")
             )
         } else {
@@ -141,15 +141,15 @@ pub(crate) fn hint(resource_type: &str, reason: &str) -> Option<String> {
         "Cannot access stream",
         "does not have permissions to call",
     ]) {
-        "IAM had not spread the new role, or its policy, to every server yet: deploy again in a minute; if that fails as well, the role lacks this permission"
+        "the new role or its policy had not reached all of IAM: deploy again in a minute; if that fails as well, the role lacks this permission"
     } else if says(&["conflicting conditional operation"]) {
-        "a bucket of this name was deleted moments ago, and S3 does not give the name away yet: deploy again in some minutes"
+        "a bucket of this name was deleted a short time ago, and S3 has not released the name yet: deploy again in a few minutes"
     } else if says(&["NoSuchKey", "specified key does not exist"]) {
         "the code is no longer in the artifact bucket: deploy again, which uploads it"
     } else if says(&["Unzipped size must be smaller", "code uncompressed size"]) {
         "the function's code is larger than Lambda's 250 MB"
     } else if says(&["Unable to validate the following destination"]) {
-        "S3 could not reach what it is to notify: the permission to invoke it must exist first; deploy again"
+        "S3 could not reach the function to notify: the permission to invoke it must exist first; deploy again"
     } else if says(&["not empty", "BucketNotEmpty"]) && resource_type == "AWS::S3::Bucket" {
         "the bucket still holds objects: `cargo xtask delete` empties it"
     } else {

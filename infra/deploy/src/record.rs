@@ -85,7 +85,7 @@ pub(crate) async fn keep_record(target: &Target, spec: &StackSpec<'_>) -> Result
         return Ok(());
     };
     let body = serde_json::to_vec_pretty(&record).map_err(|error| {
-        Error::new("could not write down the present deployment").because(error.to_string())
+        Error::new("could not record the present deployment").because(error.to_string())
     })?;
     target
         .s3

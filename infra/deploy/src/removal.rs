@@ -66,7 +66,7 @@ pub(crate) async fn empty_and_delete(
         } else {
             list(&stuck)
         })
-        .hint("remove what stands in the way, then run the same command again");
+        .hint("remove the cause, then run the same command again");
     let question = Question::Abandon {
         stack: name.to_owned(),
         resources: stuck.clone(),

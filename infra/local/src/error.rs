@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No interpreter on `PATH` can run the packages.
-    #[error("no Python {}.{} or newer was found ({tried})", .minimum.0, .minimum.1)]
+    #[error("could not find Python {}.{} or newer ({tried})", .minimum.0, .minimum.1)]
     PythonNotFound {
         /// Major and minor version of the oldest Python that will do.
         minimum: (u32, u32),
@@ -17,7 +17,7 @@ pub enum Error {
     },
 
     /// Python itself is recent enough, but cannot make virtual environments.
-    #[error("{interpreter} (Python {}.{}) lacks the module `{module}`, so it cannot make a virtual environment", .version.0, .version.1)]
+    #[error("{interpreter} (Python {}.{}) lacks the module `{module}` and cannot create a virtual environment", .version.0, .version.1)]
     PythonWithoutVenv {
         /// The interpreter that was asked.
         interpreter: String,
@@ -44,7 +44,7 @@ pub enum Error {
 
     /// The disk would be full before the local stage runs.
     #[error(
-        "{} MB are free on the disk of {}, {} MB are needed",
+        "not enough disk space: {} MB are free on the disk of {}, and the stage needs {} MB",
         .available_bytes / 1_000_000, .path.display(), .needed_bytes / 1_000_000
     )]
     DiskFull {
@@ -83,7 +83,7 @@ pub enum Error {
     },
 
     /// There is nothing to make keys of.
-    #[error("the operating system gives no random numbers: {0}")]
+    #[error("could not get random numbers from the operating system: {0}")]
     NoRandomness(getrandom::Error),
 
     /// A kept state is not as it was written.
@@ -114,7 +114,7 @@ pub enum Error {
     },
 
     /// The emulator does not go on with what it began with.
-    #[error("could not go on with the events of the kept data: {0}")]
+    #[error("could not resume the events of the kept data: {0}")]
     NotResumed(Box<dyn std::error::Error + Send + Sync>),
 
     /// The emulator does not tell what it was asked.
@@ -189,7 +189,7 @@ impl Error {
                     .to_owned()
             }
             Self::ServiceEnded { log, .. } | Self::ServiceNotReady { log, .. } => {
-                format!("the whole log is in {}", log.display())
+                format!("read the whole log: {}", log.display())
             }
             Self::StateDamaged { folder, .. } | Self::StateRefused { folder, .. } => {
                 let name = folder.file_name().unwrap_or_default();
@@ -199,7 +199,7 @@ impl Error {
                 )
             }
             Self::NotKept { .. } => {
-                "the data that was kept last stays; the stage tries again every two seconds"
+                "the last copy of the data stays; the stage tries again every two seconds"
                     .to_owned()
             }
             Self::NotResumed(_) | Self::NotTold(_) => "start the stage again".to_owned(),

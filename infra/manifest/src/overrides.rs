@@ -194,7 +194,7 @@ impl Override {
             check.require(
                 false,
                 &subject,
-                format!("leads to nothing in `{logical_id}` ({kind}): it has no `{step}`"),
+                format!("names a property that `{logical_id}` ({kind}) does not have: `{step}`"),
                 "see the resource's properties in `cargo xtask synth`",
             );
         }

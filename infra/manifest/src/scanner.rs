@@ -63,7 +63,7 @@ const EXCEPTIONS: [Exception; 9] = [
         kind: "AWS::S3::Bucket",
         rule: "CKV_AWS_21",
         unless: "/VersioningConfiguration",
-        reason: "what is deleted is to be gone: versions would keep what a user has deleted",
+        reason: "a deletion must be final: versions would keep what a user has deleted",
     },
     Exception {
         kind: "AWS::SQS::Queue",

@@ -315,7 +315,7 @@ impl Rust {
                 let variable = declared.and_then(|(file, line)| variable_at(file, line));
                 variable.ok_or_else(|| {
                     let own = own_variable(id);
-                    format!("{origin} keeps {id} in no variable: let it begin with `let {own} =`")
+                    format!("{origin} declares {id} without a variable: begin the declaration with `let {own} =`")
                 })?
             }
             Source::New(id) => {
@@ -368,7 +368,7 @@ fn contradictions(events: &[Events<'_>]) -> Vec<String> {
             let Named { id, origin, .. } = resource.named();
             let variable = name::environment_variable(id.name(), "NAME");
             errors.push(format!(
-                "{origin} does not tell functions the name of {id}: add `.variable({variable:?})`"
+                "{origin} gives functions no variable with the name of {id}: add `.variable({variable:?})`"
             ));
         }
     }
@@ -572,7 +572,7 @@ mod tests {
             "pack",
             &["object-created:films"],
             &[
-                "does not tell functions the name of bucket `films`: add `.variable(\"FILMS_NAME\")`",
+                "gives functions no variable with the name of bucket `films`: add `.variable(\"FILMS_NAME\")`",
             ],
         );
     }
@@ -583,7 +583,7 @@ mod tests {
         let app = resolve(&shop.app, "");
         let triggers = ["topic:orders".to_owned()];
         let refused = app.wire("pack", &triggers, "app", |_, _| None).unwrap_err();
-        let error = "keeps topic `orders` in no variable: let it begin with `let orders_topic =`";
+        let error = "declares topic `orders` without a variable: begin the declaration with `let orders_topic =`";
         assert!(refused[0].ends_with(error), "{refused:?}");
     }
 

@@ -117,7 +117,7 @@ impl Kept {
                     kind = self.kind,
                     name = self.name,
                     why,
-                    "a stored value could not be read again: the one from before is used"
+                    "could not read a stored value again: the function goes on with the value that it has"
                 );
                 Ok(known.value.clone())
             }

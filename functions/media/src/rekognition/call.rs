@@ -100,8 +100,8 @@ pub(super) async fn unreadable(
     let failure = to_failure("InvalidS3ObjectException", answer);
     let why = match s3::exists(objects, bucket.as_str(), key.as_str()).await {
         Ok(false) => return DetectError::Permanent(failure),
-        Ok(true) => "the object is there, so a policy keeps Rekognition from reading it".into(),
-        Err(reason) => format!("whether the object is there, S3 does not say: {reason}"),
+        Ok(true) => "the object exists, so a policy keeps Rekognition from reading it".into(),
+        Err(reason) => format!("S3 does not say whether the object exists: {reason}"),
     };
     let Failure { code, message } = failure;
     DetectError::Retryable(format!("{code}: {message} ({why})"))

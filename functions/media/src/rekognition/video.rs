@@ -100,7 +100,7 @@ impl VideoJobs for RekognitionJobs {
             .job_tag(job_tag(sequencer));
         match request.send().await {
             Ok(output) => output.job_id.map(JobId::new).ok_or_else(|| {
-                DetectError::Retryable("Rekognition started a job and gave no id of it".into())
+                DetectError::Retryable("Rekognition started a job and returned no job ID".into())
             }),
             Err(error) => Err(match error.as_service_error() {
                 Some(StartLabelDetectionError::InvalidS3ObjectException(answer)) => {

@@ -49,7 +49,7 @@ fn read(bundle: &Setting) -> Result<Vec<u8>> {
     let certificates =
         certificates.map_err(|why| error().because(format!("it is not PEM: {why}")))?;
     if certificates.is_empty() {
-        return Err(error().because("there is no certificate in PEM in it").hint(
+        return Err(error().because("the file holds no PEM certificate").hint(
             "the file must hold certificates between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----",
         ));
     }

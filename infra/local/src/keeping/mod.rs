@@ -208,7 +208,7 @@ impl Keeper {
             ..Series::new(folder)?
         };
         let state = self.save(&mut series, false).await?;
-        state.ok_or_else(|| not_kept(folder, "the emulator has written nothing"))
+        state.ok_or_else(|| not_kept(folder, "the emulator wrote no data"))
     }
 
     /// Never returns: writes the state again and again, and tells when that fails or works again.

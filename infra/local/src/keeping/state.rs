@@ -102,7 +102,7 @@ impl KeptState {
         if format != FORMAT {
             return Err(refused(
                 folder,
-                format!("its format is {format}, and this program reads {FORMAT}"),
+                format!("the data has format {format}, and this program reads format {FORMAT}"),
             ));
         }
         serde_json::from_slice(&text).map(Some).map_err(damaged)
@@ -133,7 +133,7 @@ impl KeptState {
             let found = KeptFile::of(&folder.join(name));
             let found = found.map_err(|error| damaged(folder, format!("{name}: {error}")))?;
             if found != *file {
-                let why = format!("{name} is not as it was written");
+                let why = format!("{name} has changed since it was written");
                 return Err(damaged(folder, why));
             }
         }

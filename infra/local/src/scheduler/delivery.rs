@@ -192,7 +192,7 @@ impl Delivery {
         {
             Ok(()) => warn!(
                 schedule = arn,
-                reason, "Lambda took no event, and the dead-letter queue has it"
+                reason, "Lambda did not take the event; it is in the dead-letter queue"
             ),
             // On AWS it would be counted as InvocationsFailedToBeSentToDeadLetterCount.
             Err(refused) => error!(
@@ -200,7 +200,7 @@ impl Delivery {
                 event,
                 reason,
                 queue = refused.message,
-                "an event is lost: the dead-letter queue does not take it"
+                "an event is lost: the dead-letter queue did not take it"
             ),
         }
     }

@@ -48,7 +48,7 @@ impl Destination {
             Self::Unsupported(arn) => {
                 error!(
                     destination = arn,
-                    message, "the local stage cannot tell this destination what was given up"
+                    message, "the local stage cannot send failure records to this destination"
                 );
                 Ok(None)
             }
@@ -86,7 +86,7 @@ pub(super) async fn give_up(
                 records,
                 condition,
                 batch = %message["DDBStreamBatchInfo"],
-                "records are lost: they were given up, and the mapping has no on-failure destination"
+                "records are lost: every attempt failed, and the mapping has no on-failure destination"
             );
             note(clients, stream, batch, condition, &settings, None);
             return;
@@ -98,7 +98,7 @@ pub(super) async fn give_up(
                     function,
                     records,
                     condition,
-                    "records were given up, and the on-failure destination told"
+                    "every attempt failed: the failure record is in the on-failure destination"
                 );
                 return;
             }

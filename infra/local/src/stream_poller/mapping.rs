@@ -123,7 +123,7 @@ pub(super) fn read(
     let mut warnings = Vec::new();
     if mapping.tumbling_window_in_seconds().unwrap_or_default() > 0 {
         warnings.push(
-            "TumblingWindowInSeconds is not built into the local stage: the function gets its batches without windows and state"
+            "the local stage does not support TumblingWindowInSeconds: the function gets its batches without windows and state"
                 .to_owned(),
         );
     }
@@ -133,7 +133,7 @@ pub(super) fn read(
         .map(Destination::from_arn);
     if let Some(Destination::Unsupported(arn)) = &on_failure {
         warnings.push(format!(
-            "the local stage has no way to the on-failure destination {arn}, only to SQS queues and SNS topics: what is given up will be lost"
+            "the local stage sends failure records to SQS queues and SNS topics only, not to {arn}: records whose attempts all fail are lost"
         ));
     }
     let patterns = mapping

@@ -207,7 +207,7 @@ async fn follow_mappings(clients: Arc<Clients>) {
                 is_answered = false;
                 warn!(
                     error = text_of(&error),
-                    "the event source mappings cannot be listed"
+                    "could not list the event source mappings"
                 );
             }
             Err(_) => {}
@@ -260,7 +260,7 @@ async fn follow_stream(
                 let error = text_of(&error);
                 warn!(
                     stream = stream.0,
-                    error, "the shards of the stream cannot be listed"
+                    error, "could not list the shards of the stream"
                 );
             }
             Err(_) => {}

@@ -341,7 +341,7 @@ async fn read(
             Err(error) => {
                 failures += 1;
                 let error = text_of(&error);
-                warn!(stream, shard, error, "the shard cannot be read");
+                warn!(stream, shard, error, "could not read the shard");
                 tokio::time::sleep(back_off(failures)).await;
             }
         }

@@ -132,7 +132,7 @@ impl DeclaredResource for Declaration {
         check.require(
             self.is_default || name != DEFAULT,
             &subject,
-            "has the name of the bus that every account has",
+            "has the name of the default bus of every account",
             "use `default_event_bus`, or rename it",
         );
         check.length_in_stack(&subject, 1 + name.len(), NAME_MAX);
@@ -202,7 +202,7 @@ mod tests {
         let shop = shop();
         shop.app.event_bus("default");
         complaints(&shop.app, "").are(&[
-            "event bus `default` has the name of the bus that every account has; use `default_event_bus`",
+            "event bus `default` has the name of the default bus of every account; use `default_event_bus`",
         ]);
     }
 }

@@ -246,7 +246,7 @@ impl Declaration {
                 check.require(
                     false,
                     subject,
-                    format!("has the time zone `{name}`, which there is not"),
+                    format!("has an unknown time zone `{name}`"),
                     remedy,
                 );
                 None

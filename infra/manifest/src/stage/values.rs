@@ -69,7 +69,7 @@ impl<'de> Deserialize<'de> for Number {
 // the place behind each sentence, "at line 3 column 14".
 
 pub(super) fn whole<E: de::Error>(number: u128) -> Result<u32, E> {
-    u32::try_from(number).map_err(|_| E::custom(format!("{number} is too great a number")))
+    u32::try_from(number).map_err(|_| E::custom(format!("the number {number} is too large")))
 }
 
 pub(super) fn negative<E: de::Error>(number: impl fmt::Display) -> E {

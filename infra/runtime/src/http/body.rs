@@ -38,7 +38,7 @@ fn text(request: &ApiGatewayV2httpRequest) -> Result<String, HttpError> {
     let body = request.body.as_deref().unwrap_or_default();
     let text = if request.is_base64_encoded {
         let bytes = STANDARD.decode(body);
-        let bytes = bytes.map_err(|_| bad("is said to be base64, and is not"))?;
+        let bytes = bytes.map_err(|_| bad("is not base64, although the event says so"))?;
         String::from_utf8(bytes).map_err(|_| bad("is not UTF-8"))?
     } else {
         body.to_owned()
@@ -154,7 +154,7 @@ mod tests {
         not_base64.is_base64_encoded = true;
         assert_eq!(
             order(&not_base64).unwrap_err(),
-            "the body is said to be base64, and is not"
+            "the body is not base64, although the event says so"
         );
         assert_eq!(
             order(&in_base64(b"{}\xff")).unwrap_err(),

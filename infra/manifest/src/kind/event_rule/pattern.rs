@@ -68,7 +68,10 @@ pub(super) fn parse(text: &str) -> Result<Value, Vec<Fault>> {
                         Some(meant) => format!("did you mean `{meant}`?"),
                         None => "fields of your own are below `detail`".to_owned(),
                     };
-                    faults.push((format!("asks for `{field}`, which no event has"), remedy));
+                    faults.push((
+                        format!("asks for the field `{field}`, which events do not have"),
+                        remedy,
+                    ));
                 }
             }
             object(fields, "", &mut faults);
@@ -276,12 +279,12 @@ mod tests {
             ("{}", "asks for nothing at `{}`", "name a field"),
             (
                 r#"{"detail_type": ["Paid"]}"#,
-                "asks for `detail_type`, which no event has",
+                "asks for the field `detail_type`, which events do not have",
                 "did you mean `detail-type`?",
             ),
             (
                 r#"{"order": [1]}"#,
-                "asks for `order`, which no event has",
+                "asks for the field `order`, which events do not have",
                 "below `detail`",
             ),
             (

@@ -86,7 +86,7 @@ fn what_is_wrong_with_a_rule_is_told() {
         "function `f` handles the events of event rule `order-paid` twice",
         "event rule `order-paid` invokes 6 functions (a, b, c, d, e, f), but a rule has at most 5 targets",
         "event rule `idle` refers to event bus `shop-2`, which the manifest does not declare",
-        "event rule `idle` has a pattern that asks for `sources`, which no event has; did you mean `source`?",
+        "event rule `idle` has a pattern that asks for the field `sources`, which events do not have; did you mean `source`?",
         "event rule `idle` has a pattern that has 7 for `detail`, which must be a list; write [7]",
         "event rule `idle` invokes no function",
     ]);

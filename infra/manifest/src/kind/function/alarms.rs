@@ -48,7 +48,7 @@ pub(super) fn of_function(synthesis: &mut Synthesis<'_>, function: &Function) {
     );
     let throttles = lambda(
         "Throttles",
-        format!("{name} was not invoked for want of concurrency"),
+        format!("{name} was throttled: the account had no concurrency left"),
     );
     alarm(
         synthesis,
@@ -83,7 +83,7 @@ pub(super) fn of_function(synthesis: &mut Synthesis<'_>, function: &Function) {
             dimension: ("QueueName", queue),
             statistic: "Maximum",
             threshold: 0,
-            description: format!("Events that {name} failed on wait in its failure queue"),
+            description: format!("The failure queue of {name} holds events"),
         };
         alarm(
             synthesis,
@@ -119,7 +119,7 @@ pub(super) fn of_all(synthesis: &mut Synthesis<'_>) {
     synthesis.add(LOGICAL_ID.to_owned(), origin, alarm);
     synthesis.output(
         output.to_owned(),
-        "ARN of the alarm on which a deployment is taken back",
+        "ARN of the alarm that rolls a deployment back",
         &attribute(LOGICAL_ID, "Arn"),
     );
 }

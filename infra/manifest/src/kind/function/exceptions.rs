@@ -22,8 +22,8 @@ pub(super) fn check(check: &mut Check<'_>, function: &Declaration) {
         check.require(
             !exception.reason.trim().is_empty(),
             &subject,
-            format!("has an exception for `{action}` for no reason"),
-            "say in `Exception` why the difference is meant to be",
+            format!("has an exception for `{action}` without a reason"),
+            "say in `Exception` why the difference is intended",
         );
         check.require(
             seen.insert(action),
@@ -71,7 +71,7 @@ mod tests {
         ];
         with(reads(), &sound).are(&[]);
         with(reads(), &[unused(" ")])
-            .are(&["has an exception for `dynamodb:GetItem` for no reason"]);
+            .are(&["has an exception for `dynamodb:GetItem` without a reason"]);
         with(reads(), &[Exception::missing(get, "because")])
             .are(&["has an exception for `dynamodb:GetItem`, and is granted it; remove"]);
         with(shop(), &[unused("because")])

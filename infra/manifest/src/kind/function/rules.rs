@@ -64,7 +64,7 @@ fn recursion(check: &mut Check<'_>, function: &Declaration) {
             (Some((action, _)), Some(reason)) => check.require(
                 !reason.trim().is_empty(),
                 &subject,
-                format!("is granted {action} on what invokes it for no reason"),
+                format!("is granted {action} on a resource that invokes it, without a reason"),
                 "say in `recursive` what ends the recursion",
             ),
             (None, Some(_)) => check.require(
@@ -271,7 +271,7 @@ fn unscoped(check: &mut Check<'_>, subject: &Subject, action: &str, reason: &str
     check.require(
         !reason.trim().is_empty(),
         subject,
-        format!("is granted `{action}` on every resource for no reason"),
+        format!("is granted `{action}` on every resource without a reason"),
         "say in `Grant::unscoped` why AWS cannot restrict the action to a resource",
     );
     let mut kinds = KINDS.iter().filter_map(|kind| kind.grants.as_ref());

@@ -64,7 +64,7 @@ fn unscoped_grants_name_one_action_that_cannot_be_scoped_and_a_reason() {
     ] {
         with(action, "because").are(&["which is not one IAM action"]);
     }
-    with("rekognition:DetectLabels", " ").are(&["on every resource for no reason"]);
+    with("rekognition:DetectLabels", " ").are(&["on every resource without a reason"]);
     for (action, call) in [
         ("s3:GetObject", "Bucket::allow"),
         ("dynamodb:GetItem", "Table::allow"),
@@ -192,7 +192,8 @@ fn a_function_that_causes_its_own_events_says_what_ends_the_recursion() {
             complaints(&shop.app, "")
         };
         told(Some("it writes once")).are(&[]);
-        told(Some(" ")).are(&["on what invokes it for no reason; say in `recursive`"]);
+        told(Some(" "))
+            .are(&["on a resource that invokes it, without a reason; say in `recursive`"]);
         let complaints = told(None);
         complaints.are(&["which causes events that invoke it, by the trigger at infra/manifest"]);
         let granted = format!("function `sell` is granted {what}, which");

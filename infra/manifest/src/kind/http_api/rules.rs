@@ -88,7 +88,7 @@ impl Cors {
             check.require(
                 is_origin(origin) || (origin == "*" && origins.len() == 1),
                 subject,
-                format!("lets in pages of `{origin}`, which is not an origin"),
+                format!("allows the CORS origin `{origin}`, which is not an origin"),
                 "write one like `https://example.com`, without a path, or `*` alone",
             );
         }

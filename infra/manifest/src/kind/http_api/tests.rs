@@ -35,7 +35,7 @@ fn cors_names_origins_and_headers() {
         with(Cors::origins([origin])).are(&["which is not an origin"]);
     }
     with(Cors::origins(["https://a.b", "*"])).are(&[
-        "lets in pages of `*`, which is not an origin; write one like `https://example.com`, without a path, or `*` alone",
+        "allows the CORS origin `*`, which is not an origin; write one like `https://example.com`, without a path, or `*` alone",
     ]);
     with(Cors::origins(["*"]).expose_headers(["", "next cursor", "x"])).are(&[
         "exposes ``, which is not a name of a header",

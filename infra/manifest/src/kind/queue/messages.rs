@@ -228,7 +228,7 @@ impl Messages {
             check.require(
                 false,
                 subject,
-                format!("handles a FIFO queue, and events of {other} besides: their failures cannot be in one failure queue"),
+                format!("handles a FIFO queue and events of {other}, whose failures cannot share a failure queue"),
                 "let another function handle one of them",
             );
         }

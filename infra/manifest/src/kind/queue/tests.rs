@@ -208,14 +208,14 @@ fn a_function_of_a_fifo_queue_handles_nothing_else_that_needs_a_failure_queue() 
         .trigger(shop.http_api.get("/"));
     complaints(&shop.app, "").are(&[]);
     shop.sell.trigger(shop.topic.published());
-    let told = "handles a FIFO queue, and events of topic `orders` besides: their failures cannot be in one failure queue; let another";
+    let told = "handles a FIFO queue and events of topic `orders`, whose failures cannot share a failure queue; let another";
     complaints(&shop.app, "").are(&[told, told]);
     let shop = self::shop();
     let bills = shop.app.fifo_queue("bills");
     shop.sell
         .trigger(bills.messages())
         .trigger(shop.queue.messages());
-    complaints(&shop.app, "").are(&["and events of queue `parcels` besides"]);
+    complaints(&shop.app, "").are(&["and events of queue `parcels`, whose failures"]);
 }
 
 #[test]

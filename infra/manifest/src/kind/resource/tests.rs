@@ -217,7 +217,7 @@ fn an_override_fits_the_template_and_leaves_what_protects() {
         "the override of `Role` is of a property of `SellFunction` (AWS::Lambda::Function) that the app's declaration decides",
         "that protects `PhotosBucket` (AWS::S3::Bucket); say why by `.because",
         "the override of `OwnershipControls` is of a property that protects",
-        "leads to nothing in `PhotosBucket` (AWS::S3::Bucket): it has no `1`",
-        "leads to nothing in `PhotosBucket` (AWS::S3::Bucket): it has no `CorsConfiguration`",
+        "names a property that `PhotosBucket` (AWS::S3::Bucket) does not have: `1`",
+        "names a property that `PhotosBucket` (AWS::S3::Bucket) does not have: `CorsConfiguration`",
     ]);
 }

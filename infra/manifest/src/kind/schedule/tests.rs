@@ -142,7 +142,7 @@ fn settings_are_within_awss_limits() {
         .retry_attempts(186)
         .event_age_seconds(59);
     complaints(&app, "").are(&[
-        "has the time zone `Europe/Zürich`, which there is not; did you mean `Europe/Zurich`?",
+        "has an unknown time zone `Europe/Zürich`; did you mean `Europe/Zurich`?",
         "one of its day of month and its day of week must be `?`, and only one",
         "has 186 retry attempts; set `retry_attempts` to 0 to 185",
         "keeps an event for 59 s; set `event_age_seconds` to 60 to 86400",
