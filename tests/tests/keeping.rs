@@ -166,7 +166,7 @@ fn data_and_events_under_way_are_kept_and_saved_by_name() {
     let content = fs::read(&file).unwrap();
     fs::write(&file, &content[..content.len() / 2]).unwrap();
     let told = refused(&stage, &["local", "--keep"]);
-    assert!(told.contains("is not as it was written"), "{told}");
+    assert!(told.contains("has changed since it was written"), "{told}");
     assert!(told.contains("cargo xtask snapshot delete kept"), "{told}");
     fs::write(&file, content).unwrap();
     let listed = stage.xtask_ok(&["snapshot", "list"]);

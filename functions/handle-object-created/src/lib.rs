@@ -282,7 +282,7 @@ mod tests {
         let message = error.unwrap_err().to_string();
         assert!(
             message
-                .starts_with("1 of 2 records failed: \"a.jpg\": could not have \"a.jpg\" wait: "),
+                .starts_with("1 of 2 records failed: \"a.jpg\": could not send \"a.jpg\" to the queue of waiting objects: "),
             "{message}"
         );
         assert_eq!(function.waiting.take().len(), 1);

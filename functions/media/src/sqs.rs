@@ -143,7 +143,7 @@ mod tests {
         let error = queues(&wire).wait(MediaType::Image, &event("a.jpg")).await;
         let text = error.unwrap_err().to_string();
         assert!(
-            text.starts_with("could not have \"a.jpg\" wait: "),
+            text.starts_with("could not send \"a.jpg\" to the queue of waiting objects: "),
             "{text}"
         );
     }

@@ -223,7 +223,7 @@ mod tests {
             (
                 "AWS::S3::Bucket",
                 "A conflicting conditional operation is currently in progress against this resource. Please try again. (Service: S3, Status Code: 409, Request ID: Q, Extended Request ID: E) (HandlerErrorCode: ResourceConflict)",
-                "some minutes",
+                "a few minutes",
             ),
             (
                 "AWS::Lambda::Function",

@@ -162,7 +162,7 @@ async fn a_stack_without_the_tags_is_not_deleted() {
         let error = deleted_from(&aws, &delete_spec(), &User::who_says(true)).await;
         assert_eq!(
             error.unwrap_err().why(),
-            Some("it does not carry the tags app=app and stage=dev")
+            Some("the stack does not have the tags app=app and stage=dev")
         );
         assert_eq!(aws.effects(), [""; 0]);
     }

@@ -49,7 +49,7 @@ fn read(bundle: &Setting) -> Result<Vec<u8>> {
     let certificates =
         certificates.map_err(|why| error().because(format!("it is not PEM: {why}")))?;
     if certificates.is_empty() {
-        return Err(error().because("the file holds no PEM certificate").hint(
+        return Err(error().because("the file has no certificate in PEM format").hint(
             "the file must hold certificates between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----",
         ));
     }

@@ -111,7 +111,7 @@ impl KeptState {
     /// Whether a stage of this stack can begin with it: reads every file.
     ///
     /// # Errors
-    /// It is of another stack, region or version of the emulator, or a file is not as it was written.
+    /// It is of another stack, region or version of the emulator, or a file has changed since it was written.
     pub fn check(&self, folder: &Path, stack: &str, region: &str) -> Result<(), Error> {
         for (what, of_state, of_stage) in [
             ("the stack", self.stack.as_str(), stack),
@@ -298,7 +298,9 @@ mod tests {
         assert!(why("other-local", "us-east-1").contains("the stack shop-local"));
         assert!(why("shop-local", "eu-west-1").contains("the region us-east-1"));
         std::fs::write(folder.join("state-1"), "changed").unwrap();
-        assert!(why("shop-local", "us-east-1").ends_with("state-1 is not as it was written"));
+        assert!(
+            why("shop-local", "us-east-1").ends_with("state-1 has changed since it was written")
+        );
         std::fs::remove_file(folder.join("state-1")).unwrap();
         assert!(why("shop-local", "us-east-1").contains("state-1: No such file"));
         std::fs::write(folder.join(INDEX), r#"{"format": 2}"#).unwrap();
