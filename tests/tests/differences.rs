@@ -28,6 +28,7 @@ const ENTRIES: &[Entry] = &[
     ("failure-destinations", failure_destinations),
     ("kinesis-retries", kinesis_retries),
     ("tumbling-windows", tumbling_windows),
+    ("platform-lines", platform_lines),
     ("schedule-targets", schedule_targets),
     ("unknown-properties", unknown_properties),
     ("resource-types", resource_types),
@@ -163,6 +164,29 @@ fn api_throttling(stage: &Stage) {
         assert_eq!(stage.get("SHOP_URL", "/").status, 200);
     }
     set(10_000);
+}
+
+fn platform_lines(stage: &Stage) {
+    let function = "shop-local-serve-shop";
+    let configuration = stage.aws_json(&[
+        "lambda",
+        "get-function-configuration",
+        "--function-name",
+        function,
+    ]);
+    assert_eq!(configuration["LoggingConfig"]["LogFormat"], "JSON");
+    assert_eq!(stage.get("SHOP_URL", "/").status, 200);
+    let group = format!("/aws/lambda/{function}");
+    eventually("the log has a line of Lambda's in text", || {
+        let log = stage.aws_json(&["logs", "filter-log-events", "--log-group-name", &group]);
+        let messages = log["events"].as_array().unwrap();
+        let mut messages = messages
+            .iter()
+            .filter_map(|event| event["message"].as_str());
+        messages
+            .any(|message| message.starts_with("REPORT RequestId: "))
+            .then_some(())
+    });
 }
 
 fn memory_size(stage: &Stage) {

@@ -447,6 +447,19 @@ fn bytes_are_bounded_as_well() {
 }
 
 #[test]
+fn the_function_that_was_invoked_last_comes_first() {
+    let invoked = |id: &str, function: &str, at| invocation(id, id, function, at, json!([]));
+    let history = history([
+        invoked("a1", "sell", 0),
+        invoked("a2", "pack", 10),
+        ok("a1", 20),
+        invoked("a3", "sell", 30),
+        ok("a2", 40),
+    ]);
+    assert_eq!(history.invoked(), ["sell", "pack"]);
+}
+
+#[test]
 fn filters_choose_by_function_kind_outcome_and_text() {
     let denied = json!({"action": "s3:GetObject", "resource": "arn:aws:s3:::photos/a.jpg"});
     let history = history([
