@@ -314,7 +314,7 @@ fn tumbling_windows(stage: &Stage) {
         "10",
     ]);
     eventually("a warning in the stage's log", || {
-        let line = "TumblingWindowInSeconds is not built into the local stage";
+        let line = "the local stage does not support TumblingWindowInSeconds";
         stage.log().contains(line).then_some(())
     });
 }
