@@ -87,7 +87,7 @@ pub(crate) fn build(
     executables(messages, packages)
 }
 
-/// As [`build`], for this machine, for whoever reads the AWS SDK's symbols in the executables:
+/// As [`build`], for this machine, to read the AWS SDK's symbols in the executables:
 /// optimization inlines functions of the SDK, and their symbols are gone.
 pub(crate) fn build_with_symbols(
     workspace: &Workspace,
@@ -243,7 +243,7 @@ fn cargo<'a>(
     Ok(without_cargo_variables(build))
 }
 
-/// What the compiler is told of functions for AWS.
+/// The compiler's flags for functions on AWS.
 fn lambda_flags(workspace: &Workspace, architecture: Architecture) -> [String; 3] {
     // Every processor that runs functions has these instructions. Zips are 2 % smaller for it.
     // <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-avx2.html>

@@ -101,7 +101,7 @@ impl<'a> Changes<'a> {
         changes.map(|change| change.logical_id.clone()).collect()
     }
 
-    /// Asks, as far as `approval` wants it.
+    /// Asks if `approval` requires it.
     pub(crate) fn approve(&self, approval: Approval) -> Result<()> {
         let reasons = self.reasons(approval);
         if reasons.is_empty() {

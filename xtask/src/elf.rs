@@ -12,7 +12,7 @@ use manifest::Architecture;
 /// glibc of Amazon Linux 2023, the base of the `provided.al2023` runtime.
 pub(crate) const RUNTIME_GLIBC: GlibcVersion = GlibcVersion(2, 34);
 
-/// Why a binary is not what was asked for, as far as this program can tell.
+/// Why Lambda cannot run a binary, if this program can tell.
 const OVERRIDDEN: &str = "settings of cargo's take precedence over the choice of linker: see whether \
      CARGO_BUILD_TARGET or CARGO_TARGET_<TARGET>_LINKER is set, or the like in its config files";
 

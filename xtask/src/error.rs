@@ -26,7 +26,7 @@ enum End {
     Failed,
     /// It was asked for something that makes no sense: exit code 2.
     Misused,
-    /// Whoever read its result has read enough: nothing is said, exit code 0.
+    /// The reader of its result has closed the pipe: no message, exit code 0.
     NotRead,
 }
 
@@ -51,7 +51,7 @@ impl CliError {
         }
     }
 
-    /// Lets a command whose exit code tells something go on where nobody reads the rest.
+    /// Lets a command whose exit code matters go on after the reader of its output is gone.
     pub(crate) fn unless_not_read(written: Result<()>) -> Result<()> {
         match written {
             Err(error) if error.end == End::NotRead => Ok(()),

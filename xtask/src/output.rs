@@ -68,7 +68,7 @@ fn write_result(mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Resolves when nobody can read the results any more: the other end of the pipe is closed.
+/// Resolves when the other end of the pipe is closed, so that nothing reads the results.
 pub(crate) async fn reader_is_gone() {
     let gone = tokio::task::spawn_blocking(|| {
         let output = std::io::stdout();

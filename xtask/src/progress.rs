@@ -19,7 +19,7 @@ pub(crate) struct Show {
     state: Mutex<State>,
 }
 
-/// How much is told beside the moving line.
+/// How much is printed beside the moving line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// Every step.
@@ -101,7 +101,7 @@ impl Show {
         self.with(|state| std::mem::take(&mut state.timeline).finish())
     }
 
-    /// Puts a question of the operation to the user. Without a terminal nobody can answer,
+    /// Asks the user a question of the operation. Without a terminal there is no answer,
     /// and that is a no.
     pub(crate) fn decide(&self, question: &Question, yes: bool) -> bool {
         yes || self.suspend(|| confirm(&question.to_string(), "--yes").is_ok())

@@ -8,7 +8,7 @@ use crate::error::{CliError, Result};
 use crate::interrupt;
 use crate::terminal::{YELLOW, end_line, inert, stderr_columns, words};
 
-/// Asks a yes-or-no question. Where nobody can answer, that is a no.
+/// Asks a yes-or-no question. Without a terminal, the answer is no.
 pub(crate) fn confirm(question: &str, flag: &str) -> Result<()> {
     let answer = ask(question, "[y/N]", flag)?;
     if matches!(answer.as_deref(), Some("y" | "Y" | "yes")) {

@@ -60,7 +60,7 @@ impl Toolchain {
     }
 }
 
-/// This machine, as far as it decides what links.
+/// The properties of this machine that decide what links.
 #[derive(Debug, Clone, Copy)]
 struct Host {
     architecture: Architecture,

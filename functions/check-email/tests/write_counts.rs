@@ -1,5 +1,5 @@
 //! Whatever is done to users, and however late, often and out of order the records of it
-//! come, in the end every flag is right; and not one write was made in vain.
+//! come, in the end every flag is right, and no write was superfluous.
 //!
 //! A table in memory emits records as DynamoDB does, also for the function's own writes. Users
 //! are created, change address or something else, lose their address, are deleted, and
@@ -163,7 +163,7 @@ struct Table {
     items: BTreeMap<UserId, Item>,
     /// How many records the stream has had.
     records: usize,
-    /// Where records go, unless nobody reads them.
+    /// Where records go, if they are read.
     outbox: Option<Outbox<Value>>,
     counts: Counts,
 }

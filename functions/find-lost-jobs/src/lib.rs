@@ -1,4 +1,4 @@
-//! Records what jobs saw whose end nobody has told of.
+//! Records the results of jobs whose message was lost.
 //!
 //! `handle-object-created` notes each job that it starts, and `add-video-file` forgets it when
 //! Rekognition's message has come. A job that is still known a while later has not ended, or its

@@ -69,7 +69,7 @@ fn any_act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// An event, by who is told of it.
+/// An event, by the function that gets it.
 #[derive(Debug, Clone)]
 enum Event {
     Created(Value),

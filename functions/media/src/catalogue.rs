@@ -176,7 +176,7 @@ pub trait Catalogue {
 /// Why a detection is not recorded yet. Trying again later may help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// There are no labels yet.
+    /// The job has not ended.
     #[error(transparent)]
     Detect(#[from] DetectError),
     /// The catalogue could not be read or written.

@@ -19,7 +19,7 @@ use crate::MediaType;
 use crate::catalogue::{Catalogue, CatalogueError, RecordError, record_detection};
 use crate::detector::{DetectError, JobId, VideoJobs};
 
-/// How long a job is remembered that nobody forgets. Rekognition keeps results as long.
+/// How long a job stays in the table if nothing deletes it. Rekognition keeps results as long.
 pub const RUNNING_JOB_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A job that was started for the change of a video.

@@ -8,7 +8,7 @@ use crate::user::{UserId, UserIdError};
 /// Why a record cannot be handled. Another try will not help: it ends in the failure queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// It is not what a stream's records are, or lacks what is asked of it.
+    /// It is not a record of a stream, or lacks a part.
     #[error(transparent)]
     Record(#[from] runtime::stream::RecordError),
     /// The table has another key than the function's settings say.

@@ -89,7 +89,7 @@ impl UserDataKey {
     }
 }
 
-/// The users table, as far as it matters here.
+/// What this rule needs of the users table.
 pub trait Users {
     /// Whether the item exists. Every write that ended before is seen.
     fn exists(&self, user: &UserId) -> impl Future<Output = Result<bool, ReconcileError>>;

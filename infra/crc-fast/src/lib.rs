@@ -4,7 +4,7 @@
 //! uses is decided while it runs, so all of them are linked: 0.66 MB that do not compress, in every function that
 //! calls Amazon S3. The SDK uses three. `Cargo.toml` puts this crate in the place of that one.
 //!
-//! The SDK computes CRC-32 unless it is told otherwise. `crc32fast` does so by the processor's instructions. The other
+//! The SDK computes CRC-32 by default. `crc32fast` does so by the processor's instructions. The other
 //! two are computed byte by byte.
 
 use std::fmt;

@@ -30,7 +30,7 @@ pub struct Change {
     pub replacement: Replacement,
     /// The properties and attributes that change.
     pub properties: Vec<String>,
-    /// Which value becomes which, as far as CloudFormation tells.
+    /// The values before and after, if CloudFormation returns them.
     pub property_changes: Vec<PropertyChange>,
     /// Whether the resource was changed or deleted by hand. Only told where the change set
     /// reverts drift.

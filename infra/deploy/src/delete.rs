@@ -95,7 +95,7 @@ pub async fn delete(
     Ok((existed || deleted != Deleted::default()).then_some(deleted))
 }
 
-/// The stack when nobody works on it, if it exists then.
+/// The stack when no operation is in progress, if it exists then.
 async fn at_rest(target: &Target, stack: &str, report: Report<'_>) -> Result<Option<Described>> {
     loop {
         let Some(current) = stack::describe(target, stack).await? else {

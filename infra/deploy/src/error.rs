@@ -24,7 +24,7 @@ pub struct Error {
     findings: Vec<Finding>,
 }
 
-/// The cause of an [`Error`], as far as callers act on it.
+/// The causes of an [`Error`] that callers act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// No credentials were found, or they could not be read.

@@ -16,7 +16,7 @@ use crate::target::Target;
 /// events seen at its start.
 pub(crate) struct EventFollower {
     stack_id: String,
-    /// None follows whatever happens, whoever began it.
+    /// None follows every operation.
     token: Option<String>,
     seen: BTreeSet<String>,
     first_failure: Option<ResourceEvent>,
@@ -45,7 +45,7 @@ impl EventFollower {
         Ok(follower)
     }
 
-    /// Why the operation failed, as far as its events say.
+    /// Why the operation failed, according to its events.
     pub(crate) fn cause(&self) -> Option<&ResourceEvent> {
         self.first_failure.as_ref().or(self.stack_failure.as_ref())
     }

@@ -88,7 +88,7 @@ pub(crate) async fn leftovers(
     Ok(leftovers)
 }
 
-/// Whether a resource exists, as far as this program speaks with its service.
+/// Whether a resource exists, for services that this program calls.
 async fn exists(target: &Target, resource_type: &str, name: &str) -> Result<bool> {
     let what = format!("look for {name}");
     let answer = match resource_type {

@@ -61,7 +61,7 @@ const PUT_BACK_ATTEMPTS: usize = 3;
 pub struct FailedEvent {
     /// The message's id in the queue.
     pub message_id: String,
-    /// Why whoever was to invoke it gave up, in AWS's words, for example `RetriesExhausted`. For a
+    /// Why the service that invokes it stopped, in AWS's words, for example `RetriesExhausted`. For a
     /// message of a queue, [`MAX_RECEIVE_COUNT`].
     pub condition: Option<String>,
     /// How often the function was invoked with it.
@@ -89,7 +89,7 @@ pub enum Subject {
     Records(StreamBatch),
     /// A message of a queue, as the record of an event that Lambda hands to the function.
     Message(Value),
-    /// None of them: the message was written by nobody who invokes functions.
+    /// None of them: no service that invokes functions wrote the message.
     Unknown(String),
 }
 
@@ -263,7 +263,7 @@ struct Shared {
     /// Receipt handles of the hidden messages, by message id.
     held: Mutex<BTreeMap<String, String>>,
     /// Calls that hide messages hold a read lock. Putting messages back waits for them: an
-    /// answer that nobody waits for would leave messages hidden.
+    /// answer without a reader would leave messages hidden.
     hiding: Arc<RwLock<()>>,
 }
 

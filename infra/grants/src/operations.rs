@@ -7,7 +7,7 @@
 
 use crate::binary::{Binary, Operation};
 
-/// This file, for whoever has to add to it.
+/// This file, for the error that asks to add to it.
 pub const TABLE_FILE: &str = "infra/grants/src/operations.rs";
 
 /// An action that an operation needs.

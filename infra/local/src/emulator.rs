@@ -24,8 +24,8 @@
 //!   lets them answer first.
 //! - On a busy machine it loses lines of functions' logs, and it makes figures of its own of the
 //!   time and memory that functions take. `logs.py` reads all lines and measures.
-//! - It tells nobody what has caused what. `observed.py` notes it, and has every invocation have a trace header.
-//! - It knows of no debugger. `debugging.py` lets a function wait for one, and nobody lose patience.
+//! - It does not record causes. `observed.py` does, and gives every invocation a trace header.
+//! - It does not support debuggers. `debugging.py` lets a function wait for one, and suspends timeouts.
 //! - It persists too little. `keeping.py` writes its state down, and begins with it.
 //! - It has no Rekognition. Where the stage has the local one, `emulator.py` adds what the local Rekognition needs
 //!   of it: a judgement on its callers' requests, made with MiniStack's own check of

@@ -7,8 +7,8 @@ use crate::Error;
 /// The letters of an access key ID, each of which stands for five bits.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Keys that nobody can know beforehand, made when the emulator starts and void when it ends.
-/// They are secrets: whoever has one can have the emulator run a program as this user.
+/// Random keys, made when the emulator starts and void when it ends.
+/// They are secrets: a caller that has one can make the emulator run a program as this user.
 #[derive(Clone)]
 pub struct Keys {
     /// The access key of the account's root user, whom no policy restricts.

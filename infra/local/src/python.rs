@@ -64,7 +64,7 @@ pub struct Models {
 }
 
 impl StageTools {
-    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// Makes the environment in `dir` unless it exists; `progress` gets a line,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
         let environment = Environment::prepare(dir, &STAGE, progress).await?;
@@ -135,7 +135,7 @@ impl StageTools {
 }
 
 impl CheckTools {
-    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// Makes the environment in `dir` unless it exists; `progress` gets a line,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
         Environment::prepare(dir, &CHECKS, progress).await.map(Self)
@@ -156,7 +156,7 @@ impl CheckTools {
 }
 
 impl ScanTools {
-    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// Makes the environment in `dir` unless it exists; `progress` gets a line,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
         Environment::prepare(dir, &SCAN, progress).await.map(Self)
@@ -170,7 +170,7 @@ impl ScanTools {
 }
 
 impl CrossTools {
-    /// Makes the environment in `dir` unless it is there; `progress` is told,
+    /// Makes the environment in `dir` unless it exists; `progress` gets a line,
     /// a line at a time, what is being done.
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
         Environment::prepare(dir, &CROSS, progress).await.map(Self)

@@ -2,7 +2,7 @@
 //!
 //! Events are handled some time after the request that set them off, and set off others: an
 //! upload invokes a function, a job for a video ends with a message, a write to a table becomes a
-//! record of its stream. Whoever wants to see the effect has to wait, and would have to guess how long.
+//! record of its stream. A test that wants to see the effect would have to guess how long to wait.
 //! Here every part tells what it has begun and what it has ended:
 //!
 //! - the emulator, of events (`under_way.py`);

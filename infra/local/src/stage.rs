@@ -23,7 +23,7 @@ const APIS_INTERVAL: Duration = Duration::from_secs(1);
 /// A port on 127.0.0.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// What listens there, for whoever reads that the port is taken.
+    /// What listens there, for the error if the port is taken.
     pub purpose: String,
     /// Its number.
     pub number: u16,

@@ -296,7 +296,7 @@ impl App {
     }
 
     /// Where it answers requests, in the order of declaration: HTTP APIs and function URLs. One
-    /// without a variable is not among them, as nobody is told its URL.
+    /// without a variable is not among them: no function has its URL.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         self.variables_of_resources()
             .filter(|variable| kind::of(&variable.of).is_some_and(|kind| kind.has_url))

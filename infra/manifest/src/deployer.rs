@@ -1,4 +1,4 @@
-//! What whoever deploys an app must be allowed to do: statements, and what they name.
+//! The permissions that a deployment needs: statements, and the resources that they name.
 //!
 //! Each kind of resource says which statements its resources need.
 

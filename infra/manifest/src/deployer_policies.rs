@@ -1,4 +1,4 @@
-//! The IAM policies of whoever deploys an app.
+//! The IAM policies that a deployment of an app needs.
 
 use serde_json::{Value, json};
 

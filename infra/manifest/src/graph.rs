@@ -9,7 +9,7 @@ use crate::grant::Grant;
 use crate::name;
 use crate::resource_id::ResourceId;
 
-/// What an app consists of, and what connects it; for whoever draws it.
+/// The parts of an app and what connects them, as a graph to draw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picture {
     /// Resources in the order of declaration, then functions by name, then services.

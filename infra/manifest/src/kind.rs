@@ -1,7 +1,7 @@
 //! The kinds of resources that an app can consist of, a module for each.
 //!
 //! A module has all there is of its kind: the vocabulary of the declaration, the rules of AWS, the
-//! template, what grants allow, and what whoever deploys must be allowed to do. A new kind is a
+//! template, what grants allow, and the permissions that a deployment needs. A new kind is a
 //! module and its lines below. Nothing outside knows a kind by name, but for functions: they are
 //! what the others serve.
 
@@ -107,7 +107,7 @@ pub(crate) struct Kind {
     pub(crate) is_at: fn(id: &ResourceId, stack: &str, service: &str, name: &str) -> bool,
     /// The rules of those settings of a stage that are about resources of the kind.
     pub(crate) settings: fn(&mut Check<'_>),
-    /// What whoever deploys needs for resources of the kind.
+    /// The permissions that a deployment needs for resources of the kind.
     pub(crate) deployer: fn(&Deployer<'_>) -> Vec<Statement>,
     /// The words by which a new function is wired to events of resources of the kind.
     pub(crate) triggers: &'static [TriggerWord],
@@ -153,7 +153,7 @@ fn is_made_up(id: &ResourceId, stack: &str, name: &str) -> bool {
 /// A kind without settings of its own in a stage.
 fn no_settings(_: &mut Check<'_>) {}
 
-/// What whoever deploys the app needs beside what any stack needs.
+/// The permissions that a deployment of the app needs beside those for any stack.
 pub(crate) fn deployer_statements(deployer: &Deployer<'_>) -> Vec<Statement> {
     let mut statements: Vec<Statement> = KINDS
         .iter()

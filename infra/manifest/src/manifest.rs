@@ -220,7 +220,7 @@ pub(crate) trait DeclaredResource: Send + Sync {
         None
     }
 
-    /// What whoever deploys needs for it, beside what its kind needs.
+    /// The permissions that a deployment needs for it beside those for its kind.
     fn deployer_statements(&self, _deployer: &Deployer<'_>) -> Vec<Statement> {
         Vec::new()
     }

@@ -14,7 +14,7 @@ pub(crate) fn allow(sid: &str, actions: &[String], resource: &Value) -> Value {
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
 }
 
-/// A document that denies `action` on `resources` to whoever does not come over TLS.
+/// A document that denies `action` on `resources` to requests without TLS.
 pub(crate) fn tls_only(action: &str, resources: &Value) -> Value {
     document(&[tls_only_statement(action, resources)])
 }

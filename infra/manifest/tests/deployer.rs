@@ -1,4 +1,4 @@
-//! What must hold for the policies of whoever deploys, on every stage.
+//! What must hold for the deployment policies of every stage.
 #![allow(clippy::unwrap_used, reason = "clippy knows tests, not their helpers")]
 
 use std::collections::{BTreeMap, BTreeSet};

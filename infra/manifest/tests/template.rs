@@ -51,7 +51,7 @@ fn statements(policy: &str) -> Vec<Value> {
     policy["Statement"].as_array().unwrap().clone()
 }
 
-/// Whether a role can be assumed by `service`, and by nobody else.
+/// Whether `service` and nothing else can assume a role.
 fn is_for(service: &str, role: &Value) -> bool {
     let trust = &role["Properties"]["AssumeRolePolicyDocument"]["Statement"];
     trust.as_array().unwrap().len() == 1

@@ -63,7 +63,7 @@ impl Authorizer {
     /// Returns if the caller may do this.
     ///
     /// # Errors
-    /// It may not, its credentials are not valid, or nobody can be asked.
+    /// It may not, its credentials are not valid, or the emulator does not answer.
     pub async fn check(
         &self,
         signed: &Signed,

@@ -34,7 +34,7 @@ pub struct GeneralLabelsSettings {
 }
 
 impl GeneralLabelsSettings {
-    /// Checks the constraints of the API reference. Names that are no labels here may be labels of Rekognition's.
+    /// Checks the constraints of the API reference. Amazon Rekognition may know labels that are unknown here.
     ///
     /// # Errors
     /// A filter has too many values, or a value that cannot be a label or a category.
@@ -146,7 +146,7 @@ pub struct Instance {
 }
 
 impl Label {
-    /// What a response says of a detection: instances only as far as they are confident enough, in percent.
+    /// A detection as a response shows it, with the instances of at least this confidence, in percent.
     #[must_use]
     pub fn new(detection: &Detection<'_>, min_confidence: f32) -> Self {
         let names = |names: &[&'static str]| {

@@ -38,7 +38,7 @@ pub struct StartRequest {
     pub min_confidence: f32,
     /// Which labels are wanted.
     pub settings: GeneralLabelsSettings,
-    /// Where the end of the job is told.
+    /// Where the end of the job is published.
     pub channel: Option<NotificationChannel>,
     /// What the caller calls the job.
     pub tag: Option<String>,
@@ -46,7 +46,7 @@ pub struct StartRequest {
     pub token: Option<String>,
 }
 
-/// Where the end of a job is told, and as whom.
+/// Where the end of a job is published, and by which role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationChannel {
     /// The topic.
@@ -114,7 +114,7 @@ pub struct KeptJob<R, T> {
     pub request: R,
     /// What came of it, if it has ended.
     pub outcome: Option<KeptOutcome<T>>,
-    /// Whether its end was told, or nobody wanted to know.
+    /// Whether its end was published, or need not be.
     pub is_told: bool,
 }
 

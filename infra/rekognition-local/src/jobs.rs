@@ -54,7 +54,7 @@ struct Store {
     by_token: HashMap<String, JobId>,
     /// The oldest first.
     finished: VecDeque<JobId>,
-    /// Finished jobs whose end was told, or of which nobody wanted to know.
+    /// Finished jobs whose end was published, or need not be.
     told: HashSet<JobId>,
     remembered_labels: usize,
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::authorization::Signed;
 
-/// Where the emulator of the stage is told: see `observed.py`.
+/// Where calls are reported to the emulator: see `observed.py`.
 const PATH: &str = "/_stage/occurrences";
 
 /// Of a request or an answer.
@@ -79,7 +79,7 @@ impl Observation {
     }
 }
 
-/// What the emulator is told. Of the headers, nothing of a signature but whose it is.
+/// What is reported to the emulator. Of a signature, the headers keep only the access key.
 fn told(headers: &HeaderMap, body: &[u8], answered: &Answered<'_>) -> Value {
     let header = |name| {
         headers

@@ -121,7 +121,7 @@ pub enum ErrorKind {
     InvalidSignature,
     /// The request is not signed.
     MissingAuthenticationToken,
-    /// Nobody has the caller's access key.
+    /// The caller's access key is unknown.
     UnrecognizedClient,
     /// The body is not JSON of the expected shape.
     Serialization,

@@ -45,7 +45,7 @@ use crate::{
 /// How long a request may take to arrive.
 const MAX_BODY_TIME: Duration = Duration::from_secs(60);
 
-/// Where the stage is told all jobs.
+/// Where the stage reads all jobs.
 const JOBS_PATH: &str = "/jobs";
 
 /// What answers requests.
@@ -66,7 +66,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint that reads objects through `s3`, tells the end of jobs through `publisher` and, if there is an
-    /// `authorizer`, does only what that allows. Who shows the `stage_key` is told of jobs.
+    /// `authorizer`, does only what that allows. A caller with the `stage_key` can read the jobs.
     #[must_use]
     pub fn new(
         labeller: Labeller,
@@ -198,7 +198,7 @@ impl Endpoint {
         }
     }
 
-    /// Tells whoever wants to know of calls.
+    /// Reports calls to the emulator.
     async fn tell(
         &self,
         signed: &Signed,

@@ -92,7 +92,7 @@ impl Publisher {
         Self { sts, sns }
     }
 
-    /// Publishes a message, in several attempts. A failure is logged: nobody else is there to be told.
+    /// Publishes a message, in several attempts. A failure is logged, because no caller waits.
     pub async fn publish(&self, channel: &NotificationChannel, message: &Completion<'_>) {
         let (topic, role) = (&channel.topic_arn, &channel.role_arn);
         let mut pauses = PAUSES.into_iter();

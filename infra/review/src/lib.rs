@@ -82,7 +82,7 @@ pub struct Review {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// Nobody may do more or less: something else says the same.
+    /// No permission changes: another statement says the same.
     Unchanged,
     /// Less is allowed.
     Narrowed,

@@ -1,4 +1,4 @@
-//! A template as far as it can be read without AWS: parameters are put in, and functions carried
+//! A template as it can be read without AWS: parameters are inserted, and functions carried
 //! out.
 //!
 //! What is left is written as in `Fn::Sub`: `${Table}` and `${Table.Arn}` are values that only AWS

@@ -2,7 +2,7 @@
 //!
 //! The obvious way is to add one to a counter for each record of the table's stream. But a stream
 //! delivers at least once: a batch whose answer got lost, or that failed at its last record, comes
-//! again, and is counted again. Nothing fails, and no one is told.
+//! again, and is counted again. Nothing fails, and nothing shows it.
 //!
 //! # The rule
 //! Beside the counters, a _ledger_ keeps what each item adds to them. A record is only the occasion

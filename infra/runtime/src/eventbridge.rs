@@ -47,7 +47,7 @@ pub struct Event<D> {
     pub detail_type: String,
     /// Who told, such as `aws.s3`.
     pub source: String,
-    /// When it happened, as whoever told says.
+    /// When it happened, according to the sender.
     #[serde(deserialize_with = "time::deserialize")]
     pub time: SystemTime,
     /// The ARNs of what it happened to.

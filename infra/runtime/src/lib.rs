@@ -157,7 +157,7 @@ type Answer<'a> = Box<dyn erased_serde::Serialize + 'a>;
 /// `handle` of [`serve`], for every payload and answer.
 type Handler<'a> = dyn Fn(Value) -> Boxed<'a, Result<Answer<'a>, Diagnostic>> + 'a;
 
-/// Compiled once, as [`run_boxed`] is. Therefore this is no `async fn`, whose code is compiled where it is awaited.
+/// Compiled once, as [`run_boxed`] is. An `async fn` would be compiled where it is awaited.
 fn answer_invocations<'a>(handle: &'a Handler<'a>) -> Boxed<'a, Result<(), lambda_runtime::Error>> {
     let service = service_fn(|event: LambdaEvent<Value>| handle(event.payload));
     Box::pin(lambda_runtime::run(service))

@@ -52,7 +52,7 @@ impl Parameter {
         self.kept.value(SystemTime::now(), self.read()).await
     }
 
-    /// The value as it is now: for whoever was refused with the one from before.
+    /// The value as it is now, for a caller whose old value was refused.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -1,6 +1,6 @@
 //! Who may see the console.
 //!
-//! The console shows everything and changes everything, so it answers nobody but the person who can read the terminal of
+//! The console shows everything and changes everything, so it answers only the person who can read the terminal of
 //! `cargo xtask local`. The address there holds a key. It is asked for once: the answer sets a cookie, which pages of
 //! other origins cannot make a browser send.
 //!
@@ -87,7 +87,7 @@ impl Secrets {
         }
     }
 
-    /// Whether a request that changes something comes from a page of the console, as far as its headers tell:
+    /// Whether a request that changes something comes from a page of the console, by its headers:
     /// [`Self::admit`] has compared the origin.
     pub(crate) fn is_from_a_page(method: &Method, headers: &HeaderMap) -> bool {
         *method == Method::POST && headers.contains_key(header::ORIGIN)

@@ -146,7 +146,7 @@ pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
 pub(crate) struct Chunks(mpsc::Receiver<Bytes>);
 
 impl Chunks {
-    /// A body, and its writer, which learns when nobody reads it any more.
+    /// A body and its writer, which learns when the reader is gone.
     pub(crate) fn new() -> (mpsc::Sender<Bytes>, Self) {
         let (sender, receiver) = mpsc::channel(4);
         (sender, Self(receiver))

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::model::AppModel;
 
-/// What is told later, or why it cannot be.
+/// An answer that comes later, or the reason why there is none.
 pub type Told<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send + 'a>>;
 
 /// The process of the stage.
@@ -60,7 +60,7 @@ pub trait Host: Send + Sync {
 pub struct QueuedMessage {
     /// SQS's id of it.
     pub id: String,
-    /// Its text, as far as it is shown.
+    /// The part of its text that is shown.
     pub body: String,
     /// The length of the whole text, in bytes.
     pub body_bytes: u64,

@@ -1,4 +1,4 @@
-//! What went wrong, for whoever reads the page.
+//! What went wrong, as the page shows it.
 
 use std::fmt;
 

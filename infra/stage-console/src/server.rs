@@ -31,7 +31,7 @@ pub(crate) struct Serving {
     pub(crate) ended: watch::Receiver<bool>,
 }
 
-/// Answers a request, whoever sends it.
+/// Answers any request.
 pub(crate) async fn answer(serving: &Serving, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let secrets = &serving.stage.secrets;

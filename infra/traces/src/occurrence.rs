@@ -344,13 +344,13 @@ pub struct Retry {
     pub request_id: String,
     /// Lambda's name of the function.
     pub function: String,
-    /// Whether the function was not invoked, for want of concurrency.
+    /// Whether Lambda throttled the invocation.
     pub is_throttled: bool,
     /// When, in milliseconds since the epoch.
     pub not_before_ms: f64,
 }
 
-/// An event, or records, that nobody tries again by himself.
+/// An event or records whose attempts have ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GivenUp {
     /// What is given up: a request, or records.

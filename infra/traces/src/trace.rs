@@ -76,7 +76,7 @@ pub enum Outcome {
     Denied,
     /// A function has failed, and gets the event again.
     Retrying,
-    /// A function has failed, and nobody tries again.
+    /// A function has failed, and there is no further attempt.
     Failed,
     /// An event waits in a failure queue.
     FailureQueue,

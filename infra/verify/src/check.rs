@@ -21,7 +21,7 @@ pub struct Stopped;
 pub enum Problem {
     /// The stage does something else than the app promises.
     Difference(Difference),
-    /// The check cannot be made here, for a reason that is no fault of the stage's.
+    /// The check cannot be made here, and the stage is not the reason.
     NotChecked(String),
 }
 

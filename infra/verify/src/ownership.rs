@@ -88,7 +88,7 @@ impl Ownership {
         lock(&self.owned).retain(|(id, _)| *id != gone);
     }
 
-    /// Runs a future to its end, also if nobody waits for its output any more.
+    /// Runs a future to its end, even if nothing waits for its output any more.
     pub(crate) async fn complete<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,

@@ -161,7 +161,7 @@ impl Probe {
     /// sent again.
     ///
     /// # Errors
-    /// When the API does not answer, or takes nobody without a token.
+    /// When the API does not answer, or requires a token.
     pub async fn http(
         &self,
         api: &str,

@@ -49,7 +49,7 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
-    /// A run that has not begun. `tell` is told what happens.
+    /// A run that has not begun. `tell` gets its progress.
     pub fn new(
         suite: Suite,
         stage: Stage,

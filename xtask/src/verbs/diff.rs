@@ -102,7 +102,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Diff) -> Result<ExitC
     }
 }
 
-/// What was changed by hand. Whoever may not read the roles still sees what a deployment does.
+/// What was changed by hand. A caller that may not read the roles still sees what a deployment does.
 async fn by_hand(target: &Target, spec: &StackSpec<'_>, drift: bool) -> Result<ByHand> {
     let roles = match deploy::roles_changed_by_hand(target, spec.name).await {
         Err(error) if error.kind() == ErrorKind::AccessDenied => {

@@ -177,7 +177,7 @@ impl Usage {
         Ok(Some(Self(used)))
     }
 
-    /// What a granted action was used on, as far as the grant reaches.
+    /// The resources within the grant that its action was used on.
     fn of(&self, function: &Function, granted: &GrantedAction) -> Vec<&str> {
         let key = (function.name().to_owned(), granted.action.clone());
         let resources = self.0.get(&key).into_iter().flatten();

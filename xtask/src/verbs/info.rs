@@ -101,7 +101,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
     Ok(())
 }
 
-/// What a user must know of events that nobody else can read at the moment.
+/// What a user must know of events that are hidden at the moment.
 pub(crate) fn hidden_events(count: u64, function: &str) -> String {
     let seconds = HIDDEN_AT_MOST.as_secs();
     let (events, are, them) = match count {

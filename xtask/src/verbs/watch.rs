@@ -55,7 +55,7 @@ const LONG_PAUSE: Duration = Duration::from_millis(200);
 /// Who waits longer than this wants to know for what.
 const LONG_BUILD: Duration = Duration::from_secs(3);
 
-/// What the local stage is told after each deployment.
+/// What the watcher tells the local stage after each deployment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Told {
     /// The app's HTTP APIs and function URLs, in the order of their ports.

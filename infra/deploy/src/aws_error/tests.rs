@@ -4,7 +4,7 @@ use super::*;
 use crate::stack;
 use crate::testing::*;
 
-/// What is told when CloudFormation answers a deployment's first question like this.
+/// The error if CloudFormation gives this answer to a deployment's first request.
 async fn told(answer: Answer) -> Error {
     let aws = Aws::new().on("DescribeStacks", [answer]);
     stack::describe(&aws.target(), STACK).await.unwrap_err()

@@ -153,7 +153,7 @@ fn expanded(path: &str, home: Option<&str>) -> PathBuf {
     }
 }
 
-/// The user's AWS configuration, as far as what is done here depends on it.
+/// The parts of the user's AWS configuration that this crate depends on.
 #[derive(Debug)]
 pub(crate) struct Configuration {
     environment: Environment,

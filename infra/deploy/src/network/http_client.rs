@@ -46,7 +46,7 @@ pub(crate) struct Limits {
     pub(crate) silence: Duration,
     /// For an answer that comes more slowly than [`SLOWEST_BYTES_PER_SECOND`].
     pub(crate) slow: Duration,
-    /// Before the user is told what is being waited for.
+    /// How long `xtask` waits before it says for what.
     pub(crate) tell: Duration,
 }
 
@@ -76,7 +76,7 @@ const SILENT_ATTEMPTS_MAX: u32 = 2;
 /// gets more attempts: a laptop may have changed its network during a deployment.
 const UNREACHED_ATTEMPTS_MAX: u32 = 4;
 
-/// From this attempt on, the user is told at once what the tool waits for.
+/// From this attempt on, `xtask` says at once what it waits for.
 const TOLD_ATTEMPT: u32 = 3;
 
 /// Tells the user what the tool waits for: `for …`.
@@ -420,7 +420,7 @@ pub(crate) struct NoAnswer {
     pub(crate) cause: Cause,
 }
 
-/// What kept an answer from coming, as far as the user can do something else about it.
+/// Why there was no answer, by what the user can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The certificate is not one of a known authority, or not for this host.

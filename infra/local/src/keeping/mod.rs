@@ -230,7 +230,7 @@ impl Keeper {
         }
     }
 
-    /// Writes the state if something has changed. After the last one, the emulator answers nobody.
+    /// Writes the state if something has changed. After the last write, the emulator refuses requests.
     pub(crate) async fn save(
         &self,
         series: &mut Series,

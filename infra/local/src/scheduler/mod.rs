@@ -60,7 +60,7 @@ impl Firings {
         (self.begun.load(Ordering::SeqCst), ended)
     }
 
-    /// What has been fired, for whoever writes it down.
+    /// What has been fired, to be kept.
     pub(crate) fn fired_until(&self) -> FiredUntil {
         self.lock().clone()
     }

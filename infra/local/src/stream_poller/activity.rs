@@ -1,4 +1,4 @@
-//! How far the poller is, for whoever waits until the stage is quiet.
+//! The progress of the poller, for `wait`.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
@@ -96,7 +96,7 @@ impl ShardActivity {
         self.change(|progress| progress.handled_pages = pages);
     }
 
-    /// Nobody will read a disabled mapping's records.
+    /// A disabled mapping's records are not read.
     pub(super) fn disabled(&self, is_disabled: bool) {
         self.change(|progress| progress.is_disabled = is_disabled);
     }

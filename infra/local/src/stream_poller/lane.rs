@@ -8,7 +8,7 @@
 //!   the payload larger than 6 MB, or when the batching window is over.
 //! - "Retain discarded records for a DynamoDB event source in Lambda": a function that fails
 //!   is tried again up to `MaximumRetryAttempts` times; one that could not be invoked, until
-//!   the records are too old. Splitting a batch is no retry.
+//!   the records are too old. Splitting a batch does not count as a retry.
 //! - "Configuring partial batch response with DynamoDB and Lambda": everything before the
 //!   lowest sequence number that the function names is done. With
 //!   `BisectBatchOnFunctionError`, the batch is split there, otherwise the rest is retried.

@@ -1,4 +1,4 @@
-//! An event source mapping, as far as the poller heeds it.
+//! The settings of an event source mapping that the poller follows.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ pub(super) struct Settings {
     pub(super) bisect: bool,
     /// Whether the function says which records failed.
     pub(super) report_item_failures: bool,
-    /// Where is told what was given up.
+    /// Where failure records go.
     pub(super) on_failure: Option<Destination>,
 }
 

@@ -1,4 +1,4 @@
-//! How far each mapping is in its shards, for whoever writes it down and goes on from there later.
+//! The position of each mapping in its shards, to be kept and resumed.
 //!
 //! What was read and is not done is written down record by record: with a parallelization factor, records are done in
 //! another order than that of the stream. After a start, what was done is not delivered again.

@@ -247,7 +247,7 @@ fn item_hash(keys: &HashMap<String, AttributeValue>) -> u64 {
     hasher.finish()
 }
 
-/// Sends the shard's pages, until it is closed or nobody wants them any more.
+/// Sends the shard's pages until the shard is closed or the receiver is gone.
 async fn read(
     clients: Arc<Clients>,
     StreamArn(stream): StreamArn,

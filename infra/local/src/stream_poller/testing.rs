@@ -1,4 +1,4 @@
-//! An AWS with one stream, one function and one queue, as far as the poller calls it.
+//! An AWS with one stream, one function and one queue, for the calls of the poller.
 
 use std::sync::{Arc, Mutex};
 

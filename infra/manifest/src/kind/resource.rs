@@ -75,7 +75,7 @@ struct Declaration {
     deployer_actions: Vec<Declared<DeployerActions>>,
 }
 
-/// What whoever deploys needs.
+/// The permissions that a deployment needs.
 #[derive(Clone, Debug)]
 struct DeployerActions {
     resource: String,
@@ -180,7 +180,7 @@ impl RawResource {
         self
     }
 
-    /// What whoever deploys must be allowed to do for the resource, for `cargo xtask gen-policy
+    /// The permissions that a deployment of the resource needs, for `cargo xtask gen-policy
     /// --deployer`. `resource` is `*`, or an ARN with `${AWS::Partition}`, `${AWS::Region}`,
     /// `${AWS::AccountId}` and `${AWS::StackName}`, with which names begin that CloudFormation
     /// makes up. `check.py actions TYPE` in `infra/checks` prints the actions of a type.

@@ -310,7 +310,7 @@ pub enum Alarms {
     /// None.
     #[default]
     Off,
-    /// Alarms that show in CloudWatch and tell nobody.
+    /// Alarms that show in CloudWatch and notify no topic.
     Silent,
     /// Alarms that tell this SNS topic, by its ARN, when they go off and when they are over.
     Topic(String),

@@ -1,4 +1,4 @@
-//! PNG: pictures of any depth and kind, as 8 bits a sample and without what nobody can see.
+//! PNG: pictures of any depth and kind, with 8 bits a sample and without invisible parts.
 
 use std::io::Cursor;
 

@@ -1,4 +1,4 @@
-//! A bounds-checked reader of FlatBuffers, as far as a TFLite model needs it.
+//! A bounds-checked reader of FlatBuffers, for TFLite models.
 //!
 //! The accessors that code generators emit rest on `unsafe`; a model file is input like any other, so here every
 //! offset is checked where it is followed. The layout is that of the FlatBuffers "internals" document: a table starts

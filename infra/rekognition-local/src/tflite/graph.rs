@@ -1,4 +1,4 @@
-//! The TFLite schema, as far as the interpreter uses it: field numbers and codes are those of TensorFlow's `schema.fbs`.
+//! The part of the TFLite schema that the interpreter uses: field numbers and codes are those of TensorFlow's `schema.fbs`.
 
 use super::{ModelError, flatbuffer::Table};
 

@@ -92,7 +92,7 @@ impl<'a> Service<'a> {
         rules: rules!(aws_sdk_ssm),
     };
 
-    /// Amazon S3, as far as it is about one bucket: each has a host of its own, unless a custom
+    /// Amazon S3, for calls about one bucket: each has a host of its own, unless a custom
     /// endpoint is the host of all. [`crate::s3::client`] makes the client.
     pub const fn s3(bucket: &'a str) -> Self {
         Self {

@@ -89,7 +89,7 @@ pub async fn settle(ledger: &impl Ledger, item: &str) -> Result<Contribution, Co
 }
 
 /// Counts an item that no record is about. One that is counted as it is now needs no new version,
-/// because nobody waits for this to be done.
+/// because nothing waits for it.
 pub(super) async fn recount(ledger: &impl Ledger, item: &str) -> Result<(), CountError> {
     let entry = ledger.entry(item).await?;
     if entry.contribution == due(ledger, item).await? {

@@ -46,7 +46,7 @@ pub async fn transact_write(
     }
 }
 
-/// Why DynamoDB cancelled a transaction, as far as there is something to do about it.
+/// Why DynamoDB cancelled a transaction, for the reasons that a caller can act on.
 enum Cancellation {
     /// A condition does not hold.
     Condition,

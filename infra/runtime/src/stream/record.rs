@@ -52,7 +52,7 @@ pub struct StreamRecord {
     user_identity: Value,
 }
 
-/// A record as Lambda sends it, as far as any function needs it.
+/// The fields of a record that functions need, as Lambda sends it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LambdaRecord {

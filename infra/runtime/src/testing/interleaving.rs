@@ -125,7 +125,7 @@ const MAX_TURNS: usize = 1_000_000;
 pub trait Scenario {
     /// What people and other programs do, such as to change an item.
     type Act: Clone + fmt::Debug;
-    /// What a function is told of it, such as a record of a stream.
+    /// What a function gets of it, such as a record of a stream.
     type Event: Clone;
 
     /// Does it. The events that follow go into the [`Outbox`].
@@ -177,7 +177,7 @@ impl<E> Outbox<E> {
         self.0.borrow_mut().events.push(event);
     }
 
-    /// An invocation that no event is the cause of, such as one by hand. Nobody repeats it.
+    /// An invocation without an event, such as one by hand. It is not repeated.
     pub fn invoke(&self, invocation: impl Future<Output = ()> + 'static) {
         self.begin(true, invocation);
     }

@@ -22,7 +22,7 @@ const LISTED: usize = 25;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// An invocation, as far as its function's page shows it.
+/// An invocation as its function's page shows it.
 struct Run {
     id: String,
     started_ms: f64,

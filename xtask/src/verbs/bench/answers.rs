@@ -1,4 +1,4 @@
-//! AWS, as far as a function's sample event needs it.
+//! The part of AWS that a function's sample event needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

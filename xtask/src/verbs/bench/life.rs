@@ -126,7 +126,7 @@ fn environment(runtime_port: u16, aws_port: u16) -> HashMap<&'static str, String
     ])
 }
 
-/// Lambda's Runtime API, as far as a function needs it.
+/// The part of Lambda's Runtime API that a function needs.
 async fn serve_runtime(calls: mpsc::Sender<Call>) -> Result<u16> {
     serve(move |request: Request<Incoming>| {
         let calls = calls.clone();

@@ -23,7 +23,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// What the floor is measured with: it answers any event, and calls nobody.
+    /// The function that the floor is measured with: it answers any event and calls no service.
     pub(super) fn of_floor() -> Self {
         Self {
             event: Bytes::from_static(b"{}"),

@@ -67,7 +67,7 @@ impl Packages {
         found
     }
 
-    /// The packages that are not of a framework, as cargo is told them.
+    /// Cargo's options for the packages that do not belong to the framework.
     pub(super) fn outside(&self, framework: &Record) -> Vec<String> {
         let framework: BTreeSet<&str> = framework.packages().collect();
         let names = self.packages.iter().map(|package| package.name.as_str());

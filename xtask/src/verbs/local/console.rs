@@ -1,4 +1,4 @@
-//! What the console is told of the stage, and what it has done there.
+//! What the console reads of the stage, and what it changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ impl Shown {
     pub(super) fn at(port: u16) -> Result<Self> {
         let secrets = Secrets::random().map_err(|error| {
             CliError::new(format!(
-                "the operating system gives no random numbers: {error}"
+                "could not get random numbers from the operating system: {error}"
             ))
         })?;
         Ok(Self { port, secrets })

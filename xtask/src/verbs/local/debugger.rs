@@ -65,7 +65,7 @@ fn ptrace_scope() -> Option<char> {
 /// A line of the source.
 #[derive(Debug, PartialEq, Eq)]
 struct Breakpoint {
-    /// Below the workspace, as the compiler is told it.
+    /// Its path below the workspace, as the compiler gets it.
     file: PathBuf,
     line: usize,
 }

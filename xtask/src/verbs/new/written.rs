@@ -64,7 +64,7 @@ impl Written {
         fs::write(file, text).about("write", file)
     }
 
-    /// Puts a file back as it is now, whoever changes it.
+    /// Restores a file as it is now.
     pub(super) fn remember(&mut self, file: &Path) -> Result<()> {
         if file.exists() {
             let before = fs::read(file).about("read", file)?;

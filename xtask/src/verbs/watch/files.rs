@@ -113,7 +113,7 @@ impl Files {
         }
     }
 
-    /// Whether the workspace has a package of this name, as far as is known.
+    /// Whether the workspace has a package of this name. True if cargo could not list the packages.
     pub(super) fn has_package(&self, name: &str) -> bool {
         self.packages.is_empty() || self.packages.contains(name)
     }
@@ -173,7 +173,7 @@ impl Files {
         seen
     }
 
-    /// Returns as soon as the files are no longer as they were seen.
+    /// Returns as soon as a file has changed.
     pub(super) async fn changed(&self, before: &Seen) {
         let mut folders = before.folders.clone();
         while !differ(&before.files) {

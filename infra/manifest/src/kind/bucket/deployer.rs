@@ -1,4 +1,4 @@
-//! What whoever deploys buckets must be allowed to do.
+//! The permissions that deploying buckets needs.
 
 use serde_json::json;
 

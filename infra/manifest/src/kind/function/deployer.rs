@@ -1,4 +1,4 @@
-//! What whoever deploys functions must be allowed to do: for functions, and what each of them has.
+//! The permissions that deploying functions needs: for functions, and for the resources of each.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Answers whoever invokes it by name.
+//! Answers callers that invoke it by name.
 
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
