@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /` | a JSON array of items; the parameters `startswith`, `media-type`, `label` narrow it in any combination |
 //! | `GET /{name+}` | one item |
+//! | `GET /openapi.json` | the API's description |
+//!
+//! The types of parameters and answers are in [`media_http`], which describes them.
 //!
 //! A listing comes in pages of `limit` items (100 unless given, at most 1000). When
 //! there is more, the header `Next-Cursor` holds the `cursor` of the next page. A
@@ -23,11 +26,14 @@ mod query;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use media::dynamodb::{DynamoCatalogue, Entry};
 use media::{MediaItem, MediaType};
-use runtime::http::{HttpError, json_response, page_response, respond};
+use media_http::{Failure, Item, ItemPath};
+use runtime::http::{HttpError, json_response, json_text_response, page_response, path, respond};
 use runtime::s3::ObjectKey;
-use serde_json::{Value, json};
 
 use crate::query::ListQuery;
+
+/// The API's description.
+const DOCUMENT: &str = include_str!("../../../openapi/media.json");
 
 /// The function, with what it works on.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ impl MediaApi {
     pub async fn handle(&self, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
         let answer = match request.route_key.as_deref() {
             Some("GET /") => self.list(&request).await,
+            Some("GET /openapi.json") => Ok(json_text_response(200, DOCUMENT)),
             Some("GET /{name+}") => self.get(&request).await,
             _ => Err(HttpError::no_handler(&request)),
         };
@@ -59,7 +66,7 @@ impl MediaApi {
         } = query;
         let page = self.catalogue.list(&filter, limit, after.as_ref()).await;
         let page = page.map_err(HttpError::internal)?;
-        let items = page.items.iter().map(to_json).collect();
+        let items: Vec<Item> = page.items.into_iter().map(to_answer).collect();
         Ok(page_response(
             &items,
             page.next.as_ref().map(ObjectKey::as_str),
@@ -70,38 +77,41 @@ impl MediaApi {
         &self,
         request: &ApiGatewayV2httpRequest,
     ) -> Result<ApiGatewayV2httpResponse, HttpError> {
-        let path_name = request
-            .path_parameters
-            .get("name")
-            .cloned()
-            .unwrap_or_default();
+        let ItemPath { name: path_name } = path(request)?;
         let not_found = || HttpError::NotFound(format!("Media file ({path_name}) not found"));
         // A name that no object can have is one that is not found.
         let name = ObjectKey::new(&path_name).map_err(|_| not_found())?;
         let media_type = MediaType::of(&name).ok_or_else(not_found)?;
         let entry = self.catalogue.find(&name).await;
         match entry.map_err(HttpError::internal)? {
-            Some(Entry::Item(item)) => Ok(json_response(200, &to_json(&item))),
+            Some(Entry::Item(item)) => Ok(json_response(200, &to_answer(item))),
             Some(Entry::Failed(failure)) => {
-                let mut body = to_json(&MediaItem {
+                let mut answer = to_answer(MediaItem {
                     name,
                     media_type,
                     labels: Vec::new(),
                 });
-                body["error"] = json!({"Code": failure.code, "Message": failure.message});
-                Ok(json_response(200, &body))
+                answer.error = Some(Failure {
+                    code: failure.code,
+                    message: failure.message,
+                });
+                Ok(json_response(200, &answer))
             }
             None => Err(not_found()),
         }
     }
 }
 
-fn to_json(item: &MediaItem) -> Value {
-    json!({
-        "labels": item.labels,
-        "name": item.name.as_str(),
-        "type": item.media_type.as_str(),
-    })
+fn to_answer(item: MediaItem) -> Item {
+    Item {
+        error: None,
+        labels: item.labels,
+        name: item.name.as_str().to_owned(),
+        media_type: match item.media_type {
+            MediaType::Image => media_http::MediaType::Image,
+            MediaType::Video => media_http::MediaType::Video,
+        },
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +119,7 @@ mod tests {
     use super::*;
     use media::dynamodb::Tables;
     use runtime::testing::Wire;
+    use serde_json::{Value, json};
 
     const LIST: &str = include_str!("../../../assets/events/media-api.json");
     const GET: &str = include_str!("../../../assets/events/http-get.json");
@@ -292,6 +303,15 @@ mod tests {
             message.starts_with("BadRequestError: query parameter media-type"),
             "{message}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_description_is_the_one_that_is_kept() {
+        let mut event = list_event("");
+        event["routeKey"] = "GET /openapi.json".into();
+        let answer = answer(&Wire::new([]), &event).await;
+        assert_eq!(answer["statusCode"], 200);
+        assert_eq!(answer["body"], media_http::document());
     }
 
     #[tokio::test]

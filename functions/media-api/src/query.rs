@@ -2,7 +2,8 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use media::dynamodb::Filter;
-use runtime::http::{HttpError, PageLimit, key_of_cursor, query_parameters};
+use media_http::ListParameters;
+use runtime::http::{HttpError, PageLimit, key_of_cursor, query};
 use runtime::s3::ObjectKey;
 
 /// A thousand items stay far below the 6 MB of a Lambda response.
@@ -22,8 +23,13 @@ pub(crate) struct ListQuery {
 impl ListQuery {
     /// Reads the request's query string. Every parameter may be there once, with a value.
     pub(crate) fn parse(request: &ApiGatewayV2httpRequest) -> Result<Self, HttpError> {
-        let names = ["startswith", "media-type", "label", "limit", "cursor"];
-        let [prefix, media_type, label, limit, cursor] = query_parameters(request, names)?;
+        let ListParameters {
+            startswith,
+            media_type,
+            label,
+            limit,
+            cursor,
+        } = query(request)?;
         let media_type = media_type.map(|name| {
             name.parse().map_err(|error| {
                 HttpError::BadRequest(format!("query parameter media-type: {error}"))
@@ -31,7 +37,7 @@ impl ListQuery {
         });
         Ok(Self {
             filter: Filter {
-                name_prefix: prefix,
+                name_prefix: startswith,
                 media_type: media_type.transpose()?,
                 label,
             },

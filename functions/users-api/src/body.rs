@@ -2,8 +2,8 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use runtime::http::{HttpError, PageLimit, json_body, key_of_cursor, optional_json_body};
-use serde::Deserialize;
 use users::{EmailAddress, UserId};
+use users_http::{CreateBody, DeleteBody, ScanBody};
 
 const LIMIT: PageLimit = PageLimit {
     default: 100,
@@ -13,25 +13,6 @@ const LIMIT: PageLimit = PageLimit {
 const CREATE_EXAMPLE: &str = r#"{"email": "name@example.com"}"#;
 const DELETE_EXAMPLE: &str = r#"{"id": "0197a3c4-5b6d-7e8f-9a0b-1c2d3e4f5a6b"}"#;
 const SCAN_EXAMPLE: &str = r#"{"limit": 100, "cursor": "…"}"#;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CreateBody {
-    email: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeleteBody {
-    id: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScanBody {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
 
 /// What to list.
 #[derive(Debug, PartialEq, Eq)]

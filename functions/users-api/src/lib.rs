@@ -6,8 +6,8 @@
 //! | `POST /delete` | `{"id"}` | `{"message": "user <id> deleted"}` |
 //! | `POST /scan` | `{"limit", "cursor"}`, both optional, or none | a JSON array of users |
 //!
-//! A user is `{"id", "email", "timestamp", "IsPersonalEmail"}`: the timestamp in milliseconds
-//! since the epoch, the last as soon as it is known.
+//! `GET /openapi.json` answers the API's description. The types of bodies and answers are in
+//! [`users_http`], which describes them.
 //!
 //! A listing comes in pages of `limit` users (100 unless given, at most 1000). When there
 //! is more, the header `Next-Cursor` holds the `cursor` of the next page. Follow the header,
@@ -22,11 +22,14 @@
 mod body;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use runtime::http::{HttpError, json_response, page_response, respond};
-use serde_json::json;
-use users::{UserId, UsersTable};
+use runtime::http::{HttpError, json_response, json_text_response, page_response, respond};
+use users::{User, UserId, UsersTable};
+use users_http::Deleted;
 
 use crate::body::{email_to_create, id_to_delete, scan_query};
+
+/// The API's description.
+const DOCUMENT: &str = include_str!("../../../openapi/users.json");
 
 /// The function, with what it works on.
 #[derive(Debug)]
@@ -41,6 +44,7 @@ impl UsersApi {
         let answer = match request.route_key.as_deref() {
             Some("POST /create") => self.create(&request).await,
             Some("POST /delete") => self.delete(&request).await,
+            Some("GET /openapi.json") => Ok(json_text_response(200, DOCUMENT)),
             Some("POST /scan") => self.scan(&request).await,
             _ => Err(HttpError::no_handler(&request)),
         };
@@ -54,7 +58,7 @@ impl UsersApi {
         let email = email_to_create(request)?;
         let user = self.table.create(&email).await;
         let user = user.map_err(HttpError::internal)?;
-        Ok(json_response(200, &json!(user)))
+        Ok(json_response(200, &to_answer(user)))
     }
 
     async fn delete(
@@ -65,7 +69,7 @@ impl UsersApi {
         let was_there = self.table.delete(&id).await;
         if was_there.map_err(HttpError::internal)? {
             let message = format!("user {id} deleted");
-            Ok(json_response(200, &json!({"message": message})))
+            Ok(json_response(200, &Deleted { message }))
         } else {
             Err(HttpError::NotFound(format!("user {id} not found")))
         }
@@ -79,7 +83,17 @@ impl UsersApi {
         let page = self.table.scan(query.limit, query.after.as_ref()).await;
         let page = page.map_err(HttpError::internal)?;
         let last = page.next.as_ref().map(UserId::as_str);
-        Ok(page_response(&json!(page.users), last))
+        let users: Vec<users_http::User> = page.users.into_iter().map(to_answer).collect();
+        Ok(page_response(&users, last))
+    }
+}
+
+fn to_answer(user: User) -> users_http::User {
+    users_http::User {
+        is_personal_email: user.is_personal_email,
+        email: user.email,
+        id: user.id.as_str().to_owned(),
+        timestamp_ms: user.timestamp_ms,
     }
 }
 
@@ -89,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
     use runtime::Environment;
     use runtime::testing::Wire;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     const PATHS: [&str; 3] = ["/create", "/delete", "/scan"];
 
@@ -200,6 +214,15 @@ mod tests {
             assert_eq!(body(&answer)["Code"], "BadRequestError");
             assert_eq!(wire.requests(), []);
         }
+    }
+
+    #[tokio::test]
+    async fn the_description_is_the_one_that_is_kept() {
+        let mut event = event("/openapi.json", "");
+        event["routeKey"] = "GET /openapi.json".into();
+        let answer = answer(&Wire::new([]), &event).await;
+        assert_eq!(answer["statusCode"], 200);
+        assert_eq!(answer["body"], users_http::document());
     }
 
     #[tokio::test]

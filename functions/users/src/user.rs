@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 /// The longest id, in bytes: DynamoDB's limit of a partition key.
@@ -12,8 +11,7 @@ pub const MAX_ID_BYTES: usize = 2048;
 
 /// What identifies a user. This stack makes UUIDs of version 7; a table may hold users with
 /// other keys.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(String);
 
 /// Why a text is not an id.
@@ -55,29 +53,24 @@ impl fmt::Display for UserId {
     }
 }
 
-/// A user, as the API shows them. The names in JSON are always these, whatever the table
-/// calls its attributes. What is not in the table, or not of the right type, is left out:
-/// other programs may write there too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A user, as far as the table has it. What is not there, or not of the right type, is `None`: other
+/// programs may write there too.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Identifies the user.
     pub id: UserId,
     /// The e-mail address, as it is in the table: it may have been written without a check.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// When the user was created, in milliseconds since the epoch.
-    #[serde(rename = "timestamp", skip_serializing_if = "Option::is_none")]
     pub timestamp_ms: Option<i64>,
     /// Whether the e-mail address is one of a provider for private persons. Found out
     /// after the user was created.
-    #[serde(rename = "IsPersonalEmail", skip_serializing_if = "Option::is_none")]
     pub is_personal_email: Option<bool>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_id_is_any_key_of_dynamodb() {
@@ -98,21 +91,5 @@ mod tests {
             assert_eq!(uuid.get_version_num(), 7);
         }
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
-    }
-
-    #[test]
-    fn the_names_in_json_are_fixed() {
-        let mut user = User {
-            id: UserId::new("1").unwrap(),
-            email: Some("test@test.com".into()),
-            timestamp_ms: Some(1_520_547_428_623),
-            is_personal_email: Some(false),
-        };
-        assert_eq!(
-            serde_json::to_value(&user).unwrap(),
-            json!({"id": "1", "email": "test@test.com", "timestamp": 1_520_547_428_623_u64, "IsPersonalEmail": false})
-        );
-        (user.email, user.timestamp_ms, user.is_personal_email) = (None, None, None);
-        assert_eq!(serde_json::to_value(&user).unwrap(), json!({"id": "1"}));
     }
 }

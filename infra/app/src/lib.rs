@@ -53,10 +53,14 @@ pub fn app() -> Manifest {
     let rekognition = app
         .publisher(&video, "rekognition")
         .variable("VIDEO_ROLE_ARN");
-    let media_http = app.http_api("media").variable("API_URL");
+    let media_http = app
+        .http_api("media")
+        .variable("API_URL")
+        .openapi(media_http::document);
     let users_http = app
         .http_api("users")
         .variable("USERS_API_URL")
+        .openapi(users_http::document)
         .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
 
     // What it does. Rekognition reads an object with the rights of the function that
@@ -140,11 +144,13 @@ pub fn app() -> Manifest {
 
     app.function("media-api")
         .trigger(media_http.get("/"))
+        .trigger(media_http.get("/openapi.json"))
         .trigger(media_http.get("/{name+}"))
         .grant(catalogue.allow([GetItem, Scan]))
         .grant(state.allow([GetItem]));
 
     app.function("users-api")
+        .trigger(users_http.get("/openapi.json"))
         .trigger(users_http.post("/create"))
         .trigger(users_http.post("/delete"))
         .trigger(users_http.post("/scan"))

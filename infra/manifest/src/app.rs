@@ -314,6 +314,21 @@ impl App {
         self.endpoints().filter(is_api)
     }
 
+    /// The HTTP APIs that are described by a document, in the order of declaration.
+    pub fn described_apis(&self) -> impl Iterator<Item = DescribedApi> {
+        self.resources.iter().filter_map(|resource| {
+            let id = &resource.named().id;
+            let triggers = self.functions().flat_map(Function::triggers);
+            let routes = triggers.filter(|trigger| trigger.source() == id);
+            Some(DescribedApi {
+                name: id.name().to_owned(),
+                document: resource.document()?,
+                routes: routes.map(|route| route.label().to_owned()).collect(),
+                declared_at: resource.named().origin.to_string(),
+            })
+        })
+    }
+
     /// Its schedules, in the order of their functions' names.
     pub fn schedules(&self) -> impl Iterator<Item = DeployedSchedule> {
         self.functions().flat_map(kind::schedules_of)
@@ -381,6 +396,19 @@ impl fmt::Debug for App {
             .field("functions", &self.functions)
             .finish_non_exhaustive()
     }
+}
+
+/// An HTTP API with a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedApi {
+    /// Its name in the manifest.
+    pub name: String,
+    /// The OpenAPI document, in JSON.
+    pub document: String,
+    /// The routes that functions serve, as API Gateway names them, such as `GET /orders/{id}`.
+    pub routes: Vec<String>,
+    /// The line that declares it, such as `infra/app/src/lib.rs:63`.
+    pub declared_at: String,
 }
 
 /// Where a resolved app answers requests.

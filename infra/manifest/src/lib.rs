@@ -67,7 +67,7 @@ mod trigger;
 mod trigger_word;
 mod wiring;
 
-pub use app::{App, Assembly, Endpoint};
+pub use app::{App, Assembly, DescribedApi, Endpoint};
 pub use bootstrap::bootstrap_template;
 pub use budget::Budget;
 pub use check::Violation;

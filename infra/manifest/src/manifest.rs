@@ -220,6 +220,11 @@ pub(crate) trait DeclaredResource: Send + Sync {
         None
     }
 
+    /// The OpenAPI document that describes it.
+    fn document(&self) -> Option<String> {
+        None
+    }
+
     /// The permissions that a deployment needs for it beside those for its kind.
     fn deployer_statements(&self, _deployer: &Deployer<'_>) -> Vec<Statement> {
         Vec::new()

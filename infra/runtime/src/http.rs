@@ -8,12 +8,18 @@
 //! ```
 //! use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 //! use runtime::http::{
-//!     HttpError, PageLimit, key_of_cursor, page_response, query_parameters, respond,
+//!     HttpError, PageLimit, key_of_cursor, page_response, query, respond,
 //! };
-//! use serde_json::json;
+//! use serde::Deserialize;
 //!
 //! const LIMIT: PageLimit = PageLimit { default: 2, max: 1000 };
 //! const ORDERS: [&str; 3] = ["order-1", "order-2", "order-3"];
+//!
+//! #[derive(Deserialize)]
+//! struct Listing {
+//!     limit: Option<String>,
+//!     cursor: Option<String>,
+//! }
 //!
 //! fn handle(request: &ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
 //!     let answer = match request.route_key.as_deref() {
@@ -24,11 +30,11 @@
 //! }
 //!
 //! fn list(request: &ApiGatewayV2httpRequest) -> Result<ApiGatewayV2httpResponse, HttpError> {
-//!     let [limit, cursor] = query_parameters(request, ["limit", "cursor"])?;
+//!     let Listing { limit, cursor } = query(request)?;
 //!     let limit = LIMIT.of_text("query parameter limit", limit.as_deref())?;
 //!     let after = key_of_cursor("query parameter cursor", cursor.as_deref(), Some)?;
 //!     let (page, more) = orders(after, limit);
-//!     Ok(page_response(&json!(page), page.last().copied().filter(|_| more)))
+//!     Ok(page_response(&page, page.last().copied().filter(|_| more)))
 //! }
 //!
 //! fn orders(after: Option<String>, limit: usize) -> (Vec<&'static str>, bool) {
@@ -55,10 +61,10 @@ mod answer;
 mod body;
 mod error;
 mod page;
-mod query;
+mod parameters;
 
-pub use answer::{json_response, respond};
+pub use answer::{json_response, json_text_response, respond};
 pub use body::{MAX_BODY_BYTES, json_body, optional_json_body};
 pub use error::HttpError;
 pub use page::{PageLimit, key_of_cursor, page_response};
-pub use query::query_parameters;
+pub use parameters::{path, query, query_parameters};

@@ -103,6 +103,7 @@ pub struct HttpApi(Entry<Declaration>);
 struct Declaration {
     named: Named,
     cors: Option<Cors>,
+    document: Option<fn() -> String>,
 }
 
 impl Manifest {
@@ -112,6 +113,7 @@ impl Manifest {
         HttpApi(self.declare(Declaration {
             named: Named::by_caller(&NOUN, name),
             cors: None,
+            document: None,
         }))
     }
 }
@@ -129,6 +131,12 @@ impl HttpApi {
     /// The web pages that may use the API: none of another origin unless told.
     pub fn cors(self, cors: Cors) -> Self {
         self.0.change(|http_api| http_api.cors = Some(cors));
+        self
+    }
+
+    /// What describes the API: an OpenAPI document in JSON, for `cargo xtask openapi`.
+    pub fn openapi(self, document: fn() -> String) -> Self {
+        self.0.change(|http_api| http_api.document = Some(document));
         self
     }
 
@@ -202,6 +210,10 @@ in_template!(HttpApi);
 impl DeclaredResource for Declaration {
     fn named(&self) -> &Named {
         &self.named
+    }
+
+    fn document(&self) -> Option<String> {
+        self.document.map(|document| document())
     }
 
     fn check(&self, check: &mut Check<'_>) {

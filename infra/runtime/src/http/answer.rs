@@ -3,7 +3,8 @@
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tracing::{error, info};
 
 use super::error::HttpError;
@@ -26,25 +27,40 @@ pub fn respond(
     }
     answer.unwrap_or_else(|error| {
         let (status, code) = error.status();
-        let body = json!({"Code": code, "Message": format!("{code}: {error}")});
-        json_response(status, &body)
+        let message = format!("{code}: {error}");
+        json_response(status, &ErrorBody { code, message })
     })
 }
 
-/// An answer with a JSON body.
-pub fn json_response(status: i64, body: &Value) -> ApiGatewayV2httpResponse {
+/// The body of an error.
+#[derive(Serialize)]
+struct ErrorBody {
+    #[serde(rename = "Code")]
+    code: &'static str,
+    #[serde(rename = "Message")]
+    message: String,
+}
+
+/// An answer with a JSON body, whose fields are in the order of their names.
+pub fn json_response(status: i64, body: &impl Serialize) -> ApiGatewayV2httpResponse {
+    json_text_response(status, json!(body).to_string())
+}
+
+/// As [`json_response`], for a text that is JSON already.
+pub fn json_text_response(status: i64, body: impl Into<String>) -> ApiGatewayV2httpResponse {
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = status;
     response
         .headers
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.body = Some(Body::Text(body.to_string()));
+    response.body = Some(Body::Text(body.into()));
     response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn answered(error: HttpError) -> (i64, Value) {
         let response = respond(&ApiGatewayV2httpRequest::default(), Err(error));
@@ -63,6 +79,20 @@ mod tests {
         let error = HttpError::NotFound("order 7 not found".into());
         let body = json!({"Code": "NotFoundError", "Message": "NotFoundError: order 7 not found"});
         assert_eq!(answered(error), (404, body));
+    }
+
+    #[test]
+    fn the_body_of_an_error_is_as_it_is_described() {
+        for error in [
+            HttpError::BadRequest("limit is 0".into()),
+            HttpError::NotFound("order 7 not found".into()),
+            HttpError::internal("no network"),
+        ] {
+            let (_, code) = error.status();
+            let (_, body) = answered(error);
+            let body: openapi::ErrorBody = serde_json::from_value(body).unwrap();
+            assert_eq!(body.code, code);
+        }
     }
 
     #[test]

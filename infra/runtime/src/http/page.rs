@@ -6,7 +6,7 @@ use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::http::header::{HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::answer::json_response;
 use super::error::HttpError;
@@ -76,7 +76,7 @@ pub fn key_of_cursor<K>(
 }
 
 /// One page of a listing. `last` is the key of its last item, if there is another page.
-pub fn page_response(items: &Value, last: Option<&str>) -> ApiGatewayV2httpResponse {
+pub fn page_response(items: &impl Serialize, last: Option<&str>) -> ApiGatewayV2httpResponse {
     let mut response = json_response(200, items);
     // Base64 is always a header value.
     let cursor = last.and_then(|key| HeaderValue::try_from(to_cursor(key)).ok());

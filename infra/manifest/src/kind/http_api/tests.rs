@@ -2,7 +2,26 @@ use serde_json::Value;
 
 use super::rules::ROUTES_MAX;
 use super::*;
+use crate::Stage;
 use crate::testing::{Shop, complaints, resolve, resources, shop};
+
+#[test]
+fn a_described_api_has_its_routes() {
+    let app = Manifest::new("shop");
+    let api = app.http_api("orders").openapi(|| "{}".to_owned());
+    app.http_api("others");
+    app.function("order")
+        .trigger(api.post("/orders"))
+        .trigger(api.get("/orders/{id}"));
+    let app = app.resolve(&Stage::with_defaults("dev")).unwrap();
+    let described: Vec<_> = app.described_apis().collect();
+    assert_eq!(described.len(), 1);
+    assert_eq!(
+        (described[0].name.as_str(), described[0].document.as_str()),
+        ("orders", "{}")
+    );
+    assert_eq!(described[0].routes, ["POST /orders", "GET /orders/{id}"]);
+}
 
 #[test]
 fn cors_names_origins_and_headers() {
