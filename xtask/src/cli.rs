@@ -13,8 +13,8 @@ use crate::workspace::Workspace;
 
 pub(crate) use arguments::{
     Approval, Bench, Ci, Completions, Delete, Deploy, Diff, Env, GenPolicy, GenerateEvent, Grants,
-    Graph, Info, Invoke, Local, Logs, New, NewApp, NewFunction, NewThing, Package, Redrive,
-    Rollback, Snapshot, SnapshotAction, SnapshotList, Synth, Trace, Url, Verify, Wait,
+    Graph, Info, Invoke, Local, Logs, New, NewApp, NewFunction, NewThing, Openapi, Package,
+    Redrive, Rollback, Snapshot, SnapshotAction, SnapshotList, Synth, Trace, Url, Verify, Wait,
 };
 
 /// Build, deploy, run and delete the serverless app of this workspace.
@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Synth(Synth),
     /// Write the functions' IAM policies to policies/, or print the deployer's policies.
     GenPolicy(GenPolicy),
+    /// Print the OpenAPI document of an HTTP API, or tell what breaks its clients.
+    Openapi(Openapi),
     /// Build the functions and zip them for Lambda.
     Package(Package),
     /// Deploy the stage's stack.

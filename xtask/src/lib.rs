@@ -17,6 +17,7 @@ mod environment;
 mod error;
 mod examples;
 mod framework;
+mod generated;
 mod interrupt;
 mod kept;
 mod log_view;

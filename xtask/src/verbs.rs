@@ -16,6 +16,7 @@ mod invoke;
 mod local;
 mod logs;
 mod new;
+mod openapi;
 mod package;
 mod redrive;
 mod rollback;
@@ -41,6 +42,7 @@ pub(crate) async fn run(workspace: &Workspace, verb: Verb) -> Result<ExitCode> {
         Verb::Graph(args) => graph::run(workspace, &args)?,
         Verb::Synth(args) => synth::run(workspace, &args)?,
         Verb::GenPolicy(args) => gen_policy::run(workspace, &args)?,
+        Verb::Openapi(args) => return openapi::run(workspace, &args),
         Verb::Package(args) => package::run(workspace, &args)?,
         Verb::Deploy(args) if args.watch => return watch::run(workspace, &args).await,
         Verb::Deploy(args) => deploy::run(workspace, &args).await?,

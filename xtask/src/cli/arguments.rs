@@ -99,6 +99,28 @@ pub(crate) struct GenPolicy {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Openapi {
+    /// The API's name in the manifest. Default: the first API that has a description, or with
+    /// --diff=REVISION all of them.
+    #[arg(conflicts_with_all = ["write", "check"])]
+    pub(crate) api: Option<String>,
+    /// Write all documents to openapi/, and their tables into README.md and docs/, where these have
+    /// marks for one.
+    #[arg(long, conflicts_with_all = ["check", "diff"])]
+    pub(crate) write: bool,
+    /// Write nothing. Fail if a route is not described, or a document or table is out of date.
+    #[arg(long, conflicts_with = "diff")]
+    pub(crate) check: bool,
+    /// Tell what has changed since an older document: that of a revision of git, or a file. `-` is
+    /// standard input.
+    #[arg(long, value_name = "REVISION|FILE", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD")]
+    pub(crate) diff: Option<String>,
+    /// Exit with 3 if a change breaks clients.
+    #[arg(long, requires = "diff")]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Package {
     #[command(flatten)]
     pub(crate) stage: StageArgs,

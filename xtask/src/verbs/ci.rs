@@ -20,7 +20,7 @@ use crate::framework::Record;
 use crate::package::uses_rekognition;
 use crate::terminal::{status, warn};
 use crate::toolchain::{add_standard_library, emulator};
-use crate::verbs::{bench, gen_policy, grants, graph};
+use crate::verbs::{bench, gen_policy, grants, graph, openapi};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
@@ -51,6 +51,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     status("Checking", "policies");
     gen_policy::check(workspace)?;
     graph::check(workspace)?;
+    openapi::check(workspace)?;
     let python = workspace.target().join("python");
     let checks =
         CheckTools::prepare(&python.join("checks"), |line| status("Installing", line)).await?;
