@@ -87,8 +87,13 @@ fn a_function_is_denied_what_its_policy_does_not_grant() {
         ),
         (
             "media-api",
-            vec![&scan, &get_state],
-            vec![&delete_item, &get_object, &put_object, &detect, &result],
+            vec![&scan, &get_state, &get_object],
+            vec![&delete_item, &list, &read_data, &detect, &result],
+        ),
+        (
+            "make-thumbnail",
+            vec![&scan, &get_state, &get_object, &list],
+            vec![&delete_item, &put_object, &read_data, &detect, &result],
         ),
         (
             "users-api",

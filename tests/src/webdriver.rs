@@ -211,6 +211,27 @@ impl Window {
         }
     }
 
+    /// Gives the window another size.
+    pub fn resize(&self, width: u32, height: u32) {
+        // A window has a least width. What the page takes for it has none.
+        let metrics =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.tell("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
+    /// Shows pages as to somebody who likes them dark.
+    pub fn prefer_dark(&self, is_wanted: bool) {
+        let scheme = if is_wanted { "dark" } else { "light" };
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.tell("Emulation.setEmulatedMedia", &features);
+    }
+
+    /// A command of the DevTools protocol.
+    fn tell(&self, command: &str, parameters: &Value) {
+        let body = json!({"cmd": command, "params": parameters});
+        self.must("POST", "/goog/cdp/execute", &body);
+    }
+
     /// What the browser complained of since the last call: errors of scripts, and what a policy forbade.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.must("POST", "/se/log", &json!({"type": "browser"}));

@@ -5,8 +5,10 @@
 //! | `GET /` | a JSON array of items; the parameters `startswith`, `media-type`, `label` narrow it in any combination |
 //! | `GET /{name+}` | one item |
 //! | `GET /openapi.json` | the API's description |
+//! | `POST /uploads`, `DELETE /{name+}` | see [`writes`]; only on stages that let somebody write |
 //!
-//! The types of parameters and answers are in [`media_http`], which describes them.
+//! The types of parameters and answers are in [`media_http`], which describes them. A browser gets pages instead, see
+//! [`gallery`]: the header `Accept` decides.
 //!
 //! A listing comes in pages of `limit` items (100 unless given, at most 1000). When
 //! there is more, the header `Next-Cursor` holds the `cursor` of the next page. A
@@ -21,7 +23,9 @@
 //!
 //! HTTP API decodes the name in the path; it is used as it comes.
 
+pub mod gallery;
 mod query;
+pub mod writes;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use media::dynamodb::{DynamoCatalogue, Entry};
@@ -30,7 +34,9 @@ use media_http::{Failure, Item, ItemPath};
 use runtime::http::{HttpError, json_response, json_text_response, page_response, path, respond};
 use runtime::s3::ObjectKey;
 
+use crate::gallery::{Gallery, Wanted};
 use crate::query::ListQuery;
+use crate::writes::Writes;
 
 /// The API's description.
 const DOCUMENT: &str = include_str!("../../../openapi/media.json");
@@ -40,18 +46,32 @@ const DOCUMENT: &str = include_str!("../../../openapi/media.json");
 pub struct MediaApi {
     /// Where items are read.
     pub catalogue: DynamoCatalogue,
+    /// Makes pages.
+    pub gallery: Gallery,
+    /// Uploads and deletes.
+    pub writes: Writes,
 }
 
 impl MediaApi {
     /// Answers one request. Whatever goes wrong is an answer too.
     pub async fn handle(&self, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+        let wanted = Wanted::of(&request);
         let answer = match request.route_key.as_deref() {
+            Some("GET /") if wanted == Wanted::Page => {
+                let (catalogue, writes) = (&self.catalogue, &self.writes);
+                self.gallery.list(catalogue, writes, &request).await
+            }
             Some("GET /") => self.list(&request).await,
             Some("GET /openapi.json") => Ok(json_text_response(200, DOCUMENT)),
-            Some("GET /{name+}") => self.get(&request).await,
+            Some("GET /{name+}") => self.get(&request, wanted).await,
+            Some("POST /uploads") => self.writes.form(&self.gallery.media, &request),
+            Some("DELETE /{name+}") => match media_file(&request) {
+                Ok((name, _)) => self.writes.delete(&name, &request).await,
+                Err(error) => Err(error),
+            },
             _ => Err(HttpError::no_handler(&request)),
         };
-        respond(&request, answer)
+        self.gallery.finish(wanted, respond(&request, answer))
     }
 
     async fn list(
@@ -76,30 +96,48 @@ impl MediaApi {
     async fn get(
         &self,
         request: &ApiGatewayV2httpRequest,
+        wanted: Wanted,
     ) -> Result<ApiGatewayV2httpResponse, HttpError> {
-        let ItemPath { name: path_name } = path(request)?;
-        let not_found = || HttpError::NotFound(format!("Media file ({path_name}) not found"));
-        // A name that no object can have is one that is not found.
-        let name = ObjectKey::new(&path_name).map_err(|_| not_found())?;
-        let media_type = MediaType::of(&name).ok_or_else(not_found)?;
+        let (name, media_type) = media_file(request)?;
         let entry = self.catalogue.find(&name).await;
-        match entry.map_err(HttpError::internal)? {
-            Some(Entry::Item(item)) => Ok(json_response(200, &to_answer(item))),
+        let (item, failure) = match entry.map_err(HttpError::internal)? {
+            Some(Entry::Item(item)) => (item, None),
             Some(Entry::Failed(failure)) => {
-                let mut answer = to_answer(MediaItem {
+                let labels = Vec::new();
+                let item = MediaItem {
                     name,
                     media_type,
-                    labels: Vec::new(),
-                });
-                answer.error = Some(Failure {
+                    labels,
+                };
+                (item, Some(failure))
+            }
+            None => return Err(not_found(name.as_str())),
+        };
+        match wanted {
+            Wanted::Page => self.gallery.item(&item, failure.as_ref(), &self.writes),
+            Wanted::File => self.gallery.file(&item.name),
+            Wanted::Json => {
+                let mut answer = to_answer(item);
+                answer.error = failure.map(|failure| Failure {
                     code: failure.code,
                     message: failure.message,
                 });
                 Ok(json_response(200, &answer))
             }
-            None => Err(not_found()),
         }
     }
+}
+
+/// The file that the path names. A name that no object can have is one that is not found.
+fn media_file(request: &ApiGatewayV2httpRequest) -> Result<(ObjectKey, MediaType), HttpError> {
+    let ItemPath { name: path_name } = path(request)?;
+    let name = ObjectKey::new(&path_name).map_err(|_| not_found(&path_name))?;
+    let media_type = MediaType::of(&name).ok_or_else(|| not_found(&path_name))?;
+    Ok((name, media_type))
+}
+
+fn not_found(name: &str) -> HttpError {
+    HttpError::NotFound(format!("Media file ({name}) not found"))
 }
 
 fn to_answer(item: MediaItem) -> Item {
@@ -118,26 +156,38 @@ fn to_answer(item: MediaItem) -> Item {
 mod tests {
     use super::*;
     use media::dynamodb::Tables;
+    use runtime::s3::{BucketName, Presigner};
     use runtime::testing::Wire;
     use serde_json::{Value, json};
 
     const LIST: &str = include_str!("../../../assets/events/media-api.json");
     const GET: &str = include_str!("../../../assets/events/http-get.json");
 
-    fn api(wire: &Wire) -> MediaApi {
+    async fn api(wire: &Wire) -> MediaApi {
         let tables = Tables {
             media: "media".into(),
             state: "state".into(),
         };
+        let aws = wire.aws();
+        let presigner = async |bucket| Presigner::new(&aws, bucket).await.unwrap();
         MediaApi {
-            catalogue: DynamoCatalogue::new(&wire.aws(), tables),
+            catalogue: DynamoCatalogue::new(&aws, tables),
+            gallery: Gallery {
+                media: presigner("media").await,
+                thumbnails: presigner("thumbnails").await,
+            },
+            writes: Writes {
+                bucket: BucketName::new("media"),
+                client: runtime::s3::client(&aws, "media"),
+                routes: vec!["POST /uploads".into(), "DELETE /{name+}".into()],
+            },
         }
     }
 
     /// What Lambda would send for the answer to this event.
     async fn answer(wire: &Wire, event: &Value) -> Value {
         let request = serde_json::from_value(event.clone()).unwrap();
-        serde_json::to_value(api(wire).handle(request).await).unwrap()
+        serde_json::to_value(api(wire).await.handle(request).await).unwrap()
     }
 
     fn list_event(query: &str) -> Value {
@@ -167,7 +217,7 @@ mod tests {
         assert_eq!(answer["statusCode"], 200);
         assert_eq!(
             answer["headers"],
-            json!({"content-type": "application/json"})
+            json!({"content-type": "application/json", "vary": "accept"})
         );
         assert_eq!(
             answer["body"],
@@ -251,7 +301,7 @@ mod tests {
         assert_eq!(unknown["statusCode"], 404);
         assert_eq!(
             unknown["headers"],
-            json!({"content-type": "application/json"})
+            json!({"content-type": "application/json", "vary": "accept"})
         );
         assert_eq!(
             unknown["body"],

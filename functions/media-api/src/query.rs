@@ -21,6 +21,24 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
+    /// How many files a page for people has: their URLs are long.
+    pub(crate) const TILES: usize = 24;
+
+    /// Reads the query string of a page for people, which a form may have made: a field that was
+    /// left empty is not there.
+    pub(crate) fn of_form(request: &ApiGatewayV2httpRequest) -> Result<Self, HttpError> {
+        let given = request.raw_query_string.as_deref().unwrap_or_default();
+        let filled = given.split('&').filter(|pair| !pair.ends_with('='));
+        let mut pairs: Vec<String> = filled.map(str::to_owned).collect();
+        if !pairs.iter().any(|pair| pair.starts_with("limit=")) {
+            pairs.push(format!("limit={}", Self::TILES));
+        }
+        pairs.retain(|pair| !pair.is_empty());
+        let mut request = request.clone();
+        request.raw_query_string = Some(pairs.join("&"));
+        Self::parse(&request)
+    }
+
     /// Reads the request's query string. Every parameter may be there once, with a value.
     pub(crate) fn parse(request: &ApiGatewayV2httpRequest) -> Result<Self, HttpError> {
         let ListParameters {
@@ -104,6 +122,16 @@ mod tests {
                 after: Some(name),
             }
         );
+    }
+
+    #[test]
+    fn a_form_leaves_fields_empty() {
+        let mut request = ApiGatewayV2httpRequest::default();
+        request.raw_query_string = Some("label=&media-type=video&startswith=".into());
+        let query = ListQuery::of_form(&request).unwrap();
+        assert_eq!(query, parse("media-type=video&limit=24").unwrap());
+        request.raw_query_string = Some("limit=3".into());
+        assert_eq!(ListQuery::of_form(&request).unwrap().limit, 3);
     }
 
     #[test]

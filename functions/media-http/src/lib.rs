@@ -77,6 +77,31 @@ pub struct Failure {
     pub message: String,
 }
 
+/// The body of `POST /uploads`: the file to upload.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upload {
+    /// The object's key. Its extension must be that of a media file.
+    #[schemars(length(min = 1, max = 1024), example = &"dog.jpg")]
+    pub name: String,
+    /// The content type, one that the extension allows. Without it, the extension decides.
+    #[serde(rename = "type", default)]
+    #[schemars(example = &"image/jpeg")]
+    pub content_type: String,
+    /// The file's size in bytes: at most 15 MB for a picture and 5 GB for a video.
+    #[schemars(range(min = 1))]
+    pub size: u64,
+}
+
+/// A form by which Amazon S3 takes one object, for ten minutes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UploadForm {
+    /// Names and values of the fields, which come before the field `file`.
+    pub fields: Vec<(String, String)>,
+    /// Where to send the form.
+    pub url: String,
+}
+
 /// The API's description, an OpenAPI document in JSON.
 #[must_use]
 pub fn document() -> String {
@@ -92,7 +117,7 @@ pub fn document() -> String {
             .answer(Answer::new::<Vec<Item>>(200, "A page of items.").header::<String>(
                 "Next-Cursor",
                 "The `cursor` of the next page. The last page has none.",
-            ))
+            ).or_page())
             .bad_request(
                 "a parameter is unknown, empty, repeated or has a bad value; the message says what is allowed",
             ),
@@ -101,8 +126,30 @@ pub fn document() -> String {
         "GET /{name+}",
         Operation::new("getItem", "One item, or why its file cannot be labelled")
             .path::<ItemPath>()
-            .answer(Answer::new::<Item>(200, "The item."))
+            .answer(Answer::new::<Item>(200, "The item.").or_page())
+            .answer(
+                Answer::empty(307, "The file is at another URL, if `Accept` prefers a picture or a video.")
+                    .header::<String>("Location", "A URL of Amazon S3 that works for minutes."),
+            )
             .not_found("the catalogue has no such file"),
+    )
+    .route(
+        "POST /uploads",
+        Operation::new("createUpload", "A form that uploads one file to Amazon S3")
+            .body::<Upload>()
+            .answer(Answer::new::<UploadForm>(200, "The form."))
+            .bad_request("the body is not as described, or a page of another origin sent it"),
+    )
+    .route(
+        "DELETE /{name+}",
+        Operation::new("deleteItem", "Nothing: the file is deleted")
+            .path::<ItemPath>()
+            .answer(Answer::empty(
+                204,
+                "The file is deleted, or was not there. The catalogue follows.",
+            ))
+            .bad_request("a page of another origin sent the request")
+            .not_found("no media file can have this name"),
     )
     .route("GET /openapi.json", Operation::of_document())
     .text()

@@ -11,6 +11,7 @@
 //! transactions on the same item, which is what the [`Catalogue`]'s rule rests on.
 
 mod running;
+mod thumbnail;
 
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -4,7 +4,7 @@
 //! The crate has three layers, and each knows only those above it:
 //!
 //! - the domain: [`media_type`], and the rules and ports of [`catalogue`], [`detector`],
-//!   [`running`] and [`waiting`], which [`labelling`] brings together. Keys and sequencers are those
+//!   [`running`] and [`waiting`], which [`labelling`] brings together; [`thumbnail`]. Keys and sequencers are those
 //!   of [`runtime::s3`];
 //! - what comes in: [`completion`] reads Rekognition's messages. Events of S3 are read by
 //!   [`runtime::s3`];
@@ -25,6 +25,7 @@ pub mod running;
 pub mod sqs;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod thumbnail;
 pub mod waiting;
 
 use runtime::s3::BucketName;

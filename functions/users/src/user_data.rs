@@ -1,91 +1,37 @@
 //! The object that each user has in the user bucket, and the rule that keeps the bucket in
 //! step with the table.
 //!
-//! # The rule
-//! The object exists exactly if the item does. A record of the stream says that an item was
-//! created or deleted once, which may be long ago: records are repeated, come back from the
-//! failure queue days later, and may be handled by two invocations at once. So a record is only
-//! the occasion to look. For either kind, [`reconcile`]
+//! The object exists exactly if the item does. A record of the stream that says that an item was
+//! created or deleted is only the occasion to look: [`reconcile`] follows the rule of
+//! [`runtime::in_step`].
 //!
-//! 1. reads whether the item exists;
-//! 2. accordingly puts the object, if there is none, or deletes it;
-//! 3. reads again. If the item is no longer as it was, it goes back to 2.
-//!
-//! # Why no interleaving goes wrong
-//! Assume that an item does not change any more, and that every record of it was handled. Each
-//! call takes effect at one moment, and reads are consistent. Take the last effect on the
-//! object: a deletion, or a put, be it one that found the object there. The object is as the
-//! caller had read the item before. Then the caller
-//!
-//! - _read again_, and saw the item as before, or it would have had another effect. If the
-//!   item's last change came before this read, the object is as the item is. If it came
-//!   after, its record was handled later still, with an effect of its own: this was not the
-//!   last one.
-//! - _or did not read again, or gave up_: it died, a call failed, or the item had changed too
-//!   often. Then its record was delivered again, at once or from the failure queue, and
-//!   handled with an effect of its own: this was not the last one.
-//!
-//! What this rests on: a call that got no answer takes effect before the record's next delivery
-//! is over, or never. S3 cannot tell a deletion that was sent before the item came back.
+//! S3 cannot tell a deletion that was sent before the item came back.
 //!
 //! `handle-user-stream` has a test that drives this through random interleavings.
 
 use std::future::Future;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sha2::{Digest, Sha256};
+use runtime::in_step::{ROUNDS, bring_in_step};
+use runtime::s3::DerivedKey;
 
 use crate::user::UserId;
 
 /// What the object holds.
 pub const CONTENT: &str = "just some data";
 
-/// How often an item may change while its object is brought in step with it. One that changes
-/// as often as it is looked at is left to the next delivery.
-const ROUNDS: usize = 5;
-
-/// RFC 3986, section 2.3, names the characters that are never encoded.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// The longest key that S3 takes, in bytes
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
-const MAX_KEY_BYTES: usize = 1024;
-
-/// Key of a user's object: `<user's key>/userdata`.
-///
-/// The user's key is one segment of it, whatever characters it has: all but letters, digits
-/// and `-._~` are percent-encoded, and so are the dots of `.` and `..`, which some tools
-/// take for directories. A key that gets too long for S3 is represented by its hash, after
-/// `%sha256-`, which is not a percent-encoding of anything. So no two users have the same
-/// object, and none has an object below another's.
+/// Key of a user's object: `<user's key>/userdata`, see [`DerivedKey`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserDataKey(String);
+pub struct UserDataKey(DerivedKey);
 
 impl UserDataKey {
     /// The key of this user's object.
     pub fn of(user: &UserId) -> Self {
-        let user = user.as_str();
-        let segment = match user {
-            "." | ".." => user.replace('.', "%2E"),
-            _ => utf8_percent_encode(user, ENCODED).to_string(),
-        };
-        let key = format!("{segment}/userdata");
-        if key.len() <= MAX_KEY_BYTES {
-            return Self(key);
-        }
-        Self(format!(
-            "%sha256-{}/userdata",
-            hex::encode(Sha256::digest(user))
-        ))
+        Self(DerivedKey::new(user.as_str(), "userdata"))
     }
 
     /// The key as S3 takes it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -132,31 +78,23 @@ pub enum Reconciled {
     Absent,
 }
 
-/// Brings a user's object in step with the user, by the rule of the [module](self).
+/// Brings a user's object in step with the user.
 pub async fn reconcile(
     users: &impl Users,
     user_data: &impl UserData,
     user: &UserId,
 ) -> Result<Reconciled, ReconcileError> {
     let key = UserDataKey::of(user);
-    let mut exists = users.exists(user).await?;
-    for _ in 0..ROUNDS {
-        if exists {
-            user_data.put(&key).await?;
-        } else {
-            user_data.delete(&key).await?;
-        }
-        let existed = exists;
-        exists = users.exists(user).await?;
-        if exists == existed {
-            return Ok(if exists {
-                Reconciled::Present
-            } else {
-                Reconciled::Absent
-            });
-        }
+    let look = async || users.exists(user).await;
+    let act = async |exists: &bool| match exists {
+        true => user_data.put(&key).await,
+        false => user_data.delete(&key).await,
+    };
+    match bring_in_step(look, act).await? {
+        Some(true) => Ok(Reconciled::Present),
+        Some(false) => Ok(Reconciled::Absent),
+        None => Err(ReconcileError::Unsettled),
     }
-    Err(ReconcileError::Unsettled)
 }
 
 #[cfg(test)]
@@ -167,9 +105,12 @@ mod tests {
 
     use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
+    use runtime::s3::MAX_KEY_BYTES;
 
     fn key_of(user: &str) -> String {
-        UserDataKey::of(&UserId::new(user).unwrap()).0
+        UserDataKey::of(&UserId::new(user).unwrap())
+            .as_str()
+            .to_owned()
     }
 
     #[test]

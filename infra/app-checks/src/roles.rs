@@ -41,6 +41,7 @@ checks! {
     "handle-object-removed" lacks "s3:GetObject" of MediaObject, has "dynamodb:DeleteItem" of MediaTable;
     "handle-user-stream" lacks "s3:GetObject" of UserObject, has "s3:PutObject" of UserObject;
     "label-waiting" lacks "dynamodb:Scan" of MediaTable, has "s3:GetObject" of MediaObject;
+    "make-thumbnail" lacks "s3:PutObject" of MediaObject, has "s3:GetObject" of MediaObject;
     "media-api" lacks "dynamodb:PutItem" of MediaTable, has "dynamodb:Scan" of MediaTable;
     "users-api" lacks "dynamodb:UpdateItem" of UsersTable, has "dynamodb:PutItem" of UsersTable;
 }

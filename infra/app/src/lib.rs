@@ -7,15 +7,29 @@
 //! in AWS before it does.
 
 use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, QueueAction::*, TableAction::*};
-use manifest::{Grant, Manifest};
+use manifest::{Exception, Grant, Manifest};
 
 /// Declares the app.
 #[must_use]
 pub fn app() -> Manifest {
     let app = Manifest::new("media-query");
 
+    // How the world reaches it.
+    let media_http = app
+        .http_api("media")
+        .variable("API_URL")
+        .openapi(media_http::document);
+    let users_http = app
+        .http_api("users")
+        .variable("USERS_API_URL")
+        .openapi(users_http::document)
+        .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
+
     // What the app keeps.
-    let media = app.bucket("media").variable("MEDIA_BUCKET_NAME");
+    let media = app
+        .bucket("media")
+        .variable("MEDIA_BUCKET_NAME")
+        .forms_of(&media_http);
     let catalogue = app.table("media", "name").variable("MEDIA_TABLE_NAME");
     let state = app
         .table("media-state", "name")
@@ -33,6 +47,7 @@ pub fn app() -> Manifest {
         .attribute_variable("USERS_TIMESTAMP_ATTRIBUTE", "timestamp")
         .attribute_variable("USERS_IS_PERSONAL_EMAIL_ATTRIBUTE", "IsPersonalEmail");
     let user_data = app.bucket("users").variable("USER_BUCKET_NAME");
+    let thumbnails = app.bucket("thumbnails").variable("THUMBNAILS_BUCKET_NAME");
 
     // Where objects wait that Rekognition does not take for now. Each time an object is sent back,
     // SQS keeps it for 14 more days.
@@ -48,20 +63,11 @@ pub fn app() -> Manifest {
     // Rekognition's message about a job may be lost, and nobody would miss it.
     let overdue = app.schedule("find-lost-jobs", "rate(5 minutes)");
 
-    // How the world reaches it. Rekognition tells by the topic that it has looked at a video.
+    // Rekognition tells by the topic that it has looked at a video.
     let video = app.topic("video").variable("VIDEO_TOPIC_ARN");
     let rekognition = app
         .publisher(&video, "rekognition")
         .variable("VIDEO_ROLE_ARN");
-    let media_http = app
-        .http_api("media")
-        .variable("API_URL")
-        .openapi(media_http::document);
-    let users_http = app
-        .http_api("users")
-        .variable("USERS_API_URL")
-        .openapi(users_http::document)
-        .cors(Cors::origins(["*"]).expose_headers(["next-cursor"]));
 
     // What it does. Rekognition reads an object with the rights of the function that
     // asks for its labels. If it cannot, the function looks whether the object is gone: S3
@@ -142,12 +148,42 @@ pub fn app() -> Manifest {
         .grant(state.allow([PutItem]))
         .grant(catalogue.allow([DeleteItem]));
 
+    // The state's stream tells of every change of the bucket that was recorded, also where the item
+    // stays the same; that of the catalogue tells of items that somebody saved by hand. Memory is for
+    // the largest picture: see its picture.rs.
+    app.function("make-thumbnail")
+        .memory_mb(1024)
+        .timeout_seconds(120)
+        .trigger(
+            state
+                .item_changes([Insert, Modify])
+                .batch_size(10)
+                .parallelization_factor(10),
+        )
+        .trigger(catalogue.item_changes([Insert]).batch_size(10))
+        .grant(state.allow([GetItem]))
+        .grant(catalogue.allow([GetItem, Scan]))
+        .grant(media.allow([GetObject, ListBucket]))
+        .grant(thumbnails.allow([GetObject, PutObject, DeleteObject, ListBucket]));
+
     app.function("media-api")
         .trigger(media_http.get("/"))
         .trigger(media_http.get("/openapi.json"))
         .trigger(media_http.get("/{name+}"))
+        .trigger(media_http.post("/uploads").for_writers())
+        .trigger(media_http.delete("/{name+}").for_writers())
         .grant(catalogue.allow([GetItem, Scan]))
-        .grant(state.allow([GetItem]));
+        .grant(state.allow([GetItem]))
+        .grant(media.allow([GetObject, PutObject, DeleteObject]))
+        .grant(thumbnails.allow([GetObject]))
+        .exception(Exception::unused(
+            "s3:GetObject",
+            "browsers get pictures by URLs that the function has signed",
+        ))
+        .exception(Exception::unused(
+            "s3:PutObject",
+            "browsers upload by forms that the function has signed",
+        ));
 
     app.function("users-api")
         .trigger(users_http.get("/openapi.json"))

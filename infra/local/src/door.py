@@ -7,8 +7,8 @@ who started it. So nothing reaches MiniStack that has not passed this door:
 
 - The request is for this machine by name, and no page of another origin has sent it; for a bucket and an HTTP API,
   their own CORS configuration may allow the origin. See the crate `loopback`, which has the same rules.
-- Its signature is that of a key which this emulator has made since it was started, and is right. What the stage's own
-  servers pass on, which is a stranger's request to a public API, has the stage's key instead.
+- Its signature is that of a key which this emulator has made since it was started, and is right; that of a form is
+  among its fields. What the stage's own servers pass on, which is a stranger's request to a public API, has the stage's key instead.
 - Paths of MiniStack's own are for the root user and for the stage's servers.
 
 The servers from which functions get their events answer only below a secret path.
@@ -33,6 +33,7 @@ import debugging
 import decisions
 import keeping
 import observed
+import pages
 import queues
 import recorder
 import schedules
@@ -195,12 +196,17 @@ class Request:
             # An HTTP API answers OPTIONS without a function, and lets a page see of it what its CORS configuration allows.
             if self.method != "OPTIONS":
                 self.check_origin(self.cors_of_api())
+            pages.note_front_door(self.headers["host"], self.path)
             signed_path.set(self.signed_path)
             return
         if self.is_preflight() and self.bucket() is not None:
             # Browsers ask without a signature. MiniStack answers by the bucket's CORS configuration.
             return
         self.check_origin(self.cors_of_bucket())
+        if pages.may_be_form(self):
+            if not pages.is_signed(self.headers["content-type"], await self.read_body()):
+                raise Refused("Access Denied", "AccessDenied")
+            return
         await self.check_signature()
 
     def is_preflight(self):

@@ -15,6 +15,7 @@
 //!   it answers without asking who asks, would be open doors: `door.py` shuts them.
 //! - Its asynchronous invocation of functions is not quite AWS's, and SNS goes
 //!   past it. `asynchronous.py` takes its place.
+//! - It takes forms that upload objects from everybody, and knows no origin of a page. `pages.py` knows them.
 //! - It fires schedules in its own way. `schedules.py` keeps it from that, see
 //!   [`Scheduler`](crate::Scheduler).
 //! - Of a queue's messages, it deletes those whose failure a function does not report as it
@@ -43,7 +44,7 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 15] = [
+const SCRIPTS: [(&str, &str); 16] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("debugging.py", include_str!("debugging.py")),
@@ -54,6 +55,7 @@ const SCRIPTS: [(&str, &str); 15] = [
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
     ("observed.py", include_str!("observed.py")),
+    ("pages.py", include_str!("pages.py")),
     ("queues.py", include_str!("queues.py")),
     ("chaos.py", include_str!("chaos.py")),
     ("recorder.py", include_str!("recorder.py")),

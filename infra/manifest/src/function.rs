@@ -54,6 +54,20 @@ impl Declaration {
     }
 }
 
+/// The variable that tells a function with routes for writers which of them its stage has.
+const WRITE_ROUTES: &str = "WRITE_ROUTES";
+
+fn write_routes(triggers: &[Declared<Trigger>], stage: &Stage) -> Option<(String, Value)> {
+    let for_writers = || {
+        let triggers = triggers.iter().map(|trigger| &trigger.what);
+        triggers.filter(|trigger| trigger.is_for_writers())
+    };
+    for_writers().next()?;
+    let routes = for_writers().filter(|trigger| trigger.is_on(stage));
+    let routes: Vec<&str> = routes.map(Trigger::label).collect();
+    Some((WRITE_ROUTES.to_owned(), routes.join(", ").into()))
+}
+
 fn triggers_of<'a, T: 'static>(
     triggers: &'a [Declared<Trigger>],
     source: &ResourceId,
@@ -91,6 +105,11 @@ impl Function {
         variables: &[Variable],
         declared: &Declaration,
     ) -> Self {
+        let triggers = declared.triggers.iter();
+        let triggers: Vec<_> = triggers
+            .filter(|trigger| trigger.what.is_on(stage))
+            .cloned()
+            .collect();
         let texts = declared.environment.iter().map(|variable| &variable.what);
         let texts = texts
             .map(|(variable, text)| (variable, text))
@@ -121,8 +140,11 @@ impl Function {
             budget: declared.budget.clone(),
             invoked_by_alias: stage.canary.is_some(),
             reserved_concurrency: stage.reserved_concurrency.get(&declared.name).copied(),
-            environment: texts.chain(resources).collect(),
-            triggers: declared.triggers.clone(),
+            environment: texts
+                .chain(resources)
+                .chain(write_routes(&declared.triggers, stage))
+                .collect(),
+            triggers,
             grants: declared.grants.clone(),
             exceptions: declared.exceptions.clone(),
             origin: declared.origin,

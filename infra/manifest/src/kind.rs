@@ -63,7 +63,7 @@ pub use event_bus::{EventBus, EventBusAction};
 pub use event_rule::EventRule;
 pub use function::DeclaredFunction;
 pub use function_url::FunctionUrl;
-pub use http_api::{Cors, HttpApi};
+pub use http_api::{Cors, HttpApi, Requests};
 pub use parameter::Parameter;
 pub use publisher::Publisher;
 pub use queue::{Messages, Queue, QueueAction};

@@ -205,6 +205,8 @@ pub struct Stage {
     pub canary: Option<Canary>,
     /// Who may call HTTP APIs, by their names; others everybody.
     pub authorization: BTreeMap<String, Authorization>,
+    /// The HTTP APIs whose routes for writers are there although everybody may call them.
+    pub writable: Vec<String>,
     /// How many requests HTTP APIs let through: by their names, then by route (`GET /`), or
     /// `default` for all other routes.
     pub throttling: BTreeMap<String, BTreeMap<String, Throttle>>,
@@ -225,6 +227,14 @@ impl Stage {
         self.authorization
             .get(http_api)
             .unwrap_or(&Authorization::None)
+    }
+
+    /// Whether an HTTP API has its routes for writers: the stage says so, or an authorizer decides
+    /// who may call them.
+    #[must_use]
+    pub fn lets_write(&self, http_api: &str) -> bool {
+        self.writable.iter().any(|name| name == http_api)
+            || *self.authorization_of(http_api) != Authorization::None
     }
 
     /// Where `stages.yaml` has the setting that `keys` lead to.

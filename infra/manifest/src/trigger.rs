@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::grant::Grant;
 use crate::resource_id::ResourceId;
+use crate::stage::Stage;
 
 /// An event and the function's permission to be invoked by it, made by the resource
 /// that the event comes from.
@@ -20,6 +21,7 @@ pub struct Trigger {
     statements: Vec<Value>,
     tells_variables: bool,
     caused_by: Vec<String>,
+    is_for_writers: bool,
 }
 
 /// How Lambda invokes the function, and who learns that it failed.
@@ -60,6 +62,7 @@ impl Trigger {
             statements: Vec::new(),
             tells_variables: false,
             caused_by: Vec::new(),
+            is_for_writers: false,
         }
     }
 
@@ -85,6 +88,21 @@ impl Trigger {
     pub(crate) fn caused_by(mut self, actions: impl IntoIterator<Item = String>) -> Self {
         self.caused_by = actions.into_iter().collect();
         self
+    }
+
+    /// It is there only on stages that [let somebody write](Stage::lets_write) by the source.
+    pub(crate) fn for_writers(mut self) -> Self {
+        self.is_for_writers = true;
+        self
+    }
+
+    pub(crate) fn is_for_writers(&self) -> bool {
+        self.is_for_writers
+    }
+
+    /// Whether it is there on a stage.
+    pub(crate) fn is_on(&self, stage: &Stage) -> bool {
+        !self.is_for_writers || stage.lets_write(self.source.name())
     }
 
     pub(crate) fn source(&self) -> &ResourceId {

@@ -9,6 +9,7 @@ use crate::error_body::{ErrorBody, GatewayError};
 use crate::schema::{SchemaOf, finished, of_requests, properties, schema_of, without_null};
 
 const JSON: &str = "application/json";
+const HTML: &str = "text/html";
 
 /// The names of errors are those that `runtime::http::HttpError` has.
 const BAD_REQUEST: (u16, &str) = (400, "BadRequestError");
@@ -38,7 +39,10 @@ const OF_GATEWAY: [(u16, &str); 6] = [
     (503, "the function did not answer in time"),
 ];
 /// To a request with a body.
-const OF_GATEWAY_WITH_BODY: (u16, &str) = (413, "the request has more than 6 MB, in base64 unless it is text or JSON");
+const OF_GATEWAY_WITH_BODY: (u16, &str) = (
+    413,
+    "the request has more than 6 MB, in base64 unless it is text or JSON",
+);
 /// To a request for a path with parameters.
 const OF_GATEWAY_WITH_PATH: (u16, &str) = (400, "the path is malformed");
 
@@ -66,7 +70,9 @@ struct Body {
 pub struct Answer {
     status: u16,
     description: String,
-    schema: SchemaOf,
+    /// Of its JSON, if it has a body.
+    schema: Option<SchemaOf>,
+    has_page: bool,
     headers: Vec<Header>,
 }
 
@@ -84,9 +90,29 @@ impl Answer {
         Self {
             status,
             description: description.to_owned(),
-            schema: schema_of::<T>(),
+            schema: Some(schema_of::<T>()),
+            has_page: false,
             headers: Vec::new(),
         }
+    }
+
+    /// An answer without a body.
+    #[must_use]
+    pub fn empty(status: u16, description: &str) -> Self {
+        Self {
+            status,
+            description: description.to_owned(),
+            schema: None,
+            has_page: false,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The answer is a page if the request's `Accept` prefers HTML.
+    #[must_use]
+    pub fn or_page(mut self) -> Self {
+        self.has_page = true;
+        self
     }
 
     /// A header that the answer may have.
@@ -229,11 +255,13 @@ impl Operation {
             responses.insert(status.to_string(), response);
         }
         for (status, answer) in &self.answers {
-            let schema = components.schema(answer.schema);
-            let mut response = json!({
-                "description": answer.description,
-                "content": {JSON: {"schema": schema}},
-            });
+            let mut response = json!({"description": answer.description});
+            if let Some(schema) = answer.schema {
+                response["content"][JSON] = json!({"schema": components.schema(schema)});
+            }
+            if answer.has_page {
+                response["content"][HTML] = json!({"schema": {"type": "string"}});
+            }
             for header in &answer.headers {
                 let schema = components.schema(header.schema);
                 response["headers"][&header.name] =

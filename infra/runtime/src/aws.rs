@@ -169,6 +169,25 @@ impl Aws {
         let (resolver, params) = (service.rules)(self.region.as_ref(), service.bucket)?;
         Ok(resolver.resolve_endpoint(&params).await?.url().to_owned())
     }
+
+    /// The URL of a bucket.
+    pub(crate) async fn bucket_url(&self, bucket: &str) -> Result<String, BoxError> {
+        let service = Service::s3(bucket);
+        let url = self.endpoint(service).await?;
+        let url = url.trim_end_matches('/');
+        Ok(match self.custom_endpoint(service) {
+            Some(_) => format!("{url}/{bucket}"),
+            None => url.to_owned(),
+        })
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.region.as_ref()
+    }
 }
 
 #[cfg(test)]

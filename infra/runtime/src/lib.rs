@@ -8,7 +8,8 @@
 //!   HTTP API), [`schedule`] (the times of EventBridge Scheduler), [`eventbridge`] (events of an
 //!   event bus). [`records`] is what events of
 //!   several records have in common, [`form`] decodes what is form-urlencoded;
-//! - [`counting`]: counts that follow a table by its stream;
+//! - [`counting`]: counts that follow a table by its stream; [`in_step`]: what is derived from
+//!   something, whatever the order of events;
 //! - what goes out: [`sqs`], and [`dynamodb`] and [`s3`] as far as who derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
 //! - what an operator stores: `parameters` and `secrets`, behind the features of these names;
@@ -52,6 +53,7 @@ pub mod environment;
 pub mod eventbridge;
 pub mod form;
 pub mod http;
+pub mod in_step;
 #[cfg(feature = "parameters")]
 pub mod parameters;
 pub mod records;

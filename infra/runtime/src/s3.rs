@@ -34,12 +34,16 @@
 //! # }
 //! ```
 
+mod derived;
 mod key;
 mod notification;
 mod object;
+mod presigned;
 mod sequencer;
 
+pub use derived::DerivedKey;
 pub use key::{BucketName, KeyError, MAX_KEY_BYTES, ObjectKey};
 pub use notification::{Notification, ObjectEvent, RecordError};
 pub use object::{client, exists, put_if_absent};
+pub use presigned::{Form, LIFETIME, PresignError, Presigner};
 pub use sequencer::{Sequencer, SequencerError};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::http_api::{CORS_MAX_AGE_SECONDS, HttpApi};
 use super::{Grants, Kind};
 use crate::check::{Check, Subject};
 use crate::cloudformation::{DeletionPolicy, attribute, reference, sub};
@@ -99,6 +100,7 @@ pub struct Bucket(Entry<Declaration>);
 #[derive(Clone, Debug)]
 struct Declaration {
     named: Named,
+    forms_of: Option<ResourceId>,
 }
 
 impl Manifest {
@@ -107,6 +109,7 @@ impl Manifest {
     pub fn bucket(&self, name: &str) -> Bucket {
         Bucket(self.declare(Declaration {
             named: Named::by_caller(&NOUN, name),
+            forms_of: None,
         }))
     }
 }
@@ -117,6 +120,16 @@ impl Bucket {
     pub fn variable(self, name: &str) -> Self {
         let name = name.to_owned();
         self.0.change(|bucket| bucket.named.variable = Some(name));
+        self
+    }
+
+    /// Pages of an HTTP API may upload objects by forms that a function has signed, where the
+    /// stage lets somebody [write](super::Requests::for_writers) by the API. Pages of other origins
+    /// may not.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html>
+    pub fn forms_of(self, http_api: &HttpApi) -> Self {
+        let http_api = http_api.id();
+        self.0.change(|bucket| bucket.forms_of = Some(http_api));
         self
     }
 
@@ -426,6 +439,15 @@ impl Declaration {
         if notifications.by_event_bridge {
             properties["NotificationConfiguration"]["EventBridgeConfiguration"] =
                 json!({"EventBridgeEnabled": true});
+        }
+        let forms_of = self.forms_of.as_ref();
+        let forms_of = forms_of.filter(|api| synthesis.stage().lets_write(api.name()));
+        if let Some(http_api) = forms_of {
+            properties["CorsConfiguration"]["CorsRules"] = json!([{
+                "AllowedMethods": ["POST"],
+                "AllowedOrigins": [attribute(&http_api.logical_id(), "ApiEndpoint")],
+                "MaxAge": CORS_MAX_AGE_SECONDS,
+            }]);
         }
         let arn = attribute(&logical_id, "Arn");
         let objects = sub(&format!("${{{logical_id}.Arn}}/*"));

@@ -8,7 +8,7 @@ use crate::cloudformation::sub;
 use crate::deployer::{Deployer, OfService, Statement};
 use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::name;
-use crate::resource_id::Noun;
+use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
 use crate::trigger_word::{self, Skeleton, TriggerWord};
@@ -143,23 +143,71 @@ impl HttpApi {
     /// `GET` requests for `path`; `/{name+}` takes the rest of a path, slashes
     /// included.
     #[must_use]
-    pub fn get(&self, path: &str) -> Trigger {
+    pub fn get(&self, path: &str) -> Requests {
         self.route("GET", path)
     }
 
     /// `POST` requests for `path`.
     #[must_use]
-    pub fn post(&self, path: &str) -> Trigger {
+    pub fn post(&self, path: &str) -> Requests {
         self.route("POST", path)
     }
 
-    fn route(&self, method: &'static str, path: &str) -> Trigger {
-        let route = Route {
-            method,
-            path: path.to_owned(),
-        };
+    /// `DELETE` requests for `path`.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> Requests {
+        self.route("DELETE", path)
+    }
+
+    fn route(&self, method: &'static str, path: &str) -> Requests {
+        Requests {
+            http_api: self.id(),
+            route: Route {
+                method,
+                path: path.to_owned(),
+            },
+            is_for_writers: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ResourceId {
+        self.0.get().named.id
+    }
+}
+
+/// Requests for a route of an HTTP API: a trigger.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    http_api: ResourceId,
+    route: Route,
+    is_for_writers: bool,
+}
+
+impl Requests {
+    /// The route changes something that not everybody may change. It is there only on stages whose
+    /// setting `writable` names the API, or that have an authorizer for it. The function's variable
+    /// `WRITE_ROUTES` names the routes of this kind that are there, such as `POST /orders`.
+    #[must_use]
+    pub fn for_writers(mut self) -> Self {
+        self.is_for_writers = true;
+        self
+    }
+}
+
+impl From<Requests> for Trigger {
+    fn from(requests: Requests) -> Self {
+        let Requests {
+            http_api,
+            route,
+            is_for_writers,
+        } = requests;
         let key = route.key();
-        Trigger::new(self.0.get().named.id, Invocation::Synchronous, route).labelled(key)
+        let trigger = Self::new(http_api, Invocation::Synchronous, route).labelled(key);
+        if is_for_writers {
+            trigger.for_writers()
+        } else {
+            trigger
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::Stage;
 use super::values::{self, Named, Number, Switch};
 
 /// The names of all settings, in the order of the list at the head of `stages.yaml`.
-pub(super) const SETTINGS: [&str; 22] = [
+pub(super) const SETTINGS: [&str; 23] = [
     "region",
     "account",
     "endpoint_url",
@@ -33,6 +33,7 @@ pub(super) const SETTINGS: [&str; 22] = [
     "rollback_on_alarm_minutes",
     "canary",
     "authorization",
+    "writable",
     "throttling",
 ];
 
@@ -62,6 +63,7 @@ pub(super) struct Settings {
     canary: Option<Canary>,
     // Not `Named`: a name with nothing behind it must not leave an API open to everybody.
     authorization: Option<BTreeMap<String, Authorization>>,
+    writable: Option<Vec<String>>,
     throttling: Option<Named<Named<Throttle>>>,
 }
 
@@ -106,6 +108,7 @@ impl Settings {
                 .map(|minutes| minutes.value()),
             canary: self.canary,
             authorization: self.authorization.unwrap_or_default(),
+            writable: self.writable.unwrap_or_default(),
             throttling: self
                 .throttling
                 .unwrap_or_default()

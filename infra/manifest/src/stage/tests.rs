@@ -33,6 +33,7 @@ fn a_stage_without_settings_has_the_defaults() {
             rollback_on_alarm_minutes: None,
             canary: None,
             authorization: BTreeMap::new(),
+            writable: vec![],
             throttling: BTreeMap::new(),
             yaml: yaml.to_owned(),
         }
@@ -67,6 +68,7 @@ all:
     shop: iam
     bills: {jwt: {issuer: https://example.com, audience: [shop]}}
     open: none
+  writable: [open]
   throttling:
     shop:
       default: {rate: 100, burst: 200}
@@ -116,6 +118,7 @@ all:
                 (text("open"), Authorization::None),
             ]
             .into(),
+            writable: vec![text("open")],
             throttling: [(
                 text("shop"),
                 [

@@ -12,13 +12,18 @@ const AUDIENCES_MAX: usize = 50;
 
 pub(super) fn check(check: &mut Check<'_>) {
     authorization(check);
+    writable(check);
     throttling(check);
 }
 
 fn declared(check: &mut Check<'_>, setting: &str, http_api: &str) {
     let names = check.names_of(&NOUN);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let subject = check.setting(&[setting, http_api]);
+    let subject = match setting {
+        // A list of names.
+        "writable" => check.setting(&[setting]),
+        _ => check.setting(&[setting, http_api]),
+    };
     check.known(&subject, setting, NOUN.noun, http_api, &names);
 }
 
@@ -52,6 +57,31 @@ fn authorization(check: &mut Check<'_>) {
                 "write a value of the claim `aud`, without control characters",
             );
         }
+    }
+}
+
+fn writable(check: &mut Check<'_>) {
+    for http_api in &check.stage().writable {
+        declared(check, "writable", http_api);
+        if !check.names_of(&NOUN).contains(http_api) {
+            continue;
+        }
+        let id = ResourceId::new(&NOUN, http_api);
+        let mut functions = check.functions().iter();
+        let has_routes = functions.any(|function| {
+            let triggers = function.triggers.iter().map(|trigger| &trigger.what);
+            triggers
+                .filter(|trigger| trigger.is_for_writers())
+                .any(|trigger| trigger.source() == &id)
+        });
+        check.require(
+            has_routes,
+            &check.setting(&["writable"]),
+            format!(
+                "lets everybody write by HTTP API `{http_api}`, which has no route for writers"
+            ),
+            "remove it, or declare a route with `for_writers()`",
+        );
     }
 }
 

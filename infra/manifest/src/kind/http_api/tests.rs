@@ -250,3 +250,55 @@ fn settings_have_values_that_api_gateway_takes() {
         complaints(&shop().app, settings).are(parts);
     }
 }
+
+#[test]
+fn routes_for_writers_are_where_the_stage_lets_somebody_write() {
+    let shop = shop();
+    let bucket = shop.bucket.forms_of(&shop.http_api);
+    shop.sell
+        .trigger(shop.http_api.get("/"))
+        .trigger(shop.http_api.post("/orders").for_writers())
+        .trigger(shop.http_api.delete("/{id}").for_writers())
+        .grant(bucket.allow([crate::kind::BucketAction::PutObject]));
+    let seen = |settings: &str| {
+        let resources = resources(&shop.app, settings);
+        let routes = resources.as_object().unwrap().values();
+        let mut routes: Vec<String> = routes
+            .filter_map(|resource| {
+                resource["Properties"]["RouteKey"]
+                    .as_str()
+                    .map(String::from)
+            })
+            .collect();
+        routes.sort();
+        let variables = &resources["SellFunction"]["Properties"]["Environment"]["Variables"];
+        let told = variables["WRITE_ROUTES"].as_str().unwrap().to_owned();
+        let cors = &resources["PhotosBucket"]["Properties"]["CorsConfiguration"];
+        (routes, told, cors.clone())
+    };
+    let (routes, told, cors) = seen("");
+    assert_eq!((routes, told.as_str()), (vec!["GET /".to_owned()], ""));
+    assert_eq!(cors, Value::Null);
+    for settings in ["writable: [shop]", "authorization: {shop: iam}"] {
+        let (routes, told, cors) = seen(settings);
+        assert_eq!(
+            routes,
+            ["DELETE /{id}", "GET /", "POST /orders"],
+            "{settings}"
+        );
+        assert_eq!(told, "POST /orders, DELETE /{id}");
+        let origin = json!({"Fn::GetAtt": ["ShopHttpApi", "ApiEndpoint"]});
+        assert_eq!(cors["CorsRules"][0]["AllowedOrigins"], json!([origin]));
+        assert_eq!(cors["CorsRules"][0]["AllowedMethods"], json!(["POST"]));
+    }
+}
+
+#[test]
+fn a_writable_api_is_one_with_routes_for_writers() {
+    let shop = shop();
+    shop.sell.trigger(shop.http_api.post("/orders"));
+    complaints(&shop.app, "writable: [shop]").are(&[
+        "lets everybody write by HTTP API `shop`, which has no route for writers; remove it, or declare a route with `for_writers()`",
+    ]);
+    complaints(&shop.app, "writable: [shopp]").are(&["`writable` for HTTP API `shopp`"]);
+}
