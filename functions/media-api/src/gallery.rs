@@ -70,7 +70,7 @@ impl Gallery {
         let list = list::List {
             tiles: self.tiles(&page.items)?,
             query: &query,
-            next: cursor(page.next.as_ref()),
+            next: page.next.and_then(|name| cursor(&query.cursor_key(&name))),
             can_upload: writes.can_upload(),
         };
         Ok(self.html(200, &list.page()))
@@ -164,9 +164,9 @@ impl Gallery {
     }
 }
 
-/// The cursor by which the listing goes on after a name.
-fn cursor(after: Option<&ObjectKey>) -> Option<String> {
-    let response = page_response(&Value::Null, after.map(ObjectKey::as_str));
+/// The cursor that holds this key.
+fn cursor(key: &str) -> Option<String> {
+    let response = page_response(&Value::Null, Some(key));
     let cursor = response.headers.get(NEXT_CURSOR)?;
     cursor.to_str().ok().map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 //! | route | answer |
 //! |---|---|
 //! | `GET /` | a JSON array of items; the parameters `startswith`, `media-type`, `label` narrow it in any combination |
+//! | `GET /labels` | a JSON array of labels and of how many items have them; `prefix` narrows it |
 //! | `GET /{name+}` | one item |
 //! | `GET /openapi.json` | the API's description |
 //! | `POST /uploads`, `DELETE /{name+}` | see [`writes`]; only on stages that let somebody write |
@@ -10,11 +11,11 @@
 //! The types of parameters and answers are in [`media_http`], which describes them. A browser gets pages instead, see
 //! [`gallery`]: the header `Accept` decides.
 //!
-//! A listing comes in pages of `limit` items (100 unless given, at most 1000). When
-//! there is more, the header `Next-Cursor` holds the `cursor` of the next page. A
-//! page is full unless it is the last, or unless the filter passed so few items that
-//! the listing reached its bound, [`runtime::dynamodb::MAX_SCANNED_PAGES`]: follow the
-//! header, not the length.
+//! The names of media files end in an extension, so no file is called `labels`.
+//!
+//! A listing comes in order, in pages of `limit` items (100 unless given, at most 1000).
+//! When there is more, the header `Next-Cursor` holds the `cursor` of the next page: follow
+//! the header, not the length.
 //!
 //! A file that can never be labelled has no item and is in no listing. Asked for by
 //! name it has no labels, and an `error` that says why.
@@ -24,11 +25,12 @@
 //! HTTP API decodes the name in the path; it is used as it comes.
 
 pub mod gallery;
+mod labels;
 mod query;
 pub mod writes;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use media::dynamodb::{DynamoCatalogue, Entry};
+use media::dynamodb::{DynamoCatalogue, DynamoLabelCounts, Entry};
 use media::{MediaItem, MediaType};
 use media_http::{Failure, Item, ItemPath};
 use runtime::http::{HttpError, json_response, json_text_response, page_response, path, respond};
@@ -46,6 +48,8 @@ const DOCUMENT: &str = include_str!("../../../openapi/media.json");
 pub struct MediaApi {
     /// Where items are read.
     pub catalogue: DynamoCatalogue,
+    /// Where labels are read.
+    pub labels: DynamoLabelCounts,
     /// Makes pages.
     pub gallery: Gallery,
     /// Uploads and deletes.
@@ -62,6 +66,7 @@ impl MediaApi {
                 self.gallery.list(catalogue, writes, &request).await
             }
             Some("GET /") => self.list(&request).await,
+            Some("GET /labels") => labels::list(&self.labels, &request).await,
             Some("GET /openapi.json") => Ok(json_text_response(200, DOCUMENT)),
             Some("GET /{name+}") => self.get(&request, wanted).await,
             Some("POST /uploads") => self.writes.form(&self.gallery.media, &request),
@@ -79,18 +84,12 @@ impl MediaApi {
         request: &ApiGatewayV2httpRequest,
     ) -> Result<ApiGatewayV2httpResponse, HttpError> {
         let query = ListQuery::parse(request)?;
-        let ListQuery {
-            filter,
-            limit,
-            after,
-        } = query;
-        let page = self.catalogue.list(&filter, limit, after.as_ref()).await;
+        let (filter, after) = (&query.filter, query.after.as_ref());
+        let page = self.catalogue.list(filter, query.limit, after).await;
         let page = page.map_err(HttpError::internal)?;
         let items: Vec<Item> = page.items.into_iter().map(to_answer).collect();
-        Ok(page_response(
-            &items,
-            page.next.as_ref().map(ObjectKey::as_str),
-        ))
+        let next = page.next.map(|name| query.cursor_key(&name));
+        Ok(page_response(&items, next.as_deref()))
     }
 
     async fn get(
@@ -167,11 +166,13 @@ mod tests {
         let tables = Tables {
             media: "media".into(),
             state: "state".into(),
+            index: "index".into(),
         };
         let aws = wire.aws();
         let presigner = async |bucket| Presigner::new(&aws, bucket).await.unwrap();
         MediaApi {
             catalogue: DynamoCatalogue::new(&aws, tables),
+            labels: DynamoLabelCounts::new(&aws, "labels".into()),
             gallery: Gallery {
                 media: presigner("media").await,
                 thumbnails: presigner("thumbnails").await,
@@ -182,6 +183,18 @@ mod tests {
                 routes: vec!["POST /uploads".into(), "DELETE /{name+}".into()],
             },
         }
+    }
+
+    /// The index has all items.
+    pub(crate) fn indexed() -> (u16, Value) {
+        let number = |number: &str| json!({"N": number});
+        let progress = json!({
+            "phase": {"S": "complete"},
+            "names": number("0"),
+            "since": number("0"),
+            "step": number("1"),
+        });
+        (200, json!({"Item": progress}))
     }
 
     /// What Lambda would send for the answer to this event.
@@ -212,7 +225,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_sample_listing_asks_for_images_with_a_label() {
-        let wire = Wire::new([(200, json!({"Items": [attributes("sample.jpg")]}))]);
+        let found = json!({"Items": [attributes("sample.jpg")]});
+        let wire = Wire::new([indexed(), (200, found)]);
         let answer = answer(&wire, &serde_json::from_str(LIST).unwrap()).await;
         assert_eq!(answer["statusCode"], 200);
         assert_eq!(
@@ -224,11 +238,8 @@ mod tests {
             r#"[{"labels":["Dog","Animal"],"name":"sample.jpg","type":"image"}]"#
         );
         assert_eq!(
-            wire.requests()[0].1["ExpressionAttributeValues"],
-            json!({
-                ":type": {"S": "image"},
-                ":label": {"S": "Dog"},
-            })
+            wire.requests()[1].1["ExpressionAttributeValues"],
+            json!({":list": {"S": "image:label:dog"}})
         );
     }
 
@@ -236,27 +247,23 @@ mod tests {
     async fn videos_are_listed_by_their_type() {
         let mut video = attributes("sample.mp4");
         video["type"] = json!({"S": "video"});
-        let wire = Wire::new([(200, json!({"Items": [video]}))]);
+        let wire = Wire::new([indexed(), (200, json!({"Items": [video]}))]);
         let answer = answer(&wire, &list_event("media-type=video")).await;
         assert_eq!(
             answer["body"],
             r#"[{"labels":["Dog","Animal"],"name":"sample.mp4","type":"video"}]"#
         );
         assert_eq!(
-            wire.requests()[0].1["ExpressionAttributeValues"],
-            json!({":type": {"S": "video"}})
+            wire.requests()[1].1["ExpressionAttributeValues"],
+            json!({":list": {"S": "video:all"}})
         );
     }
 
     #[tokio::test]
     async fn pages_are_linked_by_a_header() {
-        let wire = Wire::new([
-            (
-                200,
-                json!({"Items": [attributes("a é.jpg"), attributes("b.jpg")]}),
-            ),
-            (200, json!({"Items": []})),
-        ]);
+        let two = json!({"Items": [attributes("a é.jpg"), attributes("b.jpg")]});
+        let none = (200, json!({"Items": []}));
+        let wire = Wire::new([indexed(), (200, two), indexed(), none]);
         let first = answer(&wire, &list_event("limit=1")).await;
         assert_eq!(
             first["body"],
@@ -269,8 +276,8 @@ mod tests {
             (&json!("[]"), &Value::Null)
         );
         assert_eq!(
-            wire.requests()[1].1["ExclusiveStartKey"],
-            json!({"name": {"S": "a é.jpg"}})
+            wire.requests()[3].1["ExclusiveStartKey"],
+            json!({"list": {"S": "all"}, "name": {"S": "a é.jpg"}})
         );
     }
 
@@ -310,6 +317,14 @@ mod tests {
         for name in ["notes.txt", "", &format!("{}.jpg", "x".repeat(1024))] {
             let wire = Wire::new([]);
             assert_eq!(answer(&wire, &get_event(name)).await["statusCode"], 404);
+        }
+    }
+
+    #[test]
+    fn no_file_has_the_name_of_a_route() {
+        for route in ["labels", "uploads", "openapi.json"] {
+            let name = ObjectKey::new(route).unwrap();
+            assert_eq!(MediaType::of(&name), None, "{route}");
         }
     }
 

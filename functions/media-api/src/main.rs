@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::process::ExitCode;
 
 use lambda_runtime::Error;
-use media::dynamodb::{DynamoCatalogue, Tables};
+use media::dynamodb::{DynamoCatalogue, DynamoLabelCounts, Tables};
 use media_api::MediaApi;
 use media_api::gallery::Gallery;
 use media_api::writes::Writes;
@@ -22,6 +22,7 @@ async fn start() -> Result<(), Error> {
     let thumbnails = environment.require("THUMBNAILS_BUCKET_NAME")?;
     let function = MediaApi {
         catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        labels: DynamoLabelCounts::named_by(&aws, &environment)?,
         gallery: Gallery {
             media: Presigner::new(&aws, media.as_str()).await?,
             thumbnails: Presigner::new(&aws, &thumbnails).await?,

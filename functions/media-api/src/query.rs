@@ -1,13 +1,17 @@
 //! The query string of a listing.
+//!
+//! A cursor holds the filter's fingerprint and the name after which the next page starts. So one of
+//! another filter is refused, and not taken for a place in this listing.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use media::dynamodb::Filter;
+use media::lists::MAX_LABEL_BYTES;
 use media_http::ListParameters;
 use runtime::http::{HttpError, PageLimit, key_of_cursor, query};
-use runtime::s3::ObjectKey;
+use runtime::s3::{MAX_KEY_BYTES, ObjectKey};
 
 /// A thousand items stay far below the 6 MB of a Lambda response.
-const LIMIT: PageLimit = PageLimit {
+pub(crate) const LIMIT: PageLimit = PageLimit {
     default: 100,
     max: 1000,
 };
@@ -53,17 +57,45 @@ impl ListQuery {
                 HttpError::BadRequest(format!("query parameter media-type: {error}"))
             })
         });
+        let filter = Filter {
+            name_prefix: at_most(MAX_KEY_BYTES, "startswith", startswith)?,
+            media_type: media_type.transpose()?,
+            label: at_most(MAX_LABEL_BYTES, "label", label)?,
+        };
+        let limit = LIMIT.of_text("query parameter limit", limit.as_deref())?;
+        let fingerprint = filter.fingerprint();
+        let after = key_of_cursor("query parameter cursor", cursor.as_deref(), |key| {
+            let name = key.strip_prefix(&fingerprint)?;
+            let prefix = filter.name_prefix.as_deref().unwrap_or_default();
+            ObjectKey::new(name)
+                .ok()
+                .filter(|_| name.starts_with(prefix))
+        })?;
         Ok(Self {
-            filter: Filter {
-                name_prefix: startswith,
-                media_type: media_type.transpose()?,
-                label,
-            },
-            limit: LIMIT.of_text("query parameter limit", limit.as_deref())?,
-            after: key_of_cursor("query parameter cursor", cursor.as_deref(), |name| {
-                ObjectKey::new(name).ok()
-            })?,
+            filter,
+            limit,
+            after,
         })
+    }
+
+    /// What the cursor of the page after this name holds.
+    pub(crate) fn cursor_key(&self, name: &ObjectKey) -> String {
+        format!("{}{name}", self.filter.fingerprint())
+    }
+}
+
+/// A text that is not longer than anything that it could find.
+pub(crate) fn at_most(
+    bytes: usize,
+    parameter: &str,
+    text: Option<String>,
+) -> Result<Option<String>, HttpError> {
+    match &text {
+        Some(text) if text.len() > bytes => Err(HttpError::BadRequest(format!(
+            "query parameter {parameter} has {} bytes: use {bytes} at most",
+            text.len()
+        ))),
+        _ => Ok(text),
     }
 }
 
@@ -80,9 +112,11 @@ mod tests {
         ListQuery::parse(&request)
     }
 
-    /// The cursor of the page after this key.
-    fn cursor(key: &str) -> String {
-        let page = page_response(&json!([]), Some(key));
+    /// The cursor of the page after this name, of the listing that this query asks for.
+    fn cursor(query: &str, name: &str) -> String {
+        let name = ObjectKey::new(name).unwrap();
+        let key = parse(query).unwrap().cursor_key(&name);
+        let page = page_response(&json!([]), Some(&key));
         page.headers["next-cursor"].to_str().unwrap().into()
     }
 
@@ -106,10 +140,9 @@ mod tests {
     #[test]
     fn every_parameter_is_read_and_decoded_once() {
         let name = ObjectKey::new("a+b %2F é.jpg").unwrap();
-        let query = format!(
-            "startswith=a%2Bb+%252F&media-type=image&label=Phone%20Booth&limit=1000&cursor={}",
-            cursor(name.as_str())
-        );
+        let filter = "startswith=a%2Bb+%252F&media-type=image&label=Phone%20Booth";
+        let cursor = cursor(filter, name.as_str());
+        let query = format!("{filter}&limit=1000&cursor={cursor}");
         assert_eq!(
             parse(&query).unwrap(),
             ListQuery {
@@ -169,7 +202,49 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_holds_a_name() {
-        refusal(&format!("cursor={}", cursor("")));
+    fn a_cursor_is_good_for_its_filter_only() {
+        let filters = [
+            "",
+            "label=Cat",
+            "media-type=image",
+            "startswith=a",
+            "label=Cat&startswith=a",
+        ];
+        for of in filters {
+            for with in filters {
+                let query = format!("{with}&cursor={}", cursor(of, "a.jpg"));
+                let query = query.trim_start_matches('&');
+                if of == with {
+                    assert_eq!(parse(query).unwrap().after, ObjectKey::new("a.jpg").ok());
+                } else {
+                    let message = refusal(query);
+                    assert!(
+                        message.contains("cursor is not one of this API's"),
+                        "{message}"
+                    );
+                }
+            }
+        }
+        let other_limit = format!("limit=7&cursor={}", cursor("limit=9", "a.jpg"));
+        assert!(parse(&other_limit).is_ok());
+        let other_case = format!("label=CAT&cursor={}", cursor("label=cat", "a.jpg"));
+        assert!(parse(&other_case).is_ok());
+        refusal(&format!(
+            "startswith=a&cursor={}",
+            cursor("startswith=a", "b.jpg")
+        ));
+        // Those of earlier versions held the name alone.
+        refusal("cursor=MTphLmpwZw");
+    }
+
+    #[test]
+    fn texts_that_find_nothing_for_their_length_are_refused() {
+        let long = |parameter: &str, length| format!("{parameter}={}", "x".repeat(length));
+        for parameter in ["startswith", "label"] {
+            assert!(parse(&long(parameter, 1024)).is_ok());
+            let told = format!("query parameter {parameter} has 1025 bytes: use 1024 at most");
+            assert_eq!(refusal(&long(parameter, 1025)), told);
+        }
+        assert!(parse(&long("label", 300)).is_ok());
     }
 }

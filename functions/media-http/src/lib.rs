@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct ListParameters {
     /// Only items whose name begins with this text.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1024))]
     pub startswith: Option<String>,
     /// Only items of this type.
     #[serde(rename = "media-type")]
     #[schemars(with = "Option<MediaType>")]
     pub media_type: Option<String>,
-    /// Only items with exactly this label. Case counts.
-    #[schemars(length(min = 1))]
+    /// Only items with this label. Case does not count.
+    #[schemars(length(min = 1, max = 1024))]
     pub label: Option<String>,
     /// How many items a page has at most.
     #[schemars(with = "Option<u16>", range(min = 1, max = 1000), extend("default" = 100))]
@@ -27,6 +27,29 @@ pub struct ListParameters {
     /// The `Next-Cursor` of the page before. The other parameters must be the same.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub cursor: Option<String>,
+}
+
+/// The parameters of `GET /labels`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct LabelParameters {
+    /// Only labels that begin with this text. Case does not count.
+    #[schemars(length(min = 1, max = 1024))]
+    pub prefix: Option<String>,
+    /// How many labels a page has at most.
+    #[schemars(with = "Option<u16>", range(min = 1, max = 1000), extend("default" = 100))]
+    pub limit: Option<String>,
+    /// The `Next-Cursor` of the page before. The prefix must be the same.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub cursor: Option<String>,
+}
+
+/// A label of the catalogue.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Label {
+    /// About how many files have the label: the count follows the catalogue.
+    pub count: u64,
+    /// The label's name.
+    pub label: String,
 }
 
 /// The parameter in the path of `GET /{name+}`.
@@ -132,6 +155,18 @@ pub fn document() -> String {
                     .header::<String>("Location", "A URL of Amazon S3 that works for minutes."),
             )
             .not_found("the catalogue has no such file"),
+    )
+    .route(
+        "GET /labels",
+        Operation::new("listLabels", "A page of the labels, with about how many files have each")
+            .query::<LabelParameters>()
+            .answer(Answer::new::<Vec<Label>>(200, "A page of labels, in order.").header::<String>(
+                "Next-Cursor",
+                "The `cursor` of the next page. The last page has none.",
+            ))
+            .bad_request(
+                "a parameter is unknown, empty, repeated or has a bad value; the message says what is allowed",
+            ),
     )
     .route(
         "POST /uploads",

@@ -1,27 +1,37 @@
 //! The catalogue in DynamoDB.
 //!
-//! Two tables, both with the partition key `name`:
+//! Three tables. Two have the partition key `name`:
 //!
 //! - the media table holds the items, and nothing else: `name`, `type`, `labels`;
 //! - the state table holds a [`State`] per key: `sequencer`; `failure` if the
 //!   object could not be labelled; `expires_at`, in seconds since the epoch and for
 //!   DynamoDB's time to live, if the object was deleted.
 //!
-//! One transaction writes both ([`runtime::dynamodb::transact_write`]). DynamoDB serialises
+//! The index table has an entry for each list that an item is in ([`crate::lists`]), from which
+//! listings are read: its partition key is `list`, its sort key `name`.
+//!
+//! One transaction writes item, state and entries ([`runtime::dynamodb::transact_write`]); if there
+//! are too many entries for one, several do, of which readers see the last. DynamoDB serialises
 //! transactions on the same item, which is what the [`Catalogue`]'s rule rests on.
 
+mod backfill;
+mod entry;
+mod indexed;
+mod item;
+mod label_counts;
+mod listing;
 mod running;
 mod thumbnail;
 
 use std::collections::HashMap;
-use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
-use runtime::dynamodb::{self, Attributes, client, scan_page, text, transact_write};
+use runtime::dynamodb::{Attributes, client, text};
 use runtime::s3::{ObjectKey, Sequencer};
 use runtime::service_error::ServiceError;
 use runtime::{Aws, Environment, MissingVariable};
@@ -31,17 +41,24 @@ use crate::catalogue::{
     TOMBSTONE_LIFETIME,
 };
 use crate::detector::Failure;
-use crate::media_type::{MediaType, UnknownMediaType};
 
+use indexed::Change;
+use item::{failed, key_of, malformed, text_of, to_item};
+
+pub use backfill::{Backfill, PATIENCE, Phase};
+pub use label_counts::{DynamoLabelCounts, LabelChange, LabelCount, LabelPage};
+pub use listing::{Filter, Page};
 pub use running::DynamoJobs;
 
-/// Names of the two tables.
+/// Names of the tables.
 #[derive(Debug, Clone)]
 pub struct Tables {
     /// Holds the items.
     pub media: String,
     /// Holds the states.
     pub state: String,
+    /// Holds the entries of the lists.
+    pub index: String,
 }
 
 impl Tables {
@@ -50,15 +67,18 @@ impl Tables {
         Ok(Self {
             media: environment.require("MEDIA_TABLE_NAME")?,
             state: environment.require("MEDIA_STATE_TABLE_NAME")?,
+            index: environment.require("MEDIA_INDEX_TABLE_NAME")?,
         })
     }
 }
 
-/// The catalogue in two DynamoDB tables.
+/// The catalogue in DynamoDB's tables.
 #[derive(Debug, Clone)]
 pub struct DynamoCatalogue {
     client: Client,
     tables: Tables,
+    /// Whether the index is known to have all items. Once it has, it does for ever.
+    is_indexed: Arc<AtomicBool>,
 }
 
 /// What the catalogue knows of a name.
@@ -70,32 +90,13 @@ pub enum Entry {
     Failed(Failure),
 }
 
-/// Which items to list. Every condition that is given must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// The name begins with this text.
-    pub name_prefix: Option<String>,
-    /// The file is of this kind.
-    pub media_type: Option<MediaType>,
-    /// One of the labels is exactly this.
-    pub label: Option<String>,
-}
-
-/// A part of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The items, in the table's order.
-    pub items: Vec<MediaItem>,
-    /// Where the next page starts: after this name. `None` after the last page.
-    pub next: Option<ObjectKey>,
-}
-
 impl DynamoCatalogue {
     /// Builds the client.
     pub fn new(aws: &Aws, tables: Tables) -> Self {
         Self {
             client: client(aws),
             tables,
+            is_indexed: Arc::default(),
         }
     }
 
@@ -106,51 +107,6 @@ impl DynamoCatalogue {
         }
         let state = self.state(name).await?;
         Ok(state.and_then(|state| state.failure).map(Entry::Failed))
-    }
-
-    /// Up to `limit` items that pass the filter, from the one after `after` on.
-    ///
-    /// A page with fewer items than `limit` is the last one, with one exception: a listing ends
-    /// after [`runtime::dynamodb::MAX_SCANNED_PAGES`], with more to come.
-    ///
-    /// Writes of the last moments may be missing (the reads are eventually consistent).
-    pub async fn list(
-        &self,
-        filter: &Filter,
-        limit: usize,
-        after: Option<&ObjectKey>,
-    ) -> Result<Page, CatalogueError> {
-        let scan = self.scan(filter);
-        let page = scan_page(&scan, limit, after.map(key_of), <[_]>::len).await;
-        let page = page.map_err(|error| failed("list", "the items", error))?;
-        Ok(Page {
-            items: page.items.iter().map(to_item).collect::<Result<_, _>>()?,
-            next: page.next.as_ref().map(to_name).transpose()?,
-        })
-    }
-
-    fn scan(&self, filter: &Filter) -> ScanFluentBuilder {
-        let mut scan = self.client.scan().table_name(&self.tables.media);
-        let mut conditions = Vec::new();
-        if let Some(prefix) = &filter.name_prefix {
-            conditions.push("begins_with(#name, :prefix)");
-            scan = scan
-                .expression_attribute_names("#name", "name")
-                .expression_attribute_values(":prefix", text(prefix));
-        }
-        if let Some(media_type) = filter.media_type {
-            conditions.push("#type = :type");
-            scan = scan
-                .expression_attribute_names("#type", "type")
-                .expression_attribute_values(":type", text(media_type.as_str()));
-        }
-        if let Some(label) = &filter.label {
-            conditions.push("contains(#labels, :label)");
-            scan = scan
-                .expression_attribute_names("#labels", "labels")
-                .expression_attribute_values(":label", text(label));
-        }
-        scan.set_filter_expression((!conditions.is_empty()).then(|| conditions.join(" AND ")))
     }
 
     async fn get(
@@ -226,19 +182,15 @@ impl DynamoCatalogue {
             .build())
     }
 
-    /// Does both writes or none.
-    async fn transact(
-        &self,
-        action: &'static str,
-        name: &ObjectKey,
-        writes: Result<[TransactWriteItem; 2], BuildError>,
-    ) -> Result<Outcome, CatalogueError> {
-        let writes = writes.map_err(|error| failed(action, name.as_str(), error))?;
-        match transact_write(&self.client, &writes).await {
-            Ok(dynamodb::Outcome::Written) => Ok(Outcome::Recorded),
-            Ok(dynamodb::Outcome::ConditionFailed) => Ok(Outcome::Superseded),
-            Err(error) => Err(failed(action, name.as_str(), error)),
-        }
+    fn expect_item(&self, name: &ObjectKey) -> Result<TransactWriteItem, BuildError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.media)
+            .set_key(Some(key_of(name)))
+            .condition_expression("attribute_exists(#name)")
+            .expression_attribute_names("#name", "name");
+        Ok(TransactWriteItem::builder()
+            .condition_check(check.build()?)
+            .build())
     }
 }
 
@@ -249,18 +201,24 @@ impl Catalogue for DynamoCatalogue {
     }
 
     async fn record(&self, change: &ObjectChange) -> Result<Outcome, CatalogueError> {
-        let item_write = match &change.kind {
-            ChangeKind::Labelled { media_type, labels } => self.put_item(&MediaItem {
+        let item = match &change.kind {
+            ChangeKind::Labelled { media_type, labels } => Some(MediaItem {
                 name: change.name.clone(),
                 media_type: *media_type,
                 labels: labels.clone(),
             }),
-            ChangeKind::Failed(_) | ChangeKind::Removed => self.delete_item(&change.name),
+            ChangeKind::Failed(_) | ChangeKind::Removed => None,
         };
-        let writes = self
-            .advance(change)
-            .and_then(|state_write| Ok([state_write, item_write?]));
-        self.transact("record", &change.name, writes).await
+        let with = self.advance(change).and_then(|state_write| {
+            let item_write = match &item {
+                Some(item) => self.put_item(item),
+                None => self.delete_item(&change.name),
+            };
+            Ok(vec![state_write, item_write?])
+        });
+        let (name, item) = (&change.name, item.as_ref());
+        let with = with.map_err(|error| failed("record", name.as_str(), error))?;
+        self.write(&Change { name, item, with }).await
     }
 
     async fn save(
@@ -268,30 +226,24 @@ impl Catalogue for DynamoCatalogue {
         item: &MediaItem,
         seen: Option<&State>,
     ) -> Result<Outcome, CatalogueError> {
-        let writes = self
-            .expect_state(&item.name, seen)
-            .and_then(|check| Ok([check, self.put_item(item)?]));
-        self.transact("save", &item.name, writes).await
+        let name = &item.name;
+        let with = self
+            .expect_state(name, seen)
+            .and_then(|check| Ok(vec![check, self.put_item(item)?]));
+        let with = with.map_err(|error| failed("save", name.as_str(), error))?;
+        let item = Some(item);
+        self.write(&Change { name, item, with }).await
     }
 }
 
-fn failed(action: &'static str, name: &str, reason: impl Display) -> CatalogueError {
-    CatalogueError {
-        action,
-        name: name.into(),
-        reason: reason.to_string(),
-    }
-}
-
-fn key_of(name: &ObjectKey) -> Attributes {
-    Attributes::from([("name".into(), text(name.as_str()))])
+fn seconds_since_epoch() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
 }
 
 fn tombstone_expiry() -> AttributeValue {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    AttributeValue::N((since_epoch + TOMBSTONE_LIFETIME).as_secs().to_string())
+    let expiry = seconds_since_epoch() + TOMBSTONE_LIFETIME.as_secs();
+    AttributeValue::N(expiry.to_string())
 }
 
 fn from_failure(failure: &Failure) -> AttributeValue {
@@ -299,54 +251,6 @@ fn from_failure(failure: &Failure) -> AttributeValue {
         ("code".into(), text(&failure.code)),
         ("message".into(), text(&failure.message)),
     ]))
-}
-
-/// A text attribute. Only this crate writes the tables, so one that is missing or of another
-/// type is damage, and is reported rather than guessed.
-fn text_of<'a>(attributes: &'a Attributes, attribute: &str) -> Result<&'a str, CatalogueError> {
-    match attributes.get(attribute) {
-        Some(AttributeValue::S(value)) => Ok(value),
-        _ => Err(malformed(
-            attributes,
-            format!("its attribute {attribute:?} is not text"),
-        )),
-    }
-}
-
-fn malformed(attributes: &Attributes, reason: impl Display) -> CatalogueError {
-    let name = attributes.get("name").and_then(|name| name.as_s().ok());
-    failed(
-        "read",
-        name.map_or("an item without a name", String::as_str),
-        reason,
-    )
-}
-
-fn to_name(attributes: &Attributes) -> Result<ObjectKey, CatalogueError> {
-    ObjectKey::new(text_of(attributes, "name")?).map_err(|error| malformed(attributes, error))
-}
-
-fn to_item(attributes: &Attributes) -> Result<MediaItem, CatalogueError> {
-    let labels = match attributes.get("labels") {
-        Some(AttributeValue::L(labels)) => labels
-            .iter()
-            .map(|label| label.as_s().cloned())
-            .collect::<Result<_, _>>()
-            .map_err(|_| malformed(attributes, "one of its labels is not text"))?,
-        _ => {
-            return Err(malformed(
-                attributes,
-                "its attribute \"labels\" is not a list",
-            ));
-        }
-    };
-    Ok(MediaItem {
-        name: to_name(attributes)?,
-        media_type: text_of(attributes, "type")?
-            .parse()
-            .map_err(|error: UnknownMediaType| malformed(attributes, error))?,
-        labels,
-    })
 }
 
 fn to_state(attributes: &Attributes) -> Result<State, CatalogueError> {

@@ -19,6 +19,7 @@ pub mod completion;
 pub mod detector;
 pub mod dynamodb;
 pub mod labelling;
+pub mod lists;
 pub mod media_type;
 pub mod rekognition;
 pub mod running;

@@ -6,7 +6,9 @@
 //! writes down what functions may do now, and `cargo xtask deploy` shows what changes
 //! in AWS before it does.
 
-use manifest::kinds::{BucketAction::*, Cors, ItemChange::*, QueueAction::*, TableAction::*};
+use manifest::kinds::{
+    BucketAction::*, Cors, IndexAction, ItemChange::*, Match, QueueAction::*, TableAction::*,
+};
 use manifest::{Exception, Grant, Manifest};
 
 /// Declares the app.
@@ -35,6 +37,16 @@ pub fn app() -> Manifest {
         .table("media-state", "name")
         .time_to_live("expires_at")
         .variable("MEDIA_STATE_TABLE_NAME");
+    // What listings are read from: the entries of the lists that an item is in.
+    let index = app
+        .table("media-index", "list")
+        .sort_key("name")
+        .variable("MEDIA_INDEX_TABLE_NAME");
+    let by_type = index.index("by-type", "typed_list").sort_key("name");
+    let labels = app
+        .table("media-labels", "list")
+        .sort_key("label")
+        .variable("MEDIA_LABELS_TABLE_NAME");
     let media_jobs = app
         .table("media-jobs", "job")
         .time_to_live("expires_at")
@@ -63,6 +75,9 @@ pub fn app() -> Manifest {
     // Rekognition's message about a job may be lost, and nobody would miss it.
     let overdue = app.schedule("find-lost-jobs", "rate(5 minutes)");
 
+    // What the index lacks of a stage that is older than it, or of a function that was killed.
+    let unindexed = app.schedule("index-media", "rate(5 minutes)");
+
     // Rekognition tells by the topic that it has looked at a video.
     let video = app.topic("video").variable("VIDEO_TOPIC_ARN");
     let rekognition = app
@@ -76,7 +91,8 @@ pub fn app() -> Manifest {
         .grant(media.allow([GetObject, ListBucket]))
         .grant(image_labels())
         .grant(state.allow([GetItem, ConditionCheckItem]))
-        .grant(catalogue.allow([PutItem]));
+        .grant(catalogue.allow([GetItem, PutItem]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem]));
 
     app.function("add-video-file")
         .timeout_seconds(120)
@@ -85,7 +101,8 @@ pub fn app() -> Manifest {
         .grant(video_labels("rekognition:GetLabelDetection"))
         .grant(media_jobs.allow([DeleteItem]))
         .grant(state.allow([ConditionCheckItem, GetItem, PutItem]))
-        .grant(catalogue.allow([PutItem, DeleteItem]));
+        .grant(catalogue.allow([GetItem, PutItem, DeleteItem]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem]));
 
     app.function("find-lost-jobs")
         .timeout_seconds(120)
@@ -93,7 +110,8 @@ pub fn app() -> Manifest {
         .grant(video_labels("rekognition:GetLabelDetection"))
         .grant(media_jobs.allow([Scan, DeleteItem]))
         .grant(state.allow([GetItem, PutItem]))
-        .grant(catalogue.allow([PutItem, DeleteItem]));
+        .grant(catalogue.allow([GetItem, PutItem, DeleteItem]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem]));
 
     app.function("handle-object-created")
         .timeout_seconds(60)
@@ -104,7 +122,8 @@ pub fn app() -> Manifest {
         .grant(rekognition.pass())
         .grant(media_jobs.allow([PutItem]))
         .grant(state.allow([GetItem, PutItem]))
-        .grant(catalogue.allow([PutItem, DeleteItem]))
+        .grant(catalogue.allow([GetItem, PutItem, DeleteItem]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem]))
         .grant(waiting_images.allow([SendMessage]))
         .grant(waiting_videos.allow([SendMessage]));
 
@@ -130,7 +149,8 @@ pub fn app() -> Manifest {
         .grant(rekognition.pass())
         .grant(media_jobs.allow([PutItem]))
         .grant(state.allow([GetItem, PutItem]))
-        .grant(catalogue.allow([PutItem, DeleteItem]))
+        .grant(catalogue.allow([GetItem, PutItem, DeleteItem]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem]))
         .grant(
             waiting_images
                 .allow([SendMessage])
@@ -146,7 +166,26 @@ pub fn app() -> Manifest {
         .timeout_seconds(60)
         .trigger(media.object_removed())
         .grant(state.allow([PutItem]))
-        .grant(catalogue.allow([DeleteItem]));
+        .grant(catalogue.allow([GetItem, DeleteItem]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem]));
+
+    app.function("index-media")
+        .timeout_seconds(300)
+        .trigger(unindexed.fires())
+        .grant(catalogue.allow([ConditionCheckItem, GetItem, Scan]))
+        .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem, Query]));
+
+    app.function("count-labels")
+        .timeout_seconds(60)
+        .trigger(
+            index
+                .item_changes([Insert, Remove])
+                .where_new("list", Match::prefix("label:"))
+                .or()
+                .where_old("list", Match::prefix("label:"))
+                .batch_size(1000),
+        )
+        .grant(labels.allow([GetItem, UpdateItem]));
 
     // The state's stream tells of every change of the bucket that was recorded, also where the item
     // stays the same; that of the catalogue tells of items that somebody saved by hand. Memory is for
@@ -161,6 +200,7 @@ pub fn app() -> Manifest {
                 .parallelization_factor(10),
         )
         .trigger(catalogue.item_changes([Insert]).batch_size(10))
+        .variable_of(&index)
         .grant(state.allow([GetItem]))
         .grant(catalogue.allow([GetItem, Scan]))
         .grant(media.allow([GetObject, ListBucket]))
@@ -168,12 +208,16 @@ pub fn app() -> Manifest {
 
     app.function("media-api")
         .trigger(media_http.get("/"))
+        .trigger(media_http.get("/labels"))
         .trigger(media_http.get("/openapi.json"))
         .trigger(media_http.get("/{name+}"))
         .trigger(media_http.post("/uploads").for_writers())
         .trigger(media_http.delete("/{name+}").for_writers())
         .grant(catalogue.allow([GetItem, Scan]))
         .grant(state.allow([GetItem]))
+        .grant(index.allow([GetItem, Query]))
+        .grant(by_type.allow([IndexAction::Query]))
+        .grant(labels.allow([Query]))
         .grant(media.allow([GetObject, PutObject, DeleteObject]))
         .grant(thumbnails.allow([GetObject]))
         .exception(Exception::unused(

@@ -55,5 +55,5 @@ mod record;
 #[cfg(test)]
 mod sample;
 
-pub use batch::{StreamEvent, StreamResponse, UnnumberedRecord};
+pub use batch::{NumberedRecord, StreamEvent, StreamResponse, UnnumberedRecord};
 pub use record::{EventName, Image, RecordError, StreamRecord};

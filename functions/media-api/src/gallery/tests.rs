@@ -1,11 +1,12 @@
 use aws_lambda_events::http::HeaderName;
-use media::dynamodb::Tables;
+use media::dynamodb::{DynamoLabelCounts, Tables};
 use runtime::s3::BucketName;
 use runtime::testing::Wire;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::MediaApi;
+use crate::tests::indexed;
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
@@ -36,8 +37,10 @@ async fn asked(
             Tables {
                 media: "media".into(),
                 state: "state".into(),
+                index: "index".into(),
             },
         ),
+        labels: DynamoLabelCounts::new(&aws, "labels".into()),
         gallery: Gallery {
             media: presigner("amzn-s3-demo-media").await,
             thumbnails: presigner("amzn-s3-demo-thumbnails").await,
@@ -78,7 +81,7 @@ fn attributes(name: &str, media_type: &str, labels: &[&str]) -> Value {
 }
 
 fn page_of(items: &[Value]) -> Wire {
-    Wire::new([(200, json!({"Items": items}))])
+    Wire::new([indexed(), (200, json!({"Items": items}))])
 }
 
 #[tokio::test]
@@ -224,7 +227,7 @@ async fn errors_are_pages_too() {
     assert_eq!(page.status, 400);
     assert!(page.body.contains("This address does not work"));
     let denied = json!({"__type": "AccessDeniedException", "Message": "arn:aws:iam::1:role/x"});
-    let page = list(&Wire::new([(400, denied)]), "").await;
+    let page = list(&Wire::new([(400, denied.clone()), (400, denied)]), "").await;
     assert_eq!(page.status, 500);
     assert!(!page.body.contains("arn:"), "{}", page.body);
 }

@@ -10,7 +10,7 @@ use runtime::s3::{ObjectKey, Sequencer};
 use runtime::service_error::ServiceError;
 use runtime::{Aws, Environment, MissingVariable};
 
-use super::{failed, malformed, text_of, to_name};
+use super::item::{failed, malformed, text_of, to_name};
 use crate::catalogue::CatalogueError;
 use crate::detector::JobId;
 use crate::running::{RUNNING_JOB_LIFETIME, RunningJob, RunningJobs};

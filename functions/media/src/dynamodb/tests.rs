@@ -1,4 +1,5 @@
 use super::*;
+use crate::media_type::MediaType;
 use crate::testing::check_catalogue;
 use runtime::testing::Wire;
 use serde_json::{Value, json};
@@ -9,8 +10,28 @@ fn catalogue(wire: &Wire) -> DynamoCatalogue {
         Tables {
             media: "media".into(),
             state: "state".into(),
+            index: "index".into(),
         },
     )
+}
+
+/// No entry is in the index.
+fn no_head() -> (u16, Value) {
+    (200, json!({}))
+}
+
+fn head() -> (u16, Value) {
+    let mut entry = entry("all");
+    entry["version"] = json!({"S": "1"});
+    (200, json!({"Item": entry}))
+}
+
+/// The dog's entry in a list.
+fn entry(list: &str) -> Value {
+    let mut entry = dog_attributes();
+    entry["list"] = json!({"S": list});
+    entry["typed_list"] = json!({"S": format!("image:{list}")});
+    entry
 }
 
 fn key(name: &str) -> ObjectKey {
@@ -55,11 +76,7 @@ fn dog_attributes() -> Value {
     })
 }
 
-fn named(name: &str) -> Value {
-    json!({"name": {"S": name}, "type": {"S": "image"}, "labels": {"L": []}})
-}
-
-fn cancelled(codes: [&str; 2]) -> (u16, Value) {
+fn cancelled(codes: [&str; 3]) -> (u16, Value) {
     (
         400,
         json!({
@@ -70,14 +87,29 @@ fn cancelled(codes: [&str; 2]) -> (u16, Value) {
     )
 }
 
-/// The two writes of the only transaction on the wire.
-fn transaction(wire: &Wire) -> [Value; 2] {
+/// The writes of the only transaction on the wire, after the head was read: the first two, and those
+/// of the index.
+fn transaction(wire: &Wire) -> ([Value; 2], Vec<Value>) {
     let requests = wire.requests();
-    let [(operation, body)] = requests.as_slice() else {
-        panic!("one request expected: {requests:?}");
+    let [(read, head), (operation, body)] = requests.as_slice() else {
+        panic!("two requests expected: {requests:?}");
     };
+    assert_eq!(read, "DynamoDB_20120810.GetItem");
+    let key = json!({"list": {"S": "all"}, "name": {"S": "dog.jpg"}});
+    assert_eq!((&head["TableName"], &head["Key"]), (&json!("index"), &key));
+    assert_eq!(head["ConsistentRead"], true);
     assert_eq!(operation, "DynamoDB_20120810.TransactWriteItems");
-    serde_json::from_value(body["TransactItems"].clone()).unwrap()
+    let mut writes = body["TransactItems"].as_array().unwrap().clone();
+    let rest = writes.split_off(2);
+    (writes.try_into().unwrap(), rest)
+}
+
+/// The lists whose entries these writes put or delete, the head's aside.
+fn lists(writes: &[Value], verb: &str, part: &str) -> Vec<String> {
+    let lists = writes[1..].iter().filter(|write| write[verb].is_object());
+    lists
+        .map(|write| write[verb][part]["list"]["S"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn state_write(item: &Value) -> Value {
@@ -92,25 +124,75 @@ fn state_write(item: &Value) -> Value {
 
 #[tokio::test]
 async fn labels_and_state_are_written_together() {
-    let wire = Wire::new([(200, json!({}))]);
+    let wire = Wire::new([no_head(), (200, json!({}))]);
     let outcome = catalogue(&wire).record(&change(labelled())).await.unwrap();
     assert_eq!(outcome, Outcome::Recorded);
+    let (writes, entries) = transaction(&wire);
     assert_eq!(
-        transaction(&wire),
+        writes,
         [
             state_write(&json!({"name": {"S": "dog.jpg"}, "sequencer": {"S": "0055AED6"}})),
             json!({"Put": {"TableName": "media", "Item": dog_attributes()}}),
         ]
     );
+    let mut head = entries[0]["Put"].clone();
+    assert_eq!(
+        head["ConditionExpression"],
+        "attribute_not_exists(#version)"
+    );
+    let version = head["Item"].as_object_mut().unwrap().remove("version");
+    assert!(version.is_some());
+    assert_eq!(head["Item"], entry("all"));
+    let mut animal = entry("label:animal");
+    animal["label"] = json!({"S": "Animal"});
+    assert_eq!(
+        entries[1],
+        json!({"Put": {"TableName": "index", "Item": animal}})
+    );
+    assert_eq!(
+        lists(&entries, "Put", "Item"),
+        ["label:animal", "label:dog"]
+    );
+    assert_eq!(entries.len(), 3);
+}
+
+#[tokio::test]
+async fn entries_of_labels_that_are_gone_are_deleted() {
+    let wire = Wire::new([head(), (200, json!({}))]);
+    let labels = vec!["Cat".into(), "ANIMAL".into()];
+    let media_type = MediaType::Image;
+    let kind = ChangeKind::Labelled { media_type, labels };
+    catalogue(&wire).record(&change(kind)).await.unwrap();
+    let (_, entries) = transaction(&wire);
+    assert_eq!(
+        entries[0]["Put"]["ConditionExpression"],
+        "#version = :version"
+    );
+    let version = &entries[0]["Put"]["ExpressionAttributeValues"][":version"];
+    assert_eq!(*version, json!({"S": "1"}));
+    assert_eq!(
+        lists(&entries, "Put", "Item"),
+        ["label:animal", "label:cat"]
+    );
+    assert_eq!(lists(&entries, "Delete", "Key"), ["label:dog"]);
 }
 
 #[tokio::test]
 async fn a_failure_is_kept_in_the_state_and_the_item_goes() {
-    let wire = Wire::new([(200, json!({}))]);
+    let wire = Wire::new([head(), (200, json!({}))]);
     let kind = ChangeKind::Failed(failure());
     catalogue(&wire).record(&change(kind)).await.unwrap();
+    let (writes, entries) = transaction(&wire);
     assert_eq!(
-        transaction(&wire),
+        entries[0]["Delete"]["ConditionExpression"],
+        "#version = :version"
+    );
+    assert_eq!(
+        lists(&entries, "Delete", "Key"),
+        ["label:animal", "label:dog"]
+    );
+    assert_eq!(
+        writes,
         [
             state_write(&json!({
                 "name": {"S": "dog.jpg"},
@@ -134,13 +216,15 @@ async fn a_removal_leaves_a_tombstone_that_expires() {
             .as_secs()
     };
     let lifetime = 30 * 24 * 60 * 60;
-    let wire = Wire::new([(200, json!({}))]);
+    let wire = Wire::new([no_head(), (200, json!({}))]);
     let before = now();
     catalogue(&wire)
         .record(&change(ChangeKind::Removed))
         .await
         .unwrap();
-    let [state, item] = transaction(&wire);
+    let ([state, item], entries) = transaction(&wire);
+    let absent = &entries[0]["Delete"]["ConditionExpression"];
+    assert_eq!(absent, "attribute_not_exists(#version)");
     let expires_at = &state["Put"]["Item"]["expires_at"]["N"];
     let seconds: u64 = expires_at.as_str().unwrap().parse().unwrap();
     assert!((before + lifetime..=now() + lifetime).contains(&seconds));
@@ -178,7 +262,7 @@ async fn saving_checks_the_state_that_was_seen() {
             json!({"ConditionExpression": "attribute_not_exists(#sequencer)"}),
         ),
     ] {
-        let wire = Wire::new([(200, json!({}))]);
+        let wire = Wire::new([no_head(), (200, json!({}))]);
         let outcome = catalogue(&wire).save(&dog(), seen).await.unwrap();
         assert_eq!(outcome, Outcome::Recorded);
         let mut check = condition;
@@ -186,7 +270,7 @@ async fn saving_checks_the_state_that_was_seen() {
         check["Key"] = json!({"name": {"S": "dog.jpg"}});
         check["ExpressionAttributeNames"] = json!({"#sequencer": "sequencer"});
         assert_eq!(
-            transaction(&wire),
+            transaction(&wire).0,
             [json!({"ConditionCheck": check}), put.clone()]
         );
     }
@@ -194,20 +278,19 @@ async fn saving_checks_the_state_that_was_seen() {
 
 #[tokio::test]
 async fn a_failed_condition_is_superseded_and_no_error() {
-    let wire = Wire::new([cancelled(["ConditionalCheckFailed", "None"])]);
+    let failed = cancelled(["ConditionalCheckFailed", "None", "None"]);
+    let wire = Wire::new([no_head(), failed, no_head()]);
     let outcome = catalogue(&wire).record(&change(labelled())).await.unwrap();
     assert_eq!(outcome, Outcome::Superseded);
 }
 
 #[tokio::test]
 async fn a_denial_is_an_error_that_names_it() {
-    let wire = Wire::new([(
-        400,
-        json!({
-            "__type": "com.amazon.coral.service#AccessDeniedException",
-            "Message": "not authorized to perform: dynamodb:PutItem",
-        }),
-    )]);
+    let denied = json!({
+        "__type": "com.amazon.coral.service#AccessDeniedException",
+        "Message": "not authorized to perform: dynamodb:PutItem",
+    });
+    let wire = Wire::new([no_head(), (400, denied)]);
     let error = catalogue(&wire)
         .record(&change(labelled()))
         .await
@@ -215,7 +298,7 @@ async fn a_denial_is_an_error_that_names_it() {
     assert!(
         error
             .to_string()
-            .starts_with("could not record \"dog.jpg\" in the catalogue: AccessDeniedException: not authorized to perform: dynamodb:PutItem"),
+            .starts_with("could not write \"dog.jpg\" in the catalogue: AccessDeniedException: not authorized to perform: dynamodb:PutItem"),
         "{error}"
     );
 }
@@ -300,86 +383,16 @@ async fn finds_items_then_failures() {
 }
 
 #[tokio::test]
-async fn every_filter_is_an_expression() {
-    let wire = Wire::new([(200, json!({"Items": [dog_attributes()]}))]);
-    let filter = Filter {
-        name_prefix: Some("do".into()),
-        media_type: Some(MediaType::Image),
-        label: Some("Dog".into()),
-    };
-    let page = catalogue(&wire).list(&filter, 10, None).await.unwrap();
-    assert_eq!(
-        page,
-        Page {
-            items: vec![dog()],
-            next: None
-        }
-    );
-    assert_eq!(
-        wire.requests(),
-        [(
-            "DynamoDB_20120810.Scan".into(),
-            json!({
-                "TableName": "media",
-                "FilterExpression":
-                    "begins_with(#name, :prefix) AND #type = :type AND contains(#labels, :label)",
-                "ExpressionAttributeNames": {"#name": "name", "#type": "type", "#labels": "labels"},
-                "ExpressionAttributeValues": {
-                    ":prefix": {"S": "do"},
-                    ":type": {"S": "image"},
-                    ":label": {"S": "Dog"},
-                },
-            })
-        )]
-    );
-}
-
-#[tokio::test]
-async fn pages_are_filled_across_scans() {
-    let wire = Wire::new([
-        (
-            200,
-            json!({"Items": [named("a"), named("b")], "LastEvaluatedKey": {"name": {"S": "x"}}}),
-        ),
-        (
-            200,
-            json!({"Items": [named("c"), named("d")], "LastEvaluatedKey": {"name": {"S": "y"}}}),
-        ),
-    ]);
-    let page = catalogue(&wire)
-        .list(&Filter::default(), 3, Some(&key("_")))
-        .await
-        .unwrap();
-    let names: Vec<_> = page.items.iter().map(|item| item.name.as_str()).collect();
-    assert_eq!(names, ["a", "b", "c"]);
-    assert_eq!(page.next, Some(key("c")));
-    let requests = wire.requests();
-    assert_eq!(
-        requests[0].1,
-        json!({
-            "TableName": "media",
-            "Limit": 4,
-            "ExclusiveStartKey": {"name": {"S": "_"}},
-        })
-    );
-    assert_eq!(
-        requests[1].1["ExclusiveStartKey"],
-        json!({"name": {"S": "x"}})
-    );
-    assert_eq!(requests[1].1["Limit"], 2);
-}
-
-#[tokio::test]
 async fn damage_is_reported() {
     let damaged = json!({"name": {"S": "dog.jpg"}, "type": {"S": "image"}});
-    let wire = Wire::new([(200, json!({"Items": [damaged]}))]);
+    let wire = Wire::new([(200, json!({})), (200, json!({"Items": [damaged]}))]);
     let error = catalogue(&wire)
         .list(&Filter::default(), 1, None)
         .await
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "could not read \"dog.jpg\" in the catalogue: its attribute \"labels\" is not a list"
+        "could not read \"dog.jpg\" in the catalogue: its attribute \"labels\" is not a list of texts"
     );
 }
 

@@ -42,7 +42,64 @@ impl From<UnnumberedRecord> for Diagnostic {
     }
 }
 
+/// A record with its sequence number, which grows along the records of an item and of a shard.
+#[derive(Debug, Clone)]
+pub struct NumberedRecord {
+    /// The sequence number: up to 40 digits.
+    pub sequence_number: String,
+    /// The record.
+    pub record: StreamRecord,
+}
+
 impl StreamEvent {
+    /// Hands all records to `handle` at once: what one writes for many records is then written once.
+    /// If `handle` fails, all are delivered again. A record that cannot be read is a failed one, and
+    /// those after it come again with it. Logs a line for the batch.
+    pub async fn handle_together<E>(
+        self,
+        handle: impl AsyncFnOnce(&[NumberedRecord]) -> Result<(), E>,
+    ) -> Result<StreamResponse, UnnumberedRecord>
+    where
+        E: fmt::Display + From<RecordError>,
+    {
+        let total = self.records.len();
+        let mut records = Vec::with_capacity(total);
+        let mut failed = None;
+        for (number, record) in (1..).zip(self.records) {
+            let sequence_number = text_at(&record, "/dynamodb/SequenceNumber");
+            let sequence_number = sequence_number.ok_or(UnnumberedRecord { number, total })?;
+            match StreamRecord::read(record) {
+                Ok(record) => records.push(NumberedRecord {
+                    sequence_number,
+                    record,
+                }),
+                Err(error) => {
+                    failed = Some((sequence_number, E::from(error)));
+                    break;
+                }
+            }
+        }
+        if let Err(error) = handle(&records).await
+            && let Some(first) = records.first()
+        {
+            failed = Some((first.sequence_number.clone(), error));
+        }
+        let mut response = StreamResponse::default();
+        match failed {
+            None => info!(total, "records handled"),
+            Some((sequence_number, error)) => {
+                error!(
+                    total,
+                    sequence_number,
+                    reason = %error,
+                    "record failed: to be delivered again, with all that follow it"
+                );
+                response.batch_item_failures.push(failure(sequence_number));
+            }
+        }
+        Ok(response)
+    }
+
     /// Hands the records to `handle` one after the other, up to the first that fails. Logs
     /// a line for each.
     pub async fn handle_in_order<O, E>(
@@ -56,15 +113,11 @@ impl StreamEvent {
         let total = self.records.len();
         let mut response = StreamResponse::default();
         for (index, record) in self.records.into_iter().enumerate() {
-            let text_at = |path| {
-                let text = record.pointer(path).and_then(Value::as_str);
-                text.filter(|text| !text.is_empty()).map(String::from)
-            };
-            let event_id = text_at("/eventID");
-            let event_name = text_at("/eventName");
+            let event_id = text_at(&record, "/eventID");
+            let event_name = text_at(&record, "/eventName");
             let number = index + 1;
-            let sequence_number =
-                text_at("/dynamodb/SequenceNumber").ok_or(UnnumberedRecord { number, total })?;
+            let sequence_number = text_at(&record, "/dynamodb/SequenceNumber");
+            let sequence_number = sequence_number.ok_or(UnnumberedRecord { number, total })?;
 
             let handled = match StreamRecord::read(record) {
                 Ok(record) => {
@@ -92,15 +145,26 @@ impl StreamEvent {
                         reason = %error,
                         "record failed: to be delivered again, with all that follow it"
                     );
-                    let mut failure = DynamoDbBatchItemFailure::default();
-                    failure.item_identifier = Some(sequence_number);
-                    response.batch_item_failures.push(failure);
+                    response.batch_item_failures.push(failure(sequence_number));
                     break;
                 }
             }
         }
         Ok(response)
     }
+}
+
+/// A text in a record that is not empty.
+fn text_at(record: &Value, path: &str) -> Option<String> {
+    let text = record.pointer(path).and_then(Value::as_str);
+    text.filter(|text| !text.is_empty()).map(String::from)
+}
+
+/// The record with this sequence number failed.
+fn failure(sequence_number: String) -> DynamoDbBatchItemFailure {
+    let mut failure = DynamoDbBatchItemFailure::default();
+    failure.item_identifier = Some(sequence_number);
+    failure
 }
 
 #[cfg(test)]
@@ -186,6 +250,54 @@ mod tests {
                 Ok(json!({"batchItemFailures": [{"itemIdentifier": "2"}]}))
             );
         }
+    }
+
+    /// Handles all records at once, unless one of them has the number. The numbers, and the answer.
+    async fn together(event: StreamEvent, failing: &str) -> (Vec<String>, Value) {
+        let tried = RefCell::new(Vec::new());
+        let handle = async |records: &[NumberedRecord]| {
+            let numbers = records.iter().map(|record| record.sequence_number.clone());
+            tried.borrow_mut().extend(numbers);
+            if tried.borrow().iter().any(|number| number == failing) {
+                return Err(RecordError::UnknownEvent("test".into()));
+            }
+            Ok(())
+        };
+        let response = event.handle_together(handle).await.unwrap();
+        (tried.into_inner(), serde_json::to_value(response).unwrap())
+    }
+
+    #[tokio::test]
+    async fn records_that_are_handled_together_come_again_together() {
+        let records = ["1", "2", "3"].map(numbered);
+        let from = |number: &str| json!({"batchItemFailures": [{"itemIdentifier": number}]});
+        let none = json!({"batchItemFailures": []});
+        let all = ["1", "2", "3"].map(String::from).to_vec();
+        assert_eq!(
+            together(event(&records), "").await,
+            (all.clone(), none.clone())
+        );
+        assert_eq!(
+            together(event(&records), "2").await,
+            (all.clone(), from("1"))
+        );
+        assert_eq!(together(event(&[]), "").await, (vec![], none));
+
+        let mut records = records;
+        records[1]["dynamodb"]["NewImage"] = json!("odd");
+        let first = all[..1].to_vec();
+        assert_eq!(
+            together(event(&records), "").await,
+            (first.clone(), from("2"))
+        );
+        assert_eq!(together(event(&records), "1").await, (first, from("1")));
+        assert_eq!(
+            together(event(&records[1..]), "").await,
+            (vec![], from("2"))
+        );
+        records[1]["dynamodb"]["SequenceNumber"] = "".into();
+        let handle = async |_: &[NumberedRecord]| Ok::<_, RecordError>(());
+        assert!(event(&records).handle_together(handle).await.is_err());
     }
 
     #[tokio::test]

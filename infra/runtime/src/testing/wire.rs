@@ -59,12 +59,7 @@ impl Wire {
 
     /// An AWS at the end of this wire.
     pub fn aws(&self) -> Aws {
-        let environment = Environment::from_iter(BTreeMap::from([
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-        ]));
-        Aws::with_connector(&environment, SharedHttpConnector::new(self.clone())).unwrap()
+        aws_at(SharedHttpConnector::new(self.clone()))
     }
 
     /// The requests so far: operation and body. The operation is named as in
@@ -79,6 +74,16 @@ impl Wire {
         let script = self.0.lock().unwrap();
         script.headers[request].get(name).map(String::from)
     }
+}
+
+/// An AWS at the end of this connector.
+pub(super) fn aws_at(connector: SharedHttpConnector) -> Aws {
+    let environment = Environment::from_iter(BTreeMap::from([
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ]));
+    Aws::with_connector(&environment, connector).unwrap()
 }
 
 impl HttpConnector for Wire {

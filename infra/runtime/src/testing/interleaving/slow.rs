@@ -1,8 +1,8 @@
 //! Services as a function meets them: slow, and failing at times.
 
-use std::cell::Cell;
 use std::future::poll_fn;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 /// When a call fails.
@@ -16,16 +16,16 @@ pub enum Moment {
 
 /// Calls that are going to fail: the next ones, whoever makes them. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Rc<Counts>);
+pub struct Faults(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    before: Cell<u32>,
-    after: Cell<u32>,
+    before: AtomicU32,
+    after: AtomicU32,
 }
 
 impl Faults {
-    fn count(&self, moment: Moment) -> &Cell<u32> {
+    fn count(&self, moment: Moment) -> &AtomicU32 {
         match moment {
             Moment::BeforeEffect => &self.0.before,
             Moment::AfterEffect => &self.0.after,
@@ -34,23 +34,22 @@ impl Faults {
 
     /// One more call fails at this moment.
     pub fn add(&self, moment: Moment) {
-        let count = self.count(moment);
-        count.set(count.get() + 1);
+        self.count(moment).fetch_add(1, Ordering::Relaxed);
     }
 
     /// No call fails any more.
     pub fn clear(&self) {
-        self.0.before.set(0);
-        self.0.after.set(0);
+        self.0.before.store(0, Ordering::Relaxed);
+        self.0.after.store(0, Ordering::Relaxed);
     }
 
     /// Whether the call that asks fails at this moment. The next call does not, unless another
     /// fault was added.
     pub fn strike(&self, moment: Moment) -> bool {
         let count = self.count(moment);
-        let left = count.get();
-        count.set(left.saturating_sub(1));
-        left > 0
+        let one_less = |left: u32| left.checked_sub(1);
+        let struck = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        struck.is_ok()
     }
 }
 
@@ -91,10 +90,12 @@ impl<S> Slow<S> {
 /// Lets everything else run.
 pub async fn pause() {
     let mut paused = false;
-    poll_fn(|_| {
+    poll_fn(|context| {
         if std::mem::replace(&mut paused, true) {
             Poll::Ready(())
         } else {
+            // For an executor that waits to be woken, which a world does not.
+            context.waker().wake_by_ref();
             Poll::Pending
         }
     })
