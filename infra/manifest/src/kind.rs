@@ -61,7 +61,7 @@ mod topic;
 pub use bucket::{Bucket, BucketAction, BucketEvents, SharedBucketEvents};
 pub use event_bus::{EventBus, EventBusAction};
 pub use event_rule::EventRule;
-pub use function::DeclaredFunction;
+pub use function::{DeclaredFunction, VariableOf};
 pub use function_url::FunctionUrl;
 pub use http_api::{Cors, HttpApi, Requests};
 pub use parameter::Parameter;

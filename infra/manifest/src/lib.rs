@@ -95,6 +95,6 @@ pub mod kinds {
         Bucket, BucketAction, BucketEvents, Cors, DeclaredFunction, EventBus, EventBusAction,
         EventRule, FunctionUrl, HttpApi, Index, IndexAction, ItemChange, ItemChanges, Key, Match,
         Messages, OverriddenProperty, Parameter, Publisher, Queue, QueueAction, RawResource,
-        Requests, Schedule, Secret, SharedBucketEvents, Table, TableAction, Topic,
+        Requests, Schedule, Secret, SharedBucketEvents, Table, TableAction, Topic, VariableOf,
     };
 }

@@ -12,11 +12,12 @@ use crate::in_template::InTemplate;
 use crate::manifest::{Entry, Manifest};
 use crate::name;
 use crate::origin::{Declared, Origin};
+use crate::resource_id::ResourceId;
 use crate::stage::LogLevel;
 use crate::trigger::Trigger;
 use crate::trigger_word::{self, Skeleton, TriggerWord};
 
-use super::Bucket;
+use super::{Bucket, Table};
 
 mod alarms;
 mod canary;
@@ -134,11 +135,11 @@ impl DeclaredFunction {
         self.with(|function| function.exceptions.push(exception))
     }
 
-    /// A bucket whose variable the function gets although it has nothing to do with the
-    /// bucket itself: others tell it of objects in it.
+    /// A bucket or table whose variable the function gets although it has no grant on it: a bucket, for example, of whose
+    /// objects others tell the function.
     #[track_caller]
-    pub fn variable_of(&self, bucket: &Bucket) -> Self {
-        let id = Declared::by_caller(bucket.id());
+    pub fn variable_of(&self, resource: impl Into<VariableOf>) -> Self {
+        let id = Declared::by_caller(resource.into().0);
         self.with(|function| function.told.push(id))
     }
 
@@ -152,6 +153,22 @@ impl DeclaredFunction {
     fn with(&self, change: impl FnOnce(&mut Declaration)) -> Self {
         self.0.change(change);
         self.clone()
+    }
+}
+
+/// A bucket or a table, for [`variable_of`](Function::variable_of).
+#[derive(Debug)]
+pub struct VariableOf(ResourceId);
+
+impl From<&Bucket> for VariableOf {
+    fn from(bucket: &Bucket) -> Self {
+        Self(bucket.id())
+    }
+}
+
+impl From<&Table> for VariableOf {
+    fn from(table: &Table) -> Self {
+        Self(table.id())
     }
 }
 

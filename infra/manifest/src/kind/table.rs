@@ -184,7 +184,7 @@ impl Table {
         Grant::on_arn(id, actions.map(TableAction::iam_action), &arn)
     }
 
-    fn id(&self) -> ResourceId {
+    pub(crate) fn id(&self) -> ResourceId {
         self.0.get().named.id
     }
 }
