@@ -29,7 +29,7 @@ fn chromedriver() -> Option<PathBuf> {
 pub struct Window {
     driver: Child,
     session: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Window {
@@ -54,12 +54,12 @@ impl Window {
         let mut window = Self {
             driver,
             session: format!("http://127.0.0.1:{port}"),
-            _profile: profile,
+            profile: profile,
         };
         let mut arguments = vec![
             "--headless=new".to_owned(),
             format!("--window-size={width},{height}"),
-            format!("--user-data-dir={}", window._profile.path().display()),
+            format!("--user-data-dir={}", window.profile.path().display()),
             "--disable-dev-shm-usage".to_owned(),
             "--disable-gpu".to_owned(),
             "--no-first-run".to_owned(),
@@ -255,5 +255,10 @@ impl Drop for Window {
         let _ = self.ask("DELETE", "", &Value::Null);
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        // A browser that was slow to start has no session yet, and outlives its driver.
+        let _ = Command::new("pkill")
+            .args(["-KILL", "-f", "--"])
+            .arg(self.profile.path())
+            .status();
     }
 }
