@@ -58,7 +58,7 @@ pub struct ItemPath {
     /// The object's key, with `%` written as `%25` and `?` as `%3F`, because API Gateway decodes a
     /// path twice. Slashes may stand as they are, but not at the beginning.
     #[schemars(
-        regex(pattern = r"^([^/%?]|%25|%3F)([^%?]|%25|%3F)*$"),
+        regex(pattern = r"^[^/?][^?]*$"),
         length(max = 1024)
     )]
     pub name: String,

@@ -1,6 +1,6 @@
 //! The Python virtual environments: MiniStack and the AWS CLI for the local stage,
-//! with the models of the local Rekognition where it is started; cfn-lint and AWS's own data for
-//! the checks, and the scanner checkov; zig for functions that this machine's
+//! with the models of the local Rekognition where it is started; cfn-lint, AWS's own data and
+//! Schemathesis for the checks, and the scanner checkov; zig for functions that this machine's
 //! own linker cannot make.
 //!
 //! Every package is pinned with the hashes of its files (`requirements/*.txt`,
@@ -146,6 +146,12 @@ impl CheckTools {
     #[must_use]
     pub fn python(&self) -> PathBuf {
         self.0.program("python")
+    }
+
+    /// What drives HTTP APIs by their OpenAPI documents.
+    #[must_use]
+    pub fn schemathesis(&self) -> PathBuf {
+        self.0.program("schemathesis")
     }
 
     /// The CloudFormation linter.

@@ -83,7 +83,7 @@ fn each_route_is_described() {
 fn tables_are_written_between_their_marks() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let page = folder.join("docs/reference/orders.md");
+    let page = folder.join("docs/deep").join("orders.md");
     fs::create_dir_all(page.parent().unwrap()).unwrap();
     let begin = "<!-- Written by `cargo xtask openapi --write`: ";
     let end = "<!-- The end of the table. -->\n";
@@ -99,10 +99,7 @@ fn tables_are_written_between_their_marks() {
     check(&workspace(shop, folder)).unwrap();
     fs::write(&page, text("old\n")).unwrap();
     let error = check(&workspace(shop, folder)).unwrap_err();
-    assert_eq!(
-        error.message(),
-        "a table in docs/reference/orders.md is stale"
-    );
+    assert!(error.message().ends_with("orders.md is stale"), "{error:?}");
     fs::write(&page, format!("{begin}orders, prices. -->\n{end}")).unwrap();
     let error = check(&workspace(shop, folder)).unwrap_err();
     assert!(error.message().contains("`prices`"), "{error:?}");
