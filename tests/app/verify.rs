@@ -578,6 +578,7 @@ impl Bench {
             "handle-object-removed",
             "handle-user-stream",
             "label-waiting",
+            "make-thumbnail",
             "media-api",
             "users-api",
         ];

@@ -204,7 +204,7 @@ class Request:
             return
         self.check_origin(self.cors_of_bucket())
         if pages.may_be_form(self):
-            if not pages.is_signed(self.headers["content-type"], await self.read_body()):
+            if not pages.note_form(self.headers["content-type"], await self.read_body()):
                 raise Refused("Access Denied", "AccessDenied")
             return
         await self.check_signature()

@@ -6,15 +6,22 @@ Two things are not as on AWS without this:
   API, which is what a bucket's CORS configuration names. A rule that names the endpoint of an API is heeded for the
   front doors that have passed on requests to that API.
 - A form that uploads an object has its signature in its fields, where the door does not look. MiniStack checks that of a
-  form that has one, and takes any form that has none.
+  form that has one, with the permissions of who has signed it, and takes any form that has none. But first it looks for
+  the permissions of who sends the request, who is nobody.
 """
+import contextvars
 import re
 
 from ministack import app
+from ministack.core import iam_evaluator
 from ministack.services import apigateway, s3
 
 # Any other name of this machine is one that its own page may have made up.
 FRONT_DOOR = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):\d+")
+
+# Whether the request at hand is a signed form.
+is_signed_form = contextvars.ContextVar("is_signed_form", default=False)
+enforce = iam_evaluator.enforce
 
 # The origins of the front doors of an API, by its identifier.
 front_doors = {}
@@ -58,7 +65,17 @@ def may_be_form(request):
     return is_form and request.bucket() is not None and app._s3_cors_target(request.headers["host"], request.path)[1] == ""
 
 
-def is_signed(content_type, body):
-    """Whether MiniStack checks the signature of a form."""
+def note_form(content_type, body):
+    """Whether MiniStack will check the signature of a form. It is to look for its signer's permissions only."""
     names = {name.lower() for name, *_ in s3._parse_multipart_form(content_type, body)}
-    return {"policy", "x-amz-credential", "x-amz-signature"} <= names
+    is_signed_form.set({"policy", "x-amz-credential", "x-amz-signature"} <= names)
+    return is_signed_form.get()
+
+
+def enforce_for_signers(access_key, *asked, **more):
+    if not access_key and is_signed_form.get():
+        return None
+    return enforce(access_key, *asked, **more)
+
+
+iam_evaluator.enforce = enforce_for_signers

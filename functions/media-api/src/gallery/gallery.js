@@ -34,7 +34,16 @@
     suggestions();
     if (find("#files")) uploads();
   }
+  if (find(".shown")) unshown();
   if (find("#delete")) deletion();
+
+  // A broken picture, or a video of a kind that the browser does not play.
+  function unshown() {
+    const shown = find(".shown");
+    const tell = () => shown.replaceWith(make("p", { textContent: "The browser cannot show this file." }));
+    shown.addEventListener("error", tell);
+    if (shown.error || (shown.complete && !shown.naturalWidth)) tell();
+  }
 
   // The next page, when the end of this one comes near.
   function scrolling() {

@@ -22,7 +22,7 @@ pub(super) fn page(title: &str, header: &Markup, body: &Markup) -> Markup {
                 header {
                     div.bar {
                         a.home href="/" {
-                            (icon("m3 17 5-6 4 5 3-3 4 4M4 4h14a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2Zm11 5.500a1 1 0 1 1-2 0 1 1 0 0 1 2 0"))
+                            (icon("m4 17 5-6 4 5 3-3 4 4M5 4h14a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2Zm11 5.500a1 1 0 1 1-2 0 1 1 0 0 1 2 0"))
                             span { "Media library" }
                         }
                         (header)

@@ -143,7 +143,7 @@ impl List<'_> {
         let is_filtered = self.query.filter != media::dynamodb::Filter::default();
         html! {
             div.state #empty {
-                (icon("m3 17 5-6 4 5 3-3 4 4M4 4h14a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2Z"))
+                (icon("m4 17 5-6 4 5 3-3 4 4M5 4h14a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2Z"))
                 @if self.next.is_some() || self.query.after.is_some() {
                     h2 { "Nothing on this page" }
                 } @else if is_filtered {
