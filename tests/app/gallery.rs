@@ -35,6 +35,7 @@ fn gallery() {
         window,
         url: stage.variable("API_URL").to_owned(),
     };
+    browser.window.prefer_dark(false);
     an_empty_library_says_so(&browser);
     a_photo_is_uploaded(&stage, &browser);
     a_video_is_uploaded_and_played(&browser);
@@ -43,8 +44,8 @@ fn gallery() {
     a_picture_is_replaced(&stage, &browser);
     labels_are_searched(&browser);
     a_file_is_deleted(&stage, &browser);
-    many_files_come_by_scrolling(&stage, &browser);
     pages_suit_people(&browser);
+    many_files_come_by_scrolling(&stage, &browser);
     let mut complaints = browser.window.complaints();
     // What is not in the catalogue yet is asked for until it is, and refused uploads are tried.
     complaints.retain(|complaint| {
@@ -373,6 +374,10 @@ fn many_files_come_by_scrolling(stage: &Stage, browser: &Browser) {
     browser.window.run("scrollTo(0, 0)");
     browser.shows_tile(&tiles[0]);
     browser.picture("200-files");
+    browser.window.prefer_dark(true);
+    browser.picture("200-files-dark");
+    browser.window.resize(390, 844);
+    browser.picture("200-files-phone");
 }
 
 fn pages_suit_people(browser: &Browser) {
@@ -388,7 +393,8 @@ fn pages_suit_people(browser: &Browser) {
     browser.picture("phone-photo");
     browser.go("");
     browser.shows_tile("sample.jpg");
-    let overflow = "return document.documentElement.scrollWidth - innerWidth";
+    let overflow =
+        "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
     assert_eq!(browser.window.run(overflow), 0);
     browser.picture("phone");
     browser.window.resize(1360, 950);

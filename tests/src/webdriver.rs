@@ -219,10 +219,14 @@ impl Window {
         self.tell("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
-    /// Shows pages as to somebody who likes them dark.
+    /// Shows pages as to somebody who likes them dark, or light, and without motion: a colour that is on its way
+    /// to another is neither.
     pub fn prefer_dark(&self, is_wanted: bool) {
         let scheme = if is_wanted { "dark" } else { "light" };
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let features = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
         self.tell("Emulation.setEmulatedMedia", &features);
     }
 
