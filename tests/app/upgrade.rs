@@ -6,11 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use acceptance::small_stack::{ACCOUNT, Ground, REGION, sha256, write_zip};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deploy::{Artifact, ChangeSet, Deployment, Error, Outcome, Settings, StackSpec, Store, Target};
 use manifest::{App, Stages};
+use media::dynamodb::{DynamoCatalogue, Filter, PATIENCE, Phase, Tables};
+use runtime::{Aws, Environment};
 use tempfile::TempDir;
 
 const DEPLOYED: &str = include_str!("fixtures/deployed-stage.yaml");
@@ -42,6 +45,7 @@ fn a_stage_of_an_earlier_version_is_deployed_without_a_replacement() {
         assert_eq!(after.get(logical_id), Some(physical_id), "{logical_id}");
     }
     ground.runtime.block_on(data.assert_there());
+    ground.runtime.block_on(data.assert_found(&ground, &after));
 }
 
 /// The app on the stage whose template the fixture is.
@@ -175,8 +179,13 @@ impl Data {
 
     async fn write(&self) {
         let name = AttributeValue::S("photo.jpg".to_owned());
+        let labels = AttributeValue::L(vec![AttributeValue::S("Cat".to_owned())]);
         let put = self.dynamodb.put_item().table_name(&self.table);
-        put.item("name", name).send().await.unwrap();
+        let put = put
+            .item("name", name)
+            .item("type", AttributeValue::S("image".to_owned()))
+            .item("labels", labels);
+        put.send().await.unwrap();
         let put = self.s3.put_object().bucket(&self.bucket);
         put.key("photo.jpg").send().await.unwrap();
     }
@@ -188,5 +197,36 @@ impl Data {
         assert!(found.item.is_some());
         let head = self.s3.head_object().bucket(&self.bucket);
         head.key("photo.jpg").send().await.unwrap();
+    }
+
+    /// A search finds the item before the index has it, and after that in the index.
+    async fn assert_found(&self, ground: &Ground, tables: &BTreeMap<String, String>) {
+        let environment = Environment::from_iter([
+            ("AWS_ENDPOINT_URL", ground.endpoint()),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", &ground.keys().access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &ground.keys().secret_access_key),
+            ("MEDIA_TABLE_NAME", &tables["MediaTable"]),
+            ("MEDIA_STATE_TABLE_NAME", &tables["MediaStateTable"]),
+            ("MEDIA_INDEX_TABLE_NAME", &tables["MediaIndexTable"]),
+        ]);
+        let aws = Aws::new(&environment).unwrap();
+        let catalogue = DynamoCatalogue::new(&aws, Tables::named_by(&environment).unwrap());
+        let filter = Filter {
+            label: Some("cat".to_owned()),
+            ..Filter::default()
+        };
+        let now = SystemTime::now();
+        for (now, phase) in [
+            (now, Phase::Waiting),
+            (now + PATIENCE, Phase::Entries),
+            (now + PATIENCE, Phase::Complete),
+        ] {
+            let progress = catalogue.backfill(now, Duration::ZERO).await.unwrap();
+            assert_eq!(progress.phase, phase);
+            let page = catalogue.list(&filter, 10, None).await.unwrap();
+            let names: Vec<_> = page.items.iter().map(|item| item.name.as_str()).collect();
+            assert_eq!(names, ["photo.jpg"], "{phase:?}");
+        }
     }
 }

@@ -39,14 +39,18 @@ fn labels() -> Vec<String> {
     LABELS.map(String::from).to_vec()
 }
 
-/// Every hundredth file is a video. Names are of 71 bytes, so that an item has 200.
+/// Names are so long that an item has 200 bytes.
+const FOLDER: &str =
+    "pictures-of-holidays-and-of-other-days-with-friends/2026/november/the-trip-to-the-mountains";
+
+/// Every hundredth file is a video.
 fn name(number: usize) -> ObjectKey {
     let extension = if number.is_multiple_of(100) {
         "mp4"
     } else {
         "jpg"
     };
-    let folder = "holidays-and-other-days/2026/november/the-trip-to-the-mountains";
+    let folder = FOLDER;
     ObjectKey::new(format!("{folder}/{number:07}.{extension}")).unwrap()
 }
 
@@ -96,7 +100,8 @@ async fn indexed(dynamodb: &DynamoDb, new: &DynamoDb) -> DynamoCatalogue {
 
 /// What each of the listings is called, and its filter.
 fn filters() -> Vec<(&'static str, Filter)> {
-    let prefix = "holidays-and-other-days/2026/november/the-trip-to-the-mountains/000";
+    let prefix = format!("{FOLDER}/000");
+    let prefix = prefix.as_str();
     let filter = |prefix: Option<&str>, media_type, label: Option<&str>| Filter {
         name_prefix: prefix.map(String::from),
         media_type,
@@ -208,5 +213,5 @@ async fn an_upload_writes_an_entry_for_each_label() {
     let many: Vec<_> = (0..300).map(|number| format!("Label {number}")).collect();
     let steps = cost(&dynamodb, "04", labelled(many)).await;
     println!("300 labels: {steps:?}");
-    assert!(steps.writes <= 2.0 * (300.0 + 40.0), "{steps:?}");
+    assert!(steps.writes <= 2.0 * (300.0 + 50.0), "{steps:?}");
 }

@@ -140,11 +140,24 @@ impl Tables {
             .insert(name, index);
     }
 
-    pub(super) fn put(&mut self, table: &str, value: &Value) {
+    /// Stores an item, which takes less time than a write that is counted.
+    pub(super) fn put(&mut self, table: &str, item: &Value) {
         let table = self.tables.get_mut(table).unwrap();
-        let item = item(value);
-        let key = table.key_of(&item).unwrap();
-        table.set(key, Some(item));
+        let attributes = item.as_object().unwrap();
+        let key = table.key_of(attributes).unwrap();
+        let place = (hash(&key.0), key);
+        if table.items.contains_key(&place) {
+            table.set(place.1, Some(attributes.clone()));
+            return;
+        }
+        for index in table.indexes.values_mut() {
+            let entry = key_in(&index.key, attributes);
+            index
+                .entries
+                .extend(entry.map(|entry| (entry, place.1.clone())));
+        }
+        let text = item.to_string().into_boxed_str();
+        table.items.insert(place, text);
     }
 
     pub(super) fn items(&self, table: &str) -> Vec<Value> {
