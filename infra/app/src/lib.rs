@@ -172,6 +172,7 @@ pub fn app() -> Manifest {
     app.function("index-media")
         .timeout_seconds(300)
         .trigger(unindexed.fires())
+        .variable_of(&state)
         .grant(catalogue.allow([ConditionCheckItem, GetItem, Scan]))
         .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem, Query]));
 
