@@ -54,7 +54,7 @@ impl Window {
         let mut window = Self {
             driver,
             session: format!("http://127.0.0.1:{port}"),
-            profile: profile,
+            profile,
         };
         let mut arguments = vec![
             "--headless=new".to_owned(),

@@ -41,8 +41,8 @@ pub(crate) struct StageState {
     pub(crate) snapshot_url: String,
     /// Where the console answers, with the key that opens it, if there is one. A secret, too.
     pub(crate) console_url: Option<String>,
-    /// Where the faults are shown and ended, if any are made. A secret, too.
-    pub(crate) chaos_url: Option<String>,
+    /// Where faults are shown, made and ended. A secret, too.
+    pub(crate) chaos_url: String,
 }
 
 impl fmt::Debug for StageState {

@@ -248,7 +248,7 @@ fn notes(span: &Span) -> Vec<String> {
             Next::Retry { not_before_ms } => {
                 vec![format!("not before {} UTC", clock(not_before_ms))]
             }
-            Next::Done | Next::Split { .. } | Next::GiveUp => Vec::new(),
+            Next::Done | Next::Split { .. } | Next::GiveUp | Next::Filtered => Vec::new(),
         },
         Details::Retry(retry) => vec![format!("not before {} UTC", clock(retry.not_before_ms))],
         Details::Log(_)

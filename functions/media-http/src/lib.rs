@@ -57,10 +57,7 @@ pub struct Label {
 pub struct ItemPath {
     /// The object's key, with `%` written as `%25` and `?` as `%3F`, because API Gateway decodes a
     /// path twice. Slashes may stand as they are, but not at the beginning.
-    #[schemars(
-        regex(pattern = r"^[^/?][^?]*$"),
-        length(max = 1024)
-    )]
+    #[schemars(regex(pattern = r"^[^/?][^?]*$"), length(max = 1024))]
     pub name: String,
 }
 

@@ -17,7 +17,13 @@
 //! - **Functions**: killed while they handle an event, also a request of the HTTP API. It is
 //!   the Runtime API in the emulator (`chaos.py`) that does it.
 //!
-//! The shares are constants of `faults.rs`, with their reasons.
+//! [`Shares`] tells how much of each. Besides, somebody may [order](Orders) single faults.
+//!
+//! # What it costs
+//!
+//! A stage that makes no faults runs as one that cannot make any. The emulator asks nobody, and functions call the
+//! services directly: their processes get the addresses of the proxies when faults are switched on, and are started
+//! anew for that.
 //!
 //! # What is not
 //!
@@ -35,30 +41,44 @@
 //!
 //! # How to stop
 //!
-//! [`Chaos::stop`], or `curl -X DELETE` of [`Chaos::url`]. Nothing goes wrong after it, what
+//! [`FaultSwitch::stop`], or `curl -X DELETE` of [`Chaos::url`]. Nothing goes wrong after it, what
 //! was held back is delivered, and the stage becomes quiet.
 
 mod call;
 mod control;
 mod faults;
+mod figures;
+mod kind;
+mod orders;
 mod proxy;
+mod seed;
+mod shares;
+mod switch;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 pub use call::{Call, Effect, Fault};
-pub use faults::{Delivery, FaultKind, Faults, Figure, Figures, Seed};
+pub use faults::{Delivery, Faults};
+pub use figures::{Figure, Figures};
+pub use kind::FaultKind;
+pub use orders::{FailingCalls, Orders};
 pub use proxy::FaultProxy;
+pub use seed::Seed;
+pub use shares::Shares;
+pub use switch::FaultSwitch;
+use tokio::task::JoinSet;
 
 use crate::keys::random_text;
 use crate::server::Server;
-use crate::{Error, Observer};
+use crate::{Error, Keys, Observer};
 
 /// What [`Chaos`] is started with.
 #[derive(Debug, Clone, Copy)]
 pub struct ChaosConfig<'a> {
-    /// What all decisions follow from.
-    pub seed: Seed,
+    /// What all decisions follow from. None makes no faults until they are switched on.
+    pub seed: Option<Seed>,
     /// Where the control server listens on 127.0.0.1; 0 for any port that is free.
     pub port: u16,
     /// Where the emulator listens, or will.
@@ -70,10 +90,12 @@ pub struct ChaosConfig<'a> {
 }
 
 /// Faults for a local stage, and the servers that inject them. Dropping it stops the
-/// servers, and with them the functions' way to the emulator.
+/// servers, and with them the functions' way to the emulator if they call by way of a proxy.
 #[derive(Debug)]
 pub struct Chaos {
     faults: Arc<Faults>,
+    switch: FaultSwitch,
+    following: JoinSet<()>,
     control: Server,
     secret: Arc<str>,
     emulator: FaultProxy,
@@ -81,10 +103,11 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// Starts the servers. The emulator is to be started after it, and
-    /// [told](crate::EmulatorConfig::chaos) of it.
+    /// Starts the servers. The emulator is to be started after it,
+    /// [told](crate::EmulatorConfig::chaos) of it, and [connected](Self::connect).
     pub async fn start(config: ChaosConfig<'_>) -> Result<Self, Error> {
-        let faults = Arc::new(Faults::new(config.seed));
+        let faults = Arc::new(config.seed.map_or_else(Faults::off, Faults::new));
+        let switch = FaultSwitch::new(Arc::clone(&faults));
         let proxy = async |port| {
             let faults = Arc::clone(&faults);
             let endpoint = format!("http://127.0.0.1:{port}");
@@ -97,22 +120,37 @@ impl Chaos {
             Some(port) => Some(proxy(port).await?),
         };
         let secret: Arc<str> = random_text(40)?.into();
-        let answering = (Arc::clone(&faults), Arc::clone(&secret));
+        let answering = (Arc::clone(&faults), switch.clone(), Arc::clone(&secret));
         let answer = move |request| {
-            let (faults, secret) = answering.clone();
-            async move { Ok::<_, Infallible>(control::answer(faults, secret, request).await) }
+            let (faults, switch, secret) = answering.clone();
+            async move { Ok::<_, Infallible>(control::answer(faults, switch, secret, request).await) }
         };
         Ok(Self {
             control: Server::start("the control of faults", config.port, answer).await?,
             secret,
             faults,
+            switch,
+            following: JoinSet::new(),
             emulator,
             rekognition,
         })
     }
 
-    /// Where the control server answers: `GET` the [figures](Figures) as JSON, `DELETE`
-    /// to [stop](Self::stop). The URL is a secret: its path is what the server answers to.
+    /// Has the emulator at this endpoint make its part of the faults from now on. No function is to run before.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn connect(&mut self, endpoint: &str, keys: &Keys) -> Result<(), Error> {
+        let mut proxies = BTreeMap::from([("AWS_ENDPOINT_URL", self.emulator.url())]);
+        let rekognition = self.rekognition.as_ref().map(FaultProxy::url);
+        proxies.extend(rekognition.map(|url| ("AWS_ENDPOINT_URL_REKOGNITION", url)));
+        self.switch.connect(endpoint, keys, proxies).await?;
+        self.following.spawn(self.switch.clone().follow());
+        Ok(())
+    }
+
+    /// Where the control server answers: `GET` the [figures](Figures) as JSON, `PUT` to make
+    /// faults, `DELETE` to end them. The URL is a secret: its path is what the server answers to.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/{}/", self.control.port(), self.secret)
@@ -130,9 +168,10 @@ impl Chaos {
         self.faults.figures()
     }
 
-    /// Ends the faults, but not the servers.
-    pub fn stop(&self) {
-        self.faults.stop();
+    /// Switches them on and off.
+    #[must_use]
+    pub fn switch(&self) -> FaultSwitch {
+        self.switch.clone()
     }
 
     /// Ends the servers. The emulator should have ended before.
@@ -142,16 +181,6 @@ impl Chaos {
             rekognition.shutdown().await;
         }
         self.control.shutdown().await;
-    }
-
-    /// What functions take for the emulator.
-    pub(crate) fn emulator_url(&self) -> String {
-        self.emulator.url()
-    }
-
-    /// What functions take for the local Rekognition.
-    pub(crate) fn rekognition_url(&self) -> Option<String> {
-        self.rekognition.as_ref().map(FaultProxy::url)
     }
 }
 
@@ -166,7 +195,7 @@ mod tests {
 
     async fn chaos() -> Chaos {
         Chaos::start(ChaosConfig {
-            seed: "7".parse().unwrap(),
+            seed: Some("7".parse().unwrap()),
             port: 0,
             emulator_port: 9,
             rekognition_port: None,
@@ -177,11 +206,21 @@ mod tests {
     }
 
     async fn ask(chaos: &Chaos, method: &str, path: &str, host: &str) -> (StatusCode, Value) {
+        send(chaos, method, path, host, "").await
+    }
+
+    async fn send(
+        chaos: &Chaos,
+        method: &str,
+        path: &str,
+        host: &str,
+        body: &'static str,
+    ) -> (StatusCode, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", chaos.url()))
             .header("host", host)
-            .body(Full::default())
+            .body(Full::from(body))
             .unwrap();
         let (head, body) = client().request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -201,12 +240,41 @@ mod tests {
             let expected = json!({
                 "seed": 7,
                 "on": on,
+                "shares": {"calls": 0.1, "late": 0.2, "twice": 0.1, "killed": 0.02, "completions": 0.5},
+                "orders": {"kill_after_ms": {}, "failing_calls": [], "late_queues": {}},
                 "held_back": 0,
                 "faults": {"function_killed": {"opportunities": 1, "injected": 0}},
             });
             let answer = ask(&chaos, method, path, "localhost").await;
             assert_eq!(answer, (StatusCode::OK, expected), "{method} {path}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_control_server_makes_faults_by_seed_and_shares() {
+        let chaos = chaos().await;
+        let _ = chaos.faults().kill("function");
+        let put = async |body| send(&chaos, "PUT", "", "localhost", body).await;
+        let (status, figures) = put(r#"{"seed": 8, "shares": {"calls": 0.5}}"#).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(
+            (&figures["seed"], &figures["on"]),
+            (&json!(8), &json!(true))
+        );
+        assert_eq!(figures["shares"]["calls"], 0.5);
+        assert_eq!(figures["shares"]["late"], 0.2);
+        assert_eq!(figures["faults"], json!({}), "counted from the beginning");
+        for wrong in [
+            r#"{"shares": {"calls": 2}}"#,
+            r#"{"shares": {"call": 0.1}}"#,
+            r#"{"seeds": 1}"#,
+            "8",
+        ] {
+            let (status, _) = put(wrong).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+        }
+        assert_eq!(chaos.figures().seed.to_string(), "8");
+        assert_eq!(put("").await.0, StatusCode::OK);
     }
 
     #[tokio::test]
@@ -239,7 +307,11 @@ mod tests {
         let (status, _) = ask(&chaos, "DELETE", "", "evil.example").await;
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert!(chaos.figures().on);
-        for (method, path) in [("GET", "stop"), ("PUT", ""), ("POST", "held-back/soon")] {
+        for (method, path) in [
+            ("GET", "stop"),
+            ("PUT", "events"),
+            ("POST", "held-back/soon"),
+        ] {
             let (status, _) = ask(&chaos, method, path, "localhost").await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}");
         }

@@ -13,6 +13,7 @@ who started it. So nothing reaches MiniStack that has not passed this door:
 
 The servers from which functions get their events answer only below a secret path.
 """
+import asyncio
 import contextvars
 import hashlib
 import hmac
@@ -29,6 +30,7 @@ from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime, responses, router, sigv4
 from ministack.services import apigateway, lambda_svc, s3
 
+import chaos
 import debugging
 import decisions
 import keeping
@@ -59,6 +61,8 @@ MESSAGES_PATH = "/_stage/messages"
 KEEP_PATH = "/_stage/keep"
 RESUME_PATH = "/_stage/resume"
 OCCURRENCES_PATH = "/_stage/occurrences"
+FAULTS_PATH = "/_stage/faults"
+KILL_PATH = "/_stage/kill"
 # What the stage's own servers may ask for by their key.
 PATHS_OF_THE_STAGE = (
     "/_aws/execute-api/",
@@ -71,6 +75,8 @@ PATHS_OF_THE_STAGE = (
     DEBUGGING_PATH,
     OCCURRENCES_PATH,
     MESSAGES_PATH,
+    FAULTS_PATH,
+    KILL_PATH,
 )
 
 # There is one key of the root user, whose signature is checked as anybody's.
@@ -145,6 +151,10 @@ async def door(scope, receive, send):
                     await send_json(send, {})
                 else:
                     await send_text(send, await observed.answer(request.query))
+            elif request.is_of_the_stage() and request.path in (FAULTS_PATH, KILL_PATH):
+                # Processes take a while to end.
+                change = chaos.want if request.path == FAULTS_PATH else chaos.kill
+                await send_json(send, await asyncio.to_thread(change, json.loads(await request.read_body())))
             elif request.is_of_the_stage() and request.path == KEEP_PATH:
                 await send_json(send, await keeping.keep(json.loads(await request.read_body())))
             elif request.is_of_the_stage() and request.path == RESUME_PATH:

@@ -273,6 +273,7 @@ mapping_handlers["create"] = create_complete_mapping_of_stack
 mapping_handlers["update"] = update_complete_mapping_of_stack
 
 import asynchronous
+import chaos
 import debugging
 import decisions
 import deployed_code
@@ -282,9 +283,6 @@ import limits
 import logs
 import queues
 import schedules
-
-if "CHAOS_URL" in os.environ:
-    import chaos
 
 
 # MiniStack reads the model of a service from botocore's files at the service's first answer, and answers nobody else

@@ -59,6 +59,7 @@ const SCRIPTS: [(&str, &str); 16] = [
     ("queues.py", include_str!("queues.py")),
     ("chaos.py", include_str!("chaos.py")),
     ("recorder.py", include_str!("recorder.py")),
+    ("ring.py", include_str!("ring.py")),
     ("schedules.py", include_str!("schedules.py")),
     ("under_way.py", include_str!("under_way.py")),
 ];
@@ -79,7 +80,7 @@ pub struct EmulatorConfig<'a> {
     pub region: &'a str,
     /// The account that resources are in, twelve digits.
     pub account_id: &'a str,
-    /// What goes wrong, if anything is to.
+    /// What goes wrong, if anything can.
     pub chaos: Option<&'a Chaos>,
     /// Lambda's name of the function whose processes wait for a debugger, if there is one.
     pub debugged: Option<&'a str>,
@@ -94,20 +95,11 @@ impl EmulatorConfig<'_> {
 
     /// Where functions find the services, and where the emulator asks for faults.
     fn endpoints(&self) -> BTreeMap<&'static str, String> {
-        let mut variables = BTreeMap::new();
-        let (emulator, rekognition) = match self.chaos {
-            None => {
-                let port = self.rekognition_port;
-                let rekognition = port.map(|port| format!("http://127.0.0.1:{port}"));
-                (self.endpoint(), rekognition)
-            }
-            Some(chaos) => {
-                variables.insert("CHAOS_URL", chaos.url());
-                (chaos.emulator_url(), chaos.rekognition_url())
-            }
-        };
-        variables.insert("AWS_ENDPOINT_URL", emulator);
+        let mut variables = BTreeMap::from([("AWS_ENDPOINT_URL", self.endpoint())]);
+        let rekognition = self.rekognition_port;
+        let rekognition = rekognition.map(|port| format!("http://127.0.0.1:{port}"));
         variables.extend(rekognition.map(|url| ("AWS_ENDPOINT_URL_REKOGNITION", url)));
+        variables.extend(self.chaos.map(|chaos| ("CHAOS_URL", chaos.url())));
         variables
     }
 }
@@ -245,9 +237,8 @@ impl Drop for DataDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ChaosConfig;
 
-    fn config(rekognition_port: Option<u16>, chaos: Option<&Chaos>) -> EmulatorConfig<'_> {
+    fn config(rekognition_port: Option<u16>) -> EmulatorConfig<'static> {
         EmulatorConfig {
             python: Path::new("python"),
             dir: Path::new("."),
@@ -255,7 +246,7 @@ mod tests {
             rekognition_port,
             region: "us-east-1",
             account_id: "000000000000",
-            chaos,
+            chaos: None,
             debugged: None,
             state: None,
         }
@@ -264,30 +255,10 @@ mod tests {
     #[test]
     fn functions_are_told_of_the_local_rekognition_only_if_there_is_one() {
         let emulator = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566".to_owned());
-        assert_eq!(config(None, None).endpoints(), [emulator.clone()].into());
+        assert_eq!(config(None).endpoints(), [emulator.clone()].into());
         let rekognition = "http://127.0.0.1:4567".to_owned();
         let rekognition = ("AWS_ENDPOINT_URL_REKOGNITION", rekognition);
         let both = [emulator, rekognition].into();
-        assert_eq!(config(Some(4567), None).endpoints(), both);
-    }
-
-    #[tokio::test]
-    async fn under_chaos_functions_are_led_through_the_proxies() {
-        for rekognition_port in [None, Some(9)] {
-            let chaos = Chaos::start(ChaosConfig {
-                seed: "7".parse().unwrap(),
-                port: 0,
-                emulator_port: 4566,
-                rekognition_port,
-                observer: None,
-            });
-            let chaos = chaos.await.unwrap();
-            let endpoints = config(rekognition_port, Some(&chaos)).endpoints();
-            assert_eq!(endpoints["CHAOS_URL"], chaos.url());
-            assert_eq!(endpoints["AWS_ENDPOINT_URL"], chaos.emulator_url());
-            let rekognition = endpoints.get("AWS_ENDPOINT_URL_REKOGNITION").cloned();
-            assert_eq!(rekognition, chaos.rekognition_url());
-            assert_eq!(rekognition.is_some(), rekognition_port.is_some());
-        }
+        assert_eq!(config(Some(4567)).endpoints(), both);
     }
 }

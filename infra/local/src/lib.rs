@@ -15,7 +15,8 @@
 //! - `stream_poller`: `mapping` reads the settings, `lineage` decides which shards are read, `lane`
 //!   what becomes of their records, batch by batch. These call nothing. `function` invokes and reads the answer,
 //!   `destination` tells what was given up, `shard` puts them together. `activity` tells `quiet` how far they are.
-//! - `chaos`: `faults` decides, `call` understands calls and makes failed answers, `proxy` and `control` are the servers.
+//! - `chaos`: `faults` decides by `seed`, `shares` and `orders`, `switch` puts in force what is wanted, `call` understands
+//!   calls and makes failed answers, `proxy` and `control` are the servers.
 //! - in the emulator: `emulator.py` (patches), `door.py` (whom it answers), `limits.py` (how large payloads may be),
 //!   `deployed_code.py` (which code an invocation runs), `asynchronous.py`, `under_way.py`, `decisions.py` (what callers were allowed and denied), `recorder.py` (for
 //!   `infra/checks`), `logs.py`, `chaos.py`.
@@ -46,8 +47,8 @@ mod stream_poller;
 mod traces;
 
 pub use chaos::{
-    Call, Chaos, ChaosConfig, Delivery, Effect, Fault, FaultKind, FaultProxy, Faults, Figure,
-    Figures, Seed,
+    Call, Chaos, ChaosConfig, Delivery, Effect, FailingCalls, Fault, FaultKind, FaultProxy,
+    FaultSwitch, Faults, Figure, Figures, Orders, Seed, Shares,
 };
 pub use debugging::Debugging;
 pub use decisions::Decision;

@@ -1,8 +1,7 @@
 """What happens in the emulator, as occurrences; loaded by emulator.py, asked for by traces.rs. The crate `traces` has
 their words and makes traces of them.
 
-An occurrence is written as JSON when it occurs, and kept as bytes, so that what is kept has a known size. The oldest make
-way for new ones. Nobody is told of them: who wants to know asks.
+They are kept in the ring of ring.py. Nobody is told of them: who wants to know asks.
 
 Causes are exact. A request has a variable of its context, which threads that it starts for events inherit. An invocation
 has a trace header, as on AWS, which AWS's SDKs in the function send on with each call. Messages and records of streams
@@ -24,12 +23,11 @@ from ministack.services import dynamodb, lambda_svc, sqs
 
 import logs
 import recorder
+from ring import MOST_OCCURRENCES, Ring, now_ms
 
 # Wrapped here.
 import decisions  # noqa: F401  isort: skip
 
-MOST_OCCURRENCES = 10_000
-MOST_BYTES = 8 << 20
 # Of a request, an answer or an event.
 MAX_PAYLOAD_BYTES = 4096
 MAX_LOG_LINES = 200
@@ -83,42 +81,6 @@ DENIED = re.compile(r"is not authorized to perform: (\S+) on resource: (\S+)")
 JOB_OF_MESSAGE = re.compile(r'"JobId"\s*:\s*"([^"]+)"')
 PARENT = re.compile(r"Parent=([0-9a-f]{16})")
 
-RUN = secrets.token_hex(2)
-
-
-class Ring:
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.kept = collections.deque()
-        self.bytes = 0
-        self.next = 0
-
-    def add(self, what, at_ms=None, **members):
-        at_ms = now_ms() if at_ms is None else at_ms
-        text = json.dumps({"at_ms": at_ms, "what": what, **members}, separators=(",", ":"), ensure_ascii=False)
-        # What is no character is no text: half of a pair, in an answer of a function.
-        occurrence = text.encode("utf-8", "replace")
-        with self.lock:
-            self.kept.append(occurrence)
-            self.bytes += len(occurrence)
-            self.next += 1
-            while len(self.kept) > MOST_OCCURRENCES or self.bytes > MOST_BYTES:
-                self.bytes -= len(self.kept.popleft())
-
-    def after(self, number):
-        """The occurrences from this number on, and how many are not there any more."""
-        with self.lock:
-            first = self.next - len(self.kept)
-            dropped = max(0, first - number)
-            kept = [self.kept[index] for index in range(max(0, number - first), len(self.kept))]
-            return b'{"run":"%s","next":%d,"dropped":%d,"occurrences":[%s]}' % (
-                RUN.encode(),
-                self.next,
-                dropped,
-                b",".join(kept),
-            )
-
-
 ring = Ring()
 ids_lock = threading.Lock()
 last_id = 0
@@ -135,15 +97,11 @@ attempts = collections.OrderedDict()
 own = threading.local()
 
 
-def now_ms():
-    return time.time() * 1000
-
-
 def new_id():
     global last_id
     with ids_lock:
         last_id += 1
-        return f"e{RUN}-{last_id}"
+        return f"e{ring.run}-{last_id}"
 
 
 def scrubbed(text):

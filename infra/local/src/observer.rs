@@ -114,7 +114,7 @@ mod tests {
         for _ in 0..MOST_OCCURRENCES + 5 {
             observer.add(What::Fault(traces::Fault {
                 title: "fault".to_owned(),
-                invocation: None,
+                causes: Vec::new(),
             }));
         }
         let (kept, dropped) = observer.take();

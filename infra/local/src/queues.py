@@ -27,12 +27,17 @@ def receive(queue_url, batch_size):
         queue = sqs._get_q(queue_url)
         sqs._expire_retained(queue)
         sqs._dlq_sweep(queue)
+        hold_back(queue)
         now = time.time()
         visible_since = [message["visible_at"] for message in queue["messages"] if message["visible_at"] <= now]
         window_seconds = window_of(queue["attributes"]["QueueArn"])
         if len(visible_since) < batch_size and now - min(visible_since, default=now) < window_seconds:
             return []
         return sqs._collect_msgs(queue, batch_size, visibility_timeout_of(queue))
+
+
+def hold_back(queue):
+    """Where chaos.py lets messages come late."""
 
 
 def listed(queue_url):

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::keeping::{Begin, Keeper, Series};
 use crate::preflight::{check_free_space, check_ports, needed_bytes};
 use crate::{
-    ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, Faults, Figures,
+    ApiId, Chaos, ChaosConfig, Debugging, Emulator, EmulatorConfig, Error, FaultSwitch, Figures,
     FrontDoor, Inspection, Keeping, KeptState, Keys, Models, Observer, QuietServer,
     RekognitionConfig, RekognitionServer, Scheduler, Seed, StageTools, StreamPoller,
     StreamPollerConfig, Traces,
@@ -77,7 +77,7 @@ pub struct LocalStageConfig<'a> {
     pub region: &'a str,
     /// Whether the app was not built before, which takes minutes and gigabytes.
     pub is_first_run: bool,
-    /// What the faults follow from, if there are to be any.
+    /// What the faults follow from, if it is to make some from the beginning.
     pub seed: Option<Seed>,
     /// Lambda's name of the function whose processes wait for a debugger, if there is one. Nobody
     /// gives up on it meanwhile.
@@ -157,7 +157,7 @@ pub struct LocalStage {
     scheduler: Scheduler,
     rekognition: Option<RekognitionServer>,
     emulator: Emulator,
-    chaos: Option<Chaos>,
+    chaos: Chaos,
     ports: Ports,
     keeper: Arc<Keeper>,
     kept: Option<Series>,
@@ -184,15 +184,15 @@ impl LocalStage {
         }
         let kept = config.keeping.into.map(Series::new).transpose()?;
         let observer = Observer::new()?;
-        let chaos = config.start_faults(&observer).await?;
+        let mut chaos = config.start_faults(&observer).await?;
         let emulator = async {
-            let emulator = config.start_emulator(begin.as_ref(), chaos.as_ref(), app);
+            let emulator = config.start_emulator(begin.as_ref(), &mut chaos, app);
             Ok(emulator.await?)
         };
         let ((models, emulator), built) = tokio::try_join!(emulator, app.build())?;
         let rekognition = config.start_rekognition(begin.as_ref(), models, &built, &emulator, app);
         let rekognition = rekognition.await?;
-        let poller = config.hold_poller(begin.as_ref(), &emulator, chaos.as_ref(), &observer);
+        let poller = config.hold_poller(begin.as_ref(), &emulator, &chaos, &observer);
         let fired_until = begin.as_ref().map(Begin::fired_until).unwrap_or_default();
         let scheduler = Scheduler::held(&emulator, config.region, fired_until, &observer);
         let keeper = config.keeper(&emulator, &poller, &scheduler);
@@ -243,10 +243,10 @@ impl LocalStage {
         Debugging::of(&self.emulator)
     }
 
-    /// The faults, if it makes any.
+    /// The switch of its faults.
     #[must_use]
-    pub fn faults(&self) -> Option<Arc<Faults>> {
-        self.chaos.as_ref().map(Chaos::faults)
+    pub fn faults(&self) -> FaultSwitch {
+        self.chaos.switch()
     }
 
     /// What the emulator tells of its insides.
@@ -297,10 +297,10 @@ impl LocalStage {
         self.quiet.snapshot_url()
     }
 
-    /// [Where it shows](Chaos::url) the faults and ends them, if it makes any. A secret.
+    /// [Where it shows](Chaos::url) the faults, makes them and ends them. A secret.
     #[must_use]
-    pub fn chaos_url(&self) -> Option<String> {
-        self.chaos.as_ref().map(Chaos::url)
+    pub fn chaos_url(&self) -> String {
+        self.chaos.url()
     }
 
     /// Returns when a part of the stage ends by itself, and says why. Until then, the data is kept if it is to be, and
@@ -350,7 +350,7 @@ impl LocalStage {
         }
     }
 
-    /// Ends all parts. The faults' figures are returned, if there were to be any.
+    /// Ends all parts. The faults' figures are returned if there are any.
     pub async fn shutdown(self) -> Option<Figures> {
         self.quiet.shutdown().await;
         self.poller.shutdown().await;
@@ -360,10 +360,9 @@ impl LocalStage {
             rekognition.shutdown().await;
         }
         self.emulator.shutdown().await;
-        let chaos = self.chaos?;
-        let figures = chaos.figures();
-        chaos.shutdown().await;
-        Some(figures)
+        let figures = self.chaos.figures();
+        self.chaos.shutdown().await;
+        (figures.on || !figures.faults.is_empty()).then_some(figures)
     }
 }
 
@@ -373,25 +372,22 @@ impl LocalStageConfig<'_> {
         check_free_space(self.dir, needed_bytes(self.is_first_run, has_rekognition))
     }
 
-    async fn start_faults(&self, observer: &Observer) -> Result<Option<Chaos>, Error> {
-        let Some(seed) = self.seed else {
-            return Ok(None);
-        };
+    async fn start_faults(&self, observer: &Observer) -> Result<Chaos, Error> {
         let chaos = Chaos::start(ChaosConfig {
-            seed,
+            seed: self.seed,
             port: 0,
             emulator_port: self.ports.aws.number,
             rekognition_port: self.ports.rekognition(),
             observer: Some(observer),
         });
-        chaos.await.map(Some)
+        chaos.await
     }
 
     /// Installs what is missing, too: the models of the local Rekognition if there is to be one.
     async fn start_emulator(
         &self,
         begin: Option<&Begin>,
-        chaos: Option<&Chaos>,
+        chaos: &mut Chaos,
         app: &impl StagedApp,
     ) -> Result<(Option<Models>, Emulator), Error> {
         let installing = |line: &str| app.tell(StageProgress::Installing(line));
@@ -407,11 +403,12 @@ impl LocalStageConfig<'_> {
             rekognition_port: self.ports.rekognition(),
             region: self.region,
             account_id: ACCOUNT_ID,
-            chaos,
+            chaos: Some(chaos),
             debugged: self.debugged,
             state: begin.map(Begin::file_of_emulator).as_deref(),
         })
         .await?;
+        chaos.connect(emulator.endpoint(), emulator.keys()).await?;
         Ok((models, emulator))
     }
 
@@ -456,14 +453,14 @@ impl LocalStageConfig<'_> {
         &self,
         begin: Option<&Begin>,
         emulator: &Emulator,
-        chaos: Option<&Chaos>,
+        chaos: &Chaos,
         observer: &Observer,
     ) -> StreamPoller {
         let config = StreamPollerConfig {
             endpoint: emulator.endpoint(),
             keys: emulator.keys(),
             region: self.region,
-            chaos,
+            chaos: Some(chaos),
             observer,
         };
         StreamPoller::held(config, begin.map(Begin::positions))

@@ -60,3 +60,16 @@ async fn the_checks_have_their_linter_and_data() {
         .unwrap();
     assert!(output.status.success());
 }
+
+#[tokio::test]
+async fn the_history_of_the_emulator_is_bounded() {
+    let tools = StageTools::prepare(&python_dir().join("stage"), |line| println!("{line}"));
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/ring.py");
+    let output = Command::new(tools.await.unwrap().python())
+        // Without bytecode among the sources.
+        .args(["-B".as_ref(), script.as_os_str()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+}

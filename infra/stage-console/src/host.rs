@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use local::{Decision, Faults, Traces};
+use local::{Decision, FaultSwitch, Traces};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -34,8 +34,8 @@ pub trait Host: Send + Sync {
     /// What has happened.
     fn traces(&self) -> &Traces;
 
-    /// The faults, if the stage was started to make some.
-    fn faults(&self) -> Option<Arc<Faults>>;
+    /// The switch of the stage's faults.
+    fn faults(&self) -> &FaultSwitch;
 
     /// What a queue holds, without receiving it: a message that is looked at is not counted as received, and hidden from
     /// nobody.

@@ -99,7 +99,9 @@ pub(crate) async fn show(visit: &Visit) -> Result<Reply> {
             functions::show(visit, name).await?
         }
         ["permissions"] => permissions::show(visit).await?,
-        ["faults"] => faults::show(visit),
+        ["faults"] | ["faults", "on" | "off" | "fail" | "kill" | "delay"] => {
+            faults::show(visit).await?
+        }
         ["logs"] => logs::show(visit).await?,
         ["data"] => data::show(visit).await?,
         ["data", "table", name] | ["data", "table", name, "create" | "change" | "delete"] => {
@@ -125,8 +127,11 @@ pub(crate) async fn change(visit: &Visit, form: &Fields) -> Result<Reply> {
     match path.as_slice() {
         ["functions", name, "invoke"] => functions::invoke(visit, name, form).await,
         ["functions", name, "save"] => functions::save(visit, name, form),
-        ["faults", "on"] => faults::switch(visit, true),
-        ["faults", "off"] => faults::switch(visit, false),
+        ["faults", "on"] => faults::begin(visit, form).await,
+        ["faults", "off"] => faults::stop(visit).await,
+        ["faults", "fail"] => faults::fail(visit, form).await,
+        ["faults", "kill"] => faults::kill_function(visit, form).await,
+        ["faults", "delay"] => faults::delay(visit, form).await,
         ["data", "table", name, "create"] => table::create(visit, name, form).await,
         ["data", "table", name, "change"] => table::change(visit, name, form).await,
         ["data", "table", name, "delete"] => table::delete(visit, name, form).await,

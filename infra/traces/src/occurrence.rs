@@ -335,6 +335,8 @@ pub enum Next {
     },
     /// It goes to the mapping's failure destination.
     GiveUp,
+    /// Nothing was delivered: no filter of the mapping lets the batch's records pass.
+    Filtered,
 }
 
 /// An asynchronous event that waits for its next attempt.
@@ -402,6 +404,6 @@ pub struct Firing {
 pub struct Fault {
     /// What went wrong.
     pub title: String,
-    /// The attempt of the invocation that met it, if it is known.
-    pub invocation: Option<String>,
+    /// What met it, where that is known for certain.
+    pub causes: Vec<Cause>,
 }

@@ -99,6 +99,37 @@ fn shown(history: &History, id: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_record_that_no_filter_lets_pass_and_one_that_comes_late_are_told() {
+    let fault = json!({
+        "what": "fault", "at_ms": 6, "title": "fault: delivered 5 ms late", "causes": [record(2)],
+    });
+    let history = history([
+        put_item("c1", 0, &[1]),
+        put_item("c2", 1, &[2]),
+        delivery(None, 5, &[1], &[], json!({"next": "filtered"})),
+        fault,
+        delivery(None, 7, &[2, 3], &[], json!({"next": "filtered"})),
+    ]);
+    assert_eq!(
+        shown(&history, "c1")[1..],
+        [
+            "  INSERT item 1",
+            "    not for check: no filter lets the record pass"
+        ]
+    );
+    assert_eq!(
+        shown(&history, "c2")[1..],
+        [
+            "  INSERT item 2",
+            "    fault: delivered 5 ms late",
+            "    not for check: no filter lets 2 records pass"
+        ]
+    );
+    let outcomes = all(&history).into_iter().map(|summary| summary.outcome);
+    assert!(outcomes.into_iter().all(|outcome| outcome == Outcome::Ok));
+}
+
+#[test]
 fn an_upload_is_followed_to_the_last_function() {
     let by_a1 = json!({"causes": [{"invocation": "a1"}], "function": "detect"});
     let history = history([

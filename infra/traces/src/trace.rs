@@ -517,11 +517,7 @@ impl<'a> Graph<'a> {
                 Item::Moved(moved) => {
                     self.join_to_key(Key::Message(&moved.message_id), index);
                 }
-                Item::Fault(fault) => {
-                    if let Some(invocation) = &fault.invocation {
-                        self.join_to_key(Key::Invocation(invocation), index);
-                    }
-                }
+                Item::Fault(fault) => self.join_to_causes(&fault.causes, index),
                 Item::Http(_) | Item::Record(_) | Item::Message { .. } => {}
             }
         }
@@ -784,7 +780,7 @@ impl<'a> Graph<'a> {
                 }
                 Item::Delivery(delivery) => {
                     let standing = match delivery.next {
-                        Next::Done => continue,
+                        Next::Done | Next::Filtered => continue,
                         Next::Retry { .. } | Next::Split { .. } => Standing::Waiting,
                         Next::GiveUp => Standing::Failed,
                     };
@@ -925,6 +921,7 @@ impl<'a> Graph<'a> {
             Item::Invocation(_, None) => Outcome::Running,
             Item::Invocation(_, Some(end)) if end.result != InvocationResult::Ok => Outcome::Failed,
             Item::Http(http) if http.status >= 500 => Outcome::Failed,
+            Item::Delivery(delivery) if delivery.next == Next::Filtered => Outcome::Ok,
             Item::Delivery(_) | Item::Retry(_) => Outcome::Retrying,
             Item::GivenUp(_) | Item::Moved(_) if self.is_redriven(index) => Outcome::Ok,
             Item::GivenUp(GivenUp {
@@ -1049,6 +1046,18 @@ fn title(item: Item<'_>) -> String {
             match delivery.next {
                 Next::Split { first } => format!("{failed} of {all} failed: split after {first}"),
                 Next::GiveUp => format!("{failed} of {all} failed"),
+                Next::Filtered if all == 1 => {
+                    format!(
+                        "not for {}: no filter lets the record pass",
+                        delivery.function
+                    )
+                }
+                Next::Filtered => {
+                    format!(
+                        "not for {}: no filter lets {all} records pass",
+                        delivery.function
+                    )
+                }
                 Next::Done | Next::Retry { .. } => {
                     format!("{failed} of {all} failed: delivered again")
                 }

@@ -70,9 +70,7 @@ impl StageEnvironment {
         if let Some(console_url) = &local.console_url {
             self.set("CONSOLE_URL", console_url);
         }
-        if let Some(chaos_url) = &local.chaos_url {
-            self.set("CHAOS_URL", chaos_url);
-        }
+        self.set("CHAOS_URL", &local.chaos_url);
         self.set("AWS_ACCESS_KEY_ID", &local.access_key_id);
         self.set("AWS_SECRET_ACCESS_KEY", &local.secret_access_key);
         if let Some(directory) = StageState::named_directory() {

@@ -169,9 +169,16 @@ async fn stage(
     };
 
     let mut denials = Denials::of(state, Duration::ZERO);
+    let makes_faults = stage.faults().figures().on;
     let done = async {
         if args.command.is_empty() {
-            announce(context, state, started.elapsed(), watcher.is_some());
+            announce(
+                context,
+                state,
+                started.elapsed(),
+                makes_faults,
+                watcher.is_some(),
+            );
             if watcher.is_some() {
                 return std::future::pending().await;
             }
@@ -441,7 +448,13 @@ fn api_id(url: &str) -> Option<ApiId> {
     })
 }
 
-fn announce(context: &Context, state: &StageState, took: Duration, watches: bool) {
+fn announce(
+    context: &Context,
+    state: &StageState,
+    took: Duration,
+    makes_faults: bool,
+    watches: bool,
+) {
     status("Ready", format!("in {:.1} s", took.as_secs_f64()));
     tell("");
     for (index, api) in context.app.endpoints().enumerate() {
@@ -471,7 +484,7 @@ fn announce(context: &Context, state: &StageState, took: Duration, watches: bool
     for api in context.app.endpoints().take(1) {
         tell(format_args!("    curl ${}", api.variable));
     }
-    if state.chaos_url.is_some() {
+    if makes_faults {
         tell("    curl $CHAOS_URL");
     }
     tell("");

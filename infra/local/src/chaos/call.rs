@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Bytes;
+use serde::{Serialize, Serializer};
 
 /// A call of an AWS service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +27,23 @@ pub struct Call {
     pub operation: String,
     /// Which call of this operation it is, from 1.
     pub number: u64,
+}
+
+impl Call {
+    /// Whether it is of an operation, by AWS's name of it. `operation` has this name where a protocol names it.
+    #[must_use]
+    pub fn is(&self, service: &str, operation: &str) -> bool {
+        let named = match (&*self.service, &*self.operation) {
+            ("s3", "GET service") => "ListBuckets",
+            ("s3", "HEAD object") => "HeadObject",
+            ("s3", "HEAD bucket") => "HeadBucket",
+            ("s3", "POST bucket delete") => "DeleteObjects",
+            ("s3", "GET bucket list-type") => "ListObjectsV2",
+            ("lambda", path) if path.ends_with("/invocations") => "Invoke",
+            (_, operation) => operation,
+        };
+        self.service == service && named.eq_ignore_ascii_case(operation)
+    }
 }
 
 /// What goes wrong with a call. AWS SDKs try again after each of them.
@@ -51,6 +69,17 @@ pub enum Effect {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Throttled,
+        Self::InternalError(Effect::Missing),
+        Self::InternalError(Effect::Done),
+        Self::Unavailable(Effect::Missing),
+        Self::Unavailable(Effect::Done),
+        Self::Disconnected(Effect::Missing),
+        Self::Disconnected(Effect::Done),
+    ];
+
     pub(super) fn effect(self) -> Effect {
         match self {
             Self::Throttled => Effect::Missing,
@@ -73,6 +102,12 @@ impl fmt::Display for Fault {
             Effect::Missing => Ok(()),
             Effect::Done => f.write_str(" after it took effect"),
         }
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -302,6 +337,30 @@ mod tests {
              SignedHeaders=host, Signature=00"
         );
         Request::builder().header("authorization", authorization)
+    }
+
+    #[test]
+    fn a_call_is_known_by_the_name_that_aws_gives_the_operation() {
+        for (service, operation, name) in [
+            ("dynamodb", "PutItem", "PutItem"),
+            ("dynamodb", "PutItem", "putitem"),
+            ("s3", "GetObject", "GetObject"),
+            ("s3", "HEAD object", "HeadObject"),
+            ("s3", "GET bucket list-type", "ListObjectsV2"),
+            (
+                "lambda",
+                "POST /2015-03-31/functions/f/invocations",
+                "Invoke",
+            ),
+        ] {
+            let call = Call {
+                service: service.to_owned(),
+                operation: operation.to_owned(),
+                number: 1,
+            };
+            assert!(call.is(service, name), "{operation}");
+            assert!(!call.is("sqs", name) && !call.is(service, "GetItem"));
+        }
     }
 
     #[test]

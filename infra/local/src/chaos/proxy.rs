@@ -8,7 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use percent_encoding::percent_decode_str;
-use traces::What;
+use traces::{Cause, What};
 use tracing::debug;
 
 use super::call::{self, Call, Effect, Fault};
@@ -94,14 +94,14 @@ struct Proxy {
 }
 
 /// The invocation that a call names in its trace header, see `observed.py`.
-fn invocation_of(headers: &HeaderMap) -> Option<String> {
+fn invocation_of(headers: &HeaderMap) -> Option<Cause> {
     let header = headers.get("x-amzn-trace-id")?.to_str().ok()?;
     // SDKs encode what is not allowed in all headers.
     let header = percent_decode_str(header).decode_utf8().ok()?;
     let parent = header
         .split(';')
         .find_map(|part| part.strip_prefix("Parent="));
-    parent.map(str::to_owned)
+    parent.map(|parent| Cause::Invocation(parent.to_owned()))
 }
 
 type Decide = dyn Fn(&Call) -> Option<Fault> + Send + Sync;
@@ -127,7 +127,7 @@ impl Proxy {
         if let Some(observer) = &self.observer {
             observer.add(What::Fault(traces::Fault {
                 title: format!("fault: {} {}, {fault}", call.service, call.operation),
-                invocation: invocation_of(forwarded.headers()),
+                causes: invocation_of(forwarded.headers()).into_iter().collect(),
             }));
         }
         if fault.effect() == Effect::Done {
@@ -278,7 +278,7 @@ mod tests {
         let noted: Vec<What> = observer.noted().map(|noted| noted.what).collect();
         let fault = What::Fault(traces::Fault {
             title: "fault: dynamodb PutItem, throttled".to_owned(),
-            invocation: Some("ff1f1576aaa61d6d".to_owned()),
+            causes: vec![Cause::Invocation("ff1f1576aaa61d6d".to_owned())],
         });
         assert_eq!(noted, [fault]);
     }

@@ -13,6 +13,7 @@ use super::lineage::Listed;
 use super::mapping::{self, Mapping, Settings, ShardId, StreamArn};
 use super::positions::Positions;
 use crate::{Chaos, Delivery, Faults, Observer, aws};
+use traces::What;
 
 /// The services that the poller calls.
 #[derive(Debug)]
@@ -62,6 +63,26 @@ impl Clients {
         match &self.faults {
             Some(faults) if batch.invocations == 0 => faults.stream_batch(settings.function_name()),
             _ => Delivery::default(),
+        }
+    }
+
+    /// Has it noted that a batch comes late, or twice.
+    pub(super) fn tell_of_faults(&self, delivery: Delivery, stream: &StreamArn, batch: &Batch) {
+        let Delivery {
+            late_by,
+            again_after,
+        } = delivery;
+        let late = (!late_by.is_zero())
+            .then(|| format!("fault: delivered {} ms late", late_by.as_millis()));
+        let again = again_after.map(|after| {
+            let after = after.as_millis();
+            format!("fault: delivered again, {after} ms after the first time")
+        });
+        for title in late.into_iter().chain(again) {
+            self.observer.add(What::Fault(traces::Fault {
+                title,
+                causes: stream.causes(&batch.sequence_numbers()),
+            }));
         }
     }
 

@@ -67,11 +67,24 @@ pub(super) async fn run(
         if current.enabled {
             let now = SystemTime::now();
             if lanes.accept(current.parallelization_factor) {
+                let mut filtered = Vec::new();
                 for record in page.drain(..) {
                     if !lanes.push(&record, &stream, &current, now, clients.ages_from) {
-                        let number = streams::sequence_number(&record).to_owned();
-                        position.done([number].into_iter());
+                        filtered.push(streams::sequence_number(&record).to_owned());
                     }
+                }
+                if !filtered.is_empty() {
+                    clients
+                        .observer
+                        .add(What::Delivery(Box::new(traces::Delivery {
+                            function: current.function_name().to_owned(),
+                            source: stream.0.clone(),
+                            request_id: None,
+                            batch: stream.causes(&filtered),
+                            failed: Vec::new(),
+                            next: traces::Next::Filtered,
+                        })));
+                    position.done(filtered.into_iter());
                 }
             }
             for (index, lane) in lanes.0.iter_mut().enumerate() {
@@ -82,8 +95,10 @@ pub(super) async fn run(
                     }
                     Step::Deliver(batch) => {
                         let (clients, current) = (clients.clone(), current.clone());
+                        let stream = stream.clone();
                         work.spawn(async move {
                             let delivery = clients.delivery(&current, &batch);
+                            clients.tell_of_faults(delivery, &stream, &batch);
                             clients.hold_back(delivery.late_by).await;
                             let outcome = deliver(&clients.lambda, &current, &batch).await;
                             (index, batch, Some((outcome, delivery.again_after)))

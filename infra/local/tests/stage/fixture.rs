@@ -20,7 +20,7 @@ pub(crate) struct Stage {
     pub(crate) emulator_port: u16,
     pub(crate) front_door: FrontDoor,
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) chaos: Option<Chaos>,
+    pub(crate) chaos: Chaos,
 }
 
 impl Stage {
@@ -35,19 +35,14 @@ impl Stage {
             .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let emulator_port = free_ports(2);
-        let chaos = match seed {
-            None => None,
-            Some(seed) => {
-                let config = ChaosConfig {
-                    seed,
-                    port: 0,
-                    emulator_port,
-                    rekognition_port: Some(9),
-                    observer: None,
-                };
-                Some(Chaos::start(config).await.unwrap())
-            }
-        };
+        let chaos = Chaos::start(ChaosConfig {
+            seed,
+            port: 0,
+            emulator_port,
+            rekognition_port: Some(9),
+            observer: None,
+        });
+        let mut chaos = chaos.await.unwrap();
         let emulator = Emulator::start(EmulatorConfig {
             python: &tools.python(),
             dir: dir.path(),
@@ -55,12 +50,14 @@ impl Stage {
             rekognition_port: Some(9),
             region: REGION,
             account_id: "000000000000",
-            chaos: chaos.as_ref(),
+            chaos: Some(&chaos),
             debugged: None,
             state: None,
         })
         .await
         .unwrap();
+        let connected = chaos.connect(emulator.endpoint(), emulator.keys());
+        connected.await.unwrap();
         let observer = Observer::new().unwrap();
         let front_door = FrontDoor::start(0, emulator.endpoint(), emulator.keys(), &observer);
         let front_door = front_door.await.unwrap();

@@ -139,7 +139,7 @@ async fn a_stage_without_rekognition_neither_starts_it_nor_waits_for_it() {
     assert_eq!(status, 200, "{under_way}");
     let under_way: UnderWay = serde_json::from_str(&under_way).unwrap();
     assert!(under_way.is_quiet, "{under_way:?}");
-    assert_eq!(get(&stage.chaos_url().unwrap()).0, 200);
+    assert_eq!(get(&stage.chaos_url()).0, 200);
     let api = format!("http://127.0.0.1:{}/", ports.apis[0].number);
     assert_eq!(get(&api).0, 503, "there is no API behind the door");
 
@@ -166,6 +166,6 @@ async fn a_stage_with_rekognition_starts_what_the_app_has_built() {
     assert!(models.iter().all(|model| log.contains(model)), "{log}");
     // Nobody answers at the script's port.
     assert_eq!(get(&stage.quiet_url()).0, 503);
-    assert_eq!(stage.chaos_url(), None);
+    assert!(!stage.faults().figures().on);
     assert_eq!(stage.shutdown().await, None);
 }

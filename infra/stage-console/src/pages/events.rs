@@ -1,7 +1,7 @@
 //! What came in, newest first, and one of it as a trace on a time line.
 
 use maud::{Markup, html};
-use traces::{Call, Details, Filter, Kind, Outcome, Payload, Span, Summary, Trace};
+use traces::{Call, Details, Filter, Kind, Next, Outcome, Payload, Span, Summary, Trace};
 
 use super::Visit;
 use crate::fields::link;
@@ -238,7 +238,7 @@ fn failure_queue(app: &AppModel, names: &Names, trace: &Trace) -> Option<String>
 fn part(app: &AppModel, names: &Names, trace: &Trace, index: usize, span: &Span) -> Markup {
     if let Details::Log(line) = &span.details {
         return html! {
-            li.log.(depth(span)) { code { (super::logs::text(&line.text)) } }
+            li.log.(depth(span)).(super::logs::level(&line.text)) { code { (super::logs::text(&line.text)) } }
         };
     }
     let id = format!("part-{index}");
@@ -273,6 +273,7 @@ fn mark(details: &Details) -> &'static str {
         Details::Http(_) => "of-request",
         Details::Record(_) | Details::Message(_) => "of-message",
         Details::Firing(_) => "of-schedule",
+        Details::Delivery(delivery) if delivery.next == Next::Filtered => "of-message",
         Details::Log(_) => "of-log",
         Details::Delivery(_)
         | Details::Retry(_)
@@ -363,7 +364,9 @@ fn details(app: &AppModel, names: &Names, span: &Span) -> Markup {
                     "record",
                 ),
             ));
-            facts.push(("Failed", delivery.failed.len().to_string()));
+            if delivery.next != Next::Filtered {
+                facts.push(("Failed", delivery.failed.len().to_string()));
+            }
         }
         Details::GivenUp(given_up) => {
             facts.push(("Why", given_up.condition.clone()));

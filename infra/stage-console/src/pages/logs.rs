@@ -98,6 +98,11 @@ fn row(
     }
 }
 
+/// A class of the style for a line: `error`, `warn` or nothing.
+pub(super) fn level(line: &str) -> &'static str {
+    Entry::of(line).level
+}
+
 /// What a line says, and with which values.
 pub(super) fn text(line: &str) -> Markup {
     let entry = Entry::of(line);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::Target;
-use local::{Decision, Faults, Inspection, LocalStage, Traces};
+use local::{Decision, FaultSwitch, Inspection, LocalStage, Traces};
 use manifest::App;
 use serde::Deserialize;
 use serde_json::Value;
@@ -76,7 +76,7 @@ pub(super) struct ConsoleHost {
     model: watch::Receiver<Arc<AppModel>>,
     inspection: Inspection,
     traces: Traces,
-    faults: Option<Arc<Faults>>,
+    faults: FaultSwitch,
     changes: watch::Sender<u64>,
     /// The program of the app: a newer one takes its place when the manifest changes.
     program: PathBuf,
@@ -159,8 +159,8 @@ impl Host for ConsoleHost {
         &self.traces
     }
 
-    fn faults(&self) -> Option<Arc<Faults>> {
-        self.faults.clone()
+    fn faults(&self) -> &FaultSwitch {
+        &self.faults
     }
 
     fn messages(&self, queue_url: &str) -> Told<'_, Vec<QueuedMessage>> {
