@@ -334,6 +334,7 @@ fn every_verb_teaches_by_an_example() {
     for verb in [
         "synth",
         "gen-policy",
+        "openapi",
         "package",
         "deploy",
         "delete",

@@ -33,12 +33,13 @@ const NARROW: u16 = 40;
 const USUAL: u16 = 80;
 const WIDE: u16 = 200;
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 23] = [
     "new",
     "generate-event",
     "graph",
     "synth",
     "gen-policy",
+    "openapi",
     "package",
     "deploy",
     "diff",

@@ -63,9 +63,11 @@ async fn the_checks_have_their_linter_and_data() {
 
 #[tokio::test]
 async fn the_history_of_the_emulator_is_bounded() {
-    let tools = StageTools::prepare(&python_dir().join("stage"), |line| println!("{line}"));
+    let tools = StageTools::prepare(&python_dir().join("stage"), |line| println!("{line}"))
+        .await
+        .unwrap();
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/ring.py");
-    let output = Command::new(tools.await.unwrap().python())
+    let output = Command::new(tools.python())
         // Without bytecode among the sources.
         .args(["-B".as_ref(), script.as_os_str()])
         .output()

@@ -22,7 +22,7 @@ const SECTIONS: [&str; 7] = [
 
 /// A phone's width and height.
 const PHONE: (u32, u32) = (390, 844);
-pub(crate) const DESKTOP: (u32, u32) = (1360, 950);
+pub(crate) const DESKTOP: (u32, u32) = (1360, 900);
 
 /// Where the console answers.
 pub(crate) struct Console {

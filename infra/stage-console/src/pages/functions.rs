@@ -245,7 +245,7 @@ fn invoking(visit: &Visit, function: &FunctionModel, invoked: Option<&Invoked>) 
                             Err(error) => div.problem role="alert" { p { strong { (shown(&error.error_type)) } " " (shown(&error.error_message)) } },
                         }
                         h3 { "Log" small.dim { " its last 4 KB" } }
-                        pre.code tabindex="0" { (shown(&invocation.log_tail)) }
+                        pre.code.log-tail tabindex="0" { @for line in invocation.log_tail.lines() { (super::logs::text(line)) } }
                     }
                 }
             }

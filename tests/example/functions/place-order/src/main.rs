@@ -117,7 +117,7 @@ impl Counter {
             .expression_attribute_values(":photo", text(photo));
         let page = query_page(&query, limit, after, <[_]>::len).await;
         let page = page.map_err(HttpError::internal)?;
-        let orders = page.items.iter().map(to_json).collect();
+        let orders: Vec<Value> = page.items.iter().map(to_json).collect();
         let last = page.next.and_then(|next| OF_PHOTO.to_text(&next));
         Ok(page_response(&orders, last.as_deref()))
     }
