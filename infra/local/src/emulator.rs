@@ -44,7 +44,7 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 16] = [
+const SCRIPTS: [(&str, &str); 17] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("debugging.py", include_str!("debugging.py")),

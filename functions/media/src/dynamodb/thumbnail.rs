@@ -3,7 +3,8 @@
 use runtime::dynamodb::scan_page;
 use runtime::s3::ObjectKey;
 
-use super::{DynamoCatalogue, failed, key_of, to_name};
+use super::DynamoCatalogue;
+use super::item::{failed, key_of, to_name};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::thumbnail::{Standing, Standings};
 
