@@ -318,7 +318,8 @@ impl App {
     pub fn described_apis(&self) -> impl Iterator<Item = DescribedApi> {
         self.resources.iter().filter_map(|resource| {
             let id = &resource.named().id;
-            let triggers = self.functions().flat_map(Function::triggers);
+            let functions = self.functions();
+            let triggers = functions.flat_map(Function::triggers_on_any_stage);
             let routes = triggers.filter(|trigger| trigger.source() == id);
             Some(DescribedApi {
                 name: id.name().to_owned(),
@@ -405,7 +406,7 @@ pub struct DescribedApi {
     pub name: String,
     /// The OpenAPI document, in JSON.
     pub document: String,
-    /// The routes that functions serve, as API Gateway names them, such as `GET /orders/{id}`.
+    /// The routes that functions serve on any stage, as API Gateway names them, such as `GET /orders/{id}`.
     pub routes: Vec<String>,
     /// The line that declares it, such as `infra/app/src/lib.rs:63`.
     pub declared_at: String,

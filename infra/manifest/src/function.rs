@@ -93,6 +93,8 @@ pub struct Function {
     reserved_concurrency: Option<u32>,
     environment: BTreeMap<String, Value>,
     triggers: Vec<Declared<Trigger>>,
+    /// Those that only other stages have.
+    other_triggers: Vec<Declared<Trigger>>,
     grants: Vec<Declared<Grant>>,
     exceptions: Vec<Declared<Exception>>,
     origin: Origin,
@@ -106,10 +108,9 @@ impl Function {
         declared: &Declaration,
     ) -> Self {
         let triggers = declared.triggers.iter();
-        let triggers: Vec<_> = triggers
-            .filter(|trigger| trigger.what.is_on(stage))
+        let (triggers, other_triggers): (Vec<_>, Vec<_>) = triggers
             .cloned()
-            .collect();
+            .partition(|trigger| trigger.what.is_on(stage));
         let texts = declared.environment.iter().map(|variable| &variable.what);
         let texts = texts
             .map(|(variable, text)| (variable, text))
@@ -145,6 +146,7 @@ impl Function {
                 .chain(write_routes(&declared.triggers, stage))
                 .collect(),
             triggers,
+            other_triggers,
             grants: declared.grants.clone(),
             exceptions: declared.exceptions.clone(),
             origin: declared.origin,
@@ -347,6 +349,12 @@ impl Function {
 
     pub(crate) fn triggers(&self) -> impl Iterator<Item = &Trigger> {
         self.triggers.iter().map(|trigger| &trigger.what)
+    }
+
+    /// Its triggers on whatever stage.
+    pub(crate) fn triggers_on_any_stage(&self) -> impl Iterator<Item = &Trigger> {
+        let others = self.other_triggers.iter().map(|trigger| &trigger.what);
+        self.triggers().chain(others)
     }
 
     pub(crate) fn grants(&self) -> impl Iterator<Item = &Grant> {
