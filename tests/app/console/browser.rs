@@ -116,9 +116,6 @@ impl Browser<'_> {
         for (name, path) in sections.iter().chain(more) {
             self.go(path);
             self.picture(name);
-            self.window.prefer_dark(true);
-            self.picture(&format!("{name}-dark"));
-            self.window.prefer_dark(false);
             let (width, height) = PHONE;
             self.window.resize(width, height);
             let shown = self
@@ -131,6 +128,9 @@ impl Browser<'_> {
             self.picture(&format!("{name}-phone"));
             let (width, height) = DESKTOP;
             self.window.resize(width, height);
+            self.window.prefer_dark(true);
+            self.picture(&format!("{name}-dark"));
+            self.window.prefer_dark(false);
         }
     }
 }
