@@ -3,7 +3,7 @@
 /// `order-items` → `OrderItems`, `PHOTOS_BUCKET_NAME` → `PhotosBucketName`: the form
 /// of CloudFormation's logical IDs, which may hold letters and digits only.
 pub(crate) fn pascal_case(name: &str) -> String {
-    name.split(['-', '_'])
+    name.split(|letter: char| !letter.is_ascii_alphanumeric())
         .flat_map(|word| {
             let mut letters = word.chars();
             let first = letters.next().map(|letter| letter.to_ascii_uppercase());

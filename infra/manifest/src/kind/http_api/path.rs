@@ -77,6 +77,7 @@ mod tests {
             ("/orders", "Orders", "/orders"),
             ("/orders/{id}", "OrdersById", "/orders/*"),
             ("/{name+}", "ByNamePath", "/*"),
+            ("/v1.0/~a", "V10A", "/v1.0/~a"),
         ] {
             assert_eq!(logical_id(path), id);
             assert_eq!(pattern(path), expected);
