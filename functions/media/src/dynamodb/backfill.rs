@@ -111,8 +111,10 @@ impl DynamoCatalogue {
                     _ => Phase::Complete,
                 };
             }
+            let step = progress.step + 1;
             progress = self.note(progress).await?;
-            if began.elapsed() >= budget {
+            // Another invocation is at work: it goes on.
+            if progress.step != step || began.elapsed() >= budget {
                 return Ok(progress);
             }
         }
@@ -214,7 +216,8 @@ impl DynamoCatalogue {
         }
     }
 
-    /// Remembers how far it is, unless another invocation is at it too, which is the one to go on.
+    /// Remembers how far it is, unless another invocation has done so since this was read. Then it is
+    /// as far as that one is.
     async fn note(&self, progress: Backfill) -> Result<Backfill, CatalogueError> {
         let noted = Backfill {
             step: progress.step + 1,
@@ -244,11 +247,10 @@ impl DynamoCatalogue {
         };
         match outcome(put.send().await) {
             Ok(dynamodb::Outcome::Written) => Ok(noted),
-            Ok(dynamodb::Outcome::ConditionFailed) => Err(failed(
-                "note the progress of",
-                "the backfill",
-                "another invocation is at work",
-            )),
+            Ok(dynamodb::Outcome::ConditionFailed) => {
+                let found = read_progress(&self.client, &self.tables.index).await?;
+                found.as_ref().map_or(Ok(noted), to_progress)
+            }
             Err(error) => Err(failed("note the progress of", "the backfill", error)),
         }
     }

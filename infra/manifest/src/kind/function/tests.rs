@@ -578,3 +578,14 @@ fn a_canary_gets_a_version_for_what_changes_it() {
     assert_ne!(version(", removal: retain", "Ship"), ship);
     assert_eq!(version(", removal: retain", "Serve"), serve);
 }
+
+#[test]
+fn a_function_is_told_the_name_of_a_table_that_it_may_not_use() {
+    let shop = shop();
+    let stock = shop.app.table("stock", "id").variable("STOCK_TABLE_NAME");
+    shop.sell.variables_of_table(&stock);
+    let resources = resources(&shop.app, "");
+    let variables = &resources["SellFunction"]["Properties"]["Environment"]["Variables"];
+    assert_eq!(variables["STOCK_TABLE_NAME"], json!({"Ref": "StockTable"}));
+    assert!(!resources["SellRole"].to_string().contains("StockTable"));
+}
