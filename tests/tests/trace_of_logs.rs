@@ -1,41 +1,46 @@
 //! `trace` of a stage on AWS: what CloudWatch Logs tells.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use acceptance::fake_aws::{self, Answer, Call, xtask_at};
 use acceptance::{both, succeed, xtask_program};
 use serde_json::{Value, json};
 
-const FIRST: &str = "6bc28136-xmpl-4365-b021-0ce6b2e64ab0";
-const SECOND: &str = "7c38ef97-xmpl-4ae1-b5b4-3d2f9c8e1f00";
+const FIRST: &str = "6bc28136-0a1b-4365-b021-0ce6b2e64ab0";
+const SECOND: &str = "7c38ef97-0a1b-4ae1-b5b4-3d2f9c8e1f00";
 
 /// Two invocations in Lambda's words, of which one ends at the function's timeout. Another function's log is empty.
 fn aws() -> String {
-    let line = |at: u64, text: String| json!({"timestamp": at, "ingestionTime": at, "logStreamName": "a[$LATEST]1", "message": text, "eventId": at.to_string()});
+    // Logs are read from an hour ago on.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let began = u64::try_from(now.as_millis()).unwrap() - 60_000;
+    let line = |at: u64, text: String| json!({"timestamp": at, "ingestionTime": at, "logStreamName": "a[$LATEST]1", "message": &text, "eventId": format!("{at} {text}")});
     let answered = json!({"timestamp": "t", "level": "INFO", "fields": {"message": "order placed", "order": "17"}});
     let events = json!([
         line(
-            1_795_754_440_000,
+            began,
             format!("START RequestId: {FIRST} Version: $LATEST\n")
         ),
-        line(1_795_754_440_005, answered.to_string()),
-        line(1_795_754_440_012, format!("END RequestId: {FIRST}\n")),
+        line(began + 5, answered.to_string()),
+        line(began + 12, format!("END RequestId: {FIRST}\n")),
         line(
-            1_795_754_440_012,
+            began + 12,
             format!(
                 "REPORT RequestId: {FIRST}\tDuration: 11.20 ms\tBilled Duration: 43 ms\tMemory Size: 128 MB\tMax Memory Used: 22 MB\tInit Duration: 31.50 ms\t\n"
             )
         ),
         line(
-            1_795_754_450_000,
+            began + 10000,
             format!("START RequestId: {SECOND} Version: $LATEST\n")
         ),
         line(
-            1_795_754_453_000,
+            began + 13000,
             format!("2026-11-27T06:54:13.000Z {SECOND} Task timed out after 3.00 seconds\n\n")
         ),
-        line(1_795_754_453_000, format!("END RequestId: {SECOND}\n")),
+        line(began + 13000, format!("END RequestId: {SECOND}\n")),
         line(
-            1_795_754_453_000,
+            began + 13000,
             format!(
                 "REPORT RequestId: {SECOND}\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\tMax Memory Used: 23 MB\tStatus: timeout\n"
             )
@@ -76,7 +81,7 @@ fn the_invocations_of_a_stage_on_aws_are_listed_and_shown() {
     let shown = succeed(&mut trace(&[FIRST]));
     for part in [
         "order placed order=17",
-        "cold start 31.5 ms",
+        "cold start 32 ms",
         "billed 43 ms",
         "22 of 128 MB",
     ] {
