@@ -583,7 +583,7 @@ fn a_canary_gets_a_version_for_what_changes_it() {
 fn a_function_is_told_the_name_of_a_table_that_it_may_not_use() {
     let shop = shop();
     let stock = shop.app.table("stock", "id").variable("STOCK_TABLE_NAME");
-    shop.sell.variables_of_table(&stock);
+    shop.sell.variable_of(&stock);
     let resources = resources(&shop.app, "");
     let variables = &resources["SellFunction"]["Properties"]["Environment"]["Variables"];
     assert_eq!(variables["STOCK_TABLE_NAME"], json!({"Ref": "StockTable"}));
