@@ -21,6 +21,7 @@ macro_rules! checks {
 /// What an action is about.
 #[derive(Clone, Copy)]
 enum Of {
+    LabelsTable,
     MediaObject,
     MediaTable,
     UserObject,
@@ -36,10 +37,12 @@ struct Role {
 checks! {
     "add-video-file" lacks "s3:GetObject" of MediaObject, has "dynamodb:PutItem" of MediaTable;
     "check-email" lacks "dynamodb:DeleteItem" of UsersTable, has "dynamodb:UpdateItem" of UsersTable;
+    "count-labels" lacks "dynamodb:Scan" of MediaTable, has "dynamodb:UpdateItem" of LabelsTable;
     "detect-labels" lacks "s3:PutObject" of MediaObject, has "s3:GetObject" of MediaObject;
     "handle-object-created" lacks "dynamodb:Scan" of MediaTable, has "s3:GetObject" of MediaObject;
     "handle-object-removed" lacks "s3:GetObject" of MediaObject, has "dynamodb:DeleteItem" of MediaTable;
     "handle-user-stream" lacks "s3:GetObject" of UserObject, has "s3:PutObject" of UserObject;
+    "index-media" lacks "dynamodb:PutItem" of MediaTable, has "dynamodb:Scan" of MediaTable;
     "label-waiting" lacks "dynamodb:Scan" of MediaTable, has "s3:GetObject" of MediaObject;
     "make-thumbnail" lacks "s3:PutObject" of MediaObject, has "s3:GetObject" of MediaObject;
     "media-api" lacks "dynamodb:PutItem" of MediaTable, has "dynamodb:Scan" of MediaTable;
@@ -66,6 +69,7 @@ fn arn(probe: &Probe, of: Of) -> Result<String, Problem> {
     let stage = probe.stage();
     let key = format!("{PREFIX}/{}/cat.jpg", probe.run());
     Ok(match of {
+        Of::LabelsTable => stage.table_arn(stage.variable("MEDIA_LABELS_TABLE_NAME")?),
         Of::MediaObject => stage.object_arn(stage.variable("MEDIA_BUCKET_NAME")?, &key),
         Of::MediaTable => stage.table_arn(stage.variable("MEDIA_TABLE_NAME")?),
         Of::UserObject => stage.object_arn(stage.variable("USER_BUCKET_NAME")?, &key),
