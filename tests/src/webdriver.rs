@@ -149,44 +149,42 @@ impl Window {
             .to_owned()
     }
 
-    /// The element that a CSS selector finds; waits for it.
-    fn find(&self, selector: &str) -> String {
-        let wish = json!({"using": "css selector", "value": selector});
-        let found = self.eventually(selector, || self.ask("POST", "/element", &wish).ok());
-        found[ELEMENT].as_str().unwrap().to_owned()
+    /// Does something to the element that a locator finds; waits for it. A live page may replace the element in between:
+    /// then the new one is found.
+    fn act(&self, using: &str, locator: &str, action: &str, body: &Value) {
+        let wish = json!({"using": using, "value": locator});
+        self.eventually(locator, || {
+            let found = self.ask("POST", "/element", &wish).ok()?;
+            let element = found[ELEMENT].as_str()?;
+            match self.ask("POST", &format!("/element/{element}/{action}"), body) {
+                Ok(_) => Some(()),
+                Err(error) if error.starts_with("stale element reference") => None,
+                Err(error) => panic!("{action} {locator}: {error}"),
+            }
+        });
     }
 
     /// Clicks what a CSS selector finds.
     pub fn click(&self, selector: &str) {
-        let element = self.find(selector);
-        self.must("POST", &format!("/element/{element}/click"), &json!({}));
+        self.act("css selector", selector, "click", &json!({}));
     }
 
     /// Clicks the first link or button with this text.
     pub fn click_text(&self, text: &str) {
         let path =
             format!("//*[self::a or self::button or self::summary][normalize-space()={text:?}]");
-        let wish = json!({"using": "xpath", "value": path});
-        let found = self.eventually(text, || self.ask("POST", "/element", &wish).ok());
-        let element = found[ELEMENT].as_str().unwrap();
-        self.must("POST", &format!("/element/{element}/click"), &json!({}));
+        self.act("xpath", &path, "click", &json!({}));
     }
 
     /// Replaces the content of a field.
     pub fn fill(&self, selector: &str, text: &str) {
-        let element = self.find(selector);
-        self.must("POST", &format!("/element/{element}/clear"), &json!({}));
+        self.act("css selector", selector, "clear", &json!({}));
         self.type_into(selector, text);
     }
 
     /// Types into a field. A field for files takes a path.
     pub fn type_into(&self, selector: &str, text: &str) {
-        let element = self.find(selector);
-        self.must(
-            "POST",
-            &format!("/element/{element}/value"),
-            &json!({ "text": text }),
-        );
+        self.act("css selector", selector, "value", &json!({ "text": text }));
     }
 
     /// Waits until the page shows a text.

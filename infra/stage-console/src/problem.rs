@@ -16,6 +16,12 @@ pub(crate) struct Problem {
 
 pub(crate) type Result<T> = std::result::Result<T, Problem>;
 
+impl From<local::Error> for Problem {
+    fn from(error: local::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
 impl Problem {
     /// What a person has to change.
     pub(crate) fn mistake(message: impl Into<String>) -> Self {

@@ -297,19 +297,13 @@ pub(super) async fn begin(visit: &Visit, form: &Fields) -> Result<Reply> {
     if !shares.are_shares() {
         return Err(Problem::mistake("a share is a number from 0 to 100"));
     }
-    visit
-        .stage
-        .host
-        .faults()
-        .begin(seed, shares)
-        .await
-        .map_err(failed)?;
+    visit.stage.host.faults().begin(seed, shares).await?;
     done(format!("The stage makes faults by seed {seed}"))
 }
 
 /// Ends all faults.
 pub(super) async fn stop(visit: &Visit) -> Result<Reply> {
-    visit.stage.host.faults().stop().await.map_err(failed)?;
+    visit.stage.host.faults().stop().await?;
     done("The stage makes no more faults; what was held back is delivered")
 }
 
@@ -338,7 +332,7 @@ pub(super) async fn fail(visit: &Visit, form: &Fields) -> Result<Reply> {
         left,
     };
     let ordered = visit.stage.host.faults().order_failing_calls(calls);
-    ordered.await.map_err(failed)?;
+    ordered.await?;
     let calls = count(left, "call");
     done(format!(
         "The next {calls} of {service} {operation} will meet: {fault}"
@@ -351,7 +345,7 @@ pub(super) async fn kill_function(visit: &Visit, form: &Fields) -> Result<Reply>
     let faults = visit.stage.host.faults();
     if form.text("when") == "now" {
         let killed = faults.kill_now(&function.physical_name).await;
-        let killed = u64::try_from(killed.map_err(failed)?).unwrap_or_default();
+        let killed = u64::try_from(killed?).unwrap_or_default();
         return done(match killed {
             0 => format!("{} has no process to kill", function.name),
             1 => format!("Killed 1 process of {}", function.name),
@@ -361,7 +355,7 @@ pub(super) async fn kill_function(visit: &Visit, form: &Fields) -> Result<Reply>
     let after_ms = number(form, "after", "the time", LIFE_MILLISECONDS_MAX)?;
     let after = Duration::from_millis(after_ms);
     let ordered = faults.order_kill(&function.physical_name, after);
-    ordered.await.map_err(failed)?;
+    ordered.await?;
     done(format!(
         "The next invocation of {} will be killed after {after_ms} ms",
         function.name
@@ -374,15 +368,11 @@ pub(super) async fn delay(visit: &Visit, form: &Fields) -> Result<Reply> {
     let (_, url) = visit.stage.resource("queue", queue).await?;
     let seconds = number(form, "seconds", "the delay", DELAY_SECONDS_MAX)?;
     let ordered = visit.stage.host.faults().order_late_queue(&url, seconds);
-    ordered.await.map_err(failed)?;
+    ordered.await?;
     done(match seconds {
         0 => format!("Messages of {queue} come in time"),
         late => format!("Messages of {queue} come {late} s late"),
     })
-}
-
-fn failed(error: local::Error) -> Problem {
-    Problem::failed(error.to_string())
 }
 
 #[cfg(test)]

@@ -252,8 +252,7 @@ impl<'a> Parser<'a> {
         }
         let name = &self.request["ExpressionAttributeNames"][&token];
         name.as_str()
-            .map(String::from)
-            .unwrap_or_else(|| panic!("the request has no name {token}"))
+            .map_or_else(|| panic!("the request has no name {token}"), String::from)
     }
 
     fn peek(&self) -> &str {
