@@ -49,10 +49,18 @@ fn the_apis_answer_what_their_documents_say() {
     drive(&stage, &tools, "users", "USERS_API_URL", &["--mode", "all"]);
     // A path that its description rules out may be that of another route: API Gateway decodes it
     // twice, and takes what comes after a `?` for a query string.
-    let of_one_item = ["--mode", "positive", "--include-operation-id", "getItem"];
-    let others = ["--mode", "all", "--exclude-operation-id", "getItem"];
+    let mut others = vec!["--mode", "all"];
+    let of_one_item = ["getItem", "deleteItem"];
+    others.extend(
+        of_one_item
+            .map(|operation| ["--exclude-operation-id", operation])
+            .as_flattened(),
+    );
     drive(&stage, &tools, "media", "API_URL", &others);
-    drive(&stage, &tools, "media", "API_URL", &of_one_item);
+    for operation in of_one_item {
+        let valid = ["--mode", "positive", "--include-operation-id", operation];
+        drive(&stage, &tools, "media", "API_URL", &valid);
+    }
 }
 
 /// Asserts that an API answers the document that is kept.
@@ -82,7 +90,8 @@ fn drive(stage: &Stage, tools: &CheckTools, api: &str, variable: &str, arguments
         // The same requests each time.
         .arg("--generation-deterministic")
         .args(["--suppress-health-check", "all", "--continue-on-failure"])
-        .args(["--workers", "2", "--warnings", "off", "--no-color"])
+        // Python 3.11's parser, which Schemathesis uses, fails in two threads at a time.
+        .args(["--workers", "1", "--warnings", "off", "--no-color"])
         .current_dir(stage.directory())
         .output()
         .unwrap();

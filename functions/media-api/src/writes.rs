@@ -98,7 +98,7 @@ impl Writes {
         let fields = form.fields.into_iter();
         let form = UploadForm {
             fields: fields
-                .map(|(name, value)| (name.to_owned(), value))
+                .map(|(name, value)| [name.to_owned(), value])
                 .collect(),
             url: form.url,
         };

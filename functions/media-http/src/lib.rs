@@ -117,7 +117,7 @@ pub struct Upload {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UploadForm {
     /// Names and values of the fields, which come before the field `file`.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<[String; 2]>,
     /// Where to send the form.
     pub url: String,
 }

@@ -176,7 +176,7 @@ impl DynamoCatalogue {
         let output = scan.set_exclusive_start_key(start).send().await;
         let output =
             output.map_err(|error| failed("list", "the items", ServiceError::of(&error)))?;
-        names_of(&output.items.unwrap_or_default(), output.last_evaluated_key)
+        names_of(output.items(), output.last_evaluated_key())
     }
 
     /// Names in the list of all items, and the name after which to go on.
@@ -195,7 +195,7 @@ impl DynamoCatalogue {
         let output = query.set_exclusive_start_key(start).send().await;
         let output =
             output.map_err(|error| failed("list", "the entries", ServiceError::of(&error)))?;
-        names_of(&output.items.unwrap_or_default(), output.last_evaluated_key)
+        names_of(output.items(), output.last_evaluated_key())
     }
 
     /// What is remembered. The first time, that it is the first time.
@@ -299,13 +299,10 @@ fn to_progress(item: &Attributes) -> Result<Backfill, CatalogueError> {
 
 fn names_of(
     items: &[Attributes],
-    last: Option<Attributes>,
+    last: Option<&Attributes>,
 ) -> Result<(Vec<ObjectKey>, Option<String>), CatalogueError> {
     let names = items.iter().map(to_name).collect::<Result<_, _>>()?;
-    let last = last
-        .as_ref()
-        .map(|last| text_of(last, "name"))
-        .transpose()?;
+    let last = last.map(|last| text_of(last, "name")).transpose()?;
     Ok((names, last.map(String::from)))
 }
 
