@@ -105,10 +105,6 @@ fn drive(stage: &Stage, tools: &CheckTools, api: &str, variable: &str, arguments
     let cases = told.lines().find(|line| line.contains(" generated, "));
     let cases = cases.unwrap_or_else(|| panic!("{told}")).trim();
     // Tests hide what they print by macros.
-    writeln!(
-        std::io::stderr(),
-        "HTTP API {api}, {}: {cases}",
-        arguments.join(" ")
-    )
-    .unwrap();
+    let line = format!("HTTP API {api}, {}: {cases}\n", arguments.join(" "));
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }

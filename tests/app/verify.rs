@@ -626,7 +626,10 @@ impl Bench {
         send();
         let ran = self.run(&["users-errors"], TIMEOUT);
         let seen = ran.passed()["failure-queues"]["seen"].clone();
-        assert_eq!(seen, "7 queues: no new event, 1 event from before this run");
+        assert_eq!(
+            seen,
+            "10 queues: no new event, 1 event from before this run"
+        );
 
         let mut command = self.stage.xtask(&["verify", "--json", "users"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use media::thumbnail::ThumbnailKey;
 use runtime::Aws;
 use runtime::s3::{ObjectKey, client};
@@ -45,7 +45,7 @@ impl Pictures for S3Bucket {
             }
             Err(error) => {
                 let answer = error.as_service_error();
-                return match answer.is_some_and(|answer| answer.is_no_such_key()) {
+                return match answer.is_some_and(GetObjectError::is_no_such_key) {
                     true => Ok(Picture::Gone),
                     false => Err(failed("read", "picture", &ServiceError::of(&error))),
                 };

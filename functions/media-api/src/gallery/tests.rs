@@ -1,3 +1,5 @@
+use std::slice;
+
 use aws_lambda_events::http::HeaderName;
 use media::dynamodb::{DynamoLabelCounts, Tables};
 use runtime::s3::BucketName;
@@ -143,7 +145,7 @@ async fn what_files_are_called_and_labelled_is_text() {
     let labels = ["<img src=x onerror=alert(2)>"];
     let one = attributes(hostile, "image", &labels);
     let pages = [
-        list(&page_of(&[one.clone()]), "label=%3Cscript%3E").await,
+        list(&page_of(slice::from_ref(&one)), "label=%3Cscript%3E").await,
         item(&Wire::new([(200, json!({"Item": one}))]), hostile).await,
         item(&Wire::new([(200, json!({})), (200, json!({}))]), hostile).await,
         list(&Wire::new([]), "startwith=<script>").await,
@@ -254,7 +256,7 @@ async fn a_file_that_is_shown_is_the_bucket_s() {
 #[tokio::test]
 async fn nobody_is_offered_what_the_stage_has_no_route_for() {
     let photo = attributes("a.jpg", "image", &[]);
-    let wire = page_of(&[photo.clone()]);
+    let wire = page_of(slice::from_ref(&photo));
     let page = asked(&wire, "GET /", "", "", BROWSER, false).await;
     assert!(!page.body.contains("type=\"file\""));
     let wire = Wire::new([(200, json!({"Item": photo}))]);
