@@ -305,7 +305,7 @@ mod tests {
         assert!(why("shop-local", "us-east-1").contains("state-1: No such file"));
         std::fs::write(folder.join(INDEX), r#"{"format": 2}"#).unwrap();
         let error = KeptState::read(folder).unwrap_err().to_string();
-        assert!(error.contains("its format is 2"), "{error}");
+        assert!(error.contains("the data has format 2"), "{error}");
         std::fs::write(folder.join(INDEX), r#"{"format": 1"#).unwrap();
         assert!(matches!(
             KeptState::read(folder),
