@@ -434,7 +434,7 @@ fn axe() -> String {
     let prepared = tokio::runtime::Runtime::new()
         .unwrap()
         .block_on(CheckTools::prepare(&environment, |line| {
-            eprintln!("{line}")
+            eprintln!("{line}");
         }));
     prepared.unwrap();
     let versions = std::fs::read_dir(environment.join("lib")).unwrap();

@@ -192,8 +192,14 @@ fn program() -> String {
     let name = program.as_deref().and_then(Path::file_name);
     name.map_or_else(
         || env!("CARGO_PKG_NAME").to_owned(),
-        |name| name.to_string_lossy().into_owned(),
+        |name| package_of(&name.to_string_lossy()),
     )
+}
+
+/// Linux marks the name of a file that was replaced after the process had started, as cargo does when it builds the program.
+fn package_of(file_name: &str) -> String {
+    let name = file_name.strip_suffix(" (deleted)").unwrap_or(file_name);
+    name.to_owned()
 }
 
 fn folder_above(package: &Path) -> PathBuf {
@@ -213,6 +219,13 @@ fn target_named_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
 mod tests {
     use super::*;
     use crate::testing;
+
+    #[test]
+    fn a_program_that_was_built_again_keeps_its_name() {
+        for file_name in ["shop-xtask", "shop-xtask (deleted)"] {
+            assert_eq!(package_of(file_name), "shop-xtask");
+        }
+    }
 
     #[test]
     fn the_target_directory_is_the_one_that_cargo_takes() {
