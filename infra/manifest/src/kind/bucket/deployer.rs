@@ -31,6 +31,7 @@ const BUCKET: &[&str] = &[
     "GetReplicationConfiguration",
     "ListBucket",
     "ListTagsForResource",
+    "PutBucketCORS",
     "PutBucketNotification",
     "PutBucketOwnershipControls",
     "PutBucketPolicy",
