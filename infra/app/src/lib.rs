@@ -9,7 +9,7 @@
 use manifest::kinds::{
     BucketAction::*, Cors, IndexAction, ItemChange::*, Match, QueueAction::*, TableAction::*,
 };
-use manifest::{Exception, Grant, Manifest};
+use manifest::{Budget, Exception, Grant, Manifest};
 
 /// Declares the app.
 #[must_use]
@@ -193,6 +193,11 @@ pub fn app() -> Manifest {
     // the largest picture: see its picture.rs.
     app.function("make-thumbnail")
         .memory_mb(1024)
+        // It also holds decoders of pictures.
+        .budget(Budget {
+            zip_bytes: 2_500_000,
+            ..Budget::default()
+        })
         .timeout_seconds(120)
         .trigger(
             state
