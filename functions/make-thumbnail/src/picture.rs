@@ -34,7 +34,7 @@ pub enum Unreadable {
     #[error("the picture has too many pixels")]
     Pixels,
     /// It is damaged, or neither a JPEG nor a PNG.
-    #[error("the file is no readable JPEG or PNG")]
+    #[error("the file is not a readable JPEG or PNG")]
     Format,
 }
 

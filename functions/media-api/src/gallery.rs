@@ -23,27 +23,16 @@ use maud::Markup;
 use media::dynamodb::DynamoCatalogue;
 use media::thumbnail::ThumbnailKey;
 use media::{MediaItem, MediaType};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use runtime::http::{HttpError, page_response};
+use percent_encoding::utf8_percent_encode;
+use runtime::http::{HttpError, cursor_of_key};
 use runtime::s3::{ObjectKey, Presigner};
+use runtime::uri::IN_PATH;
 use serde_json::Value;
 
 pub(crate) use accept::Wanted;
 
 use crate::query::ListQuery;
 use crate::writes::Writes;
-
-/// RFC 3986's unreserved characters are never encoded.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// In a path, a slash stays as well.
-const PATH: &AsciiSet = &VALUE.remove(b'/');
-
-const NEXT_CURSOR: &str = "next-cursor";
 
 /// What the pages are made with.
 #[derive(Debug)]
@@ -70,7 +59,9 @@ impl Gallery {
         let list = list::List {
             tiles: self.tiles(&page.items)?,
             query: &query,
-            next: page.next.and_then(|name| cursor(&query.cursor_key(&name))),
+            next: page
+                .next
+                .map(|name| cursor_of_key(&query.cursor_key(&name))),
             can_upload: writes.can_upload(),
         };
         Ok(self.html(200, &list.page()))
@@ -164,13 +155,6 @@ impl Gallery {
     }
 }
 
-/// The cursor that holds this key.
-fn cursor(key: &str) -> Option<String> {
-    let response = page_response(&Value::Null, Some(key));
-    let cursor = response.headers.get(NEXT_CURSOR)?;
-    cursor.to_str().ok().map(str::to_owned)
-}
-
 /// What an answer of the API says went wrong, without the error's name.
 fn message_of(response: &ApiGatewayV2httpResponse) -> String {
     let Some(Body::Text(body)) = &response.body else {
@@ -185,7 +169,7 @@ fn message_of(response: &ApiGatewayV2httpResponse) -> String {
 /// Where a file's page is. API Gateway decodes a path twice, so `%` and `?` are encoded twice.
 fn path_of(name: &ObjectKey) -> String {
     let once = name.as_str().replace('%', "%25").replace('?', "%3F");
-    format!("/{}", utf8_percent_encode(&once, PATH))
+    format!("/{}", utf8_percent_encode(&once, IN_PATH))
 }
 
 #[cfg(test)]

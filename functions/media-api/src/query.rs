@@ -103,8 +103,7 @@ pub(crate) fn at_most(
 mod tests {
     use super::*;
     use media::MediaType;
-    use runtime::http::page_response;
-    use serde_json::json;
+    use runtime::http::cursor_of_key;
 
     fn parse(query: &str) -> Result<ListQuery, HttpError> {
         let mut request = ApiGatewayV2httpRequest::default();
@@ -116,8 +115,7 @@ mod tests {
     fn cursor(query: &str, name: &str) -> String {
         let name = ObjectKey::new(name).unwrap();
         let key = parse(query).unwrap().cursor_key(&name);
-        let page = page_response(&json!([]), Some(&key));
-        page.headers["next-cursor"].to_str().unwrap().into()
+        cursor_of_key(&key)
     }
 
     fn refusal(query: &str) -> String {

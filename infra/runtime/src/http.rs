@@ -66,5 +66,5 @@ mod parameters;
 pub use answer::{json_response, json_text_response, respond};
 pub use body::{MAX_BODY_BYTES, json_body, optional_json_body};
 pub use error::HttpError;
-pub use page::{PageLimit, key_of_cursor, page_response};
+pub use page::{PageLimit, cursor_of_key, key_of_cursor, page_response};
 pub use parameters::{path, query, query_parameters};

@@ -12,6 +12,7 @@
 //!   something, whatever the order of events;
 //! - what goes out: [`sqs`], and [`dynamodb`] and [`s3`] as far as who derives data from events needs
 //!   them; [`service_error`], one line for a call that failed;
+//! - [`uri`], what is percent-encoded in URIs;
 //! - what an operator stores: `parameters` and `secrets`, behind the features of these names;
 //! - `testing`, behind the feature of that name: an AWS that answers from a script, and random
 //!   orders of events.
@@ -71,6 +72,7 @@ pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod time;
+pub mod uri;
 
 #[cfg(feature = "dylib")]
 use runtime_dylib as _;

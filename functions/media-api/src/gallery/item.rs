@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 use media::{Failure, MediaItem, MediaType};
 use percent_encoding::utf8_percent_encode;
+use runtime::uri::UNRESERVED;
 
 use super::layout::{icon, page, sentence};
-use super::list::{alt, short_name};
-use super::{VALUE, path_of};
+use super::list::{alt, noun, short_name};
+use super::path_of;
 
 /// What the page shows.
 pub(super) struct Item<'a> {
@@ -25,11 +26,7 @@ impl Item<'_> {
             labels,
         } = self.item;
         let short = short_name(name);
-        let kind = match media_type {
-            MediaType::Image => "Photo",
-            MediaType::Video => "Video",
-        };
-        let words = alt(kind, &labels.join(", "));
+        let words = alt(*media_type, labels);
         let body = html! {
             article.item {
                 figure {
@@ -40,7 +37,7 @@ impl Item<'_> {
                 }
                 div.about {
                     h1 { (short) }
-                    p.quiet { (kind) @if short != name.as_str() { " · " (name) } }
+                    p.quiet { (noun(*media_type)) @if short != name.as_str() { " · " (name) } }
                     @if let Some(failure) = self.failure {
                         div.failure role="alert" {
                             h2 { "This file could not be labelled" }
@@ -54,7 +51,7 @@ impl Item<'_> {
                         } @else {
                             ul.chips {
                                 @for label in labels {
-                                    li { a.chip href={ "/?label=" (utf8_percent_encode(label, VALUE)) } { (label) } }
+                                    li { a.chip href={ "/?label=" (utf8_percent_encode(label, UNRESERVED)) } { (label) } }
                                 }
                             }
                         }

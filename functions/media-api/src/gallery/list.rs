@@ -7,9 +7,10 @@ use maud::{Markup, html};
 use media::{MediaItem, MediaType};
 use percent_encoding::utf8_percent_encode;
 use runtime::s3::ObjectKey;
+use runtime::uri::UNRESERVED;
 
 use super::layout::{icon, page};
-use super::{VALUE, path_of};
+use super::path_of;
 use crate::query::ListQuery;
 
 /// How many labels are offered as chips.
@@ -186,7 +187,10 @@ impl List<'_> {
             .into_iter()
             .filter_map(|(name, value)| {
                 let value = value?;
-                Some(format!("{name}={}", utf8_percent_encode(&value, VALUE)))
+                Some(format!(
+                    "{name}={}",
+                    utf8_percent_encode(&value, UNRESERVED)
+                ))
             })
             .collect();
         match parts.is_empty() {
@@ -204,16 +208,15 @@ impl Tile<'_> {
             labels,
         } = self.item;
         let short = short_name(name);
-        let labels = labels.iter().take(3).cloned().collect::<Vec<_>>();
-        let labels = labels.join(", ");
+        let words = alt(*media_type, &labels[..labels.len().min(3)]);
         html! {
             li data-name=(name) {
                 a.tile href=(path_of(name)) {
                     span.frame {
                         @match media_type {
-                            MediaType::Image => img src=(self.url) alt=(alt("Photo", &labels)) loading="lazy" decoding="async";,
+                            MediaType::Image => img src=(self.url) alt=(words) loading="lazy" decoding="async";,
                             MediaType::Video => {
-                                video src={ (self.url) "#t=0.1" } aria-label=(alt("Video", &labels)) preload="metadata" muted playsinline tabindex="-1" {}
+                                video src={ (self.url) "#t=0.1" } aria-label=(words) preload="metadata" muted playsinline tabindex="-1" {}
                                 span.play { (icon("M8 5.500v13l10.500-6.500Z")) }
                             }
                         }
@@ -225,11 +228,20 @@ impl Tile<'_> {
     }
 }
 
+/// What people call a file of this type.
+pub(super) fn noun(media_type: MediaType) -> &'static str {
+    match media_type {
+        MediaType::Image => "Photo",
+        MediaType::Video => "Video",
+    }
+}
+
 /// What a file shows, in words.
-pub(super) fn alt(kind: &str, labels: &str) -> String {
+pub(super) fn alt(media_type: MediaType, labels: &[String]) -> String {
+    let noun = noun(media_type);
     match labels {
-        "" => kind.to_owned(),
-        labels => format!("{kind}: {labels}"),
+        [] => noun.to_owned(),
+        labels => format!("{noun}: {}", labels.join(", ")),
     }
 }
 

@@ -79,15 +79,15 @@ pub fn key_of_cursor<K>(
 pub fn page_response(items: &impl Serialize, last: Option<&str>) -> ApiGatewayV2httpResponse {
     let mut response = json_response(200, items);
     // Base64 is always a header value.
-    let cursor = last.and_then(|key| HeaderValue::try_from(to_cursor(key)).ok());
+    let cursor = last.and_then(|key| HeaderValue::try_from(cursor_of_key(key)).ok());
     let headers = cursor.map(|cursor| (NEXT_CURSOR, cursor));
     response.headers.extend(headers);
     response
 }
 
-/// The cursor of the page after `key`. Clients take it as it is; only [`from_cursor`]
-/// knows that it holds a key.
-fn to_cursor(key: &str) -> String {
+/// The cursor of the page after `key`, which [`page_response`] puts into a header. Clients pass it on as it is; only
+/// [`key_of_cursor`] knows that it holds a key.
+pub fn cursor_of_key(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{CURSOR_PREFIX}{key}"))
 }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn every_key_survives_its_cursor() {
         for key in ["a", "reports/2026/é 🐕.pdf", "1:x", "\0"] {
-            assert_eq!(from_cursor(&to_cursor(key)).as_deref(), Some(key));
+            assert_eq!(from_cursor(&cursor_of_key(key)).as_deref(), Some(key));
         }
     }
 
@@ -146,8 +146,8 @@ mod tests {
         let number = |key: String| key.parse::<u8>().ok();
         let read = |cursor: Option<&str>| key_of_cursor("cursor", cursor, number);
         assert_eq!(read(None), Ok(None));
-        assert_eq!(read(Some(&to_cursor("7"))), Ok(Some(7)));
-        for cursor in ["7", "", &to_cursor("seven")] {
+        assert_eq!(read(Some(&cursor_of_key("7"))), Ok(Some(7)));
+        for cursor in ["7", "", &cursor_of_key("seven")] {
             let Err(HttpError::BadRequest(message)) = read(Some(cursor)) else {
                 panic!("{cursor}");
             };

@@ -1,16 +1,10 @@
 //! Keys of objects that are derived from something with a name.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use sha2::{Digest, Sha256};
 
 use super::key::MAX_KEY_BYTES;
-
-/// RFC 3986, section 2.3, names the characters that are never encoded.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::uri::UNRESERVED;
 
 /// Key of an object that is derived from something with a name: `<name>/<what it is>`.
 ///
@@ -34,7 +28,7 @@ impl DerivedKey {
     pub fn new(name: &str, what: &str) -> Self {
         let segment = match name {
             "." | ".." => name.replace('.', "%2E"),
-            _ => utf8_percent_encode(name, ENCODED).to_string(),
+            _ => utf8_percent_encode(name, UNRESERVED).to_string(),
         };
         let key = format!("{segment}/{what}");
         if key.len() <= MAX_KEY_BYTES {

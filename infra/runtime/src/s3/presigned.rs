@@ -15,26 +15,19 @@ use aws_sigv4::sign::v4::{SigningParams, calculate_signature, generate_signing_k
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use base64::prelude::{BASE64_STANDARD, Engine};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::json;
 
 use super::key::ObjectKey;
 use crate::aws::Aws;
+use crate::uri::IN_PATH;
 
 /// How long a URL or a form can be used, at least.
 pub const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// URLs of the same object are the same for so long, so that a browser need not load it again.
 const SAME_FOR: Duration = Duration::from_secs(5 * 60);
-
-/// Of a key in a path, all but RFC 3986's unreserved characters and the slash are encoded.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
 
 /// Signs requests for the objects of one bucket.
 #[derive(Debug, Clone)]
@@ -98,7 +91,7 @@ impl Presigner {
         let signed_at = seconds - seconds % SAME_FOR.as_secs();
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(signed_at);
 
-        let url = format!("{}/{}", self.url, utf8_percent_encode(key, PATH));
+        let url = format!("{}/{}", self.url, utf8_percent_encode(key, IN_PATH));
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(LIFETIME + SAME_FOR);
