@@ -88,11 +88,8 @@ impl Answer {
     #[must_use]
     pub fn new<T: JsonSchema>(status: u16, description: &str) -> Self {
         Self {
-            status,
-            description: description.to_owned(),
             schema: Some(schema_of::<T>()),
-            has_page: false,
-            headers: Vec::new(),
+            ..Self::empty(status, description)
         }
     }
 
