@@ -1,4 +1,4 @@
-//! Folders of generated files that are committed, so that a change shows in review.
+//! Generated files, and generated parts of documents, that are committed, so that a change shows in review.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -91,6 +91,37 @@ impl GeneratedFolder {
             .unified_diff()
             .header(&file, &format!("{file} (as generated)"))
             .to_string()
+    }
+}
+
+/// A document with generated parts, as it is and as it should be.
+pub(crate) struct GeneratedDocument {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+    pub(crate) present: String,
+    pub(crate) wanted: String,
+}
+
+impl GeneratedDocument {
+    /// Writes the document if it is not as it should be.
+    pub(crate) fn write(&self) -> Result<()> {
+        if self.present != self.wanted {
+            fs::write(&self.file, &self.wanted).about("write", &self.file)?;
+            status("Wrote", &self.name);
+        }
+        Ok(())
+    }
+
+    /// Fails if the document is not as it should be. `part` is what is generated in it, as in "a table", `parts` all of it,
+    /// and `command` writes it.
+    pub(crate) fn check(&self, part: &str, parts: &str, command: &str) -> Result<()> {
+        let name = &self.name;
+        if self.present != self.wanted {
+            return Err(CliError::new(format!("{part} in {name} is stale"))
+                .hint(format!("run `{command}`, and commit it")));
+        }
+        status("Fresh", format!("{parts} in {name}"));
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::cli;
 use crate::error::{AboutFile, CliError, Result};
+use crate::generated::GeneratedDocument;
 use crate::output::print;
-use crate::terminal::status;
 use crate::workspace::Workspace;
 
 /// The documents that may have the picture, in the app's folder.
@@ -41,37 +41,20 @@ pub(crate) fn run(workspace: &Workspace, args: &cli::Graph) -> Result<()> {
             ),
         );
     }
-    for Document {
-        name,
-        file,
-        present,
-        wanted,
-    } in documents
-    {
-        if present != wanted {
-            fs::write(&file, wanted).about("write", &file)?;
-            status("Wrote", name);
-        }
-    }
-    Ok(())
+    documents.iter().try_for_each(GeneratedDocument::write)
 }
 
 /// Fails if a document has another picture.
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
-    for Document {
-        name,
-        present,
-        wanted,
-        ..
-    } in documents(workspace)?
-    {
-        if present != wanted {
-            return Err(CliError::new(format!("the flowchart in {name} is stale"))
-                .hint("run `cargo xtask graph --update`, and commit it"));
-        }
-        status("Fresh", format!("the flowchart in {name}"));
-    }
-    Ok(())
+    let documents = documents(workspace)?;
+    let check = |document: &GeneratedDocument| {
+        document.check(
+            "the flowchart",
+            "the flowchart",
+            "cargo xtask graph --update",
+        )
+    };
+    documents.iter().try_for_each(check)
 }
 
 /// The documents that have the picture.
@@ -80,15 +63,7 @@ pub(super) fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     Ok(documents.map(|document| document.file).collect())
 }
 
-/// A document with the picture, as it is and as it should be.
-struct Document {
-    name: &'static str,
-    file: PathBuf,
-    present: String,
-    wanted: String,
-}
-
-fn documents(workspace: &Workspace) -> Result<Vec<Document>> {
+fn documents(workspace: &Workspace) -> Result<Vec<GeneratedDocument>> {
     let mut documents = Vec::new();
     for name in DOCUMENTS {
         let file = workspace.root().join(name);
@@ -113,8 +88,8 @@ fn documents(workspace: &Workspace) -> Result<Vec<Document>> {
             app.graph()
         };
         let wanted = format!("{before}{begin}\n```mermaid\n{graph}```\n\n{END}{after}");
-        documents.push(Document {
-            name,
+        documents.push(GeneratedDocument {
+            name: name.to_owned(),
             file,
             present,
             wanted,

@@ -8,7 +8,7 @@ use manifest::DescribedApi;
 
 use super::{COMMAND, parsed};
 use crate::error::{AboutFile, CliError, Result};
-use crate::terminal::status;
+use crate::generated::GeneratedDocument;
 use crate::workspace::Workspace;
 
 /// What a mark begins with, before the API's name and the part of its document.
@@ -16,38 +16,21 @@ const BEGIN: &str = "<!-- Written by `cargo xtask openapi --write`: ";
 const END_OF_MARK: &str = ". -->\n";
 const END: &str = "<!-- The end of the table. -->\n";
 
-/// A page with tables, as it is and as it should be.
-struct Page {
-    name: String,
-    file: PathBuf,
-    present: String,
-    wanted: String,
-}
-
 /// Writes the tables anew.
 pub(super) fn write(workspace: &Workspace, apis: &[DescribedApi]) -> Result<()> {
-    for page in pages(workspace, apis)? {
-        if page.present != page.wanted {
-            fs::write(&page.file, page.wanted).about("write", &page.file)?;
-            status("Wrote", page.name);
-        }
-    }
-    Ok(())
+    pages(workspace, apis)?
+        .iter()
+        .try_for_each(GeneratedDocument::write)
 }
 
 /// Fails if a page has another table.
 pub(super) fn check(workspace: &Workspace, apis: &[DescribedApi]) -> Result<()> {
-    for page in pages(workspace, apis)? {
-        if page.present != page.wanted {
-            return Err(CliError::new(format!("a table in {} is stale", page.name))
-                .hint(format!("run `{COMMAND}`, and commit it")));
-        }
-        status("Fresh", format!("the tables in {}", page.name));
-    }
-    Ok(())
+    let pages = pages(workspace, apis)?;
+    let check = |page: &GeneratedDocument| page.check("a table", "the tables", COMMAND);
+    pages.iter().try_for_each(check)
 }
 
-fn pages(workspace: &Workspace, apis: &[DescribedApi]) -> Result<Vec<Page>> {
+fn pages(workspace: &Workspace, apis: &[DescribedApi]) -> Result<Vec<GeneratedDocument>> {
     let mut files = vec![workspace.root().join("README.md")];
     find(&workspace.root().join("docs"), &mut files)
         .about("read", &workspace.root().join("docs"))?;
@@ -61,7 +44,7 @@ fn pages(workspace: &Workspace, apis: &[DescribedApi]) -> Result<Vec<Page>> {
         let name = file.strip_prefix(workspace.root()).unwrap_or(&file);
         let name = name.display().to_string();
         let wanted = filled_in(&present, &name, apis)?;
-        pages.push(Page {
+        pages.push(GeneratedDocument {
             name,
             file,
             present,
