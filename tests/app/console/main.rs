@@ -71,8 +71,8 @@ fn console() {
     assert_eq!(complaints, [""; 0]);
 }
 
-#[test]
-fn a_poison_record_is_followed_until_its_redrive() {
+/// Does something with a stage of its own, in a browser that shows the console.
+fn on_a_stage(act: impl FnOnce(&Stage, &Browser<'_>)) {
     let stage = Stage::start();
     let console = Console::of(&stage);
     let Some(window) = window() else { return };
@@ -81,19 +81,18 @@ fn a_poison_record_is_followed_until_its_redrive() {
         console: &console,
     };
     browser.window.go(&console.url);
-    failures::a_poison_record_is_followed_until_its_redrive(&stage, &browser);
+    act(&stage, &browser);
+}
+
+#[test]
+fn a_poison_record_is_followed_until_its_redrive() {
+    on_a_stage(|stage, browser| {
+        failures::a_poison_record_is_followed_until_its_redrive(stage, browser);
+    });
 }
 
 #[test]
 #[ignore = "takes minutes: ten thousand events"]
 fn long_ten_thousand_events_are_listed_in_pages() {
-    let stage = Stage::start();
-    let console = Console::of(&stage);
-    let Some(window) = window() else { return };
-    let browser = Browser {
-        window,
-        console: &console,
-    };
-    browser.window.go(&console.url);
-    events::are_listed_in_pages(&stage, &browser, 10_000);
+    on_a_stage(|stage, browser| events::are_listed_in_pages(stage, browser, 10_000));
 }
