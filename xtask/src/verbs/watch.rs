@@ -193,9 +193,11 @@ impl<'a> Watch<'a> {
         let mut deployed = None;
         loop {
             self.files.update(self.workspace);
-            let seen = self.files.scan();
+            let began = SystemTime::now();
+            let mut seen = self.files.scan();
             let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
             let ended = ended.await;
+            self.files.complete(&mut seen, began);
             if ended == Ended::Disturbed {
                 self.files.settled(LONG_PAUSE).await;
                 continue;

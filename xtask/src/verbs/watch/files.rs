@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use tokio::time::sleep;
@@ -19,6 +19,9 @@ use crate::workspace::Workspace;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
+
+/// A file's time may be as much older than the moment at which it was written.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 /// What decides beside the packages how they are built, below the cargo workspace.
 const OF_WORKSPACE: [&str; 6] = [
@@ -138,6 +141,20 @@ impl Files {
         self.included.extend(included.collect::<Vec<_>>());
         self.sources
             .insert(name.to_owned(), sources.into_iter().collect());
+    }
+
+    /// Adds the files that a build has found out about to what was seen before it. A file that was written since then counts
+    /// as changed: the build may have read it as it was.
+    pub(super) fn complete(&self, seen: &mut Seen, before: SystemTime) {
+        let before = before.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let before_ns = (before - CLOCK_TICK.min(before)).as_nanos();
+        for path in &self.included {
+            let is_older = |stamp: &Stamp| {
+                u128::try_from(stamp.modified_ns).is_ok_and(|modified| modified < before_ns)
+            };
+            let stamp = || Stamp::of(path).filter(is_older);
+            seen.files.entry(path.clone()).or_insert_with(stamp);
+        }
     }
 
     /// The executables that were made of the files that differ. None if one of these was in no executable: it may be in
@@ -414,6 +431,37 @@ mod tests {
         assert_eq!(
             ground.changed_by(|ground| ground.write("a b.txt", "1")),
             ["a b.txt"]
+        );
+    }
+
+    #[test]
+    fn what_a_build_has_included_is_watched_from_then_on() {
+        let mut ground = Ground::new();
+        let text = ground.path("text.txt");
+        ground.write("text.txt", "1");
+        ground.write(
+            "target/order.d",
+            &format!("/target/order: {}\n", text.display()),
+        );
+        let mut seen = ground.files.scan();
+        ground.files.include("order", &ground.path("target/order"));
+        let later = SystemTime::now() + Duration::from_secs(1);
+        ground.files.complete(&mut seen, later);
+        assert_eq!(seen.files, ground.files.scan().files);
+        assert_eq!(
+            ground.files.concerned(&seen, &ground.files.scan()),
+            [].into()
+        );
+
+        let mut seen = ground.files.scan();
+        seen.files.remove(&text);
+        ground
+            .files
+            .complete(&mut seen, SystemTime::now() - Duration::from_secs(1));
+        assert_ne!(
+            seen.files,
+            ground.files.scan().files,
+            "it may have been read before"
         );
     }
 
