@@ -15,7 +15,7 @@ use crate::artifact::sha256_of_key;
 use crate::error::{Error, Result};
 use crate::parallel::at_once;
 use crate::progress::{Phase, Progress, Report};
-use crate::stack::{Described, StackSpec};
+use crate::stack::{Described, Outputs, StackSpec};
 use crate::target::Target;
 use crate::{stack, status};
 
@@ -25,8 +25,13 @@ const ATTEMPTS_MAX: usize = 20;
 /// What came of the wish to replace only code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hotswap {
-    /// These functions, by physical name, run new code now. The others ran it already.
-    Swapped(Vec<String>),
+    /// No other code is at work now.
+    Swapped {
+        /// These functions, by physical name, run new code. The others ran it already.
+        functions: Vec<String>,
+        /// What the stack says about itself, as before.
+        outputs: Outputs,
+    },
     /// More than code differs, or there is no stack: it must be deployed. Says why.
     NotPossible(String),
 }
@@ -78,9 +83,10 @@ pub async fn hotswap(target: &Target, spec: &StackSpec<'_>, report: Report<'_>) 
         return not_possible(format!("parameters have changed: {}", others.join(", ")));
     }
     report(Progress::Phase(Phase::Code));
-    Ok(Hotswap::Swapped(
-        put_code(target, codes(spec), report).await?,
-    ))
+    Ok(Hotswap::Swapped {
+        functions: put_code(target, codes(spec), report).await?,
+        outputs: current.outputs(),
+    })
 }
 
 /// Gives every function back the code that the stack says; returns those that ran other.
@@ -174,6 +180,9 @@ async fn update_code(target: &Target, code: &Code) -> Result<()> {
             .send()
             .await;
         match answer {
+            Ok(function) if function.last_update_status == Some(LastUpdateStatus::Successful) => {
+                return Ok(());
+            }
             Ok(_) => break,
             // Another update of the function has not ended.
             Err(error)

@@ -116,7 +116,7 @@ async fn deploy(
     ]);
     if version.is_none() {
         return Ok(match deploy::hotswap(target, &spec, &tell).await? {
-            Hotswap::Swapped(functions) => format!("hotswapped {}", functions.join(", ")),
+            Hotswap::Swapped { functions, .. } => format!("hotswapped {}", functions.join(", ")),
             Hotswap::NotPossible(why) => format!("not possible: {why}"),
         });
     }

@@ -249,8 +249,7 @@ pub(crate) async fn deploy(
     };
     if way.hotswap {
         match deploy::hotswap(target, &spec, &report).await? {
-            Hotswap::Swapped(functions) => {
-                let outputs = context.outputs(target).await?;
+            Hotswap::Swapped { functions, outputs } => {
                 return Ok((Done::Hotswapped { functions }, outputs));
             }
             Hotswap::NotPossible(why) => show.suspend(|| status("Deploying", why)),

@@ -12,6 +12,13 @@ fn with_code(runs: &str) -> Aws {
 
 const UPDATE: &str = "PUT /2015-03-31/functions/app-dev-api/code";
 
+fn swapped_in(functions: &[&str]) -> Result<Hotswap> {
+    Ok(Hotswap::Swapped {
+        functions: functions.iter().copied().map(String::from).collect(),
+        outputs: [("ApiUrl".into(), "https://x.example".into())].into(),
+    })
+}
+
 #[tokio::test]
 async fn new_code_is_swapped_in_and_waited_for() {
     let aws = with_code(CODE_A.1)
@@ -25,10 +32,7 @@ async fn new_code_is_swapped_in_and_waited_for() {
             ],
         );
     let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
-    assert_eq!(
-        swapped,
-        Ok(Hotswap::Swapped(vec!["app-dev-api".to_owned()]))
-    );
+    assert_eq!(swapped, swapped_in(&["app-dev-api"]));
     let body: serde_json::Value = serde_json::from_str(&aws.calls(UPDATE)[0].body).unwrap();
     assert_eq!(
         body,
@@ -41,7 +45,7 @@ async fn new_code_is_swapped_in_and_waited_for() {
 async fn code_that_runs_already_is_not_swapped() {
     let aws = with_code(CODE_B.1);
     let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
-    assert_eq!(swapped, Ok(Hotswap::Swapped(Vec::new())));
+    assert_eq!(swapped, swapped_in(&[]));
     assert_eq!(aws.effects(), [""; 0]);
 }
 
@@ -141,5 +145,5 @@ async fn a_function_that_is_gone_is_left_to_cloudformation() {
         )],
     );
     let swapped = hotswap(&aws.target(), &spec(CODE_B.0), &|_| {}).await;
-    assert_eq!(swapped, Ok(Hotswap::Swapped(Vec::new())));
+    assert_eq!(swapped, swapped_in(&[]));
 }
