@@ -10,14 +10,39 @@
 //! by the rule that [`media::catalogue`] has for that. Its failure is left to who
 //! started it.
 
+use std::process::ExitCode;
+
+use lambda_runtime::Error;
 use media::catalogue::{Catalogue, RecordError};
 use media::completion::{Completion, JobEnd, JobStatus};
 use media::detector::{DetectError, Failure, JobId, VideoResults};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
+use media::rekognition::RekognitionResults;
 use media::running::{RunningJobs, record_result};
-use media::{MediaItem, MediaType};
+use media::{MediaItem, MediaType, media_bucket};
 use runtime::records::RecordsError;
 use runtime::s3::{BucketName, ObjectKey};
+use runtime::{Aws, Environment, Service};
 use tracing::{info, warn};
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let function = AddVideoFile {
+        bucket: media_bucket(&environment)?,
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        running: DynamoJobs::new(&aws, &environment)?,
+        results: RekognitionResults::new(&aws),
+    };
+    aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// The function, with what it works on.
 #[derive(Debug)]

@@ -3,10 +3,31 @@
 //! The flag is written only when an address was set or changed and the flag is wrong for it.
 //! The rule, and why no order of records goes wrong, is in [`users::personal_email`].
 
+use std::process::ExitCode;
+
+use lambda_runtime::Error;
 use runtime::stream::{self, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord};
-use users::Schema;
+use runtime::{Aws, Environment, Service};
 use users::personal_email::{Corrected, FlagError, Flags, PersonalDomains, correction};
 use users::stream::{RecordError, user_of};
+use users::{Schema, UsersTable};
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "users"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let function = CheckEmail {
+        schema: Schema::named_by(&environment)?,
+        domains: environment.require("PERSONAL_EMAIL_DOMAINS")?.parse()?,
+        flags: UsersTable::new(&aws, &environment)?,
+    };
+    aws.open_connections(&[Service::DYNAMODB]).await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// The function, with what it works on.
 #[derive(Debug)]

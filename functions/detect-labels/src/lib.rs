@@ -9,14 +9,38 @@
 //! be labelled is the caller's error and is not recorded: its event has been, or
 //! will be.
 
-use lambda_runtime::Diagnostic;
+use std::process::ExitCode;
+
+use lambda_runtime::{Diagnostic, Error};
 use media::catalogue::{Catalogue, CatalogueError, Outcome};
 use media::detector::{DetectError, LabelDetector};
-use media::{MediaItem, MediaType};
+use media::dynamodb::{DynamoCatalogue, Tables};
+use media::rekognition::RekognitionDetector;
+use media::{MediaItem, MediaType, media_bucket};
 use runtime::s3::{BucketName, KeyError, ObjectKey};
+use runtime::{Aws, Environment, Service};
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::info;
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let bucket = media_bucket(&environment)?;
+    let function = DetectLabels {
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        detector: RekognitionDetector::new(&aws, &bucket),
+        bucket,
+    };
+    aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// How often the labels are read anew because the object changed meanwhile. An
 /// object that changes faster than it can be looked at is labelled by its events.

@@ -6,14 +6,35 @@
 //! old jobs, and records them as `add-video-file` does. A message that comes at the same time, or
 //! later, finds the change recorded.
 
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Diagnostic, Error};
 use media::catalogue::{Catalogue, RecordError};
 use media::detector::{DetectError, Failure, VideoResults};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
+use media::rekognition::RekognitionResults;
 use media::running::{RunningJob, RunningJobs, record_result};
 use runtime::schedule::ScheduleEvent;
+use runtime::{Aws, Environment, Service};
 use tracing::{info, warn};
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let function = FindLostJobs {
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        running: DynamoJobs::new(&aws, &environment)?,
+        results: RekognitionResults::new(&aws),
+    };
+    aws.open_connections(&[Service::DYNAMODB]).await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// Jobs that were started later are left alone: most messages come within minutes.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);

@@ -6,13 +6,48 @@
 //! waits in a queue for `label-waiting`, and the event is done, too. Whatever else goes wrong fails
 //! the event: Lambda tries it again, and in the end keeps it in the failure queue.
 
+use std::process::ExitCode;
+
+use lambda_runtime::Error;
 use media::catalogue::Catalogue;
 use media::detector::{LabelDetector, VideoJobs};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
 use media::labelling::{Labelled, Labelling};
+use media::media_bucket;
+use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
+use media::running::NotedJobs;
+use media::sqs::WaitingQueues;
 use media::waiting::WaitingLine;
 use runtime::records::{Failed, RecordsError};
 use runtime::s3::{Notification, ObjectEvent};
+use runtime::{Aws, Environment, Service};
 use tracing::info;
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let bucket = media_bucket(&environment)?;
+    let function = HandleObjectCreated {
+        labelling: Labelling {
+            catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+            detector: RekognitionDetector::new(&aws, &bucket),
+            jobs: NotedJobs {
+                jobs: RekognitionJobs::new(&aws, &bucket, Channel::named_by(&environment)?)?,
+                running: DynamoJobs::new(&aws, &environment)?,
+            },
+            bucket,
+        },
+        waiting: WaitingQueues::named_by(&aws, &environment)?,
+    };
+    aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// Beginnings of the names of this function's events.
 const EVENTS: &[&str] = &["ObjectCreated:"];

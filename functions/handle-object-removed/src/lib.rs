@@ -7,11 +7,32 @@
 //! The bucket must not be versioned. With versions, the removal of an old version
 //! and that of the newest one look alike in a notification.
 
-use media::MediaType;
+use std::process::ExitCode;
+
+use lambda_runtime::Error;
 use media::catalogue::{Catalogue, CatalogueError, ChangeKind, ObjectChange};
+use media::dynamodb::{DynamoCatalogue, Tables};
+use media::{MediaType, media_bucket};
 use runtime::records::RecordsError;
 use runtime::s3::{BucketName, Notification, ObjectEvent};
+use runtime::{Aws, Environment, Service};
 use tracing::info;
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let function = HandleObjectRemoved {
+        bucket: media_bucket(&environment)?,
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+    };
+    aws.open_connections(&[Service::DYNAMODB]).await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// Beginnings of the names of this function's events.
 const EVENTS: &[&str] = &["ObjectRemoved:", "LifecycleExpiration:"];

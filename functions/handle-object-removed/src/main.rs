@@ -2,23 +2,6 @@
 
 use std::process::ExitCode;
 
-use handle_object_removed::HandleObjectRemoved;
-use lambda_runtime::Error;
-use media::dynamodb::{DynamoCatalogue, Tables};
-use media::media_bucket;
-use runtime::{Aws, Environment, Service};
-
 fn main() -> ExitCode {
-    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
-}
-
-async fn start() -> Result<(), Error> {
-    let environment = Environment::of_process();
-    let aws = Aws::new(&environment)?;
-    let function = HandleObjectRemoved {
-        bucket: media_bucket(&environment)?,
-        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
-    };
-    aws.open_connections(&[Service::DYNAMODB]).await;
-    runtime::serve(async |event| function.handle(event).await).await
+    handle_object_removed::main()
 }

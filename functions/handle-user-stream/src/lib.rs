@@ -5,12 +5,36 @@
 //! true again, so for either the function looks at the table and brings the object in step with
 //! it. The rule, and why no order of records goes wrong, is in [`users::user_data`].
 
+use std::process::ExitCode;
+
+use lambda_runtime::Error;
 use runtime::stream::{
     self, EventName, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord,
 };
-use users::Schema;
+use runtime::{Aws, Environment, Service};
+use users::s3::S3UserData;
 use users::stream::{RecordError, user_of};
 use users::user_data::{ReconcileError, Reconciled, UserData, Users, reconcile};
+use users::{Schema, UsersTable};
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "users"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let bucket = environment.require("USER_BUCKET_NAME")?;
+    let function = HandleUserStream {
+        schema: Schema::named_by(&environment)?,
+        users: UsersTable::new(&aws, &environment)?,
+        user_data: S3UserData::new(&aws, &bucket),
+    };
+    aws.open_connections(&[Service::DYNAMODB, Service::s3(&bucket)])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// The function, with what it works on.
 #[derive(Debug)]

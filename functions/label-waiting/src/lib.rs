@@ -13,16 +13,50 @@
 //! keeps it in the failure queue.
 
 use std::cell::Cell;
+use std::process::ExitCode;
 
-use media::MediaType;
+use lambda_runtime::Error;
 use media::catalogue::Catalogue;
 use media::detector::{LabelDetector, VideoJobs};
+use media::dynamodb::{DynamoCatalogue, DynamoJobs, Tables};
 use media::labelling::{Labelled, Labelling};
+use media::rekognition::{Channel, RekognitionDetector, RekognitionJobs};
+use media::running::NotedJobs;
+use media::sqs::WaitingQueues;
 use media::waiting::{WaitingLine, WaitingObject};
+use media::{MediaType, media_bucket};
 use runtime::records::Failed;
 use runtime::s3::ObjectEvent;
 use runtime::sqs::{SqsEvent, SqsResponse, UnidentifiedMessage};
+use runtime::{Aws, Environment, Service};
 use tracing::info;
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let bucket = media_bucket(&environment)?;
+    let channel = Channel::named_by(&environment)?;
+    let function = LabelWaiting {
+        labelling: Labelling {
+            catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+            detector: RekognitionDetector::new(&aws, &bucket).asking_once(&aws),
+            jobs: NotedJobs {
+                jobs: RekognitionJobs::new(&aws, &bucket, channel)?.asking_once(&aws),
+                running: DynamoJobs::new(&aws, &environment)?,
+            },
+            bucket,
+        },
+        waiting: WaitingQueues::named_by(&aws, &environment)?,
+    };
+    aws.open_connections(&[Service::DYNAMODB, Service::REKOGNITION, Service::SQS])
+        .await;
+    runtime::serve(async |event| function.handle(event).await).await
+}
 
 /// The function, with what it works on.
 #[derive(Debug)]

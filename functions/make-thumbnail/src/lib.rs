@@ -17,15 +17,71 @@ pub mod picture;
 pub mod ports;
 pub mod s3;
 
+use std::process::ExitCode;
+
+use lambda_runtime::{Diagnostic, Error};
 use media::MediaType;
+use media::dynamodb::{DynamoCatalogue, Tables};
 use media::thumbnail::{Standing, Standings, ThumbnailKey};
 use runtime::in_step::bring_in_step;
 use runtime::s3::{KeyError, ObjectKey};
 use runtime::stream::{self, StreamEvent, StreamRecord, StreamResponse, UnnumberedRecord};
+use runtime::{Aws, Environment, Service};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::s3::S3Bucket;
 
 pub use backfill::{Backfill, Progress};
 
 use ports::{Picture, Pictures, ThumbnailError, Thumbnails};
+
+/// What the function is invoked with.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Event {
+    Backfill { backfill: Backfill },
+    Records(StreamEvent),
+}
+
+/// Runs the function in Lambda.
+pub fn main() -> ExitCode {
+    runtime::run(&[env!("CARGO_CRATE_NAME"), "media"], start())
+}
+
+async fn start() -> Result<(), Error> {
+    let environment = Environment::of_process();
+    let aws = Aws::new(&environment)?;
+    let media = media::media_bucket(&environment)?;
+    let thumbnails = environment.require("THUMBNAILS_BUCKET_NAME")?;
+    let function = MakeThumbnail {
+        catalogue: DynamoCatalogue::new(&aws, Tables::named_by(&environment)?),
+        pictures: S3Bucket::new(&aws, media.as_str()),
+        thumbnails: S3Bucket::new(&aws, &thumbnails),
+    };
+    aws.open_connections(&[
+        Service::DYNAMODB,
+        Service::s3(media.as_str()),
+        Service::s3(&thumbnails),
+    ])
+    .await;
+    runtime::serve(async |event| match event {
+        Event::Records(event) => json(function.handle(event).await?),
+        Event::Backfill { backfill } => json(function.backfill(backfill).await.map_err(failure)?),
+    })
+    .await
+}
+
+fn json(answer: impl serde::Serialize) -> Result<Value, Diagnostic> {
+    serde_json::to_value(answer).map_err(failure)
+}
+
+fn failure(error: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic {
+        error_type: "ThumbnailError".into(),
+        error_message: error.to_string(),
+    }
+}
 
 /// The function, with what it works on.
 #[derive(Debug)]

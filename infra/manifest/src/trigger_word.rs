@@ -54,8 +54,7 @@ impl TriggerWord {
         sample: |_| Value::Null,
         skeleton: &Skeleton {
             handles: "",
-            lib: "",
-            main: MAIN,
+            main: "",
             dependencies: &[],
         },
     };
@@ -73,17 +72,12 @@ impl TriggerWord {
 pub(crate) struct Skeleton {
     /// What the function is handed, such as `messages of a topic`.
     pub(crate) handles: &'static str,
-    /// `src/lib.rs`: the handler, and a test that hands it `assets/events/new-function.json`.
-    pub(crate) lib: &'static str,
-    /// `src/main.rs`: [`MAIN`], or one of its own.
+    /// `src/main.rs`: the handler, and a test that hands it `assets/events/new-function.json`.
     pub(crate) main: &'static str,
     /// Dependencies of the workspace beside those that every function has: `lambda_runtime`,
     /// `runtime`, and for tests `serde_json` and `tokio`.
     pub(crate) dependencies: &'static [&'static str],
 }
-
-/// `main` of a skeleton whose library has a free function `handle`.
-pub(crate) const MAIN: &str = include_str!("trigger_word/main.rs");
 
 /// What a sample event is about.
 pub(crate) struct Sample<'a> {

@@ -11,7 +11,7 @@ use crate::kind::{self, Kind};
 use crate::manifest::{DeclaredResource, Named};
 use crate::name;
 use crate::resource_id::ResourceId;
-use crate::trigger_word::{Sample, SampleNames, Skeleton, TriggerWord};
+use crate::trigger_word::{Sample, SampleNames, TriggerWord};
 
 /// How a trigger is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +56,7 @@ pub struct Wiring {
     pub event: Value,
     /// What it handles, such as `messages of a topic`.
     pub handles: &'static str,
-    /// The source of its library. It has the event in `assets/events`, three folders up.
-    pub lib: String,
-    /// The source of its program.
+    /// The source of its program. It has the event in `assets/events`, three folders up.
     pub main: String,
     /// Its dependencies, of the workspace.
     pub dependencies: BTreeSet<&'static str>,
@@ -105,9 +103,7 @@ impl App {
             .into_iter()
             .filter(|dependency| {
                 let module = format!("{dependency}::");
-                [skeleton.lib, skeleton.main]
-                    .iter()
-                    .any(|source| source.contains(&module))
+                skeleton.main.contains(&module)
             })
             .chain(skeleton.dependencies.iter().copied())
             .collect();
@@ -117,7 +113,6 @@ impl App {
             imports: rust.imports,
             event: first.sample(&names),
             handles: skeleton.handles,
-            lib: filled_in(skeleton.lib),
             main: filled_in(skeleton.main),
             dev_dependencies: ["serde_json", "tokio"]
                 .into_iter()
@@ -354,8 +349,7 @@ fn contradictions(events: &[Events<'_>]) -> Vec<String> {
             handles(first)
         ));
     }
-    let Skeleton { lib, main, .. } = first.word.skeleton;
-    if [lib, main].iter().any(|source| source.contains(VARIABLE)) {
+    if first.word.skeleton.main.contains(VARIABLE) {
         let variables = || events.iter().map(Events::environment_variable);
         if variables().any(|variable| variable != first.environment_variable()) {
             errors.push(format!(
@@ -443,13 +437,12 @@ mod tests {
                 let is_named = names.iter().any(|name| declaration.contains(name));
                 assert!(is_named, "{trigger}: {declaration}");
             }
-            for source in [&wiring.lib, &wiring.main] {
-                for placeholder in ["new-function", "new_function", "NewFunction", "RESOURCE"] {
-                    assert!(!source.contains(placeholder), "{trigger}: {source}");
-                }
-                assert!(!source.contains("\"EVENT"), "{trigger}: {source}");
+            let source = &wiring.main;
+            for placeholder in ["new-function", "new_function", "NewFunction", "RESOURCE"] {
+                assert!(!source.contains(placeholder), "{trigger}: {source}");
             }
-            assert!(wiring.lib.contains("assets/events/pack-order.json"));
+            assert!(!source.contains("\"EVENT"), "{trigger}: {source}");
+            assert!(source.contains("assets/events/pack-order.json"));
             assert!(!wiring.handles.is_empty(), "{trigger}");
         }
     }
@@ -466,7 +459,7 @@ mod tests {
         let both = ["object-created:photos", "object-removed:photos"];
         let wiring = wired(&shop.app, "file-photo", &both).unwrap();
         let events = r#"["ObjectCreated:", "ObjectRemoved:", "LifecycleExpiration:"]"#;
-        assert!(wiring.lib.contains(events), "{}", wiring.lib);
+        assert!(wiring.main.contains(events), "{}", wiring.main);
 
         let by_hand = wired(&shop.app, "greet", &["invoke"]).unwrap();
         assert_eq!(by_hand.function, "app.function(\"greet\");");
@@ -515,7 +508,7 @@ mod tests {
             wiring.declarations,
             [r#"let kiosk_api = app.http_api("kiosk").variable("KIOSK_URL");"#]
         );
-        assert!(wiring.lib.contains(r#"Some("GET /" | "POST /orders")"#));
+        assert!(wiring.main.contains(r#"Some("GET /" | "POST /orders")"#));
     }
 
     #[test]

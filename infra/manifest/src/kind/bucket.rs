@@ -70,7 +70,6 @@ const OBJECTS: TriggerWord = TriggerWord {
     declare: None,
     skeleton: &Skeleton {
         handles: "events of a bucket",
-        lib: include_str!("bucket/skeleton/lib.rs"),
         main: include_str!("bucket/skeleton/main.rs"),
         dependencies: &["tracing"],
     },

@@ -13,7 +13,7 @@ use crate::origin::Origin;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
-use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
+use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 mod pattern;
 
@@ -46,8 +46,7 @@ pub(super) static KIND: Kind = Kind {
         sample,
         skeleton: &Skeleton {
             handles: "events of an event bus",
-            lib: include_str!("event_rule/skeleton/lib.rs"),
-            main: trigger_word::MAIN,
+            main: include_str!("event_rule/skeleton/main.rs"),
             dependencies: &["serde", "tracing"],
         },
         ..TriggerWord::DEFAULTS

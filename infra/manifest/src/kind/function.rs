@@ -15,7 +15,7 @@ use crate::origin::{Declared, Origin};
 use crate::resource_id::ResourceId;
 use crate::stage::LogLevel;
 use crate::trigger::Trigger;
-use crate::trigger_word::{self, Skeleton, TriggerWord};
+use crate::trigger_word::{Skeleton, TriggerWord};
 
 use super::{Bucket, Table};
 
@@ -43,8 +43,7 @@ pub(super) static TRIGGERS: &[TriggerWord] = &[TriggerWord {
     sample: |_| json!({"name": "Ada"}),
     skeleton: &Skeleton {
         handles: "what callers send",
-        lib: include_str!("function/skeleton/lib.rs"),
-        main: trigger_word::MAIN,
+        main: include_str!("function/skeleton/main.rs"),
         dependencies: &["serde"],
     },
     ..TriggerWord::DEFAULTS

@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::resource_id::Noun;
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
-use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
+use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 #[cfg(test)]
 mod tests;
@@ -45,8 +45,7 @@ pub(super) static KIND: Kind = Kind {
         sample,
         skeleton: &Skeleton {
             handles: "requests to a function URL",
-            lib: include_str!("function_url/skeleton/lib.rs"),
-            main: trigger_word::MAIN,
+            main: include_str!("function_url/skeleton/main.rs"),
             dependencies: &["aws_lambda_events", "serde_json"],
         },
         ..TriggerWord::DEFAULTS

@@ -11,7 +11,7 @@ use crate::name;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
-use crate::trigger_word::{self, Skeleton, TriggerWord};
+use crate::trigger_word::{Skeleton, TriggerWord};
 
 mod path;
 mod rules;
@@ -63,8 +63,7 @@ const REQUESTS: TriggerWord = TriggerWord {
     }),
     skeleton: &Skeleton {
         handles: "requests of an HTTP API",
-        lib: include_str!("http_api/skeleton/lib.rs"),
-        main: trigger_word::MAIN,
+        main: include_str!("http_api/skeleton/main.rs"),
         dependencies: &["aws_lambda_events", "serde_json"],
     },
     ..TriggerWord::DEFAULTS

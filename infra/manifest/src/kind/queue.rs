@@ -13,7 +13,7 @@ use crate::name;
 use crate::policy;
 use crate::resource_id::Noun;
 use crate::synthesis::Synthesis;
-use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
+use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 mod messages;
 
@@ -48,8 +48,7 @@ pub(super) static KIND: Kind = Kind {
         sample,
         skeleton: &Skeleton {
             handles: "messages of a queue",
-            lib: include_str!("queue/skeleton/lib.rs"),
-            main: trigger_word::MAIN,
+            main: include_str!("queue/skeleton/main.rs"),
             dependencies: &["serde", "tracing"],
         },
         ..TriggerWord::DEFAULTS

@@ -13,7 +13,7 @@ use crate::policy;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
-use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
+use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 #[cfg(test)]
 mod tests;
@@ -42,8 +42,7 @@ pub(super) static KIND: Kind = Kind {
         sample,
         skeleton: &Skeleton {
             handles: "the times of a schedule",
-            lib: include_str!("schedule/skeleton/lib.rs"),
-            main: trigger_word::MAIN,
+            main: include_str!("schedule/skeleton/main.rs"),
             dependencies: &["tracing"],
         },
         ..TriggerWord::DEFAULTS

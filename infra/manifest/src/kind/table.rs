@@ -14,7 +14,7 @@ use crate::manifest::{DeclaredResource, Entry, Manifest, Named};
 use crate::resource_id::{Noun, ResourceId, Variable};
 use crate::stage::Removal;
 use crate::synthesis::Synthesis;
-use crate::trigger_word::{self, Skeleton, TriggerWord};
+use crate::trigger_word::{Skeleton, TriggerWord};
 
 pub(super) mod index;
 mod item_change;
@@ -59,8 +59,7 @@ pub(super) static KIND: Kind = Kind {
         sample: item_changes::sample,
         skeleton: &Skeleton {
             handles: "batches of a table's stream",
-            lib: include_str!("table/skeleton/lib.rs"),
-            main: trigger_word::MAIN,
+            main: include_str!("table/skeleton/main.rs"),
             dependencies: &[],
         },
         ..TriggerWord::DEFAULTS

@@ -12,7 +12,7 @@ use crate::policy;
 use crate::resource_id::{Noun, ResourceId};
 use crate::synthesis::Synthesis;
 use crate::trigger::{Invocation, Trigger};
-use crate::trigger_word::{self, Sample, Skeleton, TriggerWord};
+use crate::trigger_word::{Sample, Skeleton, TriggerWord};
 
 pub(super) static KIND: Kind = Kind {
     noun: &NOUN,
@@ -34,8 +34,7 @@ pub(super) static KIND: Kind = Kind {
         sample,
         skeleton: &Skeleton {
             handles: "messages of a topic",
-            lib: include_str!("topic/skeleton/lib.rs"),
-            main: trigger_word::MAIN,
+            main: include_str!("topic/skeleton/main.rs"),
             dependencies: &["serde", "tracing"],
         },
         ..TriggerWord::DEFAULTS

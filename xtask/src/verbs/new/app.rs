@@ -126,10 +126,6 @@ impl New<'_> {
                 cargo_toml(FUNCTION, &wiring),
             ),
             (
-                format!("{function}/src/lib.rs"),
-                formatted(&wiring.lib, folder).await?,
-            ),
-            (
                 format!("{function}/src/main.rs"),
                 formatted(&wiring.main, folder).await?,
             ),

@@ -120,17 +120,12 @@ impl<'a> New<'a> {
 
     async fn write(&self, workspace: &Workspace, written: &mut Written) -> Result<()> {
         let wiring = &self.wiring;
-        let source = self.folder.join("src");
         written.create(
             &self.folder.join("Cargo.toml"),
             &cargo_toml(self.name, wiring),
         )?;
         written.create(
-            &source.join("lib.rs"),
-            &formatted(&wiring.lib, &self.folder).await?,
-        )?;
-        written.create(
-            &source.join("main.rs"),
+            &self.folder.join("src/main.rs"),
             &formatted(&wiring.main, &self.folder).await?,
         )?;
         written.create(&self.event, &format!("{:#}\n", wiring.event))?;
