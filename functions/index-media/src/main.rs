@@ -157,6 +157,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stage_whose_files_are_all_deleted_waits_for_earlier_code() {
+        let dynamodb = dynamodb();
+        let state = json!({"name": {"S": "old.jpg"}, "sequencer": {"S": "01"}});
+        dynamodb.put("state", &state);
+        let function = function(&dynamodb);
+        let progress = function.handle(event(Duration::ZERO)).await.unwrap();
+        assert_eq!(progress.phase, "waiting");
+        // As an invocation of earlier code does that is still at work.
+        put_old(&dynamodb, "late.jpg", "Cat");
+        let progress = function.handle(event(PATIENCE)).await.unwrap();
+        assert_eq!(progress.phase, "complete");
+        assert_eq!(names(&function, "cat").await, ["late.jpg"]);
+    }
+
+    #[tokio::test]
     async fn old_items_are_found_before_and_after_they_have_entries() {
         let dynamodb = dynamodb();
         for number in 0..1200 {

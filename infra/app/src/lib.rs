@@ -172,7 +172,7 @@ pub fn app() -> Manifest {
     app.function("index-media")
         .timeout_seconds(300)
         .trigger(unindexed.fires())
-        .variable_of(&state)
+        .grant(state.allow([Scan]))
         .grant(catalogue.allow([ConditionCheckItem, GetItem, Scan]))
         .grant(index.allow([ConditionCheckItem, DeleteItem, GetItem, PutItem, Query]));
 

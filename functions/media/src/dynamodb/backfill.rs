@@ -6,7 +6,7 @@
 //! that it can stop and go on at any point. Only when it has ended are listings read from the index.
 //!
 //! It waits for [`PATIENCE`] before it begins, because an invocation of the stage's earlier code may
-//! still be at work, which writes items without entries.
+//! still be at work, which writes items without entries. A stage that never had a file need not wait.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -85,7 +85,7 @@ impl DynamoCatalogue {
         loop {
             let (names, next) = match progress.phase {
                 Phase::Complete => return Ok(progress),
-                Phase::Waiting if self.has_no_items().await? => {
+                Phase::Waiting if self.is_unused().await? => {
                     progress.phase = Phase::Complete;
                     return self.note(progress).await;
                 }
@@ -157,12 +157,18 @@ impl DynamoCatalogue {
         Ok(())
     }
 
-    async fn has_no_items(&self) -> Result<bool, CatalogueError> {
-        let scan = self.client.scan().table_name(&self.tables.media);
-        let output = scan.limit(1).consistent_read(true).send().await;
-        let output =
-            output.map_err(|error| failed("list", "the items", ServiceError::of(&error)))?;
-        Ok(output.items().is_empty() && output.last_evaluated_key.is_none())
+    /// Whether the stage has no file and never had one: then no earlier code is at work on it. The state outlives its item.
+    async fn is_unused(&self) -> Result<bool, CatalogueError> {
+        for table in [&self.tables.media, &self.tables.state] {
+            let scan = self.client.scan().table_name(table).limit(1);
+            let output = scan.consistent_read(true).send().await;
+            let output =
+                output.map_err(|error| failed("list", "the items", ServiceError::of(&error)))?;
+            if !output.items().is_empty() || output.last_evaluated_key.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Names of items in the table's order, and the name after which to go on.
