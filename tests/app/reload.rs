@@ -14,6 +14,7 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,8 +37,8 @@ const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
 
 const RUNS: usize = 5;
 
-/// Between two invocations.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two invocations. Shorter ones would take a processor from the build.
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// `cargo lambda watch` never answers a request that reaches a function which it is about to end.
 const LOST_AFTER: Duration = Duration::from_millis(300);
@@ -99,10 +100,11 @@ fn main() {
     let ours = Ours::start(&variables);
     let mut ours_times = [OWN, MEDIA].map(|edit| times(&copy, &edit, &ours));
     let mut manifest_times = ours.manifest_times(&copy);
+    let environment = ours.environment();
     drop(ours);
     let mut starts: Vec<_> = (0..RUNS).map(|_| start(&variables)).collect();
 
-    let mut theirs_times = CargoLambda::start(&copy)
+    let mut theirs_times = CargoLambda::start(&copy, &environment)
         .map(|theirs| [OWN, MEDIA].map(|edit| times(&copy, &edit, &theirs)));
 
     println!(
@@ -244,6 +246,14 @@ impl Ours {
         runs.skip(1).collect()
     }
 
+    /// The variables of the function.
+    fn environment(&self) -> HashMap<String, String> {
+        let request = self.client.get_function_configuration();
+        let request = request.function_name(&self.function).send();
+        let function = self.runtime.block_on(request).unwrap();
+        function.environment.unwrap().variables.unwrap()
+    }
+
     fn timeout(&self) -> Option<i32> {
         let request = self.client.get_function_configuration();
         let request = request.function_name(&self.configured).send();
@@ -291,7 +301,7 @@ struct CargoLambda {
 
 impl CargoLambda {
     /// None if it cannot be installed.
-    fn start(copy: &Copy) -> Option<Self> {
+    fn start(copy: &Copy, environment: &HashMap<String, String>) -> Option<Self> {
         let program = install()?;
         let port = acceptance::free_ports_of_aws().to_string();
         let log = File::create(target_directory().join("bench-cargo-lambda.log")).unwrap();
@@ -301,14 +311,12 @@ impl CargoLambda {
             .args(["--package", FUNCTION])
             .current_dir(copy.root())
             .env("CARGO_TARGET_DIR", copy.target())
+            .envs(environment)
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "id")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             // Nobody is there: the function starts and calls no one.
             .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-            .env("MEDIA_BUCKET_NAME", "media")
-            .env("MEDIA_TABLE_NAME", "media")
-            .env("MEDIA_STATE_TABLE_NAME", "state")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -52,6 +52,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The same after a build that a change has ended: git may be at it.
 const LONG_PAUSE: Duration = Duration::from_millis(200);
 
+/// So long the function that was built first has the processor for itself.
+const LEAD: Duration = Duration::from_millis(300);
+
 /// Who waits longer than this wants to know for what.
 const LONG_BUILD: Duration = Duration::from_secs(3);
 
@@ -191,23 +194,26 @@ impl<'a> Watch<'a> {
         let mut noticed = Instant::now();
         // The files that the stage is like.
         let mut deployed = None;
+        let mut began = SystemTime::now();
+        let mut seen = self.files.scan();
         loop {
-            self.files.update(self.workspace);
-            let began = SystemTime::now();
-            let mut seen = self.files.scan();
+            if self.files.update(self.workspace, &seen) {
+                seen = self.files.scan();
+            }
             let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
             let ended = ended.await;
             self.files.complete(&mut seen, began);
-            if ended == Ended::Disturbed {
-                self.files.settled(LONG_PAUSE).await;
-                continue;
-            }
-            self.files.changed(&seen).await;
-            if ended == Ended::Converged {
-                deployed = Some(seen);
-            }
+            let pause = if ended == Ended::Disturbed {
+                LONG_PAUSE
+            } else {
+                self.files.changed(&seen).await;
+                if ended == Ended::Converged {
+                    deployed = Some(seen);
+                }
+                PAUSE
+            };
             noticed = Instant::now();
-            self.files.settled(PAUSE).await;
+            (began, seen) = self.files.settled(pause).await;
         }
     }
 
@@ -223,6 +229,11 @@ impl<'a> Watch<'a> {
             let ended = self.step(stage, Some(&function), seen, noticed).await;
             if ended != Ended::Converged {
                 return ended;
+            }
+            // Its start would wait for the compiler.
+            tokio::select! {
+                () = tokio::time::sleep(LEAD) => {}
+                () = self.files.changed(seen) => return Ended::Disturbed,
             }
         }
         self.step(stage, None, seen, noticed).await

@@ -109,11 +109,13 @@ impl Files {
         self.declarations = self.scan().declarations();
     }
 
-    /// Finds packages anew if a Cargo.toml is not as it was.
-    pub(super) fn update(&mut self, workspace: &Workspace) {
-        if self.scan().declarations() != self.declarations {
+    /// Finds packages anew if a Cargo.toml is not as it was. Whether that was so.
+    pub(super) fn update(&mut self, workspace: &Workspace, seen: &Seen) -> bool {
+        let is_outdated = seen.declarations() != self.declarations;
+        if is_outdated {
             self.find_packages(workspace);
         }
+        is_outdated
     }
 
     /// Whether the workspace has a package of this name. True if cargo could not list the packages.
@@ -206,15 +208,16 @@ impl Files {
         }
     }
 
-    /// Returns when the files stay as they are for so long: who saves several, or lets git change
-    /// them, wants one build.
-    pub(super) async fn settled(&self, quiet: Duration) {
+    /// The files when they stay as they are for so long, and a moment before they were looked at: who saves several, or
+    /// lets git change them, wants one build.
+    pub(super) async fn settled(&self, quiet: Duration) -> (SystemTime, Seen) {
         let mut before = self.scan();
         loop {
             sleep(quiet).await;
+            let began = SystemTime::now();
             let now = self.scan();
             if now.files == before.files {
-                return;
+                return (began, now);
             }
             before = now;
         }
@@ -261,9 +264,12 @@ impl Seen {
         changed.map(|(path, _)| path).chain(new)
     }
 
-    fn declarations(mut self) -> Stamps {
-        self.files.retain(|path, _| path.ends_with("Cargo.toml"));
-        self.files
+    fn declarations(&self) -> Stamps {
+        let files = self.files.iter();
+        let declarations = files.filter(|(path, _)| path.ends_with("Cargo.toml"));
+        declarations
+            .map(|(path, stamp)| (path.clone(), *stamp))
+            .collect()
     }
 }
 
