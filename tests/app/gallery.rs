@@ -9,16 +9,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use acceptance::webdriver::Window;
-use acceptance::{Reply, eventually, send, target_directory, workspace};
+use acceptance::{Reply, eventually, picture_folder, send, target_directory, workspace};
 use aws_sdk_s3::primitives::ByteStream;
 use local::CheckTools;
 use serde_json::{Value, json};
 use ureq::http::Request;
 
 use crate::library::Stage;
-
-/// A folder for pictures of the pages; one below `target` unless told.
-const SCREENSHOTS: &str = "GALLERY_SCREENSHOTS";
 
 /// How many files the library has in the end, besides those that a person uploads.
 const FILES: usize = 200;
@@ -69,11 +66,10 @@ impl Browser {
 
     /// Keeps a picture of the page.
     fn picture(&self, name: &str) {
-        let folder = std::env::var_os(SCREENSHOTS).map(PathBuf::from);
-        let folder = folder.unwrap_or_else(|| target_directory().join("gallery"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join(format!("{name}.png"));
-        self.window.save_screenshot(&file);
+        if let Some(folder) = picture_folder() {
+            self.window
+                .save_screenshot(&folder.join(format!("gallery-{name}.png")));
+        }
     }
 
     /// Chooses a file to upload.

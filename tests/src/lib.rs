@@ -633,6 +633,14 @@ pub fn python() -> PathBuf {
     stage_tools().python()
 }
 
+/// Where the variable `PICTURES` wants pictures of what tests see: a folder, below the workspace's root unless it is
+/// absolute. None if nobody wants them.
+pub fn picture_folder() -> Option<PathBuf> {
+    let folder = workspace().join(std::env::var_os("PICTURES")?);
+    std::fs::create_dir_all(&folder).unwrap();
+    Some(folder)
+}
+
 /// Where everything that is built or downloaded goes.
 pub fn target_directory() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {

@@ -333,6 +333,8 @@ pub struct Screen {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Line {
     text: String,
+    /// With the sequences that colour it.
+    coloured: String,
     /// Whether it is longer than the terminal is wide.
     wraps: bool,
 }
@@ -359,6 +361,12 @@ impl Screen {
             .iter()
             .map(|line| format!("{}\n", line.text))
             .collect()
+    }
+
+    /// A picture of what is shown, in its colours.
+    pub fn svg(&self) -> String {
+        let lines = self.lines.iter().map(|line| line.coloured.as_str());
+        anstyle_svg::Term::new().render_svg(&lines.collect::<Vec<_>>().join("\u{1b}[m\n"))
     }
 
     /// The lines, as [`text`](Self::text).
@@ -465,14 +473,27 @@ fn steps(pieces: &[Piece]) -> Vec<Screen> {
     steps
 }
 
+/// A row in which the cursor is not moved over what is empty.
+fn with_spaces(row: &str) -> String {
+    let moves = regex::Regex::new("\u{1b}\\[(\\d*)C").unwrap();
+    let spaces = |moved: &regex::Captures<'_>| " ".repeat(moved[1].parse().unwrap_or(1));
+    moves.replace_all(row, spaces).into_owned()
+}
+
 /// The lines that have scrolled off, and those in the window.
 fn lines(parser: &mut Parser) -> Vec<Line> {
     let (_, columns) = parser.screen().size();
-    let mut rows: Vec<(String, bool)> = Vec::new();
+    let mut rows: Vec<(String, String, bool)> = Vec::new();
     let mut row = |parser: &Parser, index: u16| {
         let screen = parser.screen();
         let text = screen.rows(0, columns).nth(usize::from(index));
-        rows.push((text.unwrap_or_default(), screen.row_wrapped(index)));
+        let coloured = screen.rows_formatted(0, columns).nth(usize::from(index));
+        let coloured = with_spaces(&String::from_utf8(coloured.unwrap_or_default()).unwrap());
+        rows.push((
+            text.unwrap_or_default(),
+            coloured,
+            screen.row_wrapped(index),
+        ));
     };
     parser.screen_mut().set_scrollback(usize::MAX);
     for offset in (1..=parser.screen().scrollback()).rev() {
@@ -484,8 +505,9 @@ fn lines(parser: &mut Parser) -> Vec<Line> {
 
     let mut lines = Vec::new();
     let mut line = Line::default();
-    for (text, wraps) in rows {
+    for (text, coloured, wraps) in rows {
         line.text.push_str(&text);
+        line.coloured.push_str(&coloured);
         if wraps {
             line.wraps = true;
         } else {

@@ -682,7 +682,9 @@ fn deploy_change_return_delete(checkout: &Checkout) {
     let yes = yes.with_code(0).is_tidy();
     keep("deploy-new", &yes);
     let uploads = |step: &Screen| step.text().contains(" MB of ");
-    assert!(yes.steps.iter().any(uploads), "no upload is shown: {yes}");
+    let upload = yes.steps.iter().find(|step| uploads(step));
+    let upload = upload.unwrap_or_else(|| panic!("no upload is shown: {yes}"));
+    picture("progress", upload);
     let shown = checkout.run(&deploy, USUAL).with_code(0).is_tidy();
     keep("deploy-unchanged", &shown);
 
@@ -702,7 +704,9 @@ fn deploy_change_return_delete(checkout: &Checkout) {
         ("deploy-end-of-input", USUAL, CTRL_D),
     ] {
         let no = checkout.answer(&any, columns, DEPLOY, keys).with_code(1);
-        keep(name, &no.is_tidy());
+        let no = no.is_tidy();
+        keep(name, &no);
+        picture(name, &no.screen);
     }
     interrupted(&checkout.answer(&any, USUAL, DEPLOY, CTRL_C));
     for (name, columns) in [
@@ -842,6 +846,13 @@ fn together(parts: &[(&str, &(dyn Fn() + Sync))]) {
             .collect()
     });
     assert_eq!(failed, [""; 0], "these failed");
+}
+
+fn picture(name: &str, shown: &Screen) {
+    if let Some(folder) = acceptance::picture_folder() {
+        let file = folder.join(format!("terminal-{name}.svg"));
+        std::fs::write(file, shown.svg()).unwrap();
+    }
 }
 
 /// Compares what is shown with what was kept, but for what differs from run to run.

@@ -1,13 +1,10 @@
 //! The console's address, and a browser that shows it.
 
 use acceptance::webdriver::Window;
-use acceptance::{Reply, send, workspace};
+use acceptance::{Reply, picture_folder, send};
 use ureq::http::Request;
 
 use crate::library::Stage;
-
-/// A folder for pictures of the pages, if somebody wants to see them.
-const SCREENSHOTS: &str = "CONSOLE_SCREENSHOTS";
 
 /// The pages of the menu.
 const SECTIONS: [&str; 7] = [
@@ -91,10 +88,7 @@ impl Browser<'_> {
 
     /// Keeps a picture, if somebody wants to see it.
     pub(crate) fn picture(&self, name: &str) {
-        if let Some(folder) = std::env::var_os(SCREENSHOTS) {
-            // Tests run in the folder of their package.
-            let folder = workspace().join(folder);
-            std::fs::create_dir_all(&folder).unwrap();
+        if let Some(folder) = picture_folder() {
             self.window
                 .save_screenshot(&folder.join(format!("console-{name}.png")));
         }

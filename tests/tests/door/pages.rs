@@ -196,37 +196,64 @@ pub(crate) fn a_page_of_another_origin_gets_nothing(stages: &Stages) {
     target.assert_untouched();
 }
 
+/// Browsers at once: pages wait for answers most of the time.
+const BROWSERS: usize = 3;
+
 pub(crate) fn a_page_with_a_rebound_name_gets_nothing(stages: &Stages) {
     let target = stages.chaos();
-    let program = chromium().unwrap();
-    let network = Network::start();
     let marks = TempDir::new().unwrap();
     let marker = marks.path().join("ran");
-    let mut served = Vec::new();
-    for (port, process) in target.listeners() {
-        let url = format!("http://rebind.test:{port}/");
-        let mut config = attack(target, &marker);
-        config["plan"] = json!("rebound");
-        network.publish_and_rebind(&url, &page(&config));
-        let browser = Browser::open(&program, &network, &url, std::slice::from_ref(&url));
-        let report = network.report(&browser);
-        assert_eq!(report["origin"], url.trim_end_matches('/'));
-        stages.tell(&browser, &report);
-        drop(browser);
-        let exchanges = network.take_exchanges();
-        assert!(exchanges.len() >= 20, "{url} has not attacked");
-        println!("{url} sent {} requests", exchanges.len());
-        for exchange in exchanges {
-            if exchange.answer.status() != Some(403) && exchange.answer != Answer::Closed {
-                served.push(format!("{process}: {exchange}"));
-            }
-        }
-    }
+    let listeners: Vec<(u16, String)> = target.listeners().into_iter().collect();
+    let mut served: Vec<String> = std::thread::scope(|scope| {
+        let parts = listeners.chunks(listeners.len().div_ceil(BROWSERS));
+        let attacks = parts.map(|part| {
+            let marker = &marker;
+            scope.spawn(move || {
+                let attacks = part.iter();
+                let served = attacks.flat_map(|(port, process)| {
+                    let requests = served_to_a_rebound_page(stages, target, *port, marker);
+                    let named = |request: String| format!("{process}: {request}");
+                    requests.into_iter().map(named).collect::<Vec<_>>()
+                });
+                served.collect::<Vec<_>>()
+            })
+        });
+        let attacks: Vec<_> = attacks.collect();
+        let ended = attacks.into_iter().map(|attack| attack.join().unwrap());
+        ended.flatten().collect()
+    });
     if marker.exists() {
         served.insert(0, "code of a page, which ran on this machine".to_owned());
     }
     assert_none("requests of a page are served", &served);
     target.assert_untouched();
+}
+
+/// The requests of a page that are not refused, after its name has come to lead to a port of the stage.
+fn served_to_a_rebound_page(
+    stages: &Stages,
+    target: &Target,
+    port: u16,
+    marker: &Path,
+) -> Vec<String> {
+    let program = chromium().unwrap();
+    let network = Network::start();
+    let url = format!("http://rebind.test:{port}/");
+    let mut config = attack(target, marker);
+    config["plan"] = json!("rebound");
+    network.publish_and_rebind(&url, &page(&config));
+    let browser = Browser::open(&program, &network, &url, std::slice::from_ref(&url));
+    let report = network.report(&browser);
+    assert_eq!(report["origin"], url.trim_end_matches('/'));
+    stages.tell(&browser, &report);
+    drop(browser);
+    let exchanges = network.take_exchanges();
+    assert!(exchanges.len() >= 20, "{url} has not attacked");
+    println!("{url} sent {} requests", exchanges.len());
+    let served = exchanges.iter().filter(|exchange| {
+        exchange.answer.status() != Some(403) && exchange.answer != Answer::Closed
+    });
+    served.map(ToString::to_string).collect()
 }
 
 pub(crate) fn pages_are_served_where_cors_allows_it(stages: &Stages) {
