@@ -37,7 +37,7 @@ impl Standings for Names {
     }
 }
 
-/// A bucket in which every picture has this content, and "poison.jpg" is denied.
+/// A bucket in which every picture has this content, "gone.jpg" is missing, and "poison.jpg" is denied.
 struct Files(&'static [u8]);
 
 impl Pictures for Files {
@@ -49,6 +49,7 @@ impl Pictures for Files {
                 object: "picture",
                 reason: "AccessDenied".into(),
             }),
+            "gone.jpg" => Ok(Picture::Gone),
             _ if known == Some(&version) => Ok(Picture::AsBefore),
             _ => {
                 let file = Ok(self.0.to_vec());
@@ -146,6 +147,17 @@ async fn a_picture_that_left_the_catalogue_has_none() {
         .insert(key("a.jpg"), left);
     function.handle(event(&["a.jpg"])).await.unwrap();
     assert_eq!(function.made("a.jpg"), None);
+}
+
+/// Its deletion will be recorded, and until then nobody should see it.
+#[tokio::test]
+async fn a_picture_that_left_the_bucket_has_none_before_the_catalogue_knows() {
+    let function = function(&["gone.jpg"], PHOTO);
+    let left = ("of before".into(), Ok(vec![]));
+    let thumbnails = &function.thumbnails.0;
+    thumbnails.borrow_mut().insert(key("gone.jpg"), left);
+    function.handle(event(&["gone.jpg"])).await.unwrap();
+    assert_eq!(function.made("gone.jpg"), None);
 }
 
 #[tokio::test]
