@@ -48,6 +48,7 @@ fn check(count: usize) {
 
     let items = scan(&stage, &runtime);
     assert_eq!(items.len(), count);
+    tell_latency(&stage, count, "by the table");
     check_searches(&stage, &items, &["1000"]);
     let now = SystemTime::now();
     let waiting = index(&stage, now);
@@ -60,6 +61,7 @@ fn check(count: usize) {
         "{count} files: looked at within {:.1} s",
         started.elapsed().as_secs_f64()
     );
+    tell_latency(&stage, count, "by the index");
     let started = Instant::now();
     check_searches(&stage, &items, &["1000", "137"]);
     eprintln!(
@@ -158,6 +160,20 @@ fn index(stage: &Stage, time: SystemTime) -> Value {
     let payload = file.path().to_str().unwrap();
     let answer = stage.xtask_ok(&["invoke", "index-media", "--payload", payload]);
     serde_json::from_str(&answer).unwrap()
+}
+
+/// Prints how long a page of a label takes, as the median of a few.
+fn tell_latency(stage: &Stage, count: usize, how: &str) {
+    let mut times: Vec<_> = (0..9)
+        .map(|_| {
+            let started = Instant::now();
+            assert_eq!(stage.get("/?label=Cat&limit=100").status, 200);
+            started.elapsed()
+        })
+        .collect();
+    times.sort();
+    let median_ms = times[times.len() / 2].as_millis();
+    eprintln!("{count} files: a page of a label {how} within {median_ms} ms");
 }
 
 /// All pages of a listing.
