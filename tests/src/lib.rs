@@ -352,10 +352,6 @@ impl Stage {
             .env("LC_ALL", "C.UTF-8")
             .envs(&self.variables)
             .stdin(Stdio::null());
-        // Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
-        if arguments.first() == Some(&"sqs") {
-            command.args(["--endpoint-url", self.variable("AWS_ENDPOINT_URL")]);
-        }
         command
     }
 

@@ -35,6 +35,7 @@ fn astray() -> BTreeMap<&'static str, &'static str> {
 /// What a user would type to see that everything is reached.
 const EVERYTHING: &str = r#"set -eu
 aws s3 ls "s3://$PHOTOS_BUCKET_NAME"
+aws sqs get-queue-attributes --queue-url "$PARCELS_QUEUE_URL"
 aws dynamodb describe-table --table-name "$PHOTOS_TABLE_NAME" --query Table.TableStatus
 curl -sf "$SHOP_URL""#;
 

@@ -253,8 +253,7 @@ fn a_record_that_fails_is_followed_into_the_queue_and_out_of_it(stage: &Stage) {
 fn a_message_that_fails_is_followed_into_the_queue_and_out_of_it(stage: &Stage) {
     let queue = stage.variable("PARCELS_QUEUE_URL");
     let parcel = ["--queue-url", queue, "--message-body", r#"{"order": "4"}"#];
-    let endpoint = ["--endpoint-url", stage.variable("AWS_ENDPOINT_URL")];
-    stage.aws_ok(&[&["sqs", "send-message"], &parcel[..], &endpoint].concat());
+    stage.aws_ok(&[&["sqs", "send-message"], &parcel[..]].concat());
     stage.xtask_ok(&["wait"]);
     let trace = last(stage, &["--kind", "message"]);
     assert_eq!(trace["summary"]["outcome"], "failure-queue", "{trace}");

@@ -10,7 +10,8 @@
 //! again. Virtual environments hold absolute paths, hence the marker names the
 //! folder too: a checkout that was moved gets a new one.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -69,7 +70,7 @@ impl StageTools {
     pub async fn prepare(dir: &Path, progress: impl FnMut(&str)) -> Result<Self, Error> {
         let environment = Environment::prepare(dir, &STAGE, progress).await?;
         let tools = Self(environment);
-        tools.link_commands()?;
+        tools.put_commands()?;
         Ok(tools)
     }
 
@@ -90,32 +91,39 @@ impl StageTools {
         self.0.program("python")
     }
 
-    /// The AWS CLI (version 1).
+    /// The AWS CLI (version 1), which heeds `AWS_ENDPOINT_URL` for Amazon SQS as well.
     #[must_use]
     pub fn aws(&self) -> PathBuf {
-        self.0.program("aws")
+        self.commands_dir().join("aws")
     }
 
-    /// The folder with [`aws`](Self::aws), for a command's `PATH`. The environment's own would
-    /// bring its Python and its pip as well, in the place of the user's.
+    /// The folder with [`aws`](Self::aws) and its completer, for a command's `PATH`. The environment's own
+    /// would bring its Python and its pip as well, in the place of the user's.
     #[must_use]
     pub fn commands_dir(&self) -> PathBuf {
         self.0.dir.join("commands")
     }
 
-    fn link_commands(&self) -> Result<(), Error> {
+    fn put_commands(&self) -> Result<(), Error> {
         let folder = self.commands_dir();
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        for command in ["aws", "aws_completer"] {
-            let link = folder.join(command);
-            match std::os::unix::fs::symlink(self.0.program(command), &link) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(Error::io("create", &link)(error));
-                }
-                _ => {}
-            }
+        let aws = self.aws();
+        // A link is there if an earlier version made it.
+        if aws.is_symlink() || std::fs::read(&aws).ok().as_deref() != Some(AWS.as_bytes()) {
+            // Another process may run the one that is there, or write it as well.
+            let written = folder.join(format!("aws.{}", std::process::id()));
+            std::fs::write(&written, AWS).map_err(Error::io("write", &written))?;
+            std::fs::set_permissions(&written, Permissions::from_mode(0o755))
+                .and_then(|()| std::fs::rename(&written, &aws))
+                .map_err(Error::io("create", &aws))?;
         }
-        Ok(())
+        let completer = folder.join("aws_completer");
+        match std::os::unix::fs::symlink(self.0.program("aws_completer"), &completer) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(Error::io("create", &completer)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A file that a package brings, whatever version of Python it is installed for.
@@ -194,6 +202,9 @@ impl CrossTools {
         self.0.program("python")
     }
 }
+
+/// What stands for the AWS CLI in the commands of a stage.
+const AWS: &str = include_str!("aws.sh");
 
 /// Packages that one run of `pip install` installs.
 struct Packages {
