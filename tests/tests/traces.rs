@@ -254,7 +254,11 @@ fn a_message_that_fails_is_followed_into_the_queue_and_out_of_it(stage: &Stage) 
     let queue = stage.variable("PARCELS_QUEUE_URL");
     let parcel = ["--queue-url", queue, "--message-body", r#"{"order": "4"}"#];
     stage.aws_ok(&[&["sqs", "send-message"], &parcel[..]].concat());
-    stage.xtask_ok(&["wait"]);
+    let waited = stage.xtask(&["wait"]).output().unwrap();
+    let said = String::from_utf8_lossy(&waited.stderr);
+    assert!(waited.status.success(), "{said}");
+    let warning = "warning: 1 event waits in the failure queue of pack-order: see `cargo xtask redrive pack-order";
+    assert!(said.contains(warning), "{said}");
     let trace = last(stage, &["--kind", "message"]);
     assert_eq!(trace["summary"]["outcome"], "failure-queue", "{trace}");
     assert_eq!(

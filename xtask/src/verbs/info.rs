@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deploy::HIDDEN_AT_MOST;
+use deploy::{HIDDEN_AT_MOST, Status, Target};
 use indicatif::DecimalBytes;
 use manifest::Function;
 
@@ -22,14 +22,8 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
         .functions()
         .map(Function::physical_name)
         .collect();
-    let queues: BTreeMap<String, String> = context
-        .app
-        .functions()
-        .filter_map(|function| Some((function.name().to_owned(), function.failure_queue_output()?)))
-        .collect();
-    let status = deploy::status(&target, &context.app.stack_name(), &names, &queues)
-        .await?
-        .ok_or_else(|| context.not_deployed(&target))?;
+    let status = status_of(&context, &target, &names).await?;
+    let status = status.ok_or_else(|| context.not_deployed(&target))?;
     if args.json {
         return json(&status);
     }
@@ -81,6 +75,26 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
         ]
     }));
     table(&rows)?;
+    warn_of_failed_events(&context, &status);
+    Ok(())
+}
+
+/// The stack, its failure queues, and these functions, by physical names; none if it is not deployed.
+pub(super) async fn status_of(
+    context: &Context,
+    target: &Target,
+    functions: &[String],
+) -> Result<Option<Status>> {
+    let queue = |function: &Function| {
+        let output = function.failure_queue_output()?;
+        Some((function.name().to_owned(), output))
+    };
+    let queues: BTreeMap<String, String> = context.app.functions().filter_map(queue).collect();
+    Ok(deploy::status(target, &context.app.stack_name(), functions, &queues).await?)
+}
+
+/// A warning for each failure queue that holds events.
+pub(super) fn warn_of_failed_events(context: &Context, status: &Status) {
     for queue in &status.failure_queues {
         let (function, events) = (&queue.function, queue.events);
         let stage = &context.app.stage().name;
@@ -98,7 +112,6 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Info) -> Result<()> {
             warn(hidden_events(queue.hidden_events, function));
         }
     }
-    Ok(())
 }
 
 /// What a user must know of events that are hidden at the moment.

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::stage_client::StageClient;
 use crate::terminal::{spinner, status};
+use crate::verbs::info::{status_of, warn_of_failed_events};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Wait) -> Result<()> {
@@ -52,6 +53,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Wait) -> Result<()> {
             started.elapsed().as_secs_f64()
         ),
     );
+    // An event that has failed for good is handled, too.
+    let target = context.connect().await?;
+    if let Some(deployed) = status_of(&context, &target, &[]).await? {
+        warn_of_failed_events(&context, &deployed);
+    }
     Ok(())
 }
 
