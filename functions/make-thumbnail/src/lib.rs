@@ -30,11 +30,10 @@ use runtime::{Aws, Environment, Service};
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use crate::backfill::{Backfill, Progress};
+
+use crate::ports::{Picture, Pictures, ThumbnailError, Thumbnails};
 use crate::s3::S3Bucket;
-
-pub use backfill::{Backfill, Progress};
-
-use ports::{Picture, Pictures, ThumbnailError, Thumbnails};
 
 /// What the function is invoked with.
 #[derive(Deserialize)]
