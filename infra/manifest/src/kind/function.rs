@@ -155,7 +155,7 @@ impl DeclaredFunction {
     }
 }
 
-/// A bucket or a table, for [`variable_of`](Function::variable_of).
+/// A bucket or a table, for [`variable_of`](DeclaredFunction::variable_of).
 #[derive(Debug)]
 pub struct VariableOf(ResourceId);
 
