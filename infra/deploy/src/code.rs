@@ -25,7 +25,7 @@ const ATTEMPTS_MAX: usize = 20;
 /// What came of the wish to replace only code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hotswap {
-    /// No other code is at work now.
+    /// Every function runs the code that it should.
     Swapped {
         /// These functions, by physical name, run new code. The others ran it already.
         functions: Vec<String>,

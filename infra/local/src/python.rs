@@ -203,7 +203,7 @@ impl CrossTools {
     }
 }
 
-/// What stands for the AWS CLI in the commands of a stage.
+/// The command `aws` of a stage, which runs the AWS CLI.
 const AWS: &str = include_str!("aws.sh");
 
 /// Packages that one run of `pip install` installs.
