@@ -52,6 +52,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The same after a build that a change has ended: git may be at it.
 const LONG_PAUSE: Duration = Duration::from_millis(200);
 
+/// So long the function that was built first has the processor for itself.
+const LEAD: Duration = Duration::from_millis(300);
+
 /// Who waits longer than this wants to know for what.
 const LONG_BUILD: Duration = Duration::from_secs(3);
 
@@ -191,6 +194,7 @@ impl<'a> Watch<'a> {
         let mut noticed = Instant::now();
         // The files that the stage is like.
         let mut deployed = None;
+        let mut began = SystemTime::now();
         let mut seen = self.files.scan();
         loop {
             if self.files.update(self.workspace, &seen) {
@@ -198,7 +202,7 @@ impl<'a> Watch<'a> {
             }
             let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
             let ended = ended.await;
-            self.files.complete(&mut seen);
+            self.files.complete(&mut seen, began);
             let pause = if ended == Ended::Disturbed {
                 LONG_PAUSE
             } else {
@@ -209,7 +213,7 @@ impl<'a> Watch<'a> {
                 PAUSE
             };
             noticed = Instant::now();
-            seen = self.files.settled(pause).await;
+            (began, seen) = self.files.settled(pause).await;
         }
     }
 
@@ -225,6 +229,11 @@ impl<'a> Watch<'a> {
             let ended = self.step(stage, Some(&function), seen, noticed).await;
             if ended != Ended::Converged {
                 return ended;
+            }
+            // Its start would wait for the compiler.
+            tokio::select! {
+                () = tokio::time::sleep(LEAD) => {}
+                () = self.files.changed(seen) => return Ended::Disturbed,
             }
         }
         self.step(stage, None, seen, noticed).await
