@@ -88,12 +88,16 @@ impl Ground {
 
     /// `diff` builds what the source says, and compares it with the stage.
     fn is_as_the_source_says(&self) {
+        std::thread::sleep(REST);
         let arguments = ["diff", "--stage", "local", "--exit-code"];
         let output = self.xtask(&arguments).output().unwrap();
         let log = self.stage.log();
         assert!(output.status.success(), "{}{log}", both(&output));
     }
 }
+
+/// After the function that answers, the stage builds the rest and tells CloudFormation.
+const REST: Duration = Duration::from_secs(8);
 
 /// Moments that nobody has chosen.
 struct Moments(u64);
@@ -223,6 +227,7 @@ fn whatever_happens_to_the_source(ground: &Ground) {
         let told = ["Reloaded", "Deployed", "error", "warning", "Waiting"];
         told.map(|word| log.matches(word).count())
     };
+    std::thread::sleep(REST);
     let before_touching = rounds();
     ground.save("README.md", "changed");
     ground.save("tests/example/assets/events/audit.json", "{}");
