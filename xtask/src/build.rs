@@ -120,16 +120,22 @@ pub(crate) struct Aside {
     pub(crate) diagnostics: String,
 }
 
-/// As [`build`], without a word of progress. Dropping the future ends the build.
+/// As [`build`], without a word of progress; if `only` is one of the packages, its executable alone, with the features
+/// of dependencies that all packages together choose, so that it is the one that they would have.
+/// Dropping the future ends the build.
 pub(crate) async fn build_aside(
     workspace: &Workspace,
     packages: &[&str],
+    only: Option<&str>,
     profile: Profile,
     architecture: Architecture,
 ) -> Result<Aside> {
     let shell = Shell::new()?;
     let command = cargo(&shell, workspace, packages, profile, architecture)?;
-    let command = command.arg("--quiet").env("CARGO_TERM_COLOR", "always");
+    let command = command
+        .args(only.map(|name| format!("--bin={name}")))
+        .arg("--quiet")
+        .env("CARGO_TERM_COLOR", "always");
     let mut command = tokio::process::Command::from(std::process::Command::from(command));
     let not_started = |error| CliError::new(format!("could not run cargo: {error}"));
     let child = command
@@ -148,7 +154,10 @@ pub(crate) async fn build_aside(
     }
     let executables = output.status.success().then(|| {
         let messages = parse(&String::from_utf8_lossy(&output.stdout));
-        executables(messages, packages)
+        executables(
+            messages,
+            only.as_ref().map_or(packages, std::slice::from_ref),
+        )
     });
     Ok(Aside {
         executables: executables.transpose()?,

@@ -194,7 +194,6 @@ impl<'a> Watch<'a> {
         let mut noticed = Instant::now();
         // The files that the stage is like.
         let mut deployed = None;
-        let mut began = SystemTime::now();
         let mut seen = self.files.scan();
         loop {
             if self.files.update(self.workspace, &seen) {
@@ -202,7 +201,7 @@ impl<'a> Watch<'a> {
             }
             let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
             let ended = ended.await;
-            self.files.complete(&mut seen, began);
+            self.files.complete(&mut seen);
             let pause = if ended == Ended::Disturbed {
                 LONG_PAUSE
             } else {
@@ -213,7 +212,7 @@ impl<'a> Watch<'a> {
                 PAUSE
             };
             noticed = Instant::now();
-            (began, seen) = self.files.settled(pause).await;
+            seen = self.files.settled(pause).await;
         }
     }
 
@@ -313,19 +312,19 @@ impl<'a> Watch<'a> {
 
     /// Builds one function of the local stage, or else what the stage consists of, and this program.
     async fn build(&self, stage: Option<&Stage>, function: Option<&str>) -> Result<Aside> {
-        let host = Architecture::HOST;
-        if let Some(function) = function {
-            return build::build_aside(self.workspace, &[function], Profile::Local, host).await;
-        }
-        let program = [self.workspace.program()];
+        let program = || {
+            let program = [self.workspace.program()];
+            let host = Architecture::HOST;
+            async move { build::build_aside(self.workspace, &program, None, Profile::Dev, host).await }
+        };
         let Some(Stage { context, .. }) = stage else {
-            return build::build_aside(self.workspace, &program, Profile::Dev, host).await;
+            return program().await;
         };
         let (parts, profile) = package::parts(self.workspace, &context.app);
         let missing = parts.iter().find(|name| !self.files.has_package(name));
         // The manifest may no longer declare what is missing: then there will be another program.
         if profile != Profile::Local || missing.is_some() {
-            let built = build::build_aside(self.workspace, &program, Profile::Dev, host).await?;
+            let built = program().await?;
             match &built.executables {
                 Some(executables) if !self.is_outdated(executables) => {}
                 _ => return Ok(built),
@@ -337,7 +336,7 @@ impl<'a> Watch<'a> {
             )));
         }
         let architecture = context.app.stage().architecture;
-        build::build_aside(self.workspace, &parts, profile, architecture).await
+        build::build_aside(self.workspace, &parts, function, profile, architecture).await
     }
 
     /// Tells what the compiler has said; returns what was built, if anything.

@@ -20,7 +20,7 @@ use crate::workspace::Workspace;
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// A file's time may be as much older than the moment at which it was written.
+/// How much older a file's modification time may be than the write: the kernel takes it from its last tick.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 /// What decides beside the packages how they are built, below the cargo workspace.
@@ -55,8 +55,10 @@ pub(super) struct Files {
 }
 
 /// The files at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seen {
+    /// Before the first of them was looked at.
+    at: SystemTime,
     files: Stamps,
     /// The folders that were listed. They differ when a name in them is new, or gone.
     folders: Stamps,
@@ -147,9 +149,9 @@ impl Files {
 
     /// Adds the files that a build has found out about to what was seen before it. A file that was written since then counts
     /// as changed: the build may have read it as it was.
-    pub(super) fn complete(&self, seen: &mut Seen, before: SystemTime) {
-        let before = before.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let before_ns = (before - CLOCK_TICK.min(before)).as_nanos();
+    pub(super) fn complete(&self, seen: &mut Seen) {
+        let seen_at = seen.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let before_ns = seen_at.saturating_sub(CLOCK_TICK).as_nanos();
         for path in &self.included {
             let is_older = |stamp: &Stamp| {
                 u128::try_from(stamp.modified_ns).is_ok_and(|modified| modified < before_ns)
@@ -179,7 +181,11 @@ impl Files {
 
     /// What is there now.
     pub(super) fn scan(&self) -> Seen {
-        let mut seen = Seen::default();
+        let mut seen = Seen {
+            at: SystemTime::now(),
+            files: Stamps::new(),
+            folders: Stamps::new(),
+        };
         let alone = self.workspace.iter().chain(&self.app).chain(&self.included);
         for path in alone {
             seen.look_at(path.clone());
@@ -208,16 +214,15 @@ impl Files {
         }
     }
 
-    /// The files when they stay as they are for so long, and a moment before they were looked at: who saves several, or
-    /// lets git change them, wants one build.
-    pub(super) async fn settled(&self, quiet: Duration) -> (SystemTime, Seen) {
+    /// Waits until no file has changed for this long, and returns the files. Whoever saves several, or lets git change
+    /// them, wants one build.
+    pub(super) async fn settled(&self, quiet: Duration) -> Seen {
         let mut before = self.scan();
         loop {
             sleep(quiet).await;
-            let began = SystemTime::now();
             let now = self.scan();
             if now.files == before.files {
-                return (began, now);
+                return now;
             }
             before = now;
         }
@@ -451,8 +456,8 @@ mod tests {
         );
         let mut seen = ground.files.scan();
         ground.files.include("order", &ground.path("target/order"));
-        let later = SystemTime::now() + Duration::from_secs(1);
-        ground.files.complete(&mut seen, later);
+        seen.at += Duration::from_secs(1);
+        ground.files.complete(&mut seen);
         assert_eq!(seen.files, ground.files.scan().files);
         assert_eq!(
             ground.files.concerned(&seen, &ground.files.scan()),
@@ -461,9 +466,8 @@ mod tests {
 
         let mut seen = ground.files.scan();
         seen.files.remove(&text);
-        ground
-            .files
-            .complete(&mut seen, SystemTime::now() - Duration::from_secs(1));
+        seen.at -= Duration::from_secs(1);
+        ground.files.complete(&mut seen);
         assert_ne!(
             seen.files,
             ground.files.scan().files,
