@@ -9,6 +9,8 @@ use std::process::Stdio;
 use manifest::Architecture;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdout};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::environment::without_cargo_variables;
@@ -49,6 +51,8 @@ struct Message {
     executable: Option<PathBuf>,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    /// Of the message that ends a build.
+    success: Option<bool>,
 }
 
 impl Message {
@@ -120,9 +124,10 @@ pub(crate) struct Aside {
     pub(crate) diagnostics: String,
 }
 
-/// As [`build`], without a word of progress; if `only` is one of the packages, its executable alone, with the features
-/// of dependencies that all packages together choose, so that it is the one that they would have.
-/// Dropping the future ends the build.
+/// As [`build`], without a word of progress. Dropping the future ends the build.
+///
+/// If `only` is one of the packages, its executable alone is built, and a success has no diagnostics. The dependencies have the
+/// features that all packages together choose, so it is the executable that a build of all has.
 pub(crate) async fn build_aside(
     workspace: &Workspace,
     packages: &[&str],
@@ -138,7 +143,7 @@ pub(crate) async fn build_aside(
         .env("CARGO_TERM_COLOR", "always");
     let mut command = tokio::process::Command::from(std::process::Command::from(command));
     let not_started = |error| CliError::new(format!("could not run cargo: {error}"));
-    let child = command
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -146,23 +151,56 @@ pub(crate) async fn build_aside(
         .spawn()
         .map_err(not_started)?;
     let group = Group::of(&child);
-    let output = child.wait_with_output().await.map_err(not_started)?;
+    let diagnostics = tokio::spawn(all_of(child.stderr.take()));
+    let messages = until_finished(child.stdout.take()).await;
+    let has_succeeded = messages.iter().any(|message| message.success == Some(true));
+    if let (Some(only), true) = (&only, has_succeeded) {
+        // Cargo needs 40 ms more to end, for which nobody has to wait.
+        std::mem::forget(group);
+        return Ok(Aside {
+            executables: Some(executables(messages, std::slice::from_ref(only))?),
+            diagnostics: String::new(),
+        });
+    }
+    let mut diagnostics = diagnostics.await.unwrap_or_default();
+    let status = child.wait().await.map_err(not_started)?;
     std::mem::forget(group);
-    let mut diagnostics = String::from_utf8_lossy(&output.stderr).into_owned();
-    if let Some(signal) = output.status.signal() {
+    if let Some(signal) = status.signal() {
         diagnostics.push_str(&format!("error: the build was ended by signal {signal}\n"));
     }
-    let executables = output.status.success().then(|| {
-        let messages = parse(&String::from_utf8_lossy(&output.stdout));
-        executables(
-            messages,
-            only.as_ref().map_or(packages, std::slice::from_ref),
-        )
-    });
+    let executables = status.success().then(|| executables(messages, packages));
     Ok(Aside {
         executables: executables.transpose()?,
         diagnostics,
     })
+}
+
+/// What cargo tells up to the end of the build.
+async fn until_finished(stdout: Option<ChildStdout>) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let Some(stdout) = stdout else {
+        return messages;
+    };
+    let mut lines = BufReader::new(stdout).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        messages.extend(parse(&line));
+        if messages
+            .last()
+            .is_some_and(|message| message.success.is_some())
+        {
+            break;
+        }
+    }
+    messages
+}
+
+async fn all_of(stderr: Option<ChildStderr>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut stderr) = stderr {
+        // What was read is shown, whatever ends it.
+        let _ = stderr.read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A process and its children. Dropped, they end.

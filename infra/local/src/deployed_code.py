@@ -65,7 +65,10 @@ def invalidate(func_name, qualifier=None, account=None, region=None):
 
     with lambda_runtime._lock:
         workers = [worker for key, entries in lambda_runtime._workers.items() if matches(key) for worker in entries]
-    lambda_runtime.kill_workers(retire(workers))
+    # Nobody gets them any more, so nobody has to wait for their end.
+    idle = retire(workers)
+    if idle:
+        threading.Thread(target=lambda_runtime.kill_workers, args=(idle,), daemon=True).start()
 
 
 def update_code_if_new(name, data):

@@ -141,6 +141,8 @@ enum Ended {
     Failed,
     /// A file has changed meanwhile.
     Disturbed,
+    /// A file has changed when the function that is waited for had its new code already: this is the next edit.
+    Overtaken,
 }
 
 /// The stage, as this program declares it.
@@ -202,15 +204,14 @@ impl<'a> Watch<'a> {
             let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
             let ended = ended.await;
             self.files.complete(&mut seen);
-            let pause = if ended == Ended::Disturbed {
-                LONG_PAUSE
-            } else {
-                self.files.changed(&seen).await;
-                if ended == Ended::Converged {
-                    deployed = Some(seen);
-                }
-                PAUSE
+            self.files.changed(&seen).await;
+            let pause = match ended {
+                Ended::Disturbed => LONG_PAUSE,
+                Ended::Converged | Ended::Failed | Ended::Overtaken => PAUSE,
             };
+            if ended == Ended::Converged {
+                deployed = Some(seen);
+            }
             noticed = Instant::now();
             seen = self.files.settled(pause).await;
         }
@@ -232,10 +233,15 @@ impl<'a> Watch<'a> {
             // Its start would wait for the compiler.
             tokio::select! {
                 () = tokio::time::sleep(LEAD) => {}
-                () = self.files.changed(seen) => return Ended::Disturbed,
+                () = self.files.changed(seen) => return Ended::Overtaken,
             }
+            match self.step(stage, None, seen, noticed).await {
+                Ended::Disturbed => Ended::Overtaken,
+                ended => ended,
+            }
+        } else {
+            self.step(stage, None, seen, noticed).await
         }
-        self.step(stage, None, seen, noticed).await
     }
 
     /// The function whose new code is waited for: of those that were made of what has changed, the
