@@ -100,6 +100,13 @@ fn the_local_stage_tells_what_grants_are_used_on_and_which_is_missing() {
     for call in [&scan, &put] {
         assert!(probe.ask(call).starts_with("AccessDenied"), "{call}");
     }
+    let arn = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{table}");
+    let allow = ["grants", "file-photo", "--allow", "dynamodb:Scan"];
+    let line = stage.xtask_ok(&[&allow[..], &["--on", &arn]].concat());
+    assert!(
+        line.ends_with(" by .grant(catalogue.allow([PutItem, Scan]))\n"),
+        "{line}"
+    );
     let (_, said) = succeeded(stage.xtask(&["logs", "file-photo"]).output().unwrap());
     // The stage reads logs and denials four times a second.
     let log = eventually("the stage tells of both denials", || {

@@ -25,8 +25,13 @@ pub trait Host: Send + Sync {
     /// The URLs of the app's HTTP APIs and function URLs on this machine, in the order of [`AppModel::endpoints`].
     fn endpoint_urls(&self) -> Vec<String>;
 
-    /// The line of Rust that grants an action on the resource with this ARN to a function.
-    fn grant_hint(&self, function: &str, action: &str, arn: &str) -> String;
+    /// The line of Rust that grants an action on the resource with this ARN to a function, or why there is none.
+    fn grant_hint<'a>(
+        &'a self,
+        function: &'a str,
+        action: &'a str,
+        arn: &'a str,
+    ) -> Told<'a, String>;
 
     /// What the emulator allowed and denied.
     fn decisions(&self) -> Told<'_, Vec<Decision>>;

@@ -153,7 +153,7 @@ pub(crate) fn closed_door(message: &str) -> Markup {
             (head("Console"))
             body.door {
                 main #main {
-                    h1 { "This console is closed" }
+                    h1 { "This address does not open the console" }
                     p { (message) }
                     p {
                         "Open the address that " code { "cargo xtask local" } " prints in its terminal. It is also in "
@@ -195,7 +195,7 @@ pub(crate) fn problem(problem: &Problem) -> Markup {
 pub(crate) fn problem_page(section: Section, found: &Problem) -> Page {
     let title = match found.status {
         StatusCode::NOT_FOUND => "Not found",
-        _ => "That did not work",
+        _ => "Something went wrong",
     };
     Page::new(section, title, problem(found))
 }

@@ -157,5 +157,5 @@ pub(crate) async fn upload(visit: &Visit, body: Incoming, boundary: &str) -> Res
 }
 
 fn nothing() -> Problem {
-    Problem::missing("the console has no such page")
+    Problem::missing("the console has no page at this address")
 }

@@ -40,8 +40,9 @@ pub(crate) async fn answer(serving: &Serving, request: Request<Incoming>) -> Ans
         Err(Refused::Stranger(stranger)) => return closed(stranger.message()),
         // What the door looks like is no secret.
         Err(Refused::Unknown) => {
-            return assets::at(parts.uri.path())
-                .unwrap_or_else(|| closed("Its address holds a key, and this one does not."));
+            return assets::at(parts.uri.path()).unwrap_or_else(|| {
+                closed("The address has to contain the console's key, and this one does not.")
+            });
         }
     };
     let mut answer = admitted(serving, &parts, body).await;
@@ -126,7 +127,7 @@ async fn change(visit: &Visit, parts: &Parts, body: Incoming) -> Result<Reply> {
         body.map_err(|error| Problem::mistake(format!("could not read the form: {error}")))?;
     let form = Fields::parse(&String::from_utf8_lossy(&body.to_bytes()));
     if !visit.stage.secrets.has_made(form.get("token")) {
-        return Err(refusal("the form was not made by this console"));
+        return Err(refusal("the form does not come from this console"));
     }
     pages::change(visit, &form).await
 }
@@ -136,7 +137,7 @@ fn refusal(why: &str) -> Problem {
         status: StatusCode::FORBIDDEN,
         ..Problem::mistake(why)
     }
-    .hint("open the page again: its forms are void when the stage is started anew")
+    .hint("open the page again: a form expires when the stage restarts")
 }
 
 #[cfg(test)]

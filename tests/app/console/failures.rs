@@ -42,6 +42,8 @@ pub(crate) fn a_denied_call_is_told_and_its_event_redriven(stage: &Stage, browse
     browser.go("/permissions");
     window.shows(function);
     window.shows("may not dynamodb:");
+    // The manifest is not the fault, and the page says so.
+    window.shows("grants it: if the grant is new");
     browser.picture("denied");
     browser.go(&format!("/data/failures/{function}"));
     window.shows("RetriesExhausted");

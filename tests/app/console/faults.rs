@@ -27,17 +27,17 @@ pub(crate) fn faults_are_made_and_stopped(stage: &Stage, browser: &Browser<'_>) 
     ] {
         window.fill(&format!("input[name={share}]"), percent);
     }
-    window.click_text("Make faults");
-    window.shows("The stage makes faults by seed 7");
+    window.click_text("Inject faults");
+    window.shows("The stage injects faults with seed 7");
     assert_eq!(status(stage), 500);
     window.shows("calls throttled");
     browser.picture("faults-on");
     window.click_text("Stop all faults");
-    window.shows("The stage makes no more faults");
+    window.shows("The stage injects no more faults");
     assert_eq!(status(stage), 200);
     window.fill("input[name=late]", "101");
     window.run("document.querySelector('form[action=\"/faults/on\"]').noValidate = true");
-    window.click_text("Make faults");
+    window.click_text("Inject faults");
     window.shows("a share is a number from 0 to 100");
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn calls_of_an_operation_fail(stage: &Stage, browser: &Browser<'_>) {
     window.shows("The next 3 calls of dynamodb Scan will meet: internal error");
     assert_eq!(status_of_scan(stage), 500);
     assert_eq!(status_of_scan(stage), 200);
-    window.shows("calls failed by order");
+    window.shows("calls failed (scheduled)");
     browser.go("/events?kind=request&text=an%20injected%20fault");
     window.click("tbody th a");
     window.shows("fault: dynamodb Scan, internal error");
@@ -71,7 +71,7 @@ pub(crate) fn a_function_is_killed(stage: &Stage, browser: &Browser<'_>) {
     window.shows("The next invocation of media-api will be killed after 0 ms");
     assert_eq!(status(stage), 500);
     assert_eq!(status(stage), 200);
-    window.shows("processes killed by order");
+    window.shows("processes killed (scheduled)");
     browser.choose("function", "media-api");
     window.click_text("Kill its processes now");
     window.shows("Killed 1 process of media-api");

@@ -94,7 +94,7 @@ pub(crate) fn hostile_data_is_text(stage: &Stage, browser: &Browser<'_>) {
             "/data/table/users?attribute=%3Cscript%3E&value=%22%3E%3Cscript%3E",
             "users",
         ),
-        ("/events/%3Cscript%3E", "That did not work"),
+        ("/events/%3Cscript%3E", "Something went wrong"),
         ("/functions/%3Cscript%3E", "<script>"),
         ("/", "media"),
         ("/permissions", "Permissions"),
@@ -110,7 +110,7 @@ pub(crate) fn hostile_data_is_text(stage: &Stage, browser: &Browser<'_>) {
         assert!(!title.as_str().unwrap().contains("taken"), "{path}");
     }
 
-    // When the queue's messages come in time, a function fails on this one. So it ends in the failure queue.
+    // When the queue's messages arrive on time, a function fails on this one. So it ends in the failure queue.
     browser.go("/faults");
     window.click_text("Stop all faults");
     browser.go("/data/failures/label-waiting");
@@ -147,7 +147,7 @@ fn a_queue_holds(browser: &Browser<'_>, message: &str) {
     browser.choose("queue", "waiting-images");
     window.fill("input[name=seconds]", "600");
     window.click_text("Delay messages");
-    window.shows("Messages of waiting-images come 600 s late");
+    window.shows("Messages of waiting-images arrive 600 s late");
     browser.go("/data/queue/waiting-images");
     window.fill("textarea[name=message]", message);
     window.click_text("Send");

@@ -461,8 +461,8 @@ pub(crate) struct Local {
     /// Serve no console.
     #[arg(long)]
     pub(crate) no_console: bool,
-    /// Make faults: events that come twice, late or out of order, calls that fail, functions
-    /// that are killed. The same SEED makes the same faults.
+    /// Inject faults: events that arrive twice, late or out of order, calls that fail, functions
+    /// that are killed. The same SEED injects the same faults.
     #[arg(long, value_name = "SEED", num_args = 0..=1)]
     pub(crate) chaos: Option<Option<local::Seed>>,
     /// Reload after every saved change: new code is put into its functions, and a changed manifest
@@ -525,6 +525,17 @@ pub(crate) struct Bench {
 pub(crate) struct Grants {
     /// The function's name in the manifest. Default: all functions.
     pub(crate) function: Option<String>,
+    /// Print the line of Rust that grants this action to the function.
+    #[arg(
+        long,
+        value_name = "ACTION",
+        requires = "function",
+        conflicts_with = "json"
+    )]
+    pub(crate) allow: Option<String>,
+    /// The ARN of the resource that the function uses by this action.
+    #[arg(long, value_name = "ARN", requires = "allow")]
+    pub(crate) on: Option<String>,
     /// Print operations, grants and findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -31,6 +31,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Grants) -> Result<()>
         Some(name) => vec![context.function(name)?],
         None => context.app.functions().collect(),
     };
+    if let (Some(action), [function]) = (&args.allow, &functions[..]) {
+        let Context { workspace, app, .. } = &context;
+        let hint = grant_hint(workspace, app, function, action, args.on.as_deref());
+        return CliError::unless_not_read(line(&hint));
+    }
     let usage = Usage::of_running(&context).await?;
     let proofs = proofs(&context.workspace, &context.app, &functions)?;
     if args.json {

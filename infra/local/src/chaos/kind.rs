@@ -63,9 +63,9 @@ impl fmt::Display for FaultKind {
             Self::BatchTwice => "stream batches twice",
             Self::CompletionLost => "completions of jobs lost",
             Self::FunctionKilled => "functions killed",
-            Self::OrderedCallFailed => "calls failed by order",
-            Self::OrderedKill => "processes killed by order",
-            Self::OrderedMessageLate => "messages late by order",
+            Self::OrderedCallFailed => "calls failed (scheduled)",
+            Self::OrderedKill => "processes killed (scheduled)",
+            Self::OrderedMessageLate => "messages late (scheduled)",
         })
     }
 }

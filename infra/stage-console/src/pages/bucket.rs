@@ -146,7 +146,7 @@ struct Object {
 impl Object {
     async fn of(visit: &Visit, name: &str, key: Option<&str>) -> Result<Self> {
         let (_, bucket) = visit.stage.resource("bucket", name).await?;
-        let key = key.ok_or_else(|| Problem::mistake("the address names no object"))?;
+        let key = key.ok_or_else(|| Problem::mistake("the address does not name an object"))?;
         Ok(Self {
             bucket,
             key: key.to_owned(),
@@ -245,7 +245,7 @@ pub(super) async fn object(visit: &Visit, name: &str) -> Result<Page> {
             @if size > TEXT_BYTES_MAX { p.dim { "The first " (bytes(TEXT_BYTES_MAX)) "." } }
         }
     } else {
-        html! { p.empty { "This console shows images and texts. Download the object to see it." } }
+        html! { p.empty { "The console shows only images and text. Download the object to see it." } }
     };
     let facts = [
         ("Type", head.content_type().unwrap_or("none").to_owned()),
@@ -257,7 +257,7 @@ pub(super) async fn object(visit: &Visit, name: &str) -> Result<Page> {
     let body = html! {
         div.tools {
             a.button.main href=(to("/download")) download { "Download" }
-            (danger(&path(name, "/delete"), visit.token(), "Delete object", "The object is gone then, and the bucket tells of it.", &[("key", key)]))
+            (danger(&path(name, "/delete"), visit.token(), "Delete object", "This deletes the object, and S3 sends the event.", &[("key", key)]))
         }
         dl.facts-list {
             @for (term, fact) in facts { dt { (term) } dd { (shown(&fact)) } }
@@ -289,10 +289,11 @@ pub(super) async fn image(visit: &Visit, name: &str) -> Result<Reply> {
     let object = Object::of(visit, name, visit.query.get("key")).await?;
     let size = size_of(&object.head(visit).await?);
     if size > IMAGE_BYTES_MAX {
-        return Err(Problem::mistake("the image is too large to be shown"));
+        return Err(Problem::mistake("the image is too large to show"));
     }
     let content = object.beginning(visit, size, IMAGE_BYTES_MAX).await?;
-    let kind = image_type(&content).ok_or_else(|| Problem::mistake("the object is no image"))?;
+    let kind =
+        image_type(&content).ok_or_else(|| Problem::mistake("the object is not an image"))?;
     Ok(Reply::Answer(answer::image(kind, content)))
 }
 
@@ -371,7 +372,7 @@ pub(super) async fn upload(
             _ if !is_ours => {
                 return Err(Problem {
                     status: StatusCode::FORBIDDEN,
-                    ..Problem::mistake("the form was not made by this console")
+                    ..Problem::mistake("the form does not come from this console")
                 });
             }
             Some("prefix") => prefix = part.text().await.map_err(|error| unreadable(&error))?,
@@ -428,7 +429,8 @@ async fn received(visit: &Visit, mut part: Field<'_>) -> Result<Option<Received>
     if name.is_empty() {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| Problem::failed(format!("could not keep {name}: {error}"));
+    let failed =
+        |error: std::io::Error| Problem::failed(format!("could not store {name}: {error}"));
     let content_type = part.content_type().map(ToString::to_string);
     let mut content = NamedTempFile::new_in(&visit.stage.scratch).map_err(failed)?;
     let mut size: u64 = 0;
@@ -436,7 +438,7 @@ async fn received(visit: &Visit, mut part: Field<'_>) -> Result<Option<Received>
         size += u64::try_from(chunk.len()).unwrap_or_default();
         if size > OBJECT_BYTES_MAX {
             return Err(Problem::mistake(format!(
-                "{name} is larger than 5 GB, the most that one call of S3 takes"
+                "{name} is larger than 5 GB, the limit of one call to S3"
             )));
         }
         content.write_all(&chunk).map_err(failed)?;

@@ -108,7 +108,7 @@ async fn queues(visit: &Visit, app: &AppModel, names: &Names) -> Markup {
                     a.thing href=(format!("/data/queue/{}", node.name)) { (node.name) }
                     @if let Some(depth) = depth {
                         span.number { (depth.waiting) " waiting" }
-                        @if depth.hidden > 0 { span.number { (depth.hidden) " in work" } }
+                        @if depth.hidden > 0 { span.number { (depth.hidden) " in progress" } }
                     }
                     (declared_at(node.declared_at.as_deref()))
                 }
@@ -247,11 +247,13 @@ pub(super) async fn publish(visit: &Visit, name: &str, form: &Fields) -> Result<
     let (_, arn) = visit.stage.resource("topic", name).await?;
     let message = form.text("message");
     if message.is_empty() {
-        return Err(Problem::mistake("the message is empty").hint("SNS publishes no empty message"));
+        return Err(
+            Problem::mistake("the message is empty").hint("SNS does not publish an empty message")
+        );
     }
     if message.len() > MESSAGE_BYTES_MAX {
         return Err(Problem::mistake(
-            "the message is longer than 256 KB, the most that SNS publishes",
+            "the message is longer than 256 KB, the limit of SNS",
         ));
     }
     let published = visit

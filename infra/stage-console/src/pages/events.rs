@@ -79,8 +79,8 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
     let names = visit.stage.names().await?;
     let wish = Wish::of(visit);
     let listing = visit.stage.host.traces().list(&wish.filter(&app)).await;
-    let listing = listing
-        .map_err(|error| Problem::failed(format!("could not read what has happened: {error}")))?;
+    let listing =
+        listing.map_err(|error| Problem::failed(format!("could not read the history: {error}")))?;
     let all = listing.summaries.len();
     let page: Vec<&Summary> = listing
         .summaries
@@ -93,14 +93,14 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
             (choice("Function", "function", app.functions.iter().map(|function| function.name.as_str()), wish.function))
             (choice("Kind", "kind", Kind::ALL.iter().map(|kind| kind.as_str()), wish.kind))
             (choice("Outcome", "outcome", Outcome::ALL.iter().map(|outcome| outcome.as_str()), wish.outcome))
-            label { "Text" input type="search" name="text" value=(wish.text) placeholder="a key, an id, a line of a log"; }
+            label { "Text" input type="search" name="text" value=(wish.text) placeholder="a key, an ID or a log line"; }
             button type="submit" { "Show" }
         }
         section #events data-live aria-label="Events" {
             @if page.is_empty() {
                 p.empty {
                     @if wish.link(0) == "/events" {
-                        "Nothing has come in yet. Upload an object, send a request, or create an item."
+                        "No events yet. Upload an object, send a request, or create an item."
                     } @else {
                         "No event matches. " a href="/events" { "Show all" }
                     }
@@ -119,7 +119,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
                 }
                 p.dim {
                     (count(u64::try_from(all).unwrap_or_default(), "event"))
-                    @if listing.dropped > 0 { ". Older ones have made way: the history keeps the latest 10 000 occurrences." }
+                    @if listing.dropped > 0 { ". Older ones are gone: the history keeps the latest 10 000 occurrences." }
                 }
                 @if wish.from > 0 || all > wish.from + PAGE {
                     nav.pager aria-label="Pages" {
@@ -177,12 +177,10 @@ pub(super) async fn trace(visit: &Visit, id: &str) -> Result<Page> {
     let app = visit.stage.app();
     let names = visit.stage.names().await?;
     let trace = visit.stage.host.traces().trace(id).await;
-    let trace = trace
-        .map_err(|error| Problem::failed(format!("could not read what has happened: {error}")))?;
+    let trace =
+        trace.map_err(|error| Problem::failed(format!("could not read the history: {error}")))?;
     let trace = trace.ok_or_else(|| {
-        Problem::missing(
-            "the history does not have this event any more, or the stage was started anew",
-        )
+        Problem::missing("the event is no longer in the history, or the stage has restarted")
     })?;
     let summary = &trace.summary;
     let failed = failure_queue(&app, &names, &trace);
@@ -436,7 +434,7 @@ fn call_facts<'a>(
             format!("{} on {}", denied.action, denied.resource),
         ));
     }
-    facts.extend(call.request_id.clone().map(|id| ("Request id", id)));
+    facts.extend(call.request_id.clone().map(|id| ("Request ID", id)));
     payloads.extend(call.request.as_ref().map(|payload| ("Request", payload)));
     payloads.extend(call.response.as_ref().map(|payload| ("Answer", payload)));
 }

@@ -28,7 +28,7 @@ fn shares(shares: &Shares) -> [(&'static str, &'static str, f64); 5] {
         ("killed", "Functions killed", shares.killed),
         (
             "completions",
-            "Video jobs without an end",
+            "Video jobs that never end",
             shares.completions,
         ),
     ]
@@ -41,7 +41,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
     let figures = visit.stage.host.faults().figures();
     let body = html! {
         p.lead {
-            "What can go wrong on AWS, on purpose. Nothing that AWS promises is broken: an event is handled in the end, or "
+            "Cause the failures that can happen on AWS. AWS's guarantees still hold: every event is handled in the end, or "
             "is in a failure queue."
         }
         div #faults data-live {
@@ -87,8 +87,8 @@ fn orders(app: &AppModel, names: &Names, orders: &Orders) -> Markup {
     } = orders;
     html! {
         @if *orders != Orders::default() {
-            section aria-label="Ordered" {
-                h2 { "Ordered" }
+            section aria-label="Scheduled faults" {
+                h2 { "Scheduled faults" }
                 ul.things {
                     @for FailingCalls { service, operation, fault, left } in failing_calls {
                         li {
@@ -105,7 +105,7 @@ fn orders(app: &AppModel, names: &Names, orders: &Orders) -> Markup {
                     @for (url, seconds) in late_queues {
                         li {
                             span.thing { (names.friendly(app, url.rsplit('/').next().unwrap_or(url))) }
-                            span { "messages come " (seconds) " s late" }
+                            span { "messages arrive " (seconds) " s late" }
                         }
                     }
                 }
@@ -124,7 +124,7 @@ fn made(figures: &Figures) -> Markup {
                 div.scroll {
                     table {
                         thead { tr {
-                            th scope="col" { "Fault" } th.right scope="col" { "Made" } th.right scope="col" { "Of" } th.right scope="col" { "Share" }
+                            th scope="col" { "Fault" } th.right scope="col" { "Injected" } th.right scope="col" { "Chances" } th.right scope="col" { "Share" }
                         } }
                         tbody {
                             @for (kind, Figure { injected, opportunities }) in &figures.faults {
@@ -164,15 +164,15 @@ fn random(visit: &Visit, figures: &Figures) -> Markup {
                     input name=(name) type="number" min="0" max="100" step="any" required value=(percent(share));
                 }
             }
-            button.main type="submit" { @if figures.on { "Begin again" } @else { "Make faults" } }
+            button.main type="submit" { @if figures.on { "Start again" } @else { "Inject faults" } }
         }
     };
     html! {
-        section aria-label="Faults by chance" {
-            h2 { "Faults by chance" }
+        section aria-label="Random faults" {
+            h2 { "Random faults" }
             (form("/faults/on", visit.token(), &fields))
             p.dim {
-                "The seed decides which call, event or invocation meets a fault. The same seed decides the same again, "
+                "The seed decides which call, event or invocation meets a fault. The same seed causes the same faults again, "
                 "also as " code { "cargo xtask local --chaos SEED" } "."
             }
         }
@@ -192,7 +192,7 @@ fn failing_calls(visit: &Visit, app: &AppModel) -> Markup {
     let fields = html! {
         div.search {
             label {
-                "Fail calls of functions"
+                "Fail calls by functions"
                 input name="operation" list="operations" required placeholder="dynamodb PutItem" spellcheck="false" autocomplete="off";
             }
             datalist #operations { @for operation in operations(app) { option value=(operation) {} } }
@@ -206,7 +206,7 @@ fn failing_calls(visit: &Visit, app: &AppModel) -> Markup {
     };
     html! {
         (form("/faults/fail", visit.token(), &fields))
-        p.dim { "SDKs try a call three times. The functions' processes start anew, to call by way of a proxy." }
+        p.dim { "An SDK tries a call three times. The functions' processes restart, so that their calls pass a proxy." }
     }
 }
 
@@ -241,7 +241,7 @@ fn kill(visit: &Visit, app: &AppModel) -> Markup {
     };
     html! {
         (form("/faults/kill", visit.token(), &fields))
-        p.dim { "An invocation that ends earlier is killed when it answers: its work is done, and Lambda does not know." }
+        p.dim { "An invocation that ends earlier is killed as it answers: its work is done, but Lambda does not learn of it." }
     }
 }
 
@@ -253,14 +253,14 @@ fn late_queue(visit: &Visit, app: &AppModel) -> Markup {
                 "Delay a queue"
                 select name="queue" { @for queue in app.nodes_of("queue") { option { (queue.name) } } }
             }
-            label { "By" small { "s, 0 ends it" } input name="seconds" type="number" min="0" max=(DELAY_SECONDS_MAX) required value="10"; }
+            label { "By" small { "s, 0 to stop" } input name="seconds" type="number" min="0" max=(DELAY_SECONDS_MAX) required value="10"; }
             button type="submit" { "Delay messages" }
         }
     };
     html! {
         @if queues.peek().is_some() {
             (form("/faults/delay", visit.token(), &fields))
-            p.dim { "Functions get the messages of the queue so much later, also those that wait in it." }
+            p.dim { "Functions receive the queue's messages this much later, including those already in it." }
         }
     }
 }
@@ -298,13 +298,13 @@ pub(super) async fn begin(visit: &Visit, form: &Fields) -> Result<Reply> {
         return Err(Problem::mistake("a share is a number from 0 to 100"));
     }
     visit.stage.host.faults().begin(seed, shares).await?;
-    done(format!("The stage makes faults by seed {seed}"))
+    done(format!("The stage injects faults with seed {seed}"))
 }
 
 /// Ends all faults.
 pub(super) async fn stop(visit: &Visit) -> Result<Reply> {
     visit.stage.host.faults().stop().await?;
-    done("The stage makes no more faults; what was held back is delivered")
+    done("The stage injects no more faults, and delivers what it held back")
 }
 
 /// Has calls fail.
@@ -318,12 +318,12 @@ pub(super) async fn fail(visit: &Visit, form: &Fields) -> Result<Reply> {
             Problem::mistake(format!(
                 "`{named}` does not name a service and an operation"
             ))
-            .hint("write both as AWS does, such as: dynamodb PutItem")
+            .hint("write both as AWS does, for example: dynamodb PutItem")
         })?;
     let mut faults = Fault::ALL.into_iter();
     let fault = faults
         .find(|fault| fault.to_string() == form.text("fault"))
-        .ok_or_else(|| Problem::mistake("the form names no error"))?;
+        .ok_or_else(|| Problem::mistake("the form does not name an error"))?;
     let left = number(form, "calls", "the number of calls", CALLS_MAX)?;
     let calls = FailingCalls {
         service: service.clone(),
@@ -370,8 +370,8 @@ pub(super) async fn delay(visit: &Visit, form: &Fields) -> Result<Reply> {
     let ordered = visit.stage.host.faults().order_late_queue(&url, seconds);
     ordered.await?;
     done(match seconds {
-        0 => format!("Messages of {queue} come in time"),
-        late => format!("Messages of {queue} come {late} s late"),
+        0 => format!("Messages of {queue} arrive on time"),
+        late => format!("Messages of {queue} arrive {late} s late"),
     })
 }
 

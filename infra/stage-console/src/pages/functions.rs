@@ -88,7 +88,7 @@ async fn runs(visit: &Visit) -> Result<BTreeMap<String, Vec<Run>>> {
         runs
     });
     runs.await
-        .map_err(|error| Problem::failed(format!("could not read what has happened: {error}")))
+        .map_err(|error| Problem::failed(format!("could not read the history: {error}")))
 }
 
 /// The duration that so many hundredths of the invocations did not exceed.
@@ -228,7 +228,7 @@ fn invoking(visit: &Visit, function: &FunctionModel, invoked: Option<&Invoked>) 
                         button.main type="submit" { "Invoke" }
                         details {
                             summary { "Save as a sample event" }
-                            label.inline { "Title" input name="title" pattern="[a-z0-9-]*" placeholder="none: the function's own event"; }
+                            label.inline { "Title" input name="title" pattern="[a-z0-9-]*" placeholder="none: the function's default sample"; }
                             button type="submit" formaction=(format!("/functions/{}/save", function.name)) { "Save" }
                         }
                     }
@@ -237,7 +237,7 @@ fn invoking(visit: &Visit, function: &FunctionModel, invoked: Option<&Invoked>) 
             div {
                 h2 { "Answer" }
                 @match invoked.map(|invoked| &invoked.answer) {
-                    None => p.empty { "The answer and the log stand here." },
+                    None => p.empty { "The answer and the log appear here." },
                     Some(Err(found)) => (problem(found)),
                     Some(Ok(invocation)) => {
                         @match &invocation.result {
@@ -269,7 +269,7 @@ fn invocations(runs: &[Run]) -> Markup {
     html! {
         h2 { "Invocations" }
         @if runs.is_empty() {
-            p.empty { "The history has none." }
+            p.empty { "The history has no invocations of this function." }
         } @else {
             dl.figures {
                 div { dt { "Invocations" } dd { (runs.len()) } }
@@ -352,7 +352,7 @@ fn policy(
     html! {
         h2 { "Policy" }
         @if function.grants.is_empty() {
-            p.empty { "The manifest grants it nothing." }
+            p.empty { "The manifest grants no permissions to this function." }
         } @else {
             div.scroll {
                 table {
@@ -370,7 +370,7 @@ fn policy(
                     }
                 }
             }
-            p.dim { "Never used so far is not unused: " code { "cargo xtask grants " (function.name) } " compares grants with what the function's code can call." }
+            p.dim { "A grant that was never used so far may still be needed: " code { "cargo xtask grants " (function.name) } " compares grants with what the function's code can call." }
         }
     }
 }
@@ -453,7 +453,7 @@ pub(super) async fn invoke(visit: &Visit, name: &str, form: &Fields) -> Result<R
 fn check(event: &str) -> Result<()> {
     if event.len() > EVENT_BYTES_MAX {
         return Err(Problem::mistake(
-            "the event is larger than 6 MB, the most that Lambda takes",
+            "the event is larger than 6 MB, the limit of Lambda",
         ));
     }
     let read: std::result::Result<serde::de::IgnoredAny, _> = serde_json::from_str(event);

@@ -65,7 +65,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
                     }
                 }
             }
-            label.grow { "Filter" input type="search" name="filter" value=(filter) placeholder="words, or a filter pattern of CloudWatch Logs"; }
+            label.grow { "Filter" input type="search" name="filter" value=(filter) placeholder="words, or a CloudWatch Logs filter pattern"; }
             button type="submit" { "Show" }
             @if !wanted.is_empty() || !filter.is_empty() { a href="/logs" { "Show all" } }
         }

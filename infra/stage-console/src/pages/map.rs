@@ -152,7 +152,7 @@ async fn activity(
     });
     let mut counted = counted
         .await
-        .map_err(|error| Problem::failed(format!("could not read what has happened: {error}")))?;
+        .map_err(|error| Problem::failed(format!("could not read the history: {error}")))?;
     let outputs = visit.stage.outputs().await?;
     for function in &app.functions {
         let url = function
@@ -247,7 +247,7 @@ fn picture(app: &AppModel, activity: &BTreeMap<String, Activity>) -> Markup {
         .filter_map(|arrow| Some((arrow, place_of(&arrow.from)?, place_of(&arrow.to)?)))
         .collect();
     html! {
-        svg viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" aria-label="What the app consists of, and what connects it" {
+        svg viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" aria-label="The app's resources and functions, and what connects them" {
             // What a function may do lies below the events.
             @for is_grant in [true, false] {
                 @for (arrow, from, to) in arrows.iter().filter(|(arrow, ..)| arrow.is_grant == is_grant) {

@@ -22,18 +22,18 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
     let allowed: u64 = decisions.iter().map(|decision| decision.allowed).sum();
     let body = html! {
         p.lead {
-            "The stage decides on every call by the caller's policies, as IAM does. What it denies here, AWS denies there."
+            "The stage checks every call against the caller's policies, as IAM does. AWS would deny the same calls."
         }
         section #denied data-live aria-label="Denied calls" {
             @if denied.is_empty() {
                 p.empty {
-                    "No call was denied"
-                    @if allowed > 0 { "; " (count(allowed, "decision")) " allowed one" }
+                    "No call has been denied"
+                    @if allowed > 0 { "; " (count(allowed, "check")) " passed" }
                     "."
                 }
             } @else {
                 ol.messages {
-                    @for decision in denied { (entry(visit, &app, &names, decision)) }
+                    @for decision in denied { (entry(visit, &app, &names, decision).await) }
                 }
             }
         }
@@ -41,7 +41,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Page> {
     Ok(Page::new(Section::Permissions, "Permissions", body))
 }
 
-fn entry(visit: &Visit, app: &AppModel, names: &Names, decision: &Decision) -> Markup {
+async fn entry(visit: &Visit, app: &AppModel, names: &Names, decision: &Decision) -> Markup {
     let function = decision
         .function()
         .and_then(|name| app.function_called(name));
@@ -49,12 +49,14 @@ fn entry(visit: &Visit, app: &AppModel, names: &Names, decision: &Decision) -> M
         Some(node) => format!("{} {}", node.noun, node.name),
         None => decision.resource.clone(),
     };
-    let hint = function.map(|function| {
-        visit
-            .stage
-            .host
-            .grant_hint(&function.name, &decision.action, &decision.resource)
-    });
+    let hint = match function {
+        Some(function) => {
+            let host = &visit.stage.host;
+            let hint = host.grant_hint(&function.name, &decision.action, &decision.resource);
+            Some(hint.await.unwrap_or_else(|problem| problem))
+        }
+        None => None,
+    };
     html! {
         li {
             p.reason {

@@ -87,7 +87,7 @@ fn state(message: &QueuedMessage) -> Markup {
         @if message.receive_count > 0 { span.dim { "received " (count(message.receive_count, "time")) } }
         @if seconds > 0 {
             span.tag {
-                @if message.receive_count > 0 { "in work, back in " } @else { "delayed, due in " }
+                @if message.receive_count > 0 { "being handled, back in " } @else { "delayed, due in " }
                 (seconds) " s"
             }
         }
@@ -121,7 +121,9 @@ pub(super) async fn send(visit: &Visit, name: &str, form: &Fields) -> Result<Rep
     let (_, url) = visit.stage.resource("queue", name).await?;
     let message = form.text("message");
     if message.is_empty() {
-        return Err(Problem::mistake("the message is empty").hint("SQS sends no empty message"));
+        return Err(
+            Problem::mistake("the message is empty").hint("SQS does not accept an empty message")
+        );
     }
     let mut send = visit
         .stage
@@ -150,7 +152,7 @@ pub(super) async fn failures(visit: &Visit, name: &str) -> Result<Page> {
     let function = visit.stage.function(name)?;
     let output = function.failure_queue_output.ok_or_else(|| {
         Problem::missing(format!(
-            "{name} has no failure queue: whoever invokes it gets its errors"
+            "{name} has no failure queue: its caller gets its errors"
         ))
     })?;
     let outputs = visit.stage.outputs().await?;
@@ -161,15 +163,15 @@ pub(super) async fn failures(visit: &Visit, name: &str) -> Result<Page> {
     let path = format!("/data/failures/{name}");
     let body = html! {
         p.lead {
-            "What " a href=(format!("/functions/{name}")) { (name) }
-            " has failed on, after all its attempts. Redrive invokes it again; what it handles leaves the queue."
+            "Events that " a href=(format!("/functions/{name}")) { (name) }
+            " failed to handle in all its attempts. Redrive invokes it again with each event. A handled event leaves the queue."
         }
         @if !messages.is_empty() {
             div.tools {
                 (form(&format!("{path}/redrive"), visit.token(), &html! {
                     button.main type="submit" { "Redrive all" }
                 }))
-                (danger(&format!("{path}/drop"), visit.token(), "Drop all", "The events leave the queue unhandled.", &[]))
+                (danger(&format!("{path}/drop"), visit.token(), "Drop all", "This deletes the events. No function handles them.", &[]))
             }
         }
         section #messages data-live aria-label="Events" {
@@ -210,7 +212,7 @@ fn failure(visit: &Visit, path: &str, message: &QueuedMessage) -> Markup {
                 input type="hidden" name="message" value=(message.id);
                 button type="submit" { "Redrive" }
             }))
-            (danger(&format!("{path}/drop"), visit.token(), "Drop", "The event leaves the queue unhandled.", &id))
+            (danger(&format!("{path}/drop"), visit.token(), "Drop", "This deletes the event. No function handles it.", &id))
         }
     }
 }
@@ -267,7 +269,7 @@ fn told(redriven: &[Redriven], drop: bool) -> String {
     let verb = if drop { "dropped" } else { "handled" };
     match stayed.as_slice() {
         [] if redriven.is_empty() => {
-            "The queue shows no such event; a reader may have it".to_owned()
+            "The event is not visible in the queue: a consumer may be handling it".to_owned()
         }
         [] => format!("{gone} {verb}"),
         [one] => format!("{gone} {verb}; one stays: {}", one.outcome),

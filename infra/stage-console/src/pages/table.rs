@@ -53,9 +53,9 @@ impl Table {
             .send()
             .await
             .map_err(|error| Problem::of_aws(&format!("describe table {name}"), &error))?;
-        let table = described
-            .table
-            .ok_or_else(|| Problem::failed(format!("DynamoDB did not describe table {name}")))?;
+        let table = described.table.ok_or_else(|| {
+            Problem::failed(format!("DynamoDB sent no description of table {name}"))
+        })?;
         let partition = Key::of(&table, &KeyType::Hash)
             .ok_or_else(|| Problem::failed(format!("table {name} has no key")))?;
         Ok(Self {
@@ -101,7 +101,7 @@ impl Table {
             Ok(key)
         } else {
             Err(Problem::mistake(format!(
-                "that is no key of table {}",
+                "this is not a key of table {}",
                 self.name
             )))
         }
@@ -463,7 +463,7 @@ fn items(table: &Table, wish: &Wish<'_>, found: &Found) -> Markup {
             }
         }
         @if found.is_cut {
-            p.dim { "More of the table is not read yet." }
+            p.dim { "The table has more items, which have not been read yet." }
         }
         (pager(&table.path(""), &wish.fields(), wish.from.is_empty(), found.next.as_deref()))
     }
@@ -583,7 +583,7 @@ async fn read(visit: &Visit, table: &Table, key: &str) -> Result<Item> {
         .map_err(|error| Problem::of_aws(&what, &error))?;
     answer.item.ok_or_else(|| {
         Problem::missing(format!(
-            "table {} has no item with this key any more",
+            "table {} no longer has an item with this key",
             table.name
         ))
     })
@@ -607,7 +607,7 @@ fn editing(
             @if has_plain {
                 a href=(link_of("plain")) aria-current=[is_plain.then_some("true")] { "Plain JSON" }
             } @else {
-                span.dim { "no plain JSON: it would lose a set, a binary value or digits" }
+                span.dim { "Plain JSON would lose a set, a binary value or digits." }
             }
         }
         (form(&table.path("/change"), visit.token(), &html! {
@@ -623,7 +623,7 @@ fn editing(
             &table.path("/delete"),
             visit.token(),
             "Delete item",
-            "The item is gone then, and its stream tells of it.",
+            "This deletes the item, and the table's stream gets a record.",
             &[("key", key)],
         ))
     };
@@ -680,7 +680,7 @@ pub(super) async fn create(visit: &Visit, name: &str, form: &Fields) -> Result<R
                     .as_service_error()
                     .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
             {
-                Err(Problem::mistake("there is an item with this key already")
+                Err(Problem::mistake("an item with this key already exists")
                     .hint("choose another key, or open the item and change it"))
             }
             Err(error) => Err(Problem::of_aws("create the item", &error)),
@@ -701,7 +701,7 @@ pub(super) async fn create(visit: &Visit, name: &str, form: &Fields) -> Result<R
 fn without_key(table: &Table) -> Problem {
     let keys: Vec<&str> = table.keys().map(|key| key.name.as_str()).collect();
     Problem::mistake(format!(
-        "the item lacks a part of the key: {}",
+        "the item lacks the key attribute {}",
         keys.join(", ")
     ))
 }
@@ -719,9 +719,9 @@ pub(super) async fn change(visit: &Visit, name: &str, form: &Fields) -> Result<R
         let present = read(visit, &table, key).await?;
         if version(&present) != seen {
             return Err(Problem::mistake(
-                "the item has changed since it was opened, perhaps by a function",
+                "the item has changed since you opened it, perhaps by a function",
             )
-            .hint("open it again: your text below is not saved"));
+            .hint("open it again: the text below is not saved"));
         }
         let put = visit
             .stage

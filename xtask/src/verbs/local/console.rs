@@ -1,14 +1,14 @@
 //! What the console reads of the stage, and what it changes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::Target;
 use local::{Decision, FaultSwitch, Inspection, LocalStage, Traces};
-use manifest::App;
 use serde::Deserialize;
 use serde_json::Value;
 use stage_console::{
@@ -16,11 +16,9 @@ use stage_console::{
     Secrets, Told,
 };
 use tokio::process::Command;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::Deployed;
-use crate::context::function_of;
-use crate::denials::grant_hint;
 use crate::error::{CliError, Result};
 use crate::stage_state::StageState;
 use crate::workspace::{LOCAL, Workspace};
@@ -69,8 +67,6 @@ impl Shown {
 /// The process of the stage, as the console sees it.
 pub(super) struct ConsoleHost {
     workspace: Workspace,
-    /// As it was when the stage began.
-    app: App,
     state: StageState,
     /// As it is now.
     model: watch::Receiver<Arc<AppModel>>,
@@ -80,6 +76,7 @@ pub(super) struct ConsoleHost {
     changes: watch::Sender<u64>,
     /// The program of the app: a newer one takes its place when the manifest changes.
     program: PathBuf,
+    hints: Hints,
 }
 
 impl ConsoleHost {
@@ -98,7 +95,6 @@ impl ConsoleHost {
         let this_program = || std::env::current_exe().unwrap_or_default();
         Self {
             workspace: context.workspace.clone(),
-            app: context.app.clone(),
             state: state.clone(),
             model,
             inspection: stage.inspection(),
@@ -106,6 +102,7 @@ impl ConsoleHost {
             faults: stage.faults(),
             changes,
             program: program.clone().unwrap_or_else(this_program),
+            hints: Hints::default(),
         }
     }
 
@@ -131,19 +128,16 @@ impl Host for ConsoleHost {
             .collect()
     }
 
-    fn grant_hint(&self, function: &str, action: &str, arn: &str) -> String {
-        let hint = match function_of(&self.app, function) {
-            Ok(function) => grant_hint(&self.workspace, &self.app, function, action, Some(arn)),
-            Err(_) => {
-                return "the function is newer than the stage: its terminal tells the line"
-                    .to_owned();
-            }
-        };
-        if *self.app() == AppModel::of(&self.app) {
-            hint
-        } else {
-            format!("{hint} (by the manifest that the stage was started with)")
-        }
+    fn grant_hint<'a>(
+        &'a self,
+        function: &'a str,
+        action: &'a str,
+        arn: &'a str,
+    ) -> Told<'a, String> {
+        Box::pin(
+            self.hints
+                .of(&self.program, self.app(), [function, action, arn]),
+        )
     }
 
     fn decisions(&self) -> Told<'_, Vec<Decision>> {
@@ -235,6 +229,66 @@ async fn follow(traces: Traces, changes: watch::Sender<u64>) {
     }
 }
 
+/// The lines of Rust that grant what was denied, as the program tells them: it declares the app as it is now, which this
+/// process may not. Open pages ask again and again.
+#[derive(Default)]
+struct Hints(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The app that the lines are of.
+    app: Option<Arc<AppModel>>,
+    /// By function, action and ARN.
+    lines: BTreeMap<[String; 3], String>,
+}
+
+impl Hints {
+    async fn of(
+        &self,
+        program: &Path,
+        app: Arc<AppModel>,
+        denied: [&str; 3],
+    ) -> std::result::Result<String, String> {
+        let mut known = self.0.lock().await;
+        if !known.app.as_ref().is_some_and(|of| Arc::ptr_eq(of, &app)) {
+            *known = Known {
+                app: Some(app),
+                ..Known::default()
+            };
+        }
+        let key = denied.map(str::to_owned);
+        if let Some(line) = known.lines.get(&key) {
+            return Ok(line.clone());
+        }
+        let [function, action, arn] = denied;
+        // What a function asked for may begin as an option does.
+        let denied = [format!("--allow={action}"), format!("--on={arn}")];
+        let output = run(
+            program,
+            Command::new(program)
+                .args(["grants", function])
+                .args(denied),
+        )
+        .await?;
+        let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if !output.status.success() || line.is_empty() {
+            return Err(format!(
+                "could not find the line that grants it: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
+        }
+        known.lines.insert(key, line.clone());
+        Ok(line)
+    }
+}
+
+/// Runs the app's program to its end.
+async fn run(program: &Path, command: &mut Command) -> std::result::Result<Output, String> {
+    let command = command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await;
+    output.map_err(|error| format!("could not run {}: {error}", program.display()))
+}
+
 /// What `redrive --json` tells of an event.
 #[derive(Deserialize)]
 struct Line {
@@ -256,12 +310,7 @@ async fn redrive(program: &Path, wish: RedriveWish) -> std::result::Result<Vec<R
     if wish.drop {
         command.args(["--drop", "--yes"]);
     }
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| format!("could not run {}: {error}", program.display()))?;
+    let output = run(program, &mut command).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let redriven: Vec<Redriven> = text
         .lines()
