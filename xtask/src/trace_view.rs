@@ -266,6 +266,9 @@ fn told_of_call(call: &Call) -> Vec<String> {
     if let Some(attempt) = call.attempt.filter(|attempt| *attempt > 1) {
         facts.push(format!("attempt {attempt}"));
     }
+    if call.finds_nothing() {
+        facts.push("not found".to_owned());
+    }
     match call.items {
         Some(1) => facts.push("1 item".to_owned()),
         Some(items) => facts.push(format!("{items} items")),
@@ -289,6 +292,7 @@ fn troubles(span: &Span) -> Vec<String> {
     match &span.details {
         Details::Call(call) => match &call.denied {
             Some(denied) => vec![format!("denied: {} on {}", denied.action, denied.resource)],
+            None if call.finds_nothing() => Vec::new(),
             None if call.status >= 400 => {
                 let code = call.error.clone().unwrap_or_default();
                 let message = call.message.clone().unwrap_or_default();

@@ -136,6 +136,19 @@ pub struct Call {
     pub job: Option<String>,
 }
 
+impl Call {
+    /// Whether the answer says that there is no such object. That is what the caller asked, and no failure.
+    #[must_use]
+    pub fn finds_nothing(&self) -> bool {
+        self.service == "s3" && self.operation == "HeadObject" && self.status == 404
+    }
+
+    /// Whether the service did not do what it was asked to.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status >= 400 && !self.finds_nothing()
+    }
+}
+
 /// What a caller's policies do not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {

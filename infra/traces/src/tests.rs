@@ -541,6 +541,28 @@ fn filters_choose_by_function_kind_outcome_and_text() {
 }
 
 #[test]
+fn to_find_no_object_is_an_answer_and_to_read_none_a_failure() {
+    let outcome = |operation: &str| {
+        let by_a1 = json!({"causes": [{"invocation": "a1"}], "function": "detect", "status": 404});
+        let history = history([
+            put_object("c1", 1, "a.jpg"),
+            invocation("a1", "r1", "detect", 10, json!([{"call": "c1"}])),
+            call("c2", 12, "s3", operation, by_a1),
+            ok("a1", 30),
+        ]);
+        let trace = history.trace("c1").unwrap();
+        trace
+            .spans
+            .iter()
+            .find(|span| span.title.starts_with(operation))
+            .unwrap()
+            .outcome
+    };
+    assert_eq!(outcome("HeadObject"), Outcome::Ok);
+    assert_eq!(outcome("GetObject"), Outcome::Failed);
+}
+
+#[test]
 fn a_denied_call_counts_until_another_attempt_has_handled_the_event() {
     let denied = json!({"action": "s3:PutObject", "resource": "arn:aws:s3:::receipts/1"});
     let mut history = history([

@@ -726,7 +726,7 @@ impl<'a> Graph<'a> {
             is_denied && of_function.is_none_or(is_done_by)
         });
         let is_refused = match self.nodes[root].item {
-            Item::Call(call) => call.status >= 400 && call.denied.is_none(),
+            Item::Call(call) => call.has_failed() && call.denied.is_none(),
             Item::Http(http) => http.status >= 500,
             Item::Firing(firing) => firing.request_id.is_none(),
             _ => false,
@@ -917,7 +917,7 @@ impl<'a> Graph<'a> {
     fn outcome_of(&self, index: usize) -> Outcome {
         match self.nodes[index].item {
             Item::Call(call) if call.denied.is_some() => Outcome::Denied,
-            Item::Call(call) if call.status >= 400 => Outcome::Failed,
+            Item::Call(call) if call.has_failed() => Outcome::Failed,
             Item::Invocation(_, None) => Outcome::Running,
             Item::Invocation(_, Some(end)) if end.result != InvocationResult::Ok => Outcome::Failed,
             Item::Http(http) if http.status >= 500 => Outcome::Failed,

@@ -287,6 +287,7 @@ fn tags(span: &Span) -> Markup {
             @if let Some(init) = end.init_ms { span.tag { "cold start " (milliseconds(init)) } }
         }
         @if let Details::Call(call) = &span.details {
+            @if call.finds_nothing() { span.tag { "not found" } }
             @if let Some(items) = call.items { span.tag { (count(items, "item")) } }
             @if call.attempt.is_some_and(|attempt| attempt > 1) { span.tag.warn { "attempt " (call.attempt.unwrap_or_default()) } }
         }
