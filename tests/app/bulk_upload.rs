@@ -1,9 +1,5 @@
 //! Many files at once, more than Rekognition takes: all are catalogued in the end, and nobody has to
 //! do anything for it.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::collections::BTreeSet;
 use std::time::Instant;
 

@@ -5,10 +5,6 @@
 //! the faults stop, what is in the failure queues is redriven, the schedule that looks for lost
 //! jobs fires, and everything must be as the users table and the media bucket say. `CHAOS_USERS`, `CHAOS_FILES` and `CHAOS_SEED` change the size and the faults.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,10 +1,6 @@
 //! The gallery in a real browser: what a person does there, and that bucket, catalogue and thumbnails
 //! agree in the end.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,5 @@
 //! The local Rekognition is a part of the stage: the stage's shell reaches it, its calls are
 //! written down, strangers are refused, and it ends with the stage.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::net::TcpStream;
 use std::process::Stdio;
 

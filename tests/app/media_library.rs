@@ -1,10 +1,6 @@
 //! The media library as a user meets it: the verification steps of the tutorial that it
 //! replaces, in their order, and what the tutorial left out.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;

@@ -1,7 +1,5 @@
 //! The framework knows no app: none of its files holds a name of this one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::PathBuf;
 
 use acceptance::names::Names;

@@ -1,10 +1,6 @@
 //! The HTTP APIs answer what their OpenAPI documents say: Schemathesis makes requests from the
 //! documents, valid ones and others, and compares the answers.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;

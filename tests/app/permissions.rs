@@ -3,10 +3,6 @@
 //! The functions' own code never asks for more, so it is replaced by a probe that makes any
 //! call it is told to, with the credentials that its execution role gives it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use acceptance::eventually;
 use acceptance::probe::Probe;
 use serde_json::{Value, json};

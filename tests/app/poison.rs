@@ -1,9 +1,5 @@
 //! One record that cannot be handled, among a thousand that can.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use acceptance::eventually;

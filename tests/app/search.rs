@@ -1,10 +1,6 @@
 //! Searching among thousands of files: every combination of filters finds what a scan of the media
 //! table finds, in the order of names, before the index has all items and after it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
@@ -27,16 +23,18 @@ const FOLDERS: [&str; 4] = ["", "holiday/", "holiday/2026/é ", "Zoo/"];
 
 #[test]
 fn every_search_finds_what_a_scan_finds_among_2000_files() {
-    check(2_000);
+    check(2_000, &["1000", "137"]);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn long_every_search_finds_what_a_scan_finds_among_20_000_files() {
-    check(20_000);
+    // The emulator reads the whole table for each page, so there are few.
+    check(20_000, &["1000"]);
 }
 
-fn check(count: usize) {
+/// Compares the answers with a scan of so many files, in pages of these sizes.
+fn check(count: usize, limits: &[&str]) {
     let stage = Stage::start();
     let started = Instant::now();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -63,7 +61,7 @@ fn check(count: usize) {
     );
     tell_latency(&stage, count, "by the index");
     let started = Instant::now();
-    check_searches(&stage, &items, &["1000", "137"]);
+    check_searches(&stage, &items, limits);
     eprintln!(
         "{count} files: searched within {:.1} s",
         started.elapsed().as_secs_f64()

@@ -3,8 +3,6 @@
 //!
 //! `fixtures/deployed-stage.yaml` is the template of such a stage. It is replaced only when nobody
 //! has a stage of it any more.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 

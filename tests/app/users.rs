@@ -1,10 +1,6 @@
 //! The users' service as a user meets it: the verification steps of the three tutorials that
 //! it replaces, and what they left out.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};

@@ -1,9 +1,5 @@
 //! `verify` on a stage that works, and on one with a fault: each check fails on the fault that it
 //! is there for, and whatever happens, nothing stays behind.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io::{BufRead, BufReader};

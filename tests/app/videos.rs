@@ -1,9 +1,5 @@
 //! Videos, as the tutorial's last part verifies them: labelled asynchronously by a job whose
 //! end is announced on a topic.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod library;
-
 use std::path::PathBuf;
 
 use acceptance::{Reply, eventually, workspace};

@@ -1,7 +1,5 @@
 //! What a user sees when something is wrong: one clear line, a hint, and an exit code that a
 //! script can rely on. None of these needs a stage.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;

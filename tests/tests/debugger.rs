@@ -1,7 +1,5 @@
 //! A debugged function. It is built otherwise than the other stages' functions, to the same place, so no other test runs
 //! meanwhile.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::process::{Command, Stdio};
 
 use acceptance::{Stage, eventually};

@@ -1,7 +1,5 @@
 //! The deploy engine where one of five calls fails, as AWS's services fail: deploying,
 //! updating, rolling back and deleting end right all the same.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -3,8 +3,6 @@
 //!
 //! Run with `--nocapture`, it prints the table: what was killed when, what was found, and what
 //! the next run did.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

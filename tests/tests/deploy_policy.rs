@@ -5,8 +5,6 @@
 //! actions that the tool calls for are tried.
 //!
 //! Run with `--nocapture`, it prints what is said without each.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 
 use acceptance::small_stack::{ACCOUNT, Ground, REGION, Run, STAGE};

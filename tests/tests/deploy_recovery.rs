@@ -2,8 +2,6 @@
 //! deployment finds out of it. AWS's own CloudFormation is stood for by the emulator's.
 //!
 //! Run with `--nocapture`, each test prints the state, and what the deployment did.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 
 use acceptance::eventually;

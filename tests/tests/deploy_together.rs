@@ -2,8 +2,6 @@
 //! overtaken by the other, the stack is afterwards what one of them wanted, whole.
 //!
 //! Run with `--nocapture`, it prints where the one was overtaken, and how both ended.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 

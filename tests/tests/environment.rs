@@ -1,6 +1,4 @@
 //! What a user's machine has set does not lead the local stage, its commands or its shell astray.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};

@@ -1,6 +1,4 @@
 //! Events of an event bus, and of a bucket by EventBridge.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 
 use acceptance::Stage;

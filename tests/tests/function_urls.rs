@@ -1,6 +1,4 @@
 //! Function URLs: who is let in, and what the function sees.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::process::Command;
 
 use acceptance::{Reply, Stage, http_get, python, send};

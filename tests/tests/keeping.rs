@@ -1,6 +1,4 @@
 //! A local stage whose data is kept: what was there is there at the next start, and what was under way is handled.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,4 @@
 //! Links between documents, and from code to documents, lead somewhere.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 

@@ -1,6 +1,4 @@
 //! The life of the local stage: what it starts, it ends.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::net::TcpStream;
 use std::process::Stdio;
 

@@ -1,7 +1,5 @@
 //! How a verb reaches AWS from a stranger's machine: profiles, regions, endpoints, proxies, and
 //! what answers in AWS's place. None of these needs a stage or an account.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! `cargo xtask new app`: an app of one's own, with the framework as it is here.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,7 +1,5 @@
 //! `cargo xtask new function`: what it writes works at once, and what fails leaves nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

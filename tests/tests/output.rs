@@ -1,7 +1,5 @@
 //! What verbs write, and where they cannot: pipes that nobody reads, full disks, closed
 //! descriptors, and text of others that must not act on a terminal. None needs a stage.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;

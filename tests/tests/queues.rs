@@ -1,6 +1,4 @@
 //! A function that handles the messages of a queue, on a local stage.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use acceptance::Stage;
 use serde_json::{Value, json};
 

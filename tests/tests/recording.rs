@@ -1,6 +1,4 @@
 //! A local stage writes down what it is asked, for `infra/checks`, and no secret with it.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;

@@ -1,6 +1,4 @@
 //! However `redrive` ends, no event is lost, and none is hidden for long.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

@@ -1,6 +1,4 @@
 //! Schedules: by the clock, by hand, and what becomes of an event that Lambda does not take.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 
 use acceptance::{Stage, both, eventually};

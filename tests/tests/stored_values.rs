@@ -1,7 +1,5 @@
 //! Parameters and secrets on the local stage: a file has the values, functions read them, and nobody
 //! is told.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;

@@ -1,8 +1,7 @@
-//! The modules of a crate refer to each other in one direction.
+//! The modules of a crate refer to each other in one direction, and every file of tests is a part of a program.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use acceptance::workspace;
@@ -38,4 +37,40 @@ fn modules_do_not_refer_to_each_other_in_a_circle() {
         found.extend(cycles.map(|cycle| format!("in package `{package}`, {cycle}")));
     }
     assert!(found.is_empty(), "\n{}\n", found.join("\n\n"));
+}
+
+/// The names of the Rust files of a folder, and of folders with a `main.rs`.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| {
+        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
+    });
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    files.map(name).collect()
+}
+
+/// The compiler says nothing of a file that it is not told of.
+#[test]
+fn every_file_of_acceptance_tests_is_run() {
+    let package = workspace().join("tests");
+    let declared = std::fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    for folder in ["tests", "app"] {
+        let Ok(program) = std::fs::read_to_string(package.join(folder).join("main.rs")) else {
+            assert_eq!(folder, "app", "only the app's tests may be deleted");
+            continue;
+        };
+        let left_out: Vec<String> = files(&package.join(folder))
+            .into_iter()
+            .filter(|name| {
+                let is_module = program.contains(&format!("\nmod {name};\n"));
+                let is_target = ["", "/main"]
+                    .iter()
+                    .any(|below| declared.contains(&format!("\"{folder}/{name}{below}.rs\"")));
+                !is_module && !is_target
+            })
+            .collect();
+        assert!(left_out.is_empty(), "in tests/{folder}: {left_out:?}");
+    }
 }

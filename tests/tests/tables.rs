@@ -1,6 +1,4 @@
 //! Tables: their indexes, the filters of their streams, and counts that follow them.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::fs;
 

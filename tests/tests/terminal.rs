@@ -2,9 +2,7 @@
 //! on a wide one, too.
 //!
 //! How a command behaves is asserted here. What it shows is kept in `snapshots/`:
-//! `INSTA_UPDATE=always cargo test -p acceptance --test terminal` takes what is shown now.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
+//! `INSTA_UPDATE=always cargo test -p acceptance --test framework terminal::` takes what is shown now.
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt;

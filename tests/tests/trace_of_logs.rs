@@ -1,6 +1,4 @@
 //! `trace` of a stage on AWS: what CloudWatch Logs tells.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use acceptance::fake_aws::{self, Answer, Call, xtask_at};

@@ -1,6 +1,4 @@
 //! What came in, and what it has caused.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 
 use acceptance::{Stage, both, send};

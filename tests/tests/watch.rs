@@ -1,7 +1,5 @@
 //! `cargo xtask local --watch`: saved changes, under traffic, reach the functions, and nothing else is disturbed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

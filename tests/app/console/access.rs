@@ -1,6 +1,6 @@
 //! Who is let in, and what changes something.
 
-use crate::browser::{Browser, Console};
+use super::browser::{Browser, Console};
 
 pub(crate) fn nobody_is_let_in_without_the_key(console: &Console) {
     for path in ["/", "/data", "/?key=", "/?key=wrong", "/live", "/logs"] {

@@ -3,7 +3,7 @@
 use acceptance::{eventually, workspace};
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
+use super::browser::Browser;
 use crate::library::Stage;
 
 // The tutorial "Configure Amazon DynamoDB triggers with AWS Lambda": "Test the DynamoDB Trigger"

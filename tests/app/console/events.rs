@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::task::JoinSet;
 
-use crate::browser::Browser;
+use super::browser::Browser;
 use crate::library::Stage;
 
 /// Writers at the same time.

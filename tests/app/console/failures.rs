@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::browser::Browser;
+use super::browser::Browser;
 use crate::library::Stage;
 
 pub(crate) fn a_denied_call_is_told_and_its_event_redriven(stage: &Stage, browser: &Browser<'_>) {

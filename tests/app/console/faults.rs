@@ -1,6 +1,6 @@
 //! Faults on purpose.
 
-use crate::browser::Browser;
+use super::browser::Browser;
 use crate::library::Stage;
 
 /// The status of a request to the media API.

@@ -1,6 +1,6 @@
 //! Functions, invoked by hand.
 
-use crate::browser::Browser;
+use super::browser::Browser;
 
 pub(crate) fn a_function_is_invoked(browser: &Browser<'_>) {
     let window = &browser.window;

@@ -7,7 +7,7 @@ use acceptance::workspace;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use crate::browser::Browser;
+use super::browser::Browser;
 use crate::library::Stage;
 
 const HOSTILE: &str = "<script>document.title='taken'</script><img src=x onerror=alert(1)>";

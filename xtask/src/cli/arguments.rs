@@ -329,7 +329,7 @@ pub(crate) struct Redrive {
     #[command(flatten)]
     pub(crate) stage: StageArgs,
     /// Show the events and leave them in the queue.
-    #[arg(long, conflicts_with = "drop")]
+    #[arg(long, visible_alias = "list", conflicts_with = "drop")]
     pub(crate) dry_run: bool,
     /// Delete the events from the queue without handling them.
     #[arg(long)]

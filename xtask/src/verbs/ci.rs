@@ -64,6 +64,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
         "{cargo} clippy --no-deps {checked...} --all-targets -- --deny warnings"
     );
     without_cargo_variables(lints).quiet().run()?;
+    status("Checking", "documentation");
+    let documentation = cmd!(shell, "{cargo} doc --no-deps {checked...}");
+    without_cargo_variables(documentation.env("RUSTDOCFLAGS", "--deny warnings"))
+        .quiet()
+        .run()?;
     status("Checking", "grants");
     grants::check(workspace)?;
     status("Testing", "the workspace");

@@ -1,7 +1,5 @@
 //! The console in a real browser: what a person does there, and what hostile data does not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod access;
 mod browser;
 mod data;
@@ -10,12 +8,9 @@ mod failures;
 mod faults;
 mod functions;
 mod hostile;
-#[path = "../library.rs"]
-mod library;
-
 use acceptance::webdriver::Window;
 
-use crate::browser::{Browser, Console, DESKTOP};
+use self::browser::{Browser, Console, DESKTOP};
 use crate::library::Stage;
 
 /// A window, if this machine can open one.
