@@ -93,7 +93,14 @@ fn form(argument: &Arg) -> String {
         String::new()
     };
     match argument.get_long() {
-        Some(long) => format!("`{}`", format!("--{long} {value}").trim_end()),
+        Some(long) => {
+            let aliases = argument.get_visible_aliases().unwrap_or_default();
+            let names = std::iter::once(long).chain(aliases);
+            let names: Vec<String> = names
+                .map(|name| format!("`{}`", format!("--{name} {value}").trim_end()))
+                .collect();
+            names.join(", ")
+        }
         None => format!("`{value}`"),
     }
 }

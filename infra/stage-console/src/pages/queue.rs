@@ -340,6 +340,6 @@ mod tests {
             told(&[event(true), event(false)], false),
             "1 event handled; one stays: failed again: E"
         );
-        assert!(told(&[], false).contains("no such event"));
+        assert!(told(&[], false).contains("not visible"));
     }
 }
