@@ -64,11 +64,6 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
         "{cargo} clippy --no-deps {checked...} --all-targets -- --deny warnings"
     );
     without_cargo_variables(lints).quiet().run()?;
-    status("Checking", "documentation");
-    let documentation = cmd!(shell, "{cargo} doc --no-deps {checked...}");
-    without_cargo_variables(documentation.env("RUSTDOCFLAGS", "--deny warnings"))
-        .quiet()
-        .run()?;
     status("Checking", "grants");
     grants::check(workspace)?;
     status("Testing", "the workspace");
@@ -90,6 +85,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     }
     test_arm64(workspace, &shell).await?;
     if args.long {
+        status("Checking", "documentation");
+        let documentation = cmd!(shell, "{cargo} doc --no-deps {checked...}");
+        without_cargo_variables(documentation.env("RUSTDOCFLAGS", "--deny warnings"))
+            .quiet()
+            .run()?;
         // One of them has been checked with the function for arm64. All of them take minutes.
         status("Checking", "the sizes of zips");
         let functions: Vec<&str> = app.functions().map(Function::name).collect();
