@@ -29,7 +29,7 @@ fn every_search_finds_what_a_scan_finds_among_2000_files() {
 #[test]
 #[ignore = "takes minutes"]
 fn long_every_search_finds_what_a_scan_finds_among_20_000_files() {
-    // The emulator reads the whole table for each page, so there are few.
+    // The emulator sorts a whole partition for each page, so there are few.
     check(20_000, &["1000"]);
 }
 
