@@ -204,10 +204,14 @@ impl<'a> Watch<'a> {
             let ended = self.round(stage, deployed.as_ref(), &seen, noticed);
             let ended = ended.await;
             self.files.complete(&mut seen);
-            self.files.changed(&seen).await;
             let pause = match ended {
+                // The files may be as before by now, and nothing is built of them.
                 Ended::Disturbed => LONG_PAUSE,
-                Ended::Converged | Ended::Failed | Ended::Overtaken => PAUSE,
+                Ended::Overtaken => PAUSE,
+                Ended::Converged | Ended::Failed => {
+                    self.files.changed(&seen).await;
+                    PAUSE
+                }
             };
             if ended == Ended::Converged {
                 deployed = Some(seen);
