@@ -292,8 +292,7 @@ fn troubles(span: &Span) -> Vec<String> {
     match &span.details {
         Details::Call(call) => match &call.denied {
             Some(denied) => vec![format!("denied: {} on {}", denied.action, denied.resource)],
-            None if call.finds_nothing() => Vec::new(),
-            None if call.status >= 400 => {
+            None if call.has_failed() => {
                 let code = call.error.clone().unwrap_or_default();
                 let message = call.message.clone().unwrap_or_default();
                 let parts = [call.status.to_string(), code, message];

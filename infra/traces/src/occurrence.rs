@@ -144,7 +144,8 @@ impl Call {
     }
 
     /// Whether the service did not do what it was asked to.
-    pub(crate) fn has_failed(&self) -> bool {
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
         self.status >= 400 && !self.finds_nothing()
     }
 }
