@@ -1,7 +1,7 @@
 //! What the console costs a stage: one without it, one with it and nobody who looks, and one with a page open.
 //!
 //! `cargo bench -p acceptance --bench console_cost --profile dev`, which compiles no dependency anew. Each figure is the
-//! median over starts of a stage. Memory is what is resident at the end, on Linux.
+//! median over starts of a stage, with the smallest and the largest of them. Memory is what is resident at the end, on Linux.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that cannot go on has failed"
@@ -20,7 +20,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use crate::library::Stage;
 
 /// Starts of a stage for each way to run it, by turns.
-const STARTS: usize = 3;
+const STARTS: usize = 5;
 /// Uploads that do not count: functions and models start.
 const FIRST_UPLOADS: usize = 5;
 const UPLOADS: usize = 25;
@@ -55,19 +55,21 @@ fn main() {
         }
     }
     println!(
-        "{:<24} {:>14} {:>12} {:>12} {:>12}",
-        "", "upload to item", "requests/s", "stage", "emulator"
+        "{:<22} {:>22} {:>16} {:>18} {:>18}",
+        "", "upload to item, ms", "requests/s", "stage, MB", "emulator, MB"
     );
     for ((_, name), figures) in ways.iter().zip(figures) {
         println!(
-            "{name:<24} {:>11.0} ms {:>12.0} {:>9.0} MB {:>9.0} MB",
-            median(figures.upload_ms),
-            median(figures.requests_a_second),
-            median(figures.stage_mb),
-            median(figures.emulator_mb),
+            "{name:<22} {:>22} {:>16} {:>18} {:>18}",
+            spread(figures.upload_ms),
+            spread(figures.requests_a_second),
+            spread(figures.stage_mb),
+            spread(figures.emulator_mb),
         );
     }
-    println!("medians of {STARTS} starts, {UPLOADS} uploads and {REQUESTS} requests in each");
+    println!(
+        "medians (from, to) of {STARTS} starts, {UPLOADS} uploads and {REQUESTS} requests in each"
+    );
 }
 
 fn measure(way: Way, runtime: &tokio::runtime::Runtime, figures: &mut Figures) {
@@ -150,6 +152,13 @@ fn resident_mb(process_id: u32) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kilobytes.unwrap_or(f64::NAN) / 1024.0
+}
+
+/// The median, with the smallest and the largest figure.
+fn spread(mut figures: Vec<f64>) -> String {
+    figures.sort_by(f64::total_cmp);
+    let (first, last) = (figures[0], figures[figures.len() - 1]);
+    format!("{:.0} ({first:.0}, {last:.0})", median(figures))
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

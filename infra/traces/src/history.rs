@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::trace::Graph;
+use crate::graph::Graph;
 use crate::{Filter, Occurrence, Summary, Trace, What};
 
 /// What a [`History`] holds at most.

@@ -7,6 +7,7 @@ pub use history::{History, Limits};
 pub use occurrence::*;
 pub use trace::{Details, Filter, Kind, Outcome, Span, Summary, Trace};
 
+mod graph;
 mod history;
 mod occurrence;
 #[cfg(test)]
