@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use maud::{Markup, html};
 
-use super::{CELL, Table};
+use super::{CELL, Key, Table};
 use crate::fields::Fields;
 use crate::item::{self, Item};
 use crate::layout::{Page, Section, count, declared_at, pager, problem, short};
@@ -401,7 +401,6 @@ fn cell(value: Option<&AttributeValue>) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Key;
     use super::*;
     use crate::item::Form;
 
