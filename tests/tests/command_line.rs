@@ -247,7 +247,7 @@ fn another_account_than_the_stages_is_refused() {
     std::fs::write(
         directory.path().join("stage.json"),
         format!(
-            r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1, "access_key_id": "AKIA", "secret_access_key": "secret", "quiet_url": "", "decisions_url": "", "snapshot_url": "", "traces_url": "", "invoked_url": "", "chaos_url": ""}}"#
+            r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1, "access_key_id": "AKIA", "secret_access_key": "secret", "quiet_url": "", "decisions_url": "", "snapshot_url": "", "traces_url": "", "logged_url": "", "invoked_url": "", "chaos_url": ""}}"#
         ),
     )
     .unwrap();

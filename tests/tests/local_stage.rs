@@ -1,9 +1,11 @@
 //! The life of the local stage: what it starts, it ends.
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 use acceptance::strangers::{arguments, process_tree};
 use acceptance::{Stage, eventually, signal};
+use tempfile::TempDir;
 
 #[test]
 fn a_command_runs_with_the_stages_variables_and_gives_its_exit_status() {
@@ -57,6 +59,29 @@ fn nothing_is_left_when_it_is_stopped_or_killed() {
             },
         );
     }
+}
+
+#[test]
+fn a_stage_that_does_nothing_asks_its_emulator_for_little() {
+    let folder = TempDir::new().unwrap();
+    let recorded = folder.path().join("calls");
+    let calls = recorded.to_str().unwrap();
+    let variables = [("XTASK_RECORD_CALLS", calls)];
+    // The schedule of the example is not due.
+    let stage = Stage::with_variables(acceptance::xtask_program(), &[], &variables);
+    assert_eq!(stage.get("SHOP_URL", "/").status, 200);
+    stage.xtask_ok(&["wait"]);
+    let requests = || {
+        let files = std::fs::read_dir(&recorded).unwrap();
+        let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        texts.map(|text| text.lines().count()).sum::<usize>()
+    };
+    let before = requests();
+    assert!(before > 0, "requests are recorded");
+    std::thread::sleep(Duration::from_secs(5));
+    // Ten of them look for event source mappings. Shards and logs that were read again and again would take hundreds.
+    let asked = requests() - before;
+    assert!(asked < 50, "{asked} requests within 5 s");
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn configured(home: &TempDir, config: &str) {
 /// Tells other commands of a local stage.
 fn stage_file(folder: &Path, port: u16) {
     let state = format!(
-        r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1, "access_key_id": "AKIA", "secret_access_key": "secret", "quiet_url": "", "decisions_url": "", "snapshot_url": "", "traces_url": "", "invoked_url": "", "chaos_url": ""}}"#
+        r#"{{"process_id": 1, "first_api_port": 1, "aws_port": {port}, "rekognition_port": 1, "access_key_id": "AKIA", "secret_access_key": "secret", "quiet_url": "", "decisions_url": "", "snapshot_url": "", "traces_url": "", "logged_url": "", "invoked_url": "", "chaos_url": ""}}"#
     );
     std::fs::write(folder.join("stage.json"), state).unwrap();
 }

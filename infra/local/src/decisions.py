@@ -9,6 +9,8 @@ import time
 
 from ministack.core import iam_evaluator
 
+import news
+
 ROOT_KEY_ID = os.environ["AWS_ACCESS_KEY_ID"]
 # Names of sessions are their callers' choice.
 MOST_DECISIONS = 10_000
@@ -43,6 +45,9 @@ def count(principal, action, resource, is_denied):
             decision["denied_at_ms"] = int(time.time() * 1000)
         else:
             decision["allowed"] += 1
+    if is_denied:
+        # Whoever shows a function's log shows this as well.
+        news.add("logs")
 
 
 def counts():

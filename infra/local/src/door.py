@@ -34,6 +34,7 @@ import chaos
 import debugging
 import decisions
 import keeping
+import news
 import observed
 import pages
 import queues
@@ -61,6 +62,7 @@ MESSAGES_PATH = "/_stage/messages"
 KEEP_PATH = "/_stage/keep"
 RESUME_PATH = "/_stage/resume"
 OCCURRENCES_PATH = "/_stage/occurrences"
+NEWS_PATH = "/_stage/news"
 FAULTS_PATH = "/_stage/faults"
 KILL_PATH = "/_stage/kill"
 # What the stage's own servers may ask for by their key.
@@ -74,6 +76,7 @@ PATHS_OF_THE_STAGE = (
     RESUME_PATH,
     DEBUGGING_PATH,
     OCCURRENCES_PATH,
+    NEWS_PATH,
     MESSAGES_PATH,
     FAULTS_PATH,
     KILL_PATH,
@@ -151,6 +154,8 @@ async def door(scope, receive, send):
                     await send_json(send, {})
                 else:
                     await send_text(send, await observed.answer(request.query))
+            elif request.is_of_the_stage() and request.path == NEWS_PATH:
+                await send_json(send, await news.answer(request.query))
             elif request.is_of_the_stage() and request.path in (FAULTS_PATH, KILL_PATH):
                 # Processes take a while to end.
                 change = chaos.want if request.path == FAULTS_PATH else chaos.kill

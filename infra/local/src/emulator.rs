@@ -44,7 +44,7 @@ use crate::service::Service;
 use crate::{Chaos, Error, Keys, create_private_folder};
 
 /// What Python runs, and what that imports.
-const SCRIPTS: [(&str, &str); 17] = [
+const SCRIPTS: [(&str, &str); 18] = [
     ("emulator.py", include_str!("emulator.py")),
     ("asynchronous.py", include_str!("asynchronous.py")),
     ("debugging.py", include_str!("debugging.py")),
@@ -54,6 +54,7 @@ const SCRIPTS: [(&str, &str); 17] = [
     ("keeping.py", include_str!("keeping.py")),
     ("limits.py", include_str!("limits.py")),
     ("logs.py", include_str!("logs.py")),
+    ("news.py", include_str!("news.py")),
     ("observed.py", include_str!("observed.py")),
     ("pages.py", include_str!("pages.py")),
     ("queues.py", include_str!("queues.py")),

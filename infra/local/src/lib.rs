@@ -19,7 +19,7 @@
 //!   calls and makes failed answers, `proxy` and `control` are the servers.
 //! - in the emulator: `emulator.py` (patches), `door.py` (whom it answers), `limits.py` (how large payloads may be),
 //!   `deployed_code.py` (which code an invocation runs), `asynchronous.py`, `under_way.py`, `decisions.py` (what callers were allowed and denied), `recorder.py` (for
-//!   `infra/checks`), `logs.py`, `chaos.py`.
+//!   `infra/checks`), `logs.py`, `news.py` (what there is to read), `chaos.py`.
 
 mod aws;
 mod chaos;
@@ -32,6 +32,7 @@ mod inquiry;
 mod inspection;
 mod keeping;
 mod keys;
+mod news;
 mod observer;
 mod preflight;
 mod private;

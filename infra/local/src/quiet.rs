@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::inquiry::Inquiry;
 use crate::keeping::Keeper;
 use crate::keys::random_text;
+use crate::news::News;
 use crate::scheduler::Firings;
 use crate::server::{BoxError, Server, json_response, refusal};
 use crate::stream_poller::Activity;
@@ -59,6 +60,9 @@ const SNAPSHOT: &str = "/snapshot";
 /// Below the URL, what happened.
 const TRACES: &str = "/traces";
 
+/// Below the URL, whether the logs of functions have got anything.
+const LOGGED: &str = "/logged";
+
 /// Below the URL, which functions were invoked.
 const INVOKED: &str = "/invoked";
 
@@ -69,6 +73,7 @@ pub struct QuietServer {
     server: Server,
     secret: Arc<str>,
     traces: Traces,
+    news: News,
 }
 
 impl QuietServer {
@@ -86,12 +91,14 @@ impl QuietServer {
         traces: Traces,
     ) -> Result<Self, Error> {
         let secret: Arc<str> = random_text(40)?.into();
+        let news = poller.news();
         let parts = Arc::new(Parts {
             inquiry: Inquiry::new(emulator.keys()),
             emulator: format!("{}/_stage/under-way", emulator.endpoint()),
             decisions: format!("{}/_stage/decisions", emulator.endpoint()),
             rekognition: rekognition_port.map(|port| format!("http://127.0.0.1:{port}/")),
             activity: poller.activity(),
+            news: news.clone(),
             firings: scheduler.firings(),
             keeper,
             traces: traces.clone(),
@@ -105,6 +112,7 @@ impl QuietServer {
             server: Server::start("who tells whether the stage is quiet", 0, answer).await?,
             secret,
             traces,
+            news,
         })
     }
 
@@ -142,6 +150,14 @@ impl QuietServer {
         self.url() + INVOKED
     }
 
+    /// Where `GET` is answered with a number as JSON, which is another when the logs of functions have got lines, or a call was
+    /// denied. With the query `after=NUMBER`, the answer comes when that is no longer the number, or after half a minute. A
+    /// secret, too.
+    #[must_use]
+    pub fn logged_url(&self) -> String {
+        self.url() + LOGGED
+    }
+
     /// What happened.
     pub(crate) fn traces(&self) -> &Traces {
         &self.traces
@@ -149,6 +165,7 @@ impl QuietServer {
 
     /// Stops the server.
     pub async fn shutdown(self) {
+        self.news.end();
         self.server.shutdown().await;
     }
 }
@@ -164,6 +181,11 @@ async fn answer(parts: &Parts, path: &str, request: Request<Incoming>) -> Respon
             .map(|under_way| serde_json::json!(under_way)),
         Some(DECISIONS) if request.method() == Method::GET => {
             parts.inquiry.get(&parts.decisions).await
+        }
+        Some(LOGGED) if request.method() == Method::GET => {
+            let query = request.uri().query().unwrap_or_default();
+            let known = query.strip_prefix("after=").and_then(|it| it.parse().ok());
+            Ok(serde_json::json!(parts.news.logs(known).await))
         }
         Some(INVOKED) if request.method() == Method::GET => parts.invoked().await,
         Some(TRACES) if request.method() == Method::POST => parts.list(request).await,
@@ -190,6 +212,7 @@ struct Parts {
     decisions: String,
     rekognition: Option<String>,
     activity: Arc<Activity>,
+    news: News,
     firings: Arc<Firings>,
     keeper: Arc<Keeper>,
     traces: Traces,
@@ -255,6 +278,8 @@ impl Parts {
             }
             let mut shards = self.activity.behind(began);
             while is_idle && shards > 0 && Instant::now() < give_up_at {
+                // Again, because a shard that is being read now has begun too early.
+                self.activity.want_reads();
                 tokio::time::sleep(INTERVAL).await;
                 shards = self.activity.behind(began);
             }

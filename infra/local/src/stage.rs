@@ -279,6 +279,12 @@ impl LocalStage {
         self.quiet.traces().clone()
     }
 
+    /// [Where it tells](QuietServer::logged_url) whether the logs of functions have got anything. A secret.
+    #[must_use]
+    pub fn logged_url(&self) -> String {
+        self.quiet.logged_url()
+    }
+
     /// [Where it tells](QuietServer::invoked_url) which functions were invoked. A secret.
     #[must_use]
     pub fn invoked_url(&self) -> String {

@@ -399,6 +399,7 @@ impl WorkspaceApp<'_> {
             quiet_url: stage.quiet_url(),
             decisions_url: stage.decisions_url(),
             traces_url: stage.traces_url(),
+            logged_url: stage.logged_url(),
             invoked_url: stage.invoked_url(),
             snapshot_url: stage.snapshot_url(),
             console_url: self.console_url.clone(),

@@ -15,6 +15,8 @@ use crate::error::{CliError, Result};
 use crate::interrupt;
 use crate::log_view::{LogView, LoggedLine, OwnCode, time_of_day};
 use crate::output::{json_line, line, print, reader_is_gone, stdout_columns};
+use crate::stage_client::StageClient;
+use crate::stage_state::StageState;
 use crate::terminal::{DIM, inert, stderr_columns, tell};
 use crate::workspace::Workspace;
 
@@ -23,7 +25,7 @@ use crate::workspace::Workspace;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 const FOLLOW_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// How often those of the local stage are read while it serves.
+/// How often those of the local stage are read at most, which tells when there is anything new.
 const LOCAL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
@@ -34,10 +36,10 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
         .as_deref()
         .filter(|text| !text.trim().is_empty());
     let target = context.connect().await?;
-    let interval = FOLLOW_INTERVAL * u32::try_from(functions.len()).unwrap_or(u32::MAX);
     let mut logs = Logs::of(functions.iter().copied(), pattern, args.since);
     let local = context.local.as_ref();
     let mut denials = local.map(|stage| Denials::of(stage, args.since));
+    let mut pause = Pause::between_reads(local, functions.len());
     let _exits = args.follow.then(interrupt::Exits::new);
     // What reads a pipe has the lines as they are.
     let is_for_people = std::io::stdout().is_terminal() && !args.json;
@@ -70,7 +72,7 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
             if !args.follow {
                 return Ok(());
             }
-            tokio::time::sleep(interval.max(FOLLOW_INTERVAL_MIN)).await;
+            pause.wait().await?;
         }
     };
     tokio::select! {
@@ -91,6 +93,7 @@ pub(crate) async fn follow_logs(
     let mut logs = Logs::of(context.app.functions(), None, since);
     let mut view = logs.view(context);
     let is_for_people = std::io::stderr().is_terminal();
+    let mut pause = Pause::between_reads(context.local.as_ref(), logs.tails.len());
     loop {
         match logs.read(target).await {
             Ok(lines) if is_for_people => {
@@ -104,7 +107,52 @@ pub(crate) async fn follow_logs(
         }
         // What one look misses, the next one sees.
         let _ = denials.tell(context, context.app.functions()).await;
-        tokio::time::sleep(LOCAL_INTERVAL).await;
+        if let Err(error) = pause.wait().await {
+            return error;
+        }
+    }
+}
+
+/// What is waited for between two reads of logs.
+enum Pause {
+    /// CloudWatch Logs tells nobody.
+    Time(Duration),
+    /// The local stage tells when there is something to read.
+    News {
+        client: StageClient,
+        url: String,
+        known: Option<u64>,
+    },
+}
+
+impl Pause {
+    fn between_reads(stage: Option<&StageState>, logs: usize) -> Self {
+        match stage {
+            None => {
+                let interval = FOLLOW_INTERVAL * u32::try_from(logs).unwrap_or(u32::MAX);
+                Self::Time(interval.max(FOLLOW_INTERVAL_MIN))
+            }
+            Some(stage) => Self::News {
+                client: StageClient::new(),
+                url: stage.logged_url.clone(),
+                known: None,
+            },
+        }
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        match self {
+            Self::Time(interval) => tokio::time::sleep(*interval).await,
+            Self::News { client, url, known } => {
+                tokio::time::sleep(LOCAL_INTERVAL).await;
+                let url = match known {
+                    None => url.clone(),
+                    Some(known) => format!("{url}?after={known}"),
+                };
+                *known = client.get(&url).await?;
+            }
+        }
+        Ok(())
     }
 }
 

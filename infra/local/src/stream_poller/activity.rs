@@ -11,6 +11,7 @@ pub(crate) struct Activity {
     /// When the last listing of the mappings began that has ended.
     listed_at: Mutex<Option<Instant>>,
     wanted: Notify,
+    reads_wanted: Notify,
     shards: Mutex<Vec<Weak<ShardActivity>>>,
     pages: Mutex<u64>,
 }
@@ -37,6 +38,16 @@ impl Activity {
     /// Returns when another listing is asked for.
     pub(super) async fn listing_wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    /// Asks every shard that rests for another read.
+    pub(crate) fn want_reads(&self) {
+        self.reads_wanted.notify_waiters();
+    }
+
+    /// Returns when another read is asked for, from now on.
+    pub(super) async fn reads_wanted(&self) {
+        self.reads_wanted.notified().await;
     }
 
     /// All mappings that were there when the listing began are followed.

@@ -12,6 +12,7 @@ use super::batch::Batch;
 use super::lineage::Listed;
 use super::mapping::{self, Mapping, Settings, ShardId, StreamArn};
 use super::positions::Positions;
+use crate::news::News;
 use crate::{Chaos, Delivery, Faults, Observer, aws};
 use traces::What;
 
@@ -27,6 +28,8 @@ pub(super) struct Clients {
     /// Likewise.
     pub(super) observer: Observer,
     /// Likewise.
+    pub(super) news: News,
+    /// Likewise.
     pub(super) activity: Arc<Activity>,
     /// Likewise.
     pub(super) positions: Arc<Positions>,
@@ -38,6 +41,7 @@ impl Clients {
     pub(super) fn new(config: StreamPollerConfig<'_>, http: SharedHttpClient) -> Self {
         let faults = config.chaos.map(Chaos::faults);
         let observer = config.observer.clone();
+        let news = News::of(config.endpoint, config.keys);
         let config = aws::config(config.endpoint, config.keys, config.region, http);
         let lambda = aws_sdk_lambda::config::Builder::from(&config)
             // Whether and when a batch is tried again is the mapping's matter.
@@ -52,6 +56,7 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(&config),
             faults,
             observer,
+            news,
             activity: Arc::default(),
             positions: Arc::default(),
             ages_from: None,

@@ -15,8 +15,8 @@
 //!   was; one that is deleted ends them.
 //! - `positions` knows how far each task is, so that a stage whose state is kept goes on there.
 //!
-//! What differs from AWS: mappings start and change within a second instead of a minute, an
-//! idle shard is read more often, and tumbling windows are not built.
+//! What differs from AWS: mappings start and change within a second instead of a minute, a
+//! shard is read when the emulator tells of a new record, and tumbling windows are not built.
 
 mod activity;
 mod batch;
@@ -46,6 +46,7 @@ use self::lineage::Lineage;
 use self::mapping::{Mapping, MappingId, Settings};
 pub(crate) use self::positions::{Position, Positions};
 use crate::aws::text_of;
+use crate::news::News;
 use crate::{Chaos, Keys, Observer};
 
 /// How often changes of mappings are looked for.
@@ -78,6 +79,7 @@ pub struct StreamPollerConfig<'a> {
 pub struct StreamPoller {
     activity: Arc<Activity>,
     positions: Arc<Positions>,
+    news: News,
     begin: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -104,6 +106,7 @@ impl StreamPoller {
         Self {
             activity: Arc::clone(&clients.activity),
             positions: Arc::clone(&clients.positions),
+            news: clients.news.clone(),
             begin,
             task: tokio::spawn(async move {
                 begun.notified().await;
@@ -120,6 +123,11 @@ impl StreamPoller {
     /// How far it is in each shard.
     pub(crate) fn positions(&self) -> Arc<Positions> {
         Arc::clone(&self.positions)
+    }
+
+    /// What it is told of by the emulator.
+    pub(crate) fn news(&self) -> News {
+        self.news.clone()
     }
 
     /// How far it is.

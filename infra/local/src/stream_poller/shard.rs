@@ -22,8 +22,8 @@ use super::mapping::{Settings, ShardId, StreamArn};
 use super::positions::ShardPosition;
 use crate::aws::text_of;
 
-/// How long a shard without new records is left alone. AWS reads four times a second.
-const IDLE_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a reader waits before it asks for another iterator.
+const ITERATOR_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Records that a shard may have in memory besides full batches. Only a lane that is stuck
 /// lets as many gather, while the other lanes go on.
@@ -285,6 +285,7 @@ async fn read(
     let mut failures = 0;
     loop {
         let began = Instant::now();
+        let records_before = clients.news.records();
         let read = async {
             let current = match iterator.clone() {
                 Some(current) => Some(current),
@@ -330,7 +331,11 @@ async fn read(
                     }
                 } else if iterator.is_some() {
                     activity.found_nothing(began);
-                    tokio::time::sleep(IDLE_INTERVAL).await;
+                    // AWS reads four times a second.
+                    tokio::select! {
+                        () = clients.news.more_records(records_before) => {}
+                        () = clients.activity.reads_wanted() => {}
+                    }
                 }
                 if iterator.is_none() {
                     return;
@@ -339,7 +344,7 @@ async fn read(
             // A slow function keeps the reader waiting for more than the iterator's 15 minutes.
             Err(aws_sdk_dynamodbstreams::Error::ExpiredIteratorException(_)) => {
                 iterator = None;
-                tokio::time::sleep(IDLE_INTERVAL).await;
+                tokio::time::sleep(ITERATOR_INTERVAL).await;
             }
             Err(aws_sdk_dynamodbstreams::Error::TrimmedDataAccessException(_)) => {
                 warn!(

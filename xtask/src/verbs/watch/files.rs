@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use tokio::time::sleep;
@@ -19,6 +19,10 @@ use crate::workspace::Workspace;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How often they are looked at when nobody has changed any for a while: a stage that runs beside other work costs little.
+const IDLE_INTERVAL: Duration = Duration::from_millis(250);
+const IDLE_AFTER: Duration = Duration::from_mins(3);
 
 /// How much older a file's modification time may be than the write: the kernel takes it from its last tick.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
@@ -200,6 +204,7 @@ impl Files {
 
     /// Returns as soon as a file has changed.
     pub(super) async fn changed(&self, before: &Seen) {
+        let began = Instant::now();
         let mut folders = before.folders.clone();
         while !differ(&before.files) {
             if differ(&folders) {
@@ -210,7 +215,8 @@ impl Files {
                 // Something else was written there.
                 folders = now.folders;
             }
-            sleep(INTERVAL).await;
+            let is_idle = began.elapsed() > IDLE_AFTER;
+            sleep(if is_idle { IDLE_INTERVAL } else { INTERVAL }).await;
         }
     }
 
