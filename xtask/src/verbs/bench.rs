@@ -200,14 +200,14 @@ pub(super) async fn answer_here(
 /// looked up as on arm64 itself.
 const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
-/// Builds the app's first function for arm64, as for Lambda, and lets it answer its sample event
-/// twice, in an emulated processor. Fails if its zip exceeds its budget, too. To be called in a
-/// tokio runtime.
-pub(crate) async fn answer_on_arm64(workspace: &Workspace, emulator: &str) -> Result<()> {
+/// Builds a function for arm64, as for Lambda, and lets it answer its sample event twice, in an emulated processor. Fails if
+/// its zip exceeds its budget, too. To be called in a tokio runtime.
+pub(crate) async fn answer_on_arm64(
+    workspace: &Workspace,
+    function: &str,
+    emulator: &str,
+) -> Result<()> {
     let app = as_for_aws(workspace, Some(Architecture::Arm64))?;
-    let Some(function) = app.functions().map(Function::name).next() else {
-        return Ok(());
-    };
     let packages = package::package_functions(workspace, &app, &[function])?;
     let sample = Sample::of(workspace, &Template::of(&app)?, function).await?;
     for package in &packages {

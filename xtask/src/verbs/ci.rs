@@ -53,10 +53,12 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     graph::check(workspace)?;
     openapi::check(workspace)?;
     let python = workspace.target().join("python");
-    let checks =
-        CheckTools::prepare(&python.join("checks"), |line| status("Installing", line)).await?;
-    let scanner =
-        ScanTools::prepare(&python.join("scan"), |line| status("Installing", line)).await?;
+    let installing = |line: &str| status("Installing", line);
+    let (checks, scan) = (python.join("checks"), python.join("scan"));
+    let (checks, scanner) = tokio::try_join!(
+        CheckTools::prepare(&checks, installing),
+        ScanTools::prepare(&scan, installing),
+    )?;
     templates::check(workspace, &shell, &checks, &scanner)?;
     status("Checking", "lints");
     let lints = cmd!(
@@ -83,7 +85,11 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     if calls.exists() {
         check_calls(workspace, &shell, &checks, &calls)?;
     }
-    test_arm64(workspace, &shell).await?;
+    // This tries the tool chain. The AWS SDK of a large function takes minutes.
+    let functions = app.functions().map(Function::name);
+    if let Some(function) = packages.smallest(functions, &workspace.root().join("functions")) {
+        test_arm64(workspace, &shell, function).await?;
+    }
     if args.long {
         status("Checking", "documentation");
         let documentation = cmd!(shell, "{cargo} doc --no-deps {checked...}");
@@ -133,7 +139,7 @@ fn remove_folder(folder: &Path) -> Result<()> {
 }
 
 /// A function that is built for arm64, run in an emulated processor.
-async fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
+async fn test_arm64(workspace: &Workspace, shell: &Shell, function: &str) -> Result<()> {
     let Some(emulator) = emulator(shell) else {
         warn(
             "arm64 is not tested, because qemu is missing (Debian, Ubuntu: `apt install qemu-user-static libc6-arm64-cross`)",
@@ -145,5 +151,5 @@ async fn test_arm64(workspace: &Workspace, shell: &Shell) -> Result<()> {
         return Ok(());
     }
     status("Testing", "a function for arm64, and the size of its zip");
-    bench::answer_on_arm64(workspace, emulator).await
+    bench::answer_on_arm64(workspace, function, emulator).await
 }

@@ -27,6 +27,7 @@ struct Package {
 
 #[derive(Debug, Deserialize)]
 struct Dependency {
+    name: String,
     path: Option<PathBuf>,
 }
 
@@ -65,6 +66,21 @@ impl Packages {
             }
         }
         found
+    }
+
+    /// Which of the functions the fewest crates are compiled for, as far as the packages below `folder` tell.
+    pub(super) fn smallest<'a>(
+        &self,
+        functions: impl Iterator<Item = &'a str>,
+        folder: &Path,
+    ) -> Option<&'a str> {
+        functions.min_by_key(|name| {
+            let packages = self.with_dependencies(name, folder);
+            let packages = packages.iter().filter_map(|name| self.named(name));
+            let dependencies = packages.flat_map(|package| &package.dependencies);
+            let crates: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
+            crates.len()
+        })
     }
 
     /// Cargo's options for the packages that do not belong to the framework.
@@ -138,9 +154,13 @@ mod tests {
             dependencies: dependencies
                 .iter()
                 .map(|path| Dependency {
+                    name: path.rsplit('/').next().unwrap().to_owned(),
                     path: Some(path.into()),
                 })
-                .chain([Dependency { path: None }])
+                .chain([Dependency {
+                    name: "serde".to_owned(),
+                    path: None,
+                }])
                 .collect(),
         };
         let packages = Packages {
@@ -159,6 +179,10 @@ mod tests {
         assert_eq!(
             packages.with_dependencies("money", functions),
             ["money"].into()
+        );
+        assert_eq!(
+            packages.smallest(["sell", "money", "orders"].into_iter(), functions),
+            Some("money")
         );
         let framework = r#"{"origin": {"version": "1"}, "files": {"infra/pack/Cargo.toml": ""}}"#;
         let framework = serde_json::from_str(framework).unwrap();
