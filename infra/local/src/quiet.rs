@@ -275,11 +275,10 @@ impl Parts {
             let is_idle = events == 0 && first.video_jobs.under_way() == 0;
             if is_idle {
                 self.activity.want_listing();
+                self.activity.want_reads(began);
             }
             let mut shards = self.activity.behind(began);
             while is_idle && shards > 0 && Instant::now() < give_up_at {
-                // Again, because a shard that is being read now has begun too early.
-                self.activity.want_reads();
                 tokio::time::sleep(INTERVAL).await;
                 shards = self.activity.behind(began);
             }

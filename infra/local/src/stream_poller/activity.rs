@@ -1,6 +1,6 @@
 //! The progress of the poller, for `wait`.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -11,14 +11,16 @@ pub(crate) struct Activity {
     /// When the last listing of the mappings began that has ended.
     listed_at: Mutex<Option<Instant>>,
     wanted: Notify,
-    reads_wanted: Notify,
     shards: Mutex<Vec<Weak<ShardActivity>>>,
     pages: Mutex<u64>,
 }
 
 /// How far the poller is in one shard.
 #[derive(Debug, Default)]
-pub(super) struct ShardActivity(Mutex<Progress>);
+pub(super) struct ShardActivity {
+    progress: Mutex<Progress>,
+    read_wanted: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Progress {
@@ -27,6 +29,12 @@ struct Progress {
     /// When a read began that found nothing.
     nothing_at: Option<Instant>,
     is_disabled: bool,
+}
+
+impl Progress {
+    fn is_read_since(&self, since: Instant) -> bool {
+        self.nothing_at.is_some_and(|at| at > since)
+    }
 }
 
 impl Activity {
@@ -40,14 +48,13 @@ impl Activity {
         self.wanted.notified().await;
     }
 
-    /// Asks every shard that rests for another read.
-    pub(crate) fn want_reads(&self) {
-        self.reads_wanted.notify_waiters();
-    }
-
-    /// Returns when another read is asked for, from now on.
-    pub(super) async fn reads_wanted(&self) {
-        self.reads_wanted.notified().await;
+    /// Asks for another read of each shard of which none has begun since then, or which was not at its end.
+    pub(crate) fn want_reads(&self, since: Instant) {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let shards = shards.iter().filter_map(Weak::upgrade);
+        shards
+            .filter(|shard| !shard.is_read_since(since))
+            .for_each(|shard| shard.read_wanted.notify_one());
     }
 
     /// All mappings that were there when the listing began are followed.
@@ -102,6 +109,11 @@ impl ShardActivity {
         self.change(|progress| progress.nothing_at = Some(began));
     }
 
+    /// Returns when another read is asked for. What was asked for during a read counts.
+    pub(super) async fn read_wanted(&self) {
+        self.read_wanted.notified().await;
+    }
+
     /// All records of the first so many pages are handled or given up.
     pub(super) fn handled(&self, pages: u64) {
         self.change(|progress| progress.handled_pages = pages);
@@ -113,14 +125,21 @@ impl ShardActivity {
     }
 
     fn is_done_since(&self, since: Instant) -> bool {
-        let progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = self.progress();
         progress.is_disabled
-            || progress.handled_pages == progress.read_pages
-                && progress.nothing_at.is_some_and(|at| at > since)
+            || progress.handled_pages == progress.read_pages && progress.is_read_since(since)
+    }
+
+    fn is_read_since(&self, since: Instant) -> bool {
+        self.progress().is_read_since(since)
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.progress());
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,7 +147,24 @@ impl ShardActivity {
 mod tests {
     use std::time::Duration;
 
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_read_is_asked_for_where_none_has_begun_since() {
+        let activity = Activity::default();
+        let (read, unread) = (activity.follow(), activity.follow());
+        let asked = Instant::now();
+        read.found_nothing(asked + Duration::from_millis(1));
+        unread.found_nothing(asked);
+        activity.want_reads(asked);
+        let soon = Duration::from_millis(50);
+        // It was asked for while nobody waited.
+        assert!(timeout(soon, unread.read_wanted()).await.is_ok());
+        assert!(timeout(soon, unread.read_wanted()).await.is_err(), "once");
+        assert!(timeout(soon, read.read_wanted()).await.is_err());
+    }
 
     #[test]
     fn a_shard_is_behind_until_it_was_read_to_its_end_and_handled() {

@@ -334,7 +334,7 @@ async fn read(
                     // AWS reads four times a second.
                     tokio::select! {
                         () = clients.news.more_records(records_before) => {}
-                        () = clients.activity.reads_wanted() => {}
+                        () = activity.read_wanted() => {}
                     }
                 }
                 if iterator.is_none() {
