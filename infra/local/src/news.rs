@@ -92,7 +92,7 @@ impl News {
             let told = counts.wait_for(|counts| counts.map(|it| it.records) != known);
             if told.await.is_err() {
                 // No news come any more.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         // The end of the rest is one as well.

@@ -114,43 +114,35 @@ pub(crate) async fn follow_logs(
 }
 
 /// What is waited for between two reads of logs.
-enum Pause {
-    /// CloudWatch Logs tells nobody.
-    Time(Duration),
-    /// The local stage tells when there is something to read.
-    News {
-        client: StageClient,
-        url: String,
-        known: Option<u64>,
-    },
+struct Pause {
+    interval: Duration,
+    client: StageClient,
+    /// Where the local stage tells that there is something to read. CloudWatch Logs tells nobody.
+    news: Option<String>,
+    /// What the stage told last.
+    known: Option<u64>,
 }
 
 impl Pause {
     fn between_reads(stage: Option<&StageState>, logs: usize) -> Self {
-        match stage {
-            None => {
-                let interval = FOLLOW_INTERVAL * u32::try_from(logs).unwrap_or(u32::MAX);
-                Self::Time(interval.max(FOLLOW_INTERVAL_MIN))
-            }
-            Some(stage) => Self::News {
-                client: StageClient::new(),
-                url: stage.logged_url.clone(),
-                known: None,
+        let interval = FOLLOW_INTERVAL * u32::try_from(logs).unwrap_or(u32::MAX);
+        Self {
+            interval: match stage {
+                None => interval.max(FOLLOW_INTERVAL_MIN),
+                Some(_) => LOCAL_INTERVAL,
             },
+            client: StageClient::new(),
+            news: stage.map(|stage| stage.logged_url.clone()),
+            known: None,
         }
     }
 
     async fn wait(&mut self) -> Result<()> {
-        match self {
-            Self::Time(interval) => tokio::time::sleep(*interval).await,
-            Self::News { client, url, known } => {
-                tokio::time::sleep(LOCAL_INTERVAL).await;
-                let url = match known {
-                    None => url.clone(),
-                    Some(known) => format!("{url}?after={known}"),
-                };
-                *known = client.get(&url).await?;
-            }
+        tokio::time::sleep(self.interval).await;
+        if let Some(url) = &self.news {
+            let after = self.known.map(|known| format!("?after={known}"));
+            let url = format!("{url}{}", after.unwrap_or_default());
+            self.known = self.client.get(&url).await?;
         }
         Ok(())
     }
