@@ -252,7 +252,7 @@ fn to_json(item: &MediaItem) -> Value {
 }
 
 fn check_labels(stage: &Stage, items: &BTreeMap<String, MediaItem>) {
-    stage.xtask_ok(&["wait", "--timeout", "300s"]);
+    stage.xtask_ok(&["wait", "--timeout", "20m"]);
     let mut counts = BTreeMap::new();
     for label in items.values().flat_map(|item| &item.labels) {
         let (_, count) = counts.entry(label.to_lowercase()).or_insert((label, 0));
