@@ -11,6 +11,7 @@
 //! - children: `python` (the pinned environments), `emulator`, `rekognition`, `service` (a child that does not outlive its
 //!   parent), `preflight` (ports and disk).
 //! - servers: `front_door`, `quiet`, `server` (what all of them share).
+//! - between them: `inquiry` (what they ask each other), `news` (what the emulator tells when there is something to read).
 //! - secrets: `keys` (new at each start), `private` (files that only the user can read).
 //! - `stream_poller`: `mapping` reads the settings, `lineage` decides which shards are read, `lane`
 //!   what becomes of their records, batch by batch. These call nothing. `function` invokes and reads the answer,

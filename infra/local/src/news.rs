@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a shard is left alone without news. What may be read then, nobody has told.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
-/// How often is read where no news can be had.
+/// How often a shard is read where no news can be had.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What has been added since the emulator's start.
