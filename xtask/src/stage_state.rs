@@ -35,7 +35,7 @@ pub(crate) struct StageState {
     pub(crate) decisions_url: String,
     /// Where it tells what happened on it. A secret, too.
     pub(crate) traces_url: String,
-    /// Where it tells whether the logs of functions have got anything. A secret, too.
+    /// Where it tells whether the logs of functions have new lines. A secret, too.
     pub(crate) logged_url: String,
     /// Where it tells which functions were invoked. A secret, too.
     pub(crate) invoked_url: String,

@@ -18,7 +18,7 @@ use crate::inquiry::Inquiry;
 /// How long the emulator may wait before it answers that there is nothing new.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a shard is left alone without news. What may be read then, nobody has told.
+/// How long a shard is left alone without news. It is read then in case it has a record that nobody told of.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// How often a shard is read where no news can be had.
@@ -75,12 +75,12 @@ impl News {
         }
     }
 
-    /// How many records streams have got. None while the emulator does not answer.
+    /// How many records were added to streams. None while the emulator does not answer.
     pub(crate) fn records(&self) -> Option<u64> {
         self.counts.borrow().map(|counts| counts.records)
     }
 
-    /// Returns when streams have got more records than these, or when it is time to look all the same.
+    /// Returns when that is no longer the number of records, or when it is time to read all the same.
     pub(crate) async fn more_records(&self, known: Option<u64>) {
         let rest = if known.is_some() {
             LONGEST_REST
@@ -99,7 +99,7 @@ impl News {
         let _ = timeout(rest, more).await;
     }
 
-    /// How much the logs of functions have got when that is something else than `known`, or after a while.
+    /// A number that grows with the logs of functions: as soon as it is not `known`, or after a while.
     pub(crate) async fn logs(&self, known: Option<u64>) -> Option<u64> {
         let mut counts = self.counts.clone();
         let other = counts.wait_for(|counts| counts.map(|it| it.logs) != known);
@@ -108,7 +108,7 @@ impl News {
         self.counts.borrow().map(|counts| counts.logs)
     }
 
-    /// Has nobody wait for an answer any more.
+    /// Ends the news, and with them every wait for [`Self::logs`].
     pub(crate) fn end(&self) {
         self.task.0.abort();
     }

@@ -60,7 +60,7 @@ const SNAPSHOT: &str = "/snapshot";
 /// Below the URL, what happened.
 const TRACES: &str = "/traces";
 
-/// Below the URL, whether the logs of functions have got anything.
+/// Below the URL, whether the logs of functions have new lines.
 const LOGGED: &str = "/logged";
 
 /// Below the URL, which functions were invoked.
@@ -150,7 +150,7 @@ impl QuietServer {
         self.url() + INVOKED
     }
 
-    /// Where `GET` is answered with a number as JSON, which is another when the logs of functions have got lines, or a call was
+    /// Where `GET` is answered with a number as JSON, which changes when the logs of functions get lines, or a call is
     /// denied. With the query `after=NUMBER`, the answer comes when that is no longer the number, or after half a minute. A
     /// secret, too.
     #[must_use]

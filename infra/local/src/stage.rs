@@ -279,7 +279,7 @@ impl LocalStage {
         self.quiet.traces().clone()
     }
 
-    /// [Where it tells](QuietServer::logged_url) whether the logs of functions have got anything. A secret.
+    /// [Where it tells](QuietServer::logged_url) whether the logs of functions have new lines. A secret.
     #[must_use]
     pub fn logged_url(&self) -> String {
         self.quiet.logged_url()

@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 const FOLLOW_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// How often those of the local stage are read at most, which tells when there is anything new.
+/// How often the logs of the local stage are read at most. The stage tells when they have new lines.
 const LOCAL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Logs) -> Result<()> {
