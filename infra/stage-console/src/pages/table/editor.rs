@@ -1,6 +1,9 @@
 //! An item of a table as JSON: shown, created, changed, deleted.
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use maud::{Markup, html};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -228,21 +231,36 @@ pub(in crate::pages) async fn change(visit: &Visit, name: &str, form: &Fields) -
         }
         let present = read(visit, &table, key).await?;
         if version(&present) != seen {
-            return Err(Problem::mistake(
-                "the item has changed since you opened it, perhaps by a function",
-            )
-            .hint("open it again: the text below is not saved"));
+            return Err(has_changed());
         }
-        let put = visit
+        let Some(mut change) = Change::between(&present, &item) else {
+            return Ok(());
+        };
+        let partition = table.partition.name.clone();
+        change.names.insert("#partition".to_owned(), partition);
+        let update = visit
             .stage
             .dynamodb
-            .put_item()
+            .update_item()
             .table_name(&table.physical)
-            .set_item(Some(item));
-        put.send()
-            .await
-            .map_err(|error| Problem::of_aws("change the item", &error))?;
-        Ok(())
+            .set_key(Some(table.read_key(key)?))
+            .update_expression(change.update)
+            .condition_expression(change.condition)
+            .set_expression_attribute_names(Some(change.names))
+            .set_expression_attribute_values(
+                Some(change.values).filter(|values| !values.is_empty()),
+            );
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(has_changed())
+            }
+            Err(error) => Err(Problem::of_aws("change the item", &error)),
+        }
     };
     match changed.await {
         Ok(()) => Ok(Reply::done(
@@ -253,6 +271,58 @@ pub(in crate::pages) async fn change(visit: &Visit, name: &str, form: &Fields) -
             let page = editing(visit, &table, key, seen, text, true, Some(&found));
             Ok(Reply::Page(found.status, page))
         }
+    }
+}
+
+fn has_changed() -> Problem {
+    Problem::mistake("the item has changed since you opened it, perhaps by a function")
+        .hint("open it again: the text below is not saved")
+}
+
+/// An update that writes only the attributes that differ, if they are still as they were. An attribute that a function
+/// writes at the same moment stays. The expressions call the table's partition key `#partition`.
+#[derive(Debug, Default)]
+struct Change {
+    update: String,
+    condition: String,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl Change {
+    /// None if the items are equal.
+    fn between(before: &Item, after: &Item) -> Option<Self> {
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let differing = names
+            .into_iter()
+            .filter(|name| before.get(*name) != after.get(*name));
+        let mut change = Self::default();
+        let (mut set, mut removed) = (Vec::new(), Vec::new());
+        // Or an item that is gone would come back as a part of itself.
+        let mut conditions = vec!["attribute_exists(#partition)".to_owned()];
+        for (number, name) in differing.enumerate() {
+            change.names.insert(format!("#{number}"), name.clone());
+            match after.get(name) {
+                Some(value) => {
+                    set.push(format!("#{number} = :new{number}"));
+                    change.values.insert(format!(":new{number}"), value.clone());
+                }
+                None => removed.push(format!("#{number}")),
+            }
+            match before.get(name) {
+                Some(value) => {
+                    conditions.push(format!("#{number} = :old{number}"));
+                    change.values.insert(format!(":old{number}"), value.clone());
+                }
+                None => conditions.push(format!("attribute_not_exists(#{number})")),
+            }
+        }
+        let clauses = [("SET", set), ("REMOVE", removed)];
+        let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
+        let clauses = clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", ")));
+        change.update = clauses.collect::<Vec<_>>().join(" ");
+        change.condition = conditions.join(" AND ");
+        (!change.names.is_empty()).then_some(change)
     }
 }
 
@@ -274,4 +344,38 @@ pub(in crate::pages) async fn delete(visit: &Visit, name: &str, form: &Fields) -
         table.path(""),
         format!("Deleted item {}", title_of(&table, key)),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(text: &str) -> Item {
+        item::read(text, None).unwrap()
+    }
+
+    #[test]
+    fn only_what_differs_is_written_and_asked_for() {
+        let before = item(r#"{"name": "a", "size": 1, "labels": ["Cat"], "old": true}"#);
+        let after = item(r#"{"name": "a", "size": 2, "labels": ["Cat"], "new": "x"}"#);
+        let change = Change::between(&before, &after).unwrap();
+        assert_eq!(change.update, "SET #0 = :new0, #2 = :new2 REMOVE #1");
+        assert_eq!(
+            change.condition,
+            "attribute_exists(#partition) AND attribute_not_exists(#0) AND #1 = :old1 AND #2 = :old2"
+        );
+        let names = [("#0", "new"), ("#1", "old"), ("#2", "size")];
+        let names = names.map(|(short, name)| (short.to_owned(), name.to_owned()));
+        assert_eq!(change.names, HashMap::from(names));
+        assert_eq!(
+            change.values,
+            item(r#"{":new0": "x", ":old1": true, ":new2": 2, ":old2": 1}"#)
+        );
+    }
+
+    #[test]
+    fn equal_items_are_no_change() {
+        let before = item(r#"{"name": "a", "labels": []}"#);
+        assert!(Change::between(&before, &before.clone()).is_none());
+    }
 }
