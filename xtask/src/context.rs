@@ -1,6 +1,7 @@
 //! What a command works with: the app, resolved for a stage, and where the stage lives.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use deploy::{Connection, Endpoint, ErrorKind, Outputs, Settings, Target};
 use manifest::{App, DeployedSchedule, Function, Removal};
@@ -18,20 +19,31 @@ pub(crate) struct Context {
     pub(crate) app: App,
     /// Set for the local stage.
     pub(crate) local: Option<StageState>,
+    template: OnceLock<String>,
 }
 
 impl Context {
+    pub(crate) fn new(workspace: &Workspace, app: App, local: Option<StageState>) -> Self {
+        Self {
+            workspace: workspace.clone(),
+            app,
+            local,
+            template: OnceLock::new(),
+        }
+    }
+
     /// Resolves a stage. The local stage must be running.
     pub(crate) fn load(workspace: &Workspace, stage: &str) -> Result<Self> {
         let app = workspace.app(stage)?;
         let local = (stage == LOCAL)
             .then(|| StageState::of_running(workspace))
             .transpose()?;
-        Ok(Self {
-            workspace: workspace.clone(),
-            app,
-            local,
-        })
+        Ok(Self::new(workspace, app, local))
+    }
+
+    /// The stack's template. It is written once: who watches needs it for each change.
+    pub(crate) fn template(&self) -> &str {
+        self.template.get_or_init(|| self.app.synth().template)
     }
 
     /// Connects to the stage's account. Says which it is where that is not plain AWS.

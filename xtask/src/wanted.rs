@@ -44,7 +44,7 @@ impl Wanted {
         let code = |function: &Function| (function.physical_name(), function.code_parameter());
         Self {
             stack: app.stack_name(),
-            template: app.synth().template,
+            template: context.template().to_owned(),
             parameters,
             tags: app.tags(),
             bucket,

@@ -22,11 +22,7 @@ use crate::terminal::{BOLD, status, tell};
 use crate::workspace::{LOCAL, Workspace};
 
 pub(crate) async fn run(workspace: &Workspace, args: &cli::Grants) -> Result<()> {
-    let context = Context {
-        app: workspace.app(LOCAL)?,
-        workspace: workspace.clone(),
-        local: None,
-    };
+    let context = Context::new(workspace, workspace.app(LOCAL)?, None);
     let functions: Vec<&Function> = match &args.function {
         Some(name) => vec![context.function(name)?],
         None => context.app.functions().collect(),

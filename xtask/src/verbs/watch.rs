@@ -14,6 +14,7 @@
 //! stage, and tells it which HTTP APIs there are.
 
 mod files;
+mod notices;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -1,10 +1,9 @@
 //! The files that a stage is made of, and whether one of them was changed.
 //!
-//! They are looked at again and again, rather than watched by the operating system. So it makes no
-//! difference how an editor writes, a folder that is deleted and comes back is a change as any
-//! other, thousands of changes are one, and folders that a virtual machine or a network shares, of
-//! whose changes nobody tells, are seen. (The crate for the other way, `notify`, is under a licence
-//! that this workspace does not allow.)
+//! They are looked at again and again. So it makes no difference how an editor writes, a folder that is deleted and comes
+//! back is a change as any other, thousands of changes are one, and folders that a virtual machine or a network shares, of
+//! whose changes nobody tells, are seen. Where the kernel tells of a change, the next look is at once ([`Notices`]). (The
+//! crate that does this on all systems, `notify`, is under a licence that this workspace does not allow.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,12 +14,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use super::notices::Notices;
 use crate::workspace::Workspace;
 
-/// How often the files are looked at.
+/// How often the files are looked at where the kernel does not tell of changes. At most as often where it does: something
+/// else may be written beside them.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often they are looked at when nobody has changed any for a while: a stage that runs beside other work costs little.
+/// How often they are looked at where the kernel tells, and when nobody has changed any for a while: a stage that runs beside
+/// other work costs little.
 const IDLE_INTERVAL: Duration = Duration::from_millis(250);
 const IDLE_AFTER: Duration = Duration::from_mins(3);
 
@@ -205,6 +207,7 @@ impl Files {
     /// Returns as soon as a file has changed.
     pub(super) async fn changed(&self, before: &Seen) {
         let began = Instant::now();
+        let mut notices = Notices::of(before.watched());
         let mut folders = before.folders.clone();
         while !differ(&before.files) {
             if differ(&folders) {
@@ -215,8 +218,11 @@ impl Files {
                 // Something else was written there.
                 folders = now.folders;
             }
-            let is_idle = began.elapsed() > IDLE_AFTER;
-            sleep(if is_idle { IDLE_INTERVAL } else { INTERVAL }).await;
+            let is_idle = notices.are_given() || began.elapsed() > IDLE_AFTER;
+            let interval = if is_idle { IDLE_INTERVAL } else { INTERVAL };
+            if notices.within(interval).await && !differ(&before.files) {
+                sleep(INTERVAL).await;
+            }
         }
     }
 
@@ -226,11 +232,10 @@ impl Files {
         let mut before = self.scan();
         loop {
             sleep(quiet).await;
-            let now = self.scan();
-            if now.files == before.files {
-                return now;
+            if !differ(&before.files) && !differ(&before.folders) {
+                return before;
             }
-            before = now;
+            before = self.scan();
         }
     }
 }
@@ -260,6 +265,13 @@ impl Seen {
             }
         }
         self.folders.insert(folder, stamp);
+    }
+
+    /// The folders that all of this lies in.
+    fn watched(&self) -> BTreeSet<&Path> {
+        let folders = self.folders.keys().map(PathBuf::as_path);
+        let parents = self.files.keys().filter_map(|file| file.parent());
+        folders.chain(parents).collect()
     }
 
     /// The files that are not the same then.
