@@ -7,13 +7,15 @@ use maud::{Markup, html};
 use traces::{InvocationResult, What};
 
 use super::Visit;
-use crate::layout::{Page, Section, count};
+use crate::layout::{Page, Section, count, short};
 use crate::model::{AppModel, NodeModel};
 use crate::problem::{Problem, Result};
 use crate::stage::Names;
 
 const BOX_WIDTH: usize = 220;
 const BOX_HEIGHT: usize = 46;
+/// So many characters of a name have room in a box.
+const NAME: usize = 23;
 const ROW: usize = 62;
 const COLUMN: usize = 400;
 const MARGIN: usize = 16;
@@ -284,19 +286,27 @@ fn curve(from: &Place<'_>, to: &Place<'_>) -> String {
 fn node(place: &Place<'_>, activity: Activity) -> Markup {
     let NodeModel { noun, name, .. } = place.node;
     let (x, y) = (place.left(), place.top());
-    let text: String = name.chars().take(25).collect();
+    let trouble = match activity {
+        Activity {
+            waiting: 0,
+            errors: 0,
+            ..
+        } => None,
+        Activity {
+            waiting: 0, errors, ..
+        } => Some(count(errors, "error")),
+        Activity { waiting, .. } => Some(format!("{waiting} failed")),
+    };
     let drawing = html! {
-        rect.box.(format!("is-{}", noun.replace(' ', "-"))).trouble[activity.errors > 0 || activity.waiting > 0]
+        title { (name) }
+        rect.box.(format!("is-{}", noun.replace(' ', "-"))).trouble[trouble.is_some()]
             x=(x) y=(y) width=(BOX_WIDTH) height=(BOX_HEIGHT) rx="8" {}
         text.noun x=(x + 12) y=(y + 17) { (noun) }
-        text.name x=(x + 12) y=(y + 35) { (text) }
-        @if activity.waiting > 0 {
-            text.count.bad x=(x + BOX_WIDTH - 12) y=(y + 35) { (activity.waiting) " failed" }
-        } @else if activity.errors > 0 {
-            text.count.bad x=(x + BOX_WIDTH - 12) y=(y + 35) { (count(activity.errors, "error")) }
-        }
-        @if activity.events > 0 {
-            text.count x=(x + BOX_WIDTH - 12) y=(y + 17) { (activity.events) }
+        text.name x=(x + 12) y=(y + 35) { (short(name, NAME)) }
+        text.count x=(x + BOX_WIDTH - 12) y=(y + 17) {
+            @if let Some(trouble) = &trouble { tspan.bad { (trouble) } }
+            @if trouble.is_some() && activity.events > 0 { " · " }
+            @if activity.events > 0 { (activity.events) }
         }
     };
     match path_of(place.node) {
