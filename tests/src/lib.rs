@@ -413,28 +413,22 @@ impl Stage {
         send(request.body(body.to_owned()).unwrap())
     }
 
-    /// Uploads a file under a key of a bucket, which a variable names, by `aws s3api put-object`.
+    /// Uploads a file under a key of a bucket, which a variable names.
     pub fn upload(&self, bucket: &str, key: &str, body: &Path) {
-        self.aws_ok(&[
-            "s3api",
-            "put-object",
-            "--bucket",
-            self.variable(bucket),
-            "--key",
-            key,
-            "--body",
-            body.to_str().unwrap(),
-        ]);
+        let client = self.s3();
+        let put = client.put_object().bucket(self.variable(bucket)).key(key);
+        finish(put.body(std::fs::read(body).unwrap().into()).send()).unwrap();
     }
 
     /// The keys of the objects in a bucket, which a variable names.
     pub fn keys(&self, bucket: &str) -> BTreeSet<String> {
-        let bucket = self.variable(bucket);
-        let answer = self.aws_json(&["s3api", "list-objects-v2", "--bucket", bucket]);
-        let objects = answer["Contents"].as_array().cloned().unwrap_or_default();
+        let client = self.s3();
+        let list = client.list_objects_v2().bucket(self.variable(bucket));
+        let pages = list.into_paginator().send();
+        let pages = finish(pages.collect::<Result<Vec<_>, _>>()).unwrap();
+        let objects = pages.iter().flat_map(|page| page.contents());
         objects
-            .iter()
-            .map(|object| object["Key"].as_str().unwrap().to_owned())
+            .map(|object| object.key().unwrap().to_owned())
             .collect()
     }
 
@@ -583,6 +577,18 @@ pub fn send(request: Request<String>) -> Reply {
         headers: head.headers,
         body: body.read_to_string().unwrap(),
     }
+}
+
+/// What a future gives, even where a runtime runs already.
+fn finish<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let finished = scope.spawn(move || runtime.block_on(future));
+        finished.join().unwrap()
+    })
 }
 
 /// Asks again and again until there is an answer.
