@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
 use local::{Call, Fault, FaultProxy};
@@ -426,7 +427,7 @@ impl Stage {
         let list = client.list_objects_v2().bucket(self.variable(bucket));
         let pages = list.into_paginator().send();
         let pages = finish(pages.collect::<Result<Vec<_>, _>>()).unwrap();
-        let objects = pages.iter().flat_map(|page| page.contents());
+        let objects = pages.iter().flat_map(ListObjectsV2Output::contents);
         objects
             .map(|object| object.key().unwrap().to_owned())
             .collect()

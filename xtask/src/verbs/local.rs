@@ -325,7 +325,7 @@ impl local::StagedApp for WorkspaceApp<'_> {
 
     async fn deploy(&self, packaged: Packaged, stage: &LocalStage) -> Result<Deployed> {
         let state = self.state(stage);
-        let context = Context::new(&self.workspace, self.app.clone(), Some(state.clone()));
+        let context = Context::new(self.workspace, self.app.clone(), Some(state.clone()));
         let target = context.connect().await?;
         let program = packaged.program.clone();
         let packages = packaged.functions.clone();
