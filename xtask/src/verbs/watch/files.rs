@@ -209,7 +209,11 @@ impl Files {
         let began = Instant::now();
         let mut notices = Notices::of(before.watched());
         let mut folders = before.folders.clone();
+        let mut was_noticed = false;
         while !differ(&before.files) {
+            if was_noticed {
+                sleep(INTERVAL).await;
+            }
             if differ(&folders) {
                 let now = self.scan();
                 if now.files != before.files {
@@ -220,9 +224,7 @@ impl Files {
             }
             let is_idle = notices.are_given() || began.elapsed() > IDLE_AFTER;
             let interval = if is_idle { IDLE_INTERVAL } else { INTERVAL };
-            if notices.within(interval).await && !differ(&before.files) {
-                sleep(INTERVAL).await;
-            }
+            was_noticed = notices.within(interval).await;
         }
     }
 
@@ -235,7 +237,11 @@ impl Files {
             if !differ(&before.files) && !differ(&before.folders) {
                 return before;
             }
-            before = self.scan();
+            let now = self.scan();
+            if now.files == before.files {
+                return now;
+            }
+            before = now;
         }
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// Watches folders until it is dropped.
-#[derive(Debug)]
 pub(super) struct Notices(Option<kernel::Watch>);
 
 impl Notices {
@@ -40,7 +39,6 @@ impl Notices {
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use std::fmt;
     use std::io;
     use std::path::Path;
 
@@ -78,12 +76,6 @@ mod kernel {
             Ok(())
         }
     }
-
-    impl fmt::Debug for Watch {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("Watch")
-        }
-    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -91,7 +83,6 @@ mod kernel {
     use std::io;
     use std::path::Path;
 
-    #[derive(Debug)]
     pub(super) enum Watch {}
 
     impl Watch {
