@@ -286,16 +286,10 @@ fn curve(from: &Place<'_>, to: &Place<'_>) -> String {
 fn node(place: &Place<'_>, activity: Activity) -> Markup {
     let NodeModel { noun, name, .. } = place.node;
     let (x, y) = (place.left(), place.top());
-    let trouble = match activity {
-        Activity {
-            waiting: 0,
-            errors: 0,
-            ..
-        } => None,
-        Activity {
-            waiting: 0, errors, ..
-        } => Some(count(errors, "error")),
-        Activity { waiting, .. } => Some(format!("{waiting} failed")),
+    let trouble = match (activity.waiting, activity.errors) {
+        (0, 0) => None,
+        (0, errors) => Some(count(errors, "error")),
+        (waiting, _) => Some(format!("{waiting} failed")),
     };
     let drawing = html! {
         title { (name) }
