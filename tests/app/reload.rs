@@ -40,6 +40,9 @@ const RUNS: usize = 5;
 /// Between two invocations. Shorter ones would take a processor from the build.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// Between two edits: by then, the stage has built whatever else the last one has changed.
+const REST: Duration = Duration::from_secs(12);
+
 /// `cargo lambda watch` never answers a request that reaches a function which it is about to end.
 const LOST_AFTER: Duration = Duration::from_millis(300);
 
@@ -166,7 +169,7 @@ fn times(copy: &Copy, edit: &Edit, watch: &impl Watch) -> Vec<Duration> {
         // A number that stands nowhere else in the message.
         let number = 70_000 + run;
         let took = save(copy, edit, &original, &format!(" {number}"), shows(number));
-        sleep(Duration::from_secs(1));
+        sleep(REST);
         took
     });
     let times: Vec<_> = runs.skip(1).collect();

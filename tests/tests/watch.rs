@@ -195,6 +195,7 @@ fn edits_under_traffic(ground: &Ground, edits: usize) {
 fn saved_changes_reach_the_stage_and_disturb_nothing() {
     let ground = Ground::start();
     edits_under_traffic(&ground, 10);
+    another_cargo_builds(&ground);
     whatever_happens_to_the_source(&ground);
 }
 
@@ -202,6 +203,32 @@ fn saved_changes_reach_the_stage_and_disturb_nothing() {
 #[ignore = "takes minutes: fifty edits"]
 fn long_fifty_edits_under_traffic() {
     edits_under_traffic(&Ground::start(), 50);
+}
+
+/// Another cargo holds the target directory, as an editor's check does after each save. The function that is asked does not
+/// wait for it.
+fn another_cargo_builds(ground: &Ground) {
+    let source = ground.read(SERVE_SHOP);
+    ground.save(SERVE_SHOP, &source.replace("<10>", "<11>"));
+    ground.awaits_version(11);
+    ground.becomes_as_the_source_says();
+    let target = ground.copy.target();
+    eventually("the stage has compiled the function once", || {
+        let folder = target.join("package/local/recompiled/output");
+        let mut files = std::fs::read_dir(folder).ok()?.flatten();
+        files.find(|file| {
+            file.file_name()
+                .to_string_lossy()
+                .starts_with("serve_shop-")
+        })
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    let lock = std::fs::File::open(target.join("debug/.cargo-lock")).unwrap();
+    lock.lock().unwrap();
+    ground.save(SERVE_SHOP, &source);
+    ground.awaits_version(10);
+    lock.unlock().unwrap();
+    ground.becomes_as_the_source_says();
 }
 
 /// It does not compile, goes away and comes back; the manifest is wrong, and gets a function more

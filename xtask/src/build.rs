@@ -1,16 +1,20 @@
 //! Builds the functions with cargo.
 
+pub(crate) mod recompile;
+
 use std::collections::BTreeMap;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use manifest::Architecture;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{ChildStderr, ChildStdout};
+use tokio::process::{Child, ChildStderr};
+use tokio::task::JoinHandle;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::environment::without_cargo_variables;
@@ -125,46 +129,21 @@ pub(crate) struct Aside {
 }
 
 /// As [`build`], without a word of progress. Dropping the future ends the build.
-///
-/// If `only` is one of the packages, its executable alone is built, and a success has no diagnostics. The dependencies have the
-/// features that all packages together choose, so it is the executable that a build of all has.
 pub(crate) async fn build_aside(
     workspace: &Workspace,
     packages: &[&str],
-    only: Option<&str>,
     profile: Profile,
     architecture: Architecture,
 ) -> Result<Aside> {
     let shell = Shell::new()?;
-    let command = cargo(&shell, workspace, packages, profile, architecture)?;
-    let command = command
-        .args(only.map(|name| format!("--bin={name}")))
+    let command = cargo(&shell, workspace, packages, profile, architecture)?
         .arg("--quiet")
         .env("CARGO_TERM_COLOR", "always");
-    let mut command = tokio::process::Command::from(std::process::Command::from(command));
-    let not_started = |error| CliError::new(format!("could not run cargo: {error}"));
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(not_started)?;
-    let group = Group::of(&child);
-    let diagnostics = tokio::spawn(all_of(child.stderr.take()));
-    let messages = until_finished(child.stdout.take()).await;
-    let has_succeeded = messages.iter().any(|message| message.success == Some(true));
-    if let (Some(only), true) = (&only, has_succeeded) {
-        // Cargo needs 40 ms more to end, for which nobody has to wait.
-        std::mem::forget(group);
-        return Ok(Aside {
-            executables: Some(executables(messages, std::slice::from_ref(only))?),
-            diagnostics: String::new(),
-        });
-    }
-    let mut diagnostics = diagnostics.await.unwrap_or_default();
-    let status = child.wait().await.map_err(not_started)?;
-    std::mem::forget(group);
+    let mut running = Running::start(command)?;
+    let messages = running.until_finished().await;
+    let status = running.child.wait().await.map_err(not_started)?;
+    std::mem::forget(running.group);
+    let mut diagnostics = running.told.await.unwrap_or_default();
     if let Some(signal) = status.signal() {
         diagnostics.push_str(&format!("error: the build was ended by signal {signal}\n"));
     }
@@ -175,23 +154,90 @@ pub(crate) async fn build_aside(
     })
 }
 
-/// What cargo tells up to the end of the build.
-async fn until_finished(stdout: Option<ChildStdout>) -> Vec<Message> {
-    let mut messages = Vec::new();
-    let Some(stdout) = stdout else {
-        return messages;
-    };
-    let mut lines = BufReader::new(stdout).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        messages.extend(parse(&line));
-        if messages
-            .last()
-            .is_some_and(|message| message.success.is_some())
-        {
-            break;
-        }
+/// One executable of several packages, and what goes with it.
+#[derive(Debug)]
+pub(crate) struct One {
+    pub(crate) executables: BTreeMap<String, PathBuf>,
+    /// The compiler's commands, and whatever else cargo tells, if it was cargo that has built it.
+    pub(crate) told: Option<Told>,
+}
+
+/// Builds one of the packages as [`build_aside`] does. None if that fails.
+///
+/// The dependencies have the features that all packages together choose, so it is the executable that a build of all has.
+pub(crate) async fn build_one(
+    workspace: &Workspace,
+    packages: &[&str],
+    only: &str,
+    profile: Profile,
+    architecture: Architecture,
+) -> Result<Option<One>> {
+    let shell = Shell::new()?;
+    let command = cargo(&shell, workspace, packages, profile, architecture)?
+        .args([&format!("--bin={only}"), "-vv"])
+        .env("CARGO_TERM_COLOR", "never");
+    let mut running = Running::start(command)?;
+    let messages = running.until_finished().await;
+    if !messages.iter().any(|message| message.success == Some(true)) {
+        return Ok(None);
     }
-    messages
+    // Cargo needs 40 ms more to end, for which nobody has to wait.
+    std::mem::forget(running.group);
+    Ok(Some(One {
+        executables: executables(messages, &[only])?,
+        told: Some(running.told),
+    }))
+}
+
+/// What cargo tells up to its end.
+pub(crate) type Told = JoinHandle<String>;
+
+/// Cargo at work. Dropped, it ends.
+struct Running {
+    child: Child,
+    group: Group,
+    told: Told,
+}
+
+impl Running {
+    fn start(command: Cmd<'_>) -> Result<Self> {
+        let mut command = tokio::process::Command::from(std::process::Command::from(command));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(not_started)?;
+        Ok(Self {
+            group: Group::of(&child),
+            told: tokio::spawn(all_of(child.stderr.take())),
+            child,
+        })
+    }
+
+    /// What cargo tells for programs, up to the end of the build.
+    async fn until_finished(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let Some(stdout) = self.child.stdout.take() else {
+            return messages;
+        };
+        let mut lines = BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            messages.extend(parse(&line));
+            if messages
+                .last()
+                .is_some_and(|message| message.success.is_some())
+            {
+                break;
+            }
+        }
+        messages
+    }
+}
+
+fn not_started(error: std::io::Error) -> CliError {
+    CliError::new(format!("could not run cargo: {error}"))
 }
 
 async fn all_of(stderr: Option<ChildStderr>) -> String {
@@ -325,6 +371,35 @@ fn executables(messages: Vec<Message>, packages: &[&str]) -> Result<BTreeMap<Str
         ))
         .hint("a function's package, binary and name in the manifest are the same")),
     }
+}
+
+/// What an executable was made of, which cargo has written beside it.
+pub(crate) fn sources(executable: &Path) -> Vec<PathBuf> {
+    let rule = fs::read_to_string(executable.with_extension("d"));
+    dependencies(&rule.unwrap_or_default())
+}
+
+/// The files after the colon of a rule as make reads it, in which a backslash hides a space.
+fn dependencies(rule: &str) -> Vec<PathBuf> {
+    let line = rule.lines().next().unwrap_or_default();
+    let Some((_, files)) = line.split_once(": ") else {
+        return Vec::new();
+    };
+    let mut names = vec![String::new()];
+    let mut characters = files.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, names.last_mut()) {
+            ('\\', Some(name)) if characters.peek() == Some(&' ') => {
+                name.push(' ');
+                characters.next();
+            }
+            (' ', _) => names.push(String::new()),
+            (character, Some(name)) => name.push(character),
+            _ => {}
+        }
+    }
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    names.map(PathBuf::from).collect()
 }
 
 /// Rust's standard library as a dynamic library, which whatever uses [`DYLIB`] takes it from.

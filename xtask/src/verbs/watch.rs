@@ -34,7 +34,8 @@ use stage_console::AppModel;
 use self::files::{Files, Seen};
 use super::deploy::{Done, Way, deploy, refuse_hotswap};
 use super::logs::follow_logs;
-use crate::build::{self, Aside, Profile};
+use crate::build::recompile::Recompiler;
+use crate::build::{self, Aside, One, Profile};
 use crate::cli;
 use crate::context::{Context, title};
 use crate::denials::Denials;
@@ -121,6 +122,7 @@ struct Watch<'a> {
     workspace: &'a Workspace,
     args: &'a cli::Deploy,
     files: Files,
+    recompiler: Recompiler,
     /// What ran when this process began.
     program: FileId,
     /// What the settings of stages were then.
@@ -160,6 +162,7 @@ impl<'a> Watch<'a> {
             program: FileId::of_this_program()?,
             settings: Files::settings(workspace),
             files: Files::of(workspace),
+            recompiler: Recompiler::new(workspace),
             told: String::new(),
             is_deployed: false,
             is_known: true,
@@ -210,7 +213,12 @@ impl<'a> Watch<'a> {
                 Ended::Disturbed => LONG_PAUSE,
                 Ended::Overtaken => PAUSE,
                 Ended::Converged | Ended::Failed => {
-                    self.files.changed(&seen).await;
+                    let changed = self.files.changed(&seen);
+                    tokio::pin!(changed);
+                    tokio::select! {
+                        () = self.recompiler.prepare() => changed.await,
+                        () = &mut changed => {}
+                    }
                     PAUSE
                 }
             };
@@ -230,22 +238,28 @@ impl<'a> Watch<'a> {
         seen: &Seen,
         noticed: Instant,
     ) -> Ended {
-        if let Some(function) = self.first(stage, deployed, seen).await {
-            let ended = self.step(stage, Some(&function), seen, noticed).await;
-            if ended != Ended::Converged {
-                return ended;
-            }
-            // Its start would wait for the compiler.
-            tokio::select! {
-                () = tokio::time::sleep(LEAD) => {}
-                () = self.files.changed(seen) => return Ended::Overtaken,
-            }
-            match self.step(stage, None, seen, noticed).await {
-                Ended::Disturbed => Ended::Overtaken,
-                ended => ended,
-            }
-        } else {
-            self.step(stage, None, seen, noticed).await
+        let Some(function) = self.first(stage, deployed, seen).await else {
+            // Something else than sources may have changed.
+            self.recompiler.forget();
+            return self.build_all(stage, seen, noticed).await;
+        };
+        match self
+            .build_first(stage, &function, deployed, seen, noticed)
+            .await
+        {
+            Some(Ended::Converged) => {}
+            Some(ended) => return ended,
+            // All that follows has what the compiler has to say.
+            None => return self.build_all(stage, seen, noticed).await,
+        }
+        // Its start would wait for the compiler.
+        tokio::select! {
+            () = tokio::time::sleep(LEAD) => {}
+            () = self.files.changed(seen) => return Ended::Overtaken,
+        }
+        match self.build_all(stage, seen, noticed).await {
+            Ended::Disturbed => Ended::Overtaken,
+            ended => ended,
         }
     }
 
@@ -282,51 +296,88 @@ impl<'a> Watch<'a> {
         first.map(|function| function.name().to_owned())
     }
 
-    /// Builds one function, or else everything, and deploys what was built.
-    async fn step(
+    /// Builds one function of the local stage and deploys it. None if it does not compile.
+    async fn build_first(
         &mut self,
         stage: Option<&Stage>,
-        function: Option<&str>,
+        function: &str,
+        deployed: Option<&Seen>,
         seen: &Seen,
         noticed: Instant,
-    ) -> Ended {
+    ) -> Option<Ended> {
+        let changed = deployed.map(|before| self.files.changed_of(function, before, seen));
         let built = tokio::select! {
-            built = self.build(stage, function) => built,
+            built = self.compile(stage?, function, changed.unwrap_or_default()) => built,
+            never = told_if_long() => match never {},
+            () = self.files.changed(seen) => return Some(Ended::Disturbed),
+        };
+        let One { executables, told } = match built {
+            Ok(built) => built?,
+            Err(error) => return Some(self.failed(&error)),
+        };
+        let converged = self
+            .converge(stage, executables.clone(), false, noticed)
+            .await;
+        if let Some(told) = told {
+            self.recompiler.learn(function, executables, told).await;
+        }
+        Some(self.ended(converged))
+    }
+
+    /// Compiles one function, by cargo if need be.
+    async fn compile(
+        &self,
+        stage: &Stage,
+        function: &str,
+        changed: Vec<&Path>,
+    ) -> Result<Option<One>> {
+        if let Some(executables) = self.recompiler.compile(function, &changed).await {
+            return Ok(Some(One {
+                executables,
+                told: None,
+            }));
+        }
+        let app = &stage.context.app;
+        let (parts, profile) = package::parts(self.workspace, app);
+        let architecture = app.stage().architecture;
+        build::build_one(self.workspace, &parts, function, profile, architecture).await
+    }
+
+    /// Builds everything and deploys it.
+    async fn build_all(&mut self, stage: Option<&Stage>, seen: &Seen, noticed: Instant) -> Ended {
+        let built = tokio::select! {
+            built = self.build(stage) => built,
             never = told_if_long() => match never {},
             () = self.files.changed(seen) => return Ended::Disturbed,
         };
-        let executables = match built {
-            // Everything, which follows, has all that the compiler has to say.
-            Ok(Aside {
-                executables: Some(executables),
-                ..
-            }) if function.is_some() => Ok(Some(executables)),
-            built => built.map(|built| self.told_of(built)),
-        };
-        let converged = match executables {
-            Ok(Some(executables)) => {
-                self.converge(stage, executables, function.is_none(), noticed)
-                    .await
-            }
+        let executables = match built.map(|built| self.told_of(built)) {
+            Ok(Some(executables)) => executables,
             Ok(None) => return Ended::Failed,
-            Err(error) => Err(error),
+            Err(error) => return self.failed(&error),
         };
+        let converged = self.converge(stage, executables, true, noticed).await;
+        self.ended(converged)
+    }
+
+    fn ended(&self, converged: Result<()>) -> Ended {
         match converged {
             Ok(()) => Ended::Converged,
-            Err(error) => {
-                error.report();
-                self.tell_of_old_code();
-                Ended::Failed
-            }
+            Err(error) => self.failed(&error),
         }
     }
 
-    /// Builds one function of the local stage, or else what the stage consists of, and this program.
-    async fn build(&self, stage: Option<&Stage>, function: Option<&str>) -> Result<Aside> {
+    fn failed(&self, error: &CliError) -> Ended {
+        error.report();
+        self.tell_of_old_code();
+        Ended::Failed
+    }
+
+    /// Builds what the stage consists of, and this program.
+    async fn build(&self, stage: Option<&Stage>) -> Result<Aside> {
         let program = || {
             let program = [self.workspace.program()];
             let host = Architecture::HOST;
-            async move { build::build_aside(self.workspace, &program, None, Profile::Dev, host).await }
+            async move { build::build_aside(self.workspace, &program, Profile::Dev, host).await }
         };
         let Some(Stage { context, .. }) = stage else {
             return program().await;
@@ -347,7 +398,7 @@ impl<'a> Watch<'a> {
             )));
         }
         let architecture = context.app.stage().architecture;
-        build::build_aside(self.workspace, &parts, function, profile, architecture).await
+        build::build_aside(self.workspace, &parts, profile, architecture).await
     }
 
     /// Tells what the compiler has said; returns what was built, if anything.

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::notices::Notices;
+use crate::build::sources;
 use crate::workspace::Workspace;
 
 /// How often the files are looked at where the kernel does not tell of changes. At most as often where it does: something
@@ -139,10 +140,10 @@ impl Files {
 
     /// Looks as well at what an executable was made of, which cargo has written beside it.
     pub(super) fn include(&mut self, name: &str, executable: &Path) {
-        let Ok(rule) = fs::read_to_string(executable.with_extension("d")) else {
+        let sources = sources(executable);
+        if sources.is_empty() {
             return;
-        };
-        let sources = dependencies(&rule);
+        }
         let is_walked = |file: &PathBuf| {
             let mut folders = self.folders.iter();
             is_rust(file) && folders.any(|package| file.starts_with(package.join("src")))
@@ -183,6 +184,22 @@ impl Files {
             concerned.extend(names);
         }
         concerned
+    }
+
+    /// The sources of an executable that differ.
+    pub(super) fn changed_of<'a>(
+        &self,
+        name: &str,
+        before: &'a Seen,
+        now: &'a Seen,
+    ) -> Vec<&'a Path> {
+        let sources = self.sources.get(name);
+        let is_source = |file: &&'a PathBuf| sources.is_some_and(|files| files.contains(*file));
+        before
+            .differing(now)
+            .filter(is_source)
+            .map(PathBuf::as_path)
+            .collect()
     }
 
     /// What is there now.
@@ -334,29 +351,6 @@ fn packages(workspace: &Workspace) -> Option<BTreeMap<String, PathBuf>> {
         Some((package.name, folder))
     };
     packages.map(named).collect()
-}
-
-/// The files after the colon of a rule as make reads it, in which a backslash hides a space.
-fn dependencies(rule: &str) -> Vec<PathBuf> {
-    let line = rule.lines().next().unwrap_or_default();
-    let Some((_, files)) = line.split_once(": ") else {
-        return Vec::new();
-    };
-    let mut names = vec![String::new()];
-    let mut characters = files.chars().peekable();
-    while let Some(character) = characters.next() {
-        match (character, names.last_mut()) {
-            ('\\', Some(name)) if characters.peek() == Some(&' ') => {
-                name.push(' ');
-                characters.next();
-            }
-            (' ', _) => names.push(String::new()),
-            (character, Some(name)) => name.push(character),
-            _ => {}
-        }
-    }
-    let names = names.into_iter().filter(|name| !name.is_empty());
-    names.map(PathBuf::from).collect()
 }
 
 #[cfg(test)]
