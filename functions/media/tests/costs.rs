@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test, although without cfg(test)")]
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use media::catalogue::{Catalogue, ChangeKind, ObjectChange};
 use media::dynamodb::{DynamoCatalogue, Filter, Tables};
@@ -119,26 +119,41 @@ fn filters() -> Vec<(&'static str, Filter)> {
     ]
 }
 
+/// How long a page takes: reading and writing requests and answers, and a DynamoDB that needs no time on a network.
+async fn median_time(catalogue: &DynamoCatalogue, filter: &Filter) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let started = Instant::now();
+        catalogue.list(filter, 100, None).await.unwrap();
+        times.push(started.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
 async fn check_size(count: usize) {
     let dynamodb = dynamodb();
     fill(&dynamodb, count);
     let before = catalogue(&dynamodb);
     let label = filters().remove(1).1;
+    let started = Instant::now();
     let by_scan = before.list(&label, 100, None).await.unwrap();
+    let took = started.elapsed();
     let scan = dynamodb.take_units();
     println!(
-        "{count:>9} items | before, label | {:>7} read units | {:>3} requests",
+        "{count:>9} items | before, label     | {:>7} read units | {:>3} requests | {took:.1?}",
         scan.reads, scan.requests
     );
 
     let after = indexed(&dynamodb, &self::dynamodb()).await;
     for (called, filter) in filters() {
+        let took = median_time(&after, &filter).await;
         dynamodb.take_units();
         let page = after.list(&filter, 100, None).await.unwrap();
         let units = dynamodb.take_units();
         let (reads, items) = (units.reads, page.items.len());
         println!(
-            "{count:>9} items | {called:<17} | {reads:>7} read units | {:>3} requests | {items} items",
+            "{count:>9} items | {called:<17} | {reads:>7} read units | {:>3} requests | {took:.1?} | {items} items",
             units.requests
         );
         assert!(items == 100 || page.next.is_none(), "a page is full");

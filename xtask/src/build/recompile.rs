@@ -62,7 +62,8 @@ impl Recompiler {
         }
     }
 
-    /// Forgets all commands. To be called if anything may have changed that decides on them, such as a `Cargo.toml`.
+    /// Forgets all commands. To be called if anything may have changed that decides on them, such as a `Cargo.toml`, and
+    /// if cargo can compile what they cannot.
     pub(crate) fn forget(&mut self) {
         self.recipes.clear();
     }
@@ -120,22 +121,33 @@ impl Recompiler {
         Ok(lock)
     }
 
-    /// Compiles a function after these sources of it have changed, and nothing else. None if cargo must do it: the commands
-    /// are not known, or the compiler has failed.
-    pub(crate) async fn compile(
-        &self,
-        function: &str,
-        changed: &[&Path],
-    ) -> Option<BTreeMap<String, PathBuf>> {
+    /// How to compile a function after these sources of it have changed, and nothing else. None if only cargo can do it.
+    pub(crate) fn after(&self, function: &str, changed: &[&Path]) -> Option<Recompilation<'_>> {
         let recipe = self.recipes.get(function)?;
         let units = recipe.concerned(changed)?;
-        if !recipe.is_prepared || !run(units, &self.root, &self.folder).await {
-            return None;
-        }
         let executable = self.folder.join(OUTPUT).join(&units.last()?.name);
         let mut built = recipe.built.clone();
         built.insert(function.to_owned(), executable);
-        Some(built)
+        recipe.is_prepared.then_some(Recompilation {
+            recompiler: self,
+            units,
+            built,
+        })
+    }
+}
+
+/// The way from changed sources to an executable.
+pub(crate) struct Recompilation<'a> {
+    recompiler: &'a Recompiler,
+    units: &'a [Unit],
+    built: BTreeMap<String, PathBuf>,
+}
+
+impl Recompilation<'_> {
+    /// None if the compiler fails. Cargo tells why.
+    pub(crate) async fn run(self) -> Option<BTreeMap<String, PathBuf>> {
+        let Recompiler { root, folder, .. } = self.recompiler;
+        run(self.units, root, folder).await.then_some(self.built)
     }
 }
 

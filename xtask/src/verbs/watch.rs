@@ -249,8 +249,14 @@ impl<'a> Watch<'a> {
         {
             Some(Ended::Converged) => {}
             Some(ended) => return ended,
-            // All that follows has what the compiler has to say.
-            None => return self.build_all(stage, seen, noticed).await,
+            // The build of everything has what the compiler has to say.
+            None => {
+                let ended = self.build_all(stage, seen, noticed).await;
+                if ended == Ended::Converged {
+                    self.recompiler.forget();
+                }
+                return ended;
+            }
         }
         // Its start would wait for the compiler.
         tokio::select! {
@@ -331,8 +337,9 @@ impl<'a> Watch<'a> {
         function: &str,
         changed: Vec<&Path>,
     ) -> Result<Option<One>> {
-        if let Some(executables) = self.recompiler.compile(function, &changed).await {
-            return Ok(Some(One {
+        if let Some(recompilation) = self.recompiler.after(function, &changed) {
+            let built = recompilation.run().await;
+            return Ok(built.map(|executables| One {
                 executables,
                 told: None,
             }));
