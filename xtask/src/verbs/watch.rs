@@ -315,7 +315,7 @@ impl<'a> Watch<'a> {
         let built = tokio::select! {
             built = self.compile(stage?, function, changed.unwrap_or_default()) => built,
             never = told_if_long() => match never {},
-            () = self.files.changed(seen) => return Some(Ended::Disturbed),
+            () = self.files.disturbed(seen) => return Some(Ended::Disturbed),
         };
         let One { executables, told } = match built {
             Ok(built) => built?,
@@ -355,7 +355,7 @@ impl<'a> Watch<'a> {
         let built = tokio::select! {
             built = self.build(stage) => built,
             never = told_if_long() => match never {},
-            () = self.files.changed(seen) => return Ended::Disturbed,
+            () = self.files.disturbed(seen) => return Ended::Disturbed,
         };
         let executables = match built.map(|built| self.told_of(built)) {
             Ok(Some(executables)) => executables,

@@ -30,10 +30,13 @@ const IDLE_AFTER: Duration = Duration::from_mins(3);
 /// How much older a file's modification time may be than the write: the kernel takes it from its last tick.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
 
+/// What cargo writes during a build.
+const LOCK: &str = "Cargo.lock";
+
 /// What decides beside the packages how they are built, below the cargo workspace.
 const OF_WORKSPACE: [&str; 6] = [
     "Cargo.toml",
-    "Cargo.lock",
+    LOCK,
     ".cargo/config.toml",
     ".cargo/config",
     "rust-toolchain.toml",
@@ -223,17 +226,35 @@ impl Files {
 
     /// Returns as soon as a file has changed.
     pub(super) async fn changed(&self, before: &Seen) {
+        self.wait_for_change(before, |_| true).await;
+    }
+
+    /// Returns as soon as a file has changed that cargo does not write itself. Whoever ends cargo because it writes
+    /// `Cargo.lock` leaves half of the file.
+    pub(super) async fn disturbed(&self, before: &Seen) {
+        self.wait_for_change(before, |path| !path.ends_with(LOCK))
+            .await;
+    }
+
+    async fn wait_for_change(&self, before: &Seen, counts: impl Fn(&Path) -> bool) {
+        let those = |files: &Stamps| -> Stamps {
+            let counted = files.iter().filter(|(path, _)| counts(path));
+            counted
+                .map(|(path, stamp)| (path.clone(), *stamp))
+                .collect()
+        };
+        let files = those(&before.files);
         let began = Instant::now();
         let mut notices = Notices::of(before.watched());
         let mut folders = before.folders.clone();
         let mut was_noticed = false;
-        while !differ(&before.files) {
+        while !differ(&files) {
             if was_noticed {
                 sleep(INTERVAL).await;
             }
             if differ(&folders) {
                 let now = self.scan();
-                if now.files != before.files {
+                if those(&now.files) != files {
                     return;
                 }
                 // Something else was written there.
@@ -523,6 +544,20 @@ mod tests {
         let none: [&str; 0] = [];
         assert_eq!(concerned_by(&["goods/src/lib.rs", "stages.yaml"]), none);
         assert_eq!(concerned_by(&["order/src/new.rs"]), none);
+    }
+
+    #[tokio::test]
+    async fn what_cargo_writes_does_not_disturb_it() {
+        let mut ground = Ground::new();
+        ground.files.workspace = ["Cargo.toml", LOCK].map(|name| ground.path(name)).into();
+        let before = ground.files.scan();
+        ground.write(LOCK, "version = 4");
+        ground.files.changed(&before).await;
+        let disturbed = ground.files.disturbed(&before);
+        let is_disturbed = tokio::time::timeout(Duration::from_millis(300), disturbed).await;
+        assert!(is_disturbed.is_err());
+        ground.write("Cargo.toml", "[workspace]");
+        ground.files.disturbed(&before).await;
     }
 
     #[tokio::test]
