@@ -141,7 +141,11 @@ pub(crate) async fn build_aside(
         .env("CARGO_TERM_COLOR", "always");
     let mut running = Running::start(command)?;
     let messages = running.until_finished().await;
-    let status = running.child.wait().await.map_err(not_started)?;
+    let status = running
+        .child
+        .wait()
+        .await
+        .map_err(|error| not_started(&error))?;
     std::mem::forget(running.group);
     let mut diagnostics = running.told.await.unwrap_or_default();
     if let Some(signal) = status.signal() {
@@ -208,7 +212,7 @@ impl Running {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(not_started)?;
+            .map_err(|error| not_started(&error))?;
         Ok(Self {
             group: Group::of(&child),
             told: tokio::spawn(all_of(child.stderr.take())),
@@ -236,7 +240,7 @@ impl Running {
     }
 }
 
-fn not_started(error: std::io::Error) -> CliError {
+fn not_started(error: &std::io::Error) -> CliError {
     CliError::new(format!("could not run cargo: {error}"))
 }
 
