@@ -154,6 +154,15 @@ struct Stage {
     target: Target,
 }
 
+/// What is built before all the rest.
+struct First<'a> {
+    stage: &'a Stage,
+    /// Its name.
+    function: &'a str,
+    /// Those of its sources that differ from what the stage has.
+    changed: Vec<&'a Path>,
+}
+
 impl<'a> Watch<'a> {
     fn new(workspace: &'a Workspace, args: &'a cli::Deploy) -> Result<Self> {
         Ok(Self {
@@ -238,15 +247,12 @@ impl<'a> Watch<'a> {
         seen: &Seen,
         noticed: Instant,
     ) -> Ended {
-        let Some(function) = self.first(stage, deployed, seen).await else {
+        let Some(first) = self.first(stage, deployed, seen).await else {
             // Something else than sources may have changed.
             self.recompiler.forget();
             return self.build_all(stage, seen, noticed).await;
         };
-        match self
-            .build_first(stage, &function, deployed, seen, noticed)
-            .await
-        {
+        match self.build_first(&first, seen, noticed).await {
             Some(Ended::Converged) => {}
             Some(ended) => return ended,
             // The build of everything has what the compiler has to say.
@@ -271,19 +277,19 @@ impl<'a> Watch<'a> {
 
     /// The function whose new code is waited for: of those that were made of what has changed, the
     /// one that was invoked last. Who changes it asks it again.
-    async fn first(
+    async fn first<'s>(
         &self,
-        stage: Option<&Stage>,
-        deployed: Option<&Seen>,
-        seen: &Seen,
-    ) -> Option<String> {
-        let Stage { context, .. } = stage?;
-        let local = context.local.as_ref()?;
-        let concerned = self.files.concerned(deployed?, seen);
+        stage: Option<&'s Stage>,
+        deployed: Option<&'s Seen>,
+        seen: &'s Seen,
+    ) -> Option<First<'s>> {
+        let (stage, deployed) = (stage?, deployed?);
+        let local = stage.context.local.as_ref()?;
+        let concerned = self.files.concerned(deployed, seen);
         if concerned.contains(self.workspace.program()) {
             return None;
         }
-        let functions = context.app.functions();
+        let functions = stage.context.app.functions();
         let functions: Vec<&Function> = functions
             .filter(|function| concerned.contains(function.name()))
             .collect();
@@ -299,21 +305,23 @@ impl<'a> Watch<'a> {
                 })
             }
         };
-        first.map(|function| function.name().to_owned())
+        let function = first?.name();
+        Some(First {
+            stage,
+            function,
+            changed: self.files.changed_of(function, deployed, seen),
+        })
     }
 
     /// Builds one function of the local stage and deploys it. None if it does not compile.
     async fn build_first(
         &mut self,
-        stage: Option<&Stage>,
-        function: &str,
-        deployed: Option<&Seen>,
+        first: &First<'_>,
         seen: &Seen,
         noticed: Instant,
     ) -> Option<Ended> {
-        let changed = deployed.map(|before| self.files.changed_of(function, before, seen));
         let built = tokio::select! {
-            built = self.compile(stage?, function, changed.unwrap_or_default()) => built,
+            built = self.compile(first) => built,
             never = told_if_long() => match never {},
             () = self.files.disturbed(seen) => return Some(Ended::Disturbed),
         };
@@ -322,29 +330,26 @@ impl<'a> Watch<'a> {
             Err(error) => return Some(self.failed(&error)),
         };
         let converged = self
-            .converge(stage, executables.clone(), false, noticed)
+            .converge(Some(first.stage), executables.clone(), false, noticed)
             .await;
         if let Some(told) = told {
+            let function = first.function;
             self.recompiler.learn(function, executables, told).await;
         }
         Some(self.ended(converged))
     }
 
     /// Compiles one function, by cargo if need be.
-    async fn compile(
-        &self,
-        stage: &Stage,
-        function: &str,
-        changed: Vec<&Path>,
-    ) -> Result<Option<One>> {
-        if let Some(recompilation) = self.recompiler.after(function, &changed) {
+    async fn compile(&self, first: &First<'_>) -> Result<Option<One>> {
+        let function = first.function;
+        if let Some(recompilation) = self.recompiler.after(function, &first.changed) {
             let built = recompilation.run().await;
             return Ok(built.map(|executables| One {
                 executables,
                 told: None,
             }));
         }
-        let app = &stage.context.app;
+        let app = &first.stage.context.app;
         let (parts, profile) = package::parts(self.workspace, app);
         let architecture = app.stage().architecture;
         build::build_one(self.workspace, &parts, function, profile, architecture).await

@@ -237,24 +237,19 @@ impl Files {
     }
 
     async fn wait_for_change(&self, before: &Seen, counts: impl Fn(&Path) -> bool) {
-        let those = |files: &Stamps| -> Stamps {
-            let counted = files.iter().filter(|(path, _)| counts(path));
-            counted
-                .map(|(path, stamp)| (path.clone(), *stamp))
-                .collect()
-        };
-        let files = those(&before.files);
+        let counted = |stamp: &(&PathBuf, &Option<Stamp>)| counts(stamp.0);
         let began = Instant::now();
         let mut notices = Notices::of(before.watched());
         let mut folders = before.folders.clone();
         let mut was_noticed = false;
-        while !differ(&files) {
+        while !differ(before.files.iter().filter(counted)) {
             if was_noticed {
                 sleep(INTERVAL).await;
             }
             if differ(&folders) {
                 let now = self.scan();
-                if those(&now.files) != files {
+                let files = now.files.iter().filter(counted);
+                if !files.eq(before.files.iter().filter(counted)) {
                     return;
                 }
                 // Something else was written there.
@@ -285,8 +280,9 @@ impl Files {
 }
 
 /// Whether one of them is no longer as it was. This is asked all the time, and lists nothing.
-fn differ(stamps: &Stamps) -> bool {
-    stamps.iter().any(|(path, stamp)| Stamp::of(path) != *stamp)
+fn differ<'a>(stamps: impl IntoIterator<Item = (&'a PathBuf, &'a Option<Stamp>)>) -> bool {
+    let mut stamps = stamps.into_iter();
+    stamps.any(|(path, stamp)| Stamp::of(path) != *stamp)
 }
 
 impl Seen {
