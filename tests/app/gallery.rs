@@ -418,6 +418,7 @@ fn pages_suit_people(browser: &Browser) {
             assert_eq!(faults, json!([]), "{path}, dark: {dark}");
         }
     }
+    browser.window.prefer_dark(false);
 }
 
 /// The source of axe-core, which the checks' Python environment holds.
