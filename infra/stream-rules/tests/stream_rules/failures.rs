@@ -207,7 +207,7 @@ pub(crate) async fn throttling_uses_up_no_retry(fixture: &Fixture) {
 
 /// [errors], [params]: `MaximumRecordAgeInSeconds`. A record that waited for too long behind
 /// a failing one is not delivered any more.
-pub(crate) async fn old_records_are_given_up_even_untried(fixture: &Fixture) {
+pub(crate) async fn long_old_records_are_given_up_even_untried(fixture: &Fixture) {
     let table = fixture.table().await;
     let function = fixture.function("").await;
     let queue = fixture.queue().await;
