@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use manifest::Architecture;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr};
@@ -192,6 +192,49 @@ pub(crate) async fn build_one(
         told: Some(running.told),
     }))
 }
+
+/// A build of what is needed later, beside more urgent work. Nobody is told of it: whoever builds the same then, finds it
+/// done, or learns why it cannot be done.
+///
+/// It is of the same process group, so that Ctrl-C ends it as well.
+pub(crate) struct Ahead(std::process::Child);
+
+impl Ahead {
+    pub(crate) fn start(
+        workspace: &Workspace,
+        packages: &[&str],
+        profile: Profile,
+        architecture: Architecture,
+    ) -> Result<Self> {
+        let shell = Shell::new()?;
+        let command = cargo(&shell, workspace, packages, profile, architecture)?;
+        let child = std::process::Command::from(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| not_started(&error))?;
+        // Its compilers have the priority that it has when it starts them.
+        let _ = setpriority_process(Some(Pid::from_child(&child)), LOWEST_PRIORITY);
+        Ok(Self(child))
+    }
+
+    pub(crate) fn wait(mut self) {
+        // Whoever builds the same next learns how it went.
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Ahead {
+    /// What its compilers have begun comes to an end by itself.
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// As `nice` counts.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// What cargo tells up to its end.
 pub(crate) type Told = JoinHandle<String>;

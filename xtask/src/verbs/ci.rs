@@ -1,5 +1,6 @@
 //! `ci`: every check, in the order in which they are quick to fail.
 
+mod arm64;
 mod function;
 mod parts;
 mod templates;
@@ -10,16 +11,16 @@ use std::io;
 use std::path::Path;
 
 use local::{CheckTools, ScanTools, StageTools};
-use manifest::{Architecture, Function};
+use manifest::Function;
 use xshell::{Shell, cmd};
 
+use self::arm64::Arm64;
 use crate::cli;
 use crate::environment::without_cargo_variables;
 use crate::error::{AboutFile, Result};
 use crate::framework::Record;
 use crate::package::uses_rekognition;
-use crate::terminal::{status, warn};
-use crate::toolchain::{add_standard_library, emulator};
+use crate::terminal::status;
 use crate::verbs::{bench, gen_policy, grants, graph, openapi};
 use crate::workspace::Workspace;
 
@@ -52,6 +53,13 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     gen_policy::check(workspace)?;
     graph::check(workspace)?;
     openapi::check(workspace)?;
+    // This tries the tool chain. The AWS SDK of a large function takes minutes.
+    let functions = app.functions().map(Function::name);
+    let smallest = packages.smallest(functions, &workspace.root().join("functions"));
+    let arm64 = match smallest {
+        Some(function) => Arm64::begin(workspace, &shell, function)?,
+        None => None,
+    };
     let python = workspace.target().join("python");
     let installing = |line: &str| status("Installing", line);
     let (checks, scan) = (python.join("checks"), python.join("scan"));
@@ -85,10 +93,8 @@ pub(crate) async fn run(workspace: &Workspace, args: &cli::Ci) -> Result<()> {
     if calls.exists() {
         check_calls(workspace, &shell, &checks, &calls)?;
     }
-    // This tries the tool chain. The AWS SDK of a large function takes minutes.
-    let functions = app.functions().map(Function::name);
-    if let Some(function) = packages.smallest(functions, &workspace.root().join("functions")) {
-        test_arm64(workspace, &shell, function).await?;
+    if let Some(arm64) = arm64 {
+        arm64.answer().await?;
     }
     if args.long {
         status("Checking", "documentation");
@@ -136,20 +142,4 @@ fn remove_folder(folder: &Path) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).about("remove", folder),
         _ => Ok(()),
     }
-}
-
-/// A function that is built for arm64, run in an emulated processor.
-async fn test_arm64(workspace: &Workspace, shell: &Shell, function: &str) -> Result<()> {
-    let Some(emulator) = emulator(shell) else {
-        warn(
-            "arm64 is not tested, because qemu is missing (Debian, Ubuntu: `apt install qemu-user-static libc6-arm64-cross`)",
-        );
-        return Ok(());
-    };
-    if let Err(error) = add_standard_library(shell, Architecture::Arm64) {
-        error.about("arm64 is not tested").report();
-        return Ok(());
-    }
-    status("Testing", "a function for arm64, and the size of its zip");
-    bench::answer_on_arm64(workspace, function, emulator).await
 }
