@@ -1,9 +1,9 @@
 //! The latest occurrences.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::graph::Graph;
-use crate::{Filter, Occurrence, Summary, Trace, What};
+use crate::{Filter, Occurrence, Summary, Trace, TriggerKind, What};
 
 /// What a [`History`] holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,17 +92,22 @@ impl History {
         self.graph().trace(id)
     }
 
-    /// Lambda's names of the functions that were invoked, the latest first.
+    /// Lambda's names of the functions that were invoked, the latest first. Those that only schedules have invoked come
+    /// after all others: nobody has asked for it.
     #[must_use]
     pub fn invoked(&self) -> Vec<&str> {
-        let mut functions = Vec::new();
+        let (mut functions, mut scheduled) = (Vec::new(), Vec::new());
         for (_, occurrence) in self.kept.iter().rev() {
-            if let What::Invocation(invocation) = &occurrence.what
-                && !functions.contains(&invocation.function.as_str())
-            {
-                functions.push(invocation.function.as_str());
+            if let What::Invocation(invocation) = &occurrence.what {
+                match invocation.trigger.kind {
+                    TriggerKind::Schedule => scheduled.push(invocation.function.as_str()),
+                    _ => functions.push(invocation.function.as_str()),
+                }
             }
         }
+        functions.extend(scheduled);
+        let mut known = BTreeSet::new();
+        functions.retain(|function| known.insert(*function));
         functions
     }
 

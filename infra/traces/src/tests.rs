@@ -480,14 +480,21 @@ fn bytes_are_bounded_as_well() {
 #[test]
 fn the_function_that_was_invoked_last_comes_first() {
     let invoked = |id: &str, function: &str, at| invocation(id, id, function, at, json!([]));
+    let fired = |id: &str, function: &str, at| {
+        let mut invocation = invoked(id, function, at);
+        invocation["trigger"]["kind"] = "schedule".into();
+        invocation
+    };
     let history = history([
         invoked("a1", "sell", 0),
         invoked("a2", "pack", 10),
         ok("a1", 20),
         invoked("a3", "sell", 30),
         ok("a2", 40),
+        fired("a4", "pack", 50),
+        fired("a5", "clean", 60),
     ]);
-    assert_eq!(history.invoked(), ["sell", "pack"]);
+    assert_eq!(history.invoked(), ["sell", "pack", "clean"]);
 }
 
 #[test]
