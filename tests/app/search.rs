@@ -49,8 +49,9 @@ fn check(count: usize, limits: &[&str]) {
     tell_latency(&stage, count, "by the table");
     check_searches(&stage, &items, &["1000"]);
     let now = SystemTime::now();
-    let waiting = index(&stage, now);
-    assert_eq!(waiting["phase"], "waiting", "there are items");
+    let begun = index(&stage, now);
+    // It waits, unless all of this took so long that the schedule has gone on with it.
+    assert_ne!(begun["phase"], "complete", "there are items");
     let started = Instant::now();
     // An invocation goes on for minutes. The schedule may invoke the function too.
     let complete = (0..20).any(|_| index(&stage, now + PATIENCE * 2)["phase"] == "complete");
