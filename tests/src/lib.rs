@@ -25,7 +25,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
@@ -188,6 +188,10 @@ pub struct Stage {
     pub variables: BTreeMap<String, String>,
 }
 
+/// Held while a stage builds its functions and takes them up. A stage that debugs a function has it built otherwise, to the
+/// place from which the other stages of this process take it.
+static BUILDING: RwLock<()> = RwLock::new(());
+
 impl Stage {
     /// Starts a stage of the example on free ports and waits until it is ready. It does not reload,
     /// unless it is told to `--watch`.
@@ -237,6 +241,10 @@ impl Stage {
         let port = free_ports_of_apis().to_string();
         let aws_port = free_ports_of_aws().to_string();
         let output = File::create(&log).unwrap();
+        let is_debugged = arguments.contains(&"--debug");
+        let _alone = is_debugged.then(|| BUILDING.write().unwrap_or_else(PoisonError::into_inner));
+        let _together =
+            (!is_debugged).then(|| BUILDING.read().unwrap_or_else(PoisonError::into_inner));
         let mut all = vec!["local", "--port", &port, "--aws-port", &aws_port];
         if !arguments.contains(&"--watch") {
             all.push("--no-watch");

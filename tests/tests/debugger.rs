@@ -1,4 +1,4 @@
-//! A debugged function. It is built otherwise than the other stages' functions, to the same place, so no other test runs
+//! A debugged function. It is built otherwise than the other stages' functions, to the same place, so no other stage starts
 //! meanwhile.
 use std::process::{Command, Stdio};
 
