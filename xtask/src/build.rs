@@ -193,10 +193,10 @@ pub(crate) async fn build_one(
     }))
 }
 
-/// A build of what is needed later, beside more urgent work. Nobody is told of it: whoever builds the same then, finds it
-/// done, or learns why it cannot be done.
+/// A build of what is needed later, beside more urgent work. It prints nothing: whoever builds the same later finds it done,
+/// or learns why it cannot be done.
 ///
-/// It is of the same process group, so that Ctrl-C ends it as well.
+/// It stays in this program's process group, so that Ctrl-C ends it as well.
 pub(crate) struct Ahead(std::process::Child);
 
 impl Ahead {
@@ -214,7 +214,7 @@ impl Ahead {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| not_started(&error))?;
-        // Its compilers have the priority that it has when it starts them.
+        // The compilers that it starts inherit the priority.
         let _ = setpriority_process(Some(Pid::from_child(&child)), LOWEST_PRIORITY);
         Ok(Self(child))
     }

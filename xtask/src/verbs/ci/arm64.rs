@@ -19,8 +19,8 @@ pub(super) struct Arm64<'a> {
 }
 
 impl<'a> Arm64<'a> {
-    /// Begins to build the function beside the other checks, which leave the processors idle a third of the time. None, and it
-    /// is told why, where it cannot be built or run.
+    /// Begins to build the function beside the other checks, which leave the processors idle a third of the time. None where it
+    /// cannot be built or run, which the user is told.
     pub(super) fn begin(
         workspace: &'a Workspace,
         shell: &Shell,
